@@ -1,0 +1,3 @@
+"""Weights from other implementations."""
+
+from keras_capi.convert.torch_checkpoint import load_torch_checkpoint

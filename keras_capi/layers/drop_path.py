@@ -1,0 +1,143 @@
+import keras
+from keras import ops
+
+from keras_capi.layers.random_state import RandomState
+from keras_capi.ops import stochastic_depth
+
+METHODS = ("efficient", "naive")
+
+
+@keras.saving.register_keras_serializable(package="keras_capi")
+class DropPath(keras.layers.Layer):
+    """Stochastic depth: skips a residual branch for random samples.
+
+    A strong regulariser for deep residual networks. Two methods have the same
+    expectation:
+
+    - `"efficient"`: exactly `max(int(batch * (1 - rate)), 1)` samples take the
+      branch, which is scaled by `batch / kept`. Given the branch as a function,
+      it is not even computed for the others, which saves that share of time.
+    - `"naive"`: each sample takes the branch with probability `1 - rate`, and
+      the branch is scaled by `1 / (1 - rate)`.
+
+    Random numbers are costly on some backends: `sample` draws those of many
+    branches at once, as `keras_capi.models.ViTEncoder` does for its blocks.
+
+    Args:
+        rate: Float in `[0, 1)`. Share of the samples that skip the branch.
+        method: `"efficient"` or `"naive"`. Defaults to `"efficient"`.
+        seed: Integer or `None`. Defaults to `None`.
+
+    Call arguments:
+        inputs: Tensor of shape `(batch, ...)`. Without `branch`, the output of
+            a branch; otherwise what the branch is added to.
+        branch: Optional function or layer that maps samples of `inputs` to a
+            residual of the same shape.
+        arguments: Sequence of further tensors that `branch` takes, of shape
+            `(batch, ...)`, or `(1, ...)` where one serves all samples.
+        training: Boolean. Nothing is skipped at inference.
+
+    Output shape:
+        That of `inputs`: `inputs + branch(inputs)`, or the branch alone.
+
+    Raises:
+        ValueError: If `rate` is outside [0, 1) or `method` is unknown.
+
+    Example:
+
+    >>> dense = keras.layers.Dense(8)
+    >>> x = keras.random.normal((4, 8))
+    >>> y = x + keras_capi.layers.DropPath(0.5)(dense(x), training=True)
+    >>> y = keras_capi.layers.DropPath(0.5)(x, branch=dense, training=True)
+
+    Reference:
+
+    - [Huang et al., 2016](https://arxiv.org/abs/1603.09382)
+    - [DINOv2](https://arxiv.org/abs/2304.07193), section 5 (efficient form)
+    """
+
+    def __init__(self, rate, method="efficient", seed=None, **kwargs):
+        super().__init__(**kwargs)
+        if not 0.0 <= rate < 1.0:
+            raise ValueError(f"`rate` must be in [0, 1). Received: rate={rate}")
+        if method not in METHODS:
+            raise ValueError(
+                f"`method` must be one of {METHODS}. Received: method={method}"
+            )
+        self.rate = rate
+        self.method = method
+        self.seed = seed
+        self.random_state = RandomState(seed) if rate else None
+        self.built = True
+
+    def sample(self, batch_size, num_branches=1):
+        """Draws which samples take each of several branches, in one draw.
+
+        Args:
+            batch_size: Integer or integer scalar tensor.
+            num_branches: Integer. Defaults to `1`.
+
+        Returns:
+            Tensor whose first axis is the branch: the samples that take it,
+            int32 of shape `(num_branches, kept)`, if `method="efficient"`; the
+            scale of each sample, float32 of shape `(num_branches, batch)`, if
+            `method="naive"`. `None` if `rate` is 0.
+        """
+        if self.random_state is None:
+            return None
+        uniform = keras.random.uniform(
+            (num_branches, batch_size),
+            dtype="float32",
+            seed=self.random_state.generator,
+        )
+        if self.method == "naive":
+            kept = ops.cast(uniform >= self.rate, "float32")
+            return kept / (1.0 - self.rate)
+        kept = stochastic_depth.num_kept(batch_size, self.rate)
+        return ops.cast(ops.argsort(uniform, axis=-1)[:, :kept], "int32")
+
+    def call(self, inputs, branch=None, arguments=(), training=None):
+        sample = None
+        if training and self.rate:
+            sample = self.sample(ops.shape(inputs)[0])[0]
+        if branch is not None:
+            return add_branch(inputs, branch, arguments, sample)
+        if sample is None:
+            return inputs
+        return add_branch(
+            ops.zeros_like(inputs),
+            lambda zeros, residual: residual,
+            [inputs],
+            sample,
+        )
+
+    def compute_output_shape(self, input_shape, *args, **kwargs):
+        return input_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "rate": self.rate,
+            "method": self.method,
+            "seed": self.seed,
+        }
+
+
+def add_branch(x, branch, arguments, sample):
+    """Adds a residual branch for the samples that take it.
+
+    Args:
+        x: Tensor of shape `(batch, ...)`.
+        branch: Function of `x` and `arguments`.
+        arguments: Sequence of further tensors that the branch takes.
+        sample: One row of what `DropPath.sample` returns, or `None` if all
+            samples take the branch.
+
+    Returns:
+        Tensor of the shape of `x`.
+    """
+    if sample is None:
+        return x + branch(x, *arguments)
+    if keras.backend.is_float_dtype(sample.dtype):
+        return stochastic_depth.add_to_all(x, branch, arguments, sample)
+    return stochastic_depth.add_to_subset(x, branch, arguments, sample)

@@ -1,0 +1,96 @@
+import math
+
+import keras
+
+from keras_capi.ops.tokens import extract_patches
+from keras_capi.ops.tokens import gather_tokens
+from keras_capi.validation import check_images
+from keras_capi.validation import check_positive_integer
+
+
+@keras.saving.register_keras_serializable(package="keras_capi")
+class PatchEmbedding(keras.layers.Layer):
+    """Maps square image patches to tokens with one linear layer.
+
+    The same as a convolution whose stride is its kernel size, but patches are
+    picked before they are embedded: masked ones cost nothing, and picking needs
+    no backward pass.
+
+    Args:
+        patch_size: Integer. Side of a patch in pixels.
+        hidden_dim: Integer. Width of the tokens.
+
+    Call arguments:
+        images: Float tensor of shape `(batch, height, width, channels)`, any
+            height and width divisible by `patch_size`.
+        indices: Optional integer tensor of shape `(batch, picked)`: row-major
+            patches to embed. `None` embeds all.
+
+    Output shape:
+        `(batch, rows * columns, hidden_dim)` or `(batch, picked, hidden_dim)`.
+
+    Raises:
+        ValueError: If the images have another rank, another number of channels
+            or integer values, or a size not divisible by `patch_size`.
+
+    Example:
+
+    >>> images = keras.random.uniform((2, 32, 48, 3))
+    >>> keras_capi.layers.PatchEmbedding(16, 64)(images).shape  # (2, 6, 64)
+
+    Reference:
+
+    - [CAPI](https://arxiv.org/abs/2502.08769), appendix A (architecture)
+    """
+
+    def __init__(self, patch_size, hidden_dim, **kwargs):
+        super().__init__(**kwargs)
+        check_positive_integer("patch_size", patch_size)
+        check_positive_integer("hidden_dim", hidden_dim)
+        self.patch_size = patch_size
+        self.hidden_dim = hidden_dim
+
+    def build(self, images_shape, indices_shape=None):
+        self.num_channels = images_shape[-1]
+        fan_in = self.patch_size**2 * self.num_channels
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(fan_in, self.hidden_dim),
+            initializer="glorot_uniform",
+        )
+        bound = 1.0 / math.sqrt(fan_in)
+        self.bias = self.add_weight(
+            name="bias",
+            shape=(self.hidden_dim,),
+            initializer=keras.initializers.RandomUniform(-bound, bound),
+        )
+
+    def call(self, images, indices=None):
+        check_images(images, self.patch_size, self.num_channels)
+        patches = extract_patches(images, self.patch_size)
+        if indices is not None:
+            patches = gather_tokens(patches, indices)
+        return keras.ops.matmul(patches, self.kernel) + self.bias
+
+    def compute_output_shape(self, images_shape, indices_shape=None):
+        batch_size, height, width, _ = images_shape
+        if indices_shape is not None:
+            return (batch_size, indices_shape[1], self.hidden_dim)
+        if height is None or width is None:
+            return (batch_size, None, self.hidden_dim)
+        num_patches = height // self.patch_size * (width // self.patch_size)
+        return (batch_size, num_patches, self.hidden_dim)
+
+    def compute_output_spec(self, images, indices=None):
+        check_images(images, self.patch_size, self.num_channels)
+        shape = self.compute_output_shape(
+            images.shape, None if indices is None else indices.shape
+        )
+        return keras.KerasTensor(shape, self.compute_dtype)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "patch_size": self.patch_size,
+            "hidden_dim": self.hidden_dim,
+        }

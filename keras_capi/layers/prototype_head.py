@@ -1,0 +1,83 @@
+import keras
+from keras import ops
+
+from keras_capi.ops.normalization import l2_normalize
+from keras_capi.validation import check_positive_integer
+
+
+@keras.saving.register_keras_serializable(package="keras_capi")
+class PrototypeHead(keras.layers.Layer):
+    """Scores features against learnt prototypes, one for each cluster.
+
+    L2-normalises the features, then applies a linear layer without bias whose
+    weights are reparametrised as gain times direction for each prototype:
+    `kernel = gain * direction / (norm(direction) + 1e-8)`.
+
+    Args:
+        num_prototypes: Integer. Number of prototypes.
+        trainable_gain: Boolean. Whether the gains are trained, as published.
+            Defaults to `True`.
+
+    Input shape:
+        `(..., width)`.
+
+    Output shape:
+        `(..., num_prototypes)`: cosine similarities times gains, float32.
+
+    Example:
+
+    >>> features = keras.random.normal((2, 6, 32))
+    >>> keras_capi.layers.PrototypeHead(10)(features).shape  # (2, 6, 10)
+
+    Reference:
+
+    - [CAPI](https://arxiv.org/abs/2502.08769), section 3.2
+    - [Salimans and Kingma, 2016](https://arxiv.org/abs/1602.07868)
+    """
+
+    def __init__(self, num_prototypes, trainable_gain=True, **kwargs):
+        super().__init__(**kwargs)
+        check_positive_integer("num_prototypes", num_prototypes)
+        self.num_prototypes = num_prototypes
+        self.trainable_gain = trainable_gain
+
+    def build(self, input_shape):
+        # Both are normalised in float32 before the product is cast.
+        self.direction = self.add_weight(
+            name="direction",
+            shape=(input_shape[-1], self.num_prototypes),
+            initializer=keras.initializers.RandomNormal(stddev=0.02),
+            autocast=False,
+        )
+        self.gain = self.add_weight(
+            name="gain",
+            shape=(self.num_prototypes,),
+            initializer="ones",
+            trainable=self.trainable_gain,
+            autocast=False,
+        )
+
+    def call(self, inputs):
+        features = l2_normalize(inputs, epsilon=1e-12)
+        squared_norm = ops.sum(ops.square(self.direction), axis=0)
+        kernel = self.direction * (self.gain / (ops.sqrt(squared_norm) + 1e-8))
+        logits = ops.matmul(
+            ops.cast(features, self.compute_dtype),
+            ops.cast(kernel, self.compute_dtype),
+        )
+        return ops.cast(logits, "float32")
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.num_prototypes)
+
+    def compute_output_spec(self, inputs):
+        return keras.KerasTensor(
+            self.compute_output_shape(inputs.shape), "float32"
+        )
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_prototypes": self.num_prototypes,
+            "trainable_gain": self.trainable_gain,
+        }

@@ -1,0 +1,169 @@
+import keras
+from keras import ops
+
+from keras_capi.layers.online_clustering import OnlineClustering
+from keras_capi.layers.prototype_head import PrototypeHead
+from keras_capi.models.masked_prediction import MaskedPrediction
+from keras_capi.models.masked_prediction import copy_weights
+from keras_capi.ops.cross_entropy import entropy
+from keras_capi.ops.cross_entropy import soft_cross_entropy
+from keras_capi.ops.tokens import gather_tokens
+
+DEFAULT_NUM_CLUSTERS = 16384
+
+
+@keras.saving.register_keras_serializable(package="keras_capi")
+class CAPI(MaskedPrediction):
+    """Pretrains a backbone by predicting clusters of hidden patches.
+
+    In each step the teacher, a moving average of the student, encodes the whole
+    images; an online clustering turns its patch features into balanced soft
+    assignments to clusters; the student sees a part of the patches only and
+    predicts the assignments of some hidden ones. Two losses are minimised: that
+    of the prediction, which trains the student, and that of the clustering,
+    which trains the clustering alone.
+
+    Train it with `compile` and `fit`. Afterwards `predict` and `teacher` give
+    features.
+
+    Args:
+        backbone: `keras_capi.models.CAPIBackbone`, the student to train.
+        num_clusters: Integer. Number of clusters and prototypes. With
+            `clustering` it may be left out. Defaults to `16384`.
+        masking: Masking layer, such as
+            `keras_capi.layers.InverseBlockMasking`, or `None` for the default
+            one. Defaults to `None`.
+        clustering: `keras_capi.layers.OnlineClustering` or `None` for the
+            default one with `num_clusters`. Defaults to `None`.
+        student_temperature: Float. Divides the student's logits. Defaults to
+            `0.12`.
+        ema_momentum: Float in [0, 1], or a schedule such as
+            `keras_capi.optimizers.WarmupCosine`, of which the teacher takes one
+            step with each update of the optimizer. Rule of thumb: 1 minus the
+            learning rate. Defaults to `0.999`.
+        seed: Integer or `None`. Seed of the default masking. Stochastic depth
+            has the backbone's. Defaults to `None`.
+
+    Inputs:
+        Images, a float tensor of shape `(batch, height, width, channels)`, or a
+        dictionary with own masks: `{"images": ..., "visible_indices": (batch,
+        visible), "predict_indices": (batch, predictions)}`, row-major patches.
+        Labels, if any, are ignored.
+
+    Outputs:
+        A dictionary of scalars: `"capi_loss"`, `"clustering_loss"` and
+        `"target_entropy"`, in nats. Training also logs their sum as `"loss"`,
+        the learning rates and the momentum.
+
+    Raises:
+        ValueError: If arguments or inputs are out of range, or do not suit each
+            other.
+        RuntimeError: If a loss is not finite.
+
+    Example:
+
+    >>> backbone = keras_capi.models.CAPIBackbone(
+    ...     patch_size=8, num_layers=2, predictor_num_layers=1, hidden_dim=48,
+    ...     num_heads=4,
+    ... )
+    >>> model = keras_capi.models.CAPI(backbone, num_clusters=64)
+    >>> model.compile(keras_capi.optimizers.capi_optimizer(1e-3))
+    >>> images = np.random.rand(32, 64, 64, 3).astype("float32")
+    >>> history = model.fit(images, batch_size=16)
+    >>> features = model.predict(images)["global"]
+
+    Reference:
+
+    - [CAPI](https://arxiv.org/abs/2502.08769), section 3
+    """
+
+    loss_names = ("capi_loss", "clustering_loss")
+    log_names = ("target_entropy",)
+
+    def __init__(
+        self,
+        backbone,
+        num_clusters=DEFAULT_NUM_CLUSTERS,
+        masking=None,
+        clustering=None,
+        student_temperature=0.12,
+        ema_momentum=0.999,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(backbone, masking, ema_momentum, seed, **kwargs)
+        if not student_temperature > 0:
+            raise ValueError(
+                "`student_temperature` must be positive. "
+                f"Received: student_temperature={student_temperature}"
+            )
+        if clustering is None:
+            clustering = OnlineClustering(
+                num_clusters, dtype=self.dtype_policy, name="clustering"
+            )
+        elif num_clusters not in (
+            DEFAULT_NUM_CLUSTERS,
+            clustering.num_clusters,
+        ):
+            raise ValueError(
+                "`num_clusters` must be that of `clustering`, or be left out. "
+                f"Received: num_clusters={num_clusters}, "
+                f"clustering.num_clusters={clustering.num_clusters}"
+            )
+        self.student_temperature = student_temperature
+        self.clustering = clustering
+        self.prototype_head = self._make_head("prototype_head")
+        self.teacher_prototype_head = self._make_head("teacher_prototype_head")
+        self.teacher_prototype_head.trainable = False
+        self.build()
+
+    def _make_head(self, name):
+        return PrototypeHead(
+            self.clustering.num_clusters, dtype=self.dtype_policy, name=name
+        )
+
+    def build(self, input_shape=None):
+        if not self.clustering.built:
+            self.clustering.build((None, None, self.student.encoder.hidden_dim))
+        shape = (None, None, self.student.predictor.hidden_dim)
+        self.prototype_head.build(shape)
+        self.teacher_prototype_head.build(shape)
+        copy_weights(self.prototype_head, self.teacher_prototype_head)
+
+    def averaged_pairs(self):
+        return [
+            *super().averaged_pairs(),
+            (self.prototype_head, self.teacher_prototype_head),
+        ]
+
+    def compute_losses(
+        self, images, visible_indices, predict_indices, training
+    ):
+        patches = self.teacher.encode_patches(images, training=False)
+        assignments, clustering_loss = self.clustering(
+            ops.stop_gradient(patches)
+        )
+        targets = gather_tokens(assignments, predict_indices)
+        predictions = self.student.predict_masked(
+            images, visible_indices, predict_indices, training=training
+        )
+        logits = self.prototype_head(predictions)
+        return {
+            "capi_loss": soft_cross_entropy(
+                targets, logits, self.student_temperature
+            ),
+            "clustering_loss": clustering_loss,
+            "target_entropy": entropy(targets),
+        }
+
+    def compute_output_spec(self, inputs, training=None):
+        names = (*self.loss_names, *self.log_names)
+        return {name: keras.KerasTensor((), "float32") for name in names}
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_clusters": self.clustering.num_clusters,
+            "clustering": keras.saving.serialize_keras_object(self.clustering),
+            "student_temperature": self.student_temperature,
+        }

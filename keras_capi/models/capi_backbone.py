@@ -1,0 +1,267 @@
+import keras
+from keras import ops
+
+from keras_capi.models.cross_attention_predictor import CrossAttentionPredictor
+from keras_capi.models.vit_encoder import ViTEncoder
+
+# On torch the n-th draw of a generator equals the first draw of one whose seed
+# is n larger, so seeds that belong together are set far apart.
+SEED_SPACING = 100_000_007
+
+
+@keras.saving.register_keras_serializable(package="keras_capi")
+class CAPIBackbone(keras.Model):
+    """Encoder and predictor of CAPI: turns images into features.
+
+    For any task, `feature_map` describes each patch and `global` the image. The
+    latter is the mean over all positions of what the predictor's first block
+    makes of them, which in the paper serves image classification far better
+    than the mean of the patch features.
+
+    The defaults are those of the published ViT-L/14.
+
+    Args:
+        patch_size: Integer. Side of a patch in pixels. Defaults to `14`.
+        num_layers: Integer. Blocks of the encoder. Defaults to `24`.
+        predictor_num_layers: Integer. Blocks of the predictor. Defaults to
+            `12`.
+        hidden_dim: Integer. Width of the encoder. Defaults to `1024`.
+        predictor_hidden_dim: Integer or `None`. Width of the predictor; `None`
+            is `hidden_dim`. Defaults to `None`.
+        num_heads: Integer. Attention heads of the encoder; the head size must
+            be divisible by 4. Defaults to `16`.
+        predictor_num_heads: Integer or `None`. Attention heads of the
+            predictor; `None` is `num_heads`. Defaults to `None`.
+        mlp_dim: Integer or `None`. Hidden width of the encoder's perceptrons;
+            `None` is 4 times its width. Defaults to `None`.
+        predictor_mlp_dim: Integer or `None`. The same for the predictor.
+            Defaults to `None`.
+        num_register_tokens: Integer, divisible by 4. Defaults to `16`.
+        register_coordinates: `"edge"` or `"zeros"`, see
+            `keras_capi.layers.RegisterTokens`. Defaults to `"edge"`.
+        scale_registers_to_visible: Boolean. Whether the registers' coordinates
+            follow the bounding box of the visible patches. Defaults to `True`.
+        drop_path_rate: Float in `[0, 1)`. Stochastic depth in training, the
+            same in every block. Defaults to `0.2`.
+        drop_path_method: `"efficient"` or `"naive"`, see
+            `keras_capi.layers.DropPath`. Defaults to `"efficient"`.
+        image_shape: Tuple `(height, width, channels)`. Height and width may be
+            `None`, and then vary from batch to batch. Defaults to
+            `(None, None, 3)`.
+        seed: Integer or `None`. Seed of the stochastic depth. Defaults to
+            `None`.
+
+    Call arguments:
+        images: Float tensor of shape `(batch, height, width, channels)`,
+            normalised; height and width divisible by `patch_size`.
+        training: Boolean. Whether to apply stochastic depth.
+
+    Output shape:
+        A dictionary: `"global"` of shape `(batch, predictor_hidden_dim)`,
+        `"registers"` of shape `(batch, num_register_tokens, hidden_dim)` and
+        `"feature_map"` of shape `(batch, rows, columns, hidden_dim)`.
+
+    Raises:
+        ValueError: If sizes do not divide as said above, or the images have
+            another rank, number of channels or integer values.
+
+    Example:
+
+    >>> backbone = keras_capi.models.CAPIBackbone(
+    ...     patch_size=8, num_layers=2, predictor_num_layers=1, hidden_dim=48,
+    ...     num_heads=4,
+    ... )
+    >>> features = backbone(keras.random.uniform((2, 32, 40, 3)))
+    >>> features["feature_map"].shape  # (2, 4, 5, 48)
+
+    Reference:
+
+    - [CAPI](https://arxiv.org/abs/2502.08769), sections 3 and 4.1, appendix A
+    """
+
+    def __init__(
+        self,
+        patch_size=14,
+        num_layers=24,
+        predictor_num_layers=12,
+        hidden_dim=1024,
+        predictor_hidden_dim=None,
+        num_heads=16,
+        predictor_num_heads=None,
+        mlp_dim=None,
+        predictor_mlp_dim=None,
+        num_register_tokens=16,
+        register_coordinates="edge",
+        scale_registers_to_visible=True,
+        drop_path_rate=0.2,
+        drop_path_method="efficient",
+        image_shape=(None, None, 3),
+        seed=None,
+        **kwargs,
+    ):
+        # A `keras.RematScope` is for the blocks, see `ViTEncoder`.
+        with keras.RematScope(mode=None):
+            super().__init__(**kwargs)
+        self.image_shape = _check_image_shape(image_shape, patch_size)
+        self.seed = seed
+        self.encoder = ViTEncoder(
+            patch_size,
+            num_layers,
+            hidden_dim,
+            num_heads,
+            mlp_dim,
+            num_register_tokens,
+            register_coordinates,
+            scale_registers_to_visible,
+            drop_path_rate,
+            drop_path_method,
+            self.image_shape[-1],
+            seed,
+            dtype=self.dtype_policy,
+            name="encoder",
+        )
+        self.predictor = CrossAttentionPredictor(
+            predictor_num_layers,
+            predictor_hidden_dim or hidden_dim,
+            predictor_num_heads or num_heads,
+            hidden_dim,
+            predictor_mlp_dim,
+            drop_path_rate,
+            drop_path_method,
+            None if seed is None else seed + SEED_SPACING,
+            dtype=self.dtype_policy,
+            name="predictor",
+        )
+        self.built = True
+
+    @property
+    def patch_size(self):
+        return self.encoder.patch_size
+
+    def call(self, images, training=None):
+        _, height, width, _ = ops.shape(images)
+        tokens = self.encoder(images, training=training)
+        num_registers = self.encoder.register_tokens.num_registers
+        patches = tokens[:, num_registers:]
+        predictions = self.predictor(
+            tokens,
+            self.encoder.token_coordinates(images),
+            self.encoder.patch_coordinates(images),
+            num_layers=1,
+            training=training,
+        )
+        rows, columns = height // self.patch_size, width // self.patch_size
+        return {
+            "global": ops.mean(predictions, axis=1),
+            "registers": tokens[:, :num_registers],
+            "feature_map": ops.reshape(
+                patches, (-1, rows, columns, self.encoder.hidden_dim)
+            ),
+        }
+
+    def encode_patches(self, images, training=None):
+        """Returns the features of all patches, without the registers.
+
+        Args:
+            images: Float tensor of shape `(batch, height, width, channels)`.
+            training: Boolean. Whether to apply stochastic depth.
+
+        Returns:
+            Tensor of shape `(batch, rows * columns, hidden_dim)`.
+        """
+        tokens = self.encoder(images, training=training)
+        return tokens[:, self.encoder.register_tokens.num_registers :]
+
+    def predict_masked(
+        self, images, visible_indices, predict_indices, training=None
+    ):
+        """Predicts features of hidden patches from the visible ones.
+
+        Args:
+            images: Float tensor of shape `(batch, height, width, channels)`.
+            visible_indices: Integer tensor of shape `(batch, visible)`: the
+                row-major patches that the encoder sees.
+            predict_indices: Integer tensor of shape `(batch, predictions)`: the
+                patches to predict.
+            training: Boolean. Whether to apply stochastic depth.
+
+        Returns:
+            Tensor of shape `(batch, predictions, predictor_hidden_dim)`.
+        """
+        context = self.encoder(images, visible_indices, training=training)
+        return self.predictor(
+            context,
+            self.encoder.token_coordinates(images, visible_indices),
+            self.encoder.patch_coordinates(images, predict_indices),
+            training=training,
+        )
+
+    def set_rotary_trainable(self, trainable):
+        """Says whether the rotary frequencies are trained; else they are fixed.
+
+        Args:
+            trainable: Boolean.
+        """
+        for block in (*self.encoder.blocks, *self.predictor.blocks):
+            block.attention.rotary_frequencies.trainable = trainable
+
+    def compute_output_spec(self, images, training=None):
+        tokens = self.encoder.compute_output_spec(images)
+        batch_size, _, width = tokens.shape
+        rows, columns = (
+            None if size is None else size // self.patch_size
+            for size in images.shape[1:3]
+        )
+        shapes = {
+            "global": (batch_size, self.predictor.hidden_dim),
+            "registers": (
+                batch_size,
+                self.encoder.register_tokens.num_registers,
+                width,
+            ),
+            "feature_map": (batch_size, rows, columns, width),
+        }
+        return {
+            name: keras.KerasTensor(shape, self.compute_dtype)
+            for name, shape in shapes.items()
+        }
+
+    def get_config(self):
+        encoder, predictor = self.encoder, self.predictor
+        return {
+            **super().get_config(),
+            "patch_size": self.patch_size,
+            "num_layers": encoder.num_layers,
+            "predictor_num_layers": predictor.num_layers,
+            "hidden_dim": encoder.hidden_dim,
+            "predictor_hidden_dim": predictor.hidden_dim,
+            "num_heads": encoder.num_heads,
+            "predictor_num_heads": predictor.num_heads,
+            "mlp_dim": encoder.mlp_dim,
+            "predictor_mlp_dim": predictor.mlp_dim,
+            "num_register_tokens": encoder.register_tokens.num_registers,
+            "register_coordinates": encoder.register_tokens.coordinates,
+            "scale_registers_to_visible": (
+                encoder.register_tokens.scale_to_visible
+            ),
+            "drop_path_rate": encoder.drop_path.rate,
+            "drop_path_method": encoder.drop_path.method,
+            "image_shape": self.image_shape,
+            "seed": self.seed,
+        }
+
+
+def _check_image_shape(image_shape, patch_size):
+    if len(image_shape) != 3 or not isinstance(image_shape[-1], int):
+        raise ValueError(
+            "`image_shape` must be (height, width, channels) with a number of "
+            f"channels. Received: image_shape={image_shape}"
+        )
+    for size in image_shape[:2]:
+        if size is not None and (size < patch_size or size % patch_size):
+            raise ValueError(
+                "Height and width in `image_shape` must be divisible by "
+                f"`patch_size`, or None. Received: image_shape={image_shape}, "
+                f"patch_size={patch_size}"
+            )
+    return tuple(image_shape)

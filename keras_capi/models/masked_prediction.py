@@ -1,0 +1,269 @@
+import keras
+from keras import ops
+
+from keras_capi import backend
+from keras_capi.layers.inverse_block_masking import InverseBlockMasking
+from keras_capi.models.capi_backbone import SEED_SPACING
+from keras_capi.models.non_finite_loss import StopAtNonFiniteLoss
+from keras_capi.models.non_finite_loss import check_finite_loss
+from keras_capi.ops.tokens import indices_in_range
+from keras_capi.validation import check_images
+from keras_capi.validation import check_index_arrays
+from keras_capi.validation import check_index_shapes
+from keras_capi.validation import is_array
+
+
+class MaskedPrediction(keras.Model):
+    """Base of models that predict what a teacher sees in hidden patches.
+
+    Holds what does not depend on the kind of target: the masking, the student,
+    the teacher as its moving average, and the training step. A subclass says in
+    `compute_losses` what the targets are, lists in `loss_names` which of its
+    results are summed to the loss, and in `log_names` which others are logged.
+
+    Args:
+        backbone: `CAPIBackbone`, the student. The teacher starts as its copy.
+        masking: Masking layer or `None` for `InverseBlockMasking`. Defaults to
+            `None`.
+        ema_momentum: Float in [0, 1], or a schedule of it. Defaults to `0.999`.
+        seed: Integer or `None`. Seed of the default masking. Defaults to
+            `None`.
+    """
+
+    loss_names = ()
+    log_names = ()
+
+    def __init__(
+        self, backbone, masking=None, ema_momentum=0.999, seed=None, **kwargs
+    ):
+        kwargs.setdefault("dtype", backbone.dtype_policy)
+        # A `keras.RematScope` is for the blocks, see `ViTEncoder`.
+        with keras.RematScope(mode=None):
+            super().__init__(**kwargs)
+            self.seed = seed
+            self.masking = masking or InverseBlockMasking(
+                seed=None if seed is None else seed + 2 * SEED_SPACING
+            )
+        if not callable(ema_momentum) and not 0.0 <= ema_momentum <= 1.0:
+            raise ValueError(
+                "`ema_momentum` must be in [0, 1], or a schedule. "
+                f"Received: ema_momentum={ema_momentum}"
+            )
+        self.ema_momentum = ema_momentum
+        self.student = backbone
+        # A teacher only infers: it needs no stochastic depth.
+        self.teacher = type(backbone).from_config(
+            {**backbone.get_config(), "name": "teacher", "drop_path_rate": 0.0}
+        )
+        self.teacher.trainable = False
+        copy_weights(self.student, self.teacher)
+        self.trackers = [
+            keras.metrics.Mean(name=name)
+            for name in (*self.loss_names, *self.log_names)
+        ]
+
+    def averaged_pairs(self):
+        """Returns pairs of a student's part and its moving average."""
+        return [(self.student, self.teacher)]
+
+    def compute_losses(
+        self, images, visible_indices, predict_indices, training
+    ):
+        """Returns a dictionary of scalars: the losses and what else to log.
+
+        Args:
+            images: Float tensor of shape `(batch, height, width, channels)`.
+            visible_indices: Int32 tensor of shape `(batch, visible)`.
+            predict_indices: Int32 tensor of shape `(batch, predictions)`.
+            training: Boolean.
+        """
+        raise NotImplementedError
+
+    def call(self, inputs, training=None):
+        inputs = inputs if isinstance(inputs, dict) else {"images": inputs}
+        images = inputs["images"]
+        patch_size = self.student.patch_size
+        check_images(images, patch_size, self.student.image_shape[-1])
+        grid_size = [size // patch_size for size in images.shape[1:3]]
+        if len(inputs) == 1:
+            indices = self.masking(images, grid_size=grid_size)
+            return self.compute_losses(images, training=training, **indices)
+        check_index_shapes(inputs)
+        indices = {
+            name: ops.cast(inputs[name], "int32")
+            for name in ("visible_indices", "predict_indices")
+        }
+        results = self.compute_losses(images, training=training, **indices)
+        # A compiled step cannot raise, and gathering may not either.
+        num_patches = grid_size[0] * grid_size[1]
+        valid = ops.logical_and(
+            *(indices_in_range(i, num_patches) for i in indices.values())
+        )
+        return {
+            name: ops.where(valid, result, float("nan"))
+            for name, result in results.items()
+        }
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        images = x["images"] if isinstance(x, dict) else x
+        for tracker in self.trackers:
+            tracker.update_state(
+                y_pred[tracker.name], sample_weight=ops.shape(images)[0]
+            )
+        return sum(y_pred[name] for name in self.loss_names)
+
+    def train_step(self, *arguments):
+        return backend.train_step(self, super().train_step, arguments)
+
+    def before_update(self):
+        """Returns the values that hold for the coming step."""
+        optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        # Copied, as the counter is updated in place on some backends.
+        iterations = ops.convert_to_tensor(self.optimizer.iterations) + 0
+        momentum = self.ema_momentum
+        if callable(momentum):
+            momentum = momentum(iterations)
+        names = ("learning_rate", "clustering_learning_rate")
+        logs = {
+            name: ops.convert_to_tensor(getattr(optimizer, name)) + 0.0
+            for name in names
+            if hasattr(optimizer, name)
+        }
+        logs["ema_momentum"] = ops.convert_to_tensor(momentum, "float32")
+        return iterations, logs
+
+    def after_update(self, before):
+        """Moves the teacher, unless the optimizer skipped the step.
+
+        That is so if gradients overflowed in half precision, and in the steps
+        that only accumulate gradients.
+        """
+        iterations, logs = before
+        momentum = ops.where(
+            self.optimizer.iterations > iterations, logs["ema_momentum"], 1.0
+        )
+        pairs = [
+            pair
+            for part, average in self.averaged_pairs()
+            for pair in zip(average.weights, part.weights, strict=True)
+            if pair[1].trainable
+        ]
+        backend.move_average(*zip(*pairs, strict=True), momentum)
+        return logs
+
+    def compile(self, optimizer="rmsprop", **kwargs):
+        """Configures the training, see `keras.Model.compile`.
+
+        Args:
+            optimizer: A Keras optimizer, best from
+                `keras_capi.optimizers.capi_optimizer`.
+            **kwargs: Other arguments of `keras.Model.compile`. There is no
+                `loss` to pass: the model has its own.
+        """
+        if kwargs.get("loss") is not None:
+            raise ValueError(
+                f"{type(self).__name__} computes its own losses; call "
+                f"`compile` without `loss`. Received: loss={kwargs['loss']}"
+            )
+        multiplier = getattr(optimizer, "rotary_learning_rate_multiplier", None)
+        if multiplier is not None:
+            self.student.set_rotary_trainable(multiplier > 0)
+        super().compile(optimizer, **kwargs)
+
+    def compile_from_config(self, config):
+        config = keras.saving.deserialize_keras_object(config)
+        self.compile(**config)
+        self.optimizer.build(self.trainable_variables)
+
+    def check_inputs(self, inputs):
+        """Raises a `ValueError` if arrays do not suit the model.
+
+        Data sets are checked batch by batch instead, when they are read.
+
+        Args:
+            inputs: What `fit` and the like take as `x`.
+        """
+        if not isinstance(inputs, dict) and not is_array(inputs):
+            return
+        inputs = inputs if isinstance(inputs, dict) else {"images": inputs}
+        images = inputs.get("images")
+        if images is not None and not is_array(images):
+            return
+        if len(inputs) > 1:
+            check_index_shapes(inputs)
+        patch_size = self.student.patch_size
+        check_images(images, patch_size, self.student.image_shape[-1])
+        if len(inputs) > 1:
+            rows, columns = (size // patch_size for size in images.shape[1:3])
+            check_index_arrays(inputs, rows * columns)
+
+    def fit(self, x=None, y=None, *args, callbacks=None, **kwargs):
+        self.check_inputs(x)
+        if not isinstance(callbacks, keras.callbacks.CallbackList):
+            if isinstance(callbacks, keras.callbacks.Callback):
+                callbacks = [callbacks]
+            callbacks = [*(callbacks or ()), StopAtNonFiniteLoss()]
+        return super().fit(x, y, *args, callbacks=callbacks, **kwargs)
+
+    def evaluate(self, x=None, *args, **kwargs):
+        self.check_inputs(x)
+        return super().evaluate(x, *args, **kwargs)
+
+    def train_on_batch(self, x, *args, **kwargs):
+        self.check_inputs(x)
+        logs = super().train_on_batch(x, *args, **kwargs)
+        loss = logs["loss"] if isinstance(logs, dict) else logs[0]
+        check_finite_loss(loss, int(self.optimizer.iterations))
+        return logs
+
+    def test_on_batch(self, x, *args, **kwargs):
+        self.check_inputs(x)
+        return super().test_on_batch(x, *args, **kwargs)
+
+    def predict(self, x, *args, **kwargs):
+        """Returns the teacher's features, see `CAPIBackbone`.
+
+        Args:
+            x: Images, as arrays or a data set.
+            *args: Other arguments of `keras.Model.predict`.
+            **kwargs: Likewise.
+
+        Returns:
+            Dictionary of NumPy arrays: `"global"`, `"registers"` and
+            `"feature_map"`.
+        """
+        return self.teacher.predict(x, *args, **kwargs)
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        momentum = self.ema_momentum
+        return {
+            **super().get_config(),
+            "backbone": serialize(self.student),
+            "masking": serialize(self.masking),
+            "ema_momentum": (
+                serialize(momentum) if callable(momentum) else momentum
+            ),
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        deserialize = keras.saving.deserialize_keras_object
+        return cls(
+            **{
+                name: deserialize(value) if isinstance(value, dict) else value
+                for name, value in config.items()
+            }
+        )
+
+
+def copy_weights(source, target):
+    """Gives a layer the weights of another of the same architecture."""
+    for from_weight, to_weight in zip(
+        source.weights, target.weights, strict=True
+    ):
+        # Copied: JAX refuses to donate one buffer twice.
+        to_weight.assign(ops.copy(from_weight.value))

@@ -1,0 +1,21 @@
+"""The maths: pure functions on tensors."""
+
+from keras_capi.ops.block_masks import block_sizes
+from keras_capi.ops.block_masks import sample_blocks
+from keras_capi.ops.block_masks import select_patches
+from keras_capi.ops.block_masks import split_at_random
+from keras_capi.ops.coordinates import patch_coordinates
+from keras_capi.ops.coordinates import register_coordinates
+from keras_capi.ops.coordinates import scale_to_bounding_box
+from keras_capi.ops.cross_entropy import entropy
+from keras_capi.ops.cross_entropy import soft_cross_entropy
+from keras_capi.ops.normalization import l2_normalize
+from keras_capi.ops.normalization import rms_normalize
+from keras_capi.ops.rotary import apply_rotary
+from keras_capi.ops.rotary import rotary_angles
+from keras_capi.ops.rotary import rotary_frequencies
+from keras_capi.ops.sinkhorn import sinkhorn_knopp
+from keras_capi.ops.stochastic_depth import add_to_all
+from keras_capi.ops.stochastic_depth import add_to_subset
+from keras_capi.ops.tokens import extract_patches
+from keras_capi.ops.tokens import gather_tokens

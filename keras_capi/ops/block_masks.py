@@ -1,0 +1,152 @@
+import math
+
+from keras import ops
+
+# Uniform numbers a block takes: aspect ratio, corner (2), roll (2).
+NUMBERS_PER_BLOCK = 5
+
+
+def block_sizes(
+    uniform, area, grid_size, min_aspect_ratio=0.5, max_aspect_ratio=2.0
+):
+    """Samples sides of blocks that have room for `area` patches.
+
+    The aspect ratio (height over width) is log-uniform between its bounds,
+    which are narrowed so that the block fits into the grid:
+
+    ```
+    height = ceil(sqrt(area * aspect)), width = ceil(sqrt(area / aspect))
+    ```
+
+    Args:
+        uniform: Float tensor of any shape, uniform in `[0, 1)`.
+        area: Integer. Number of patches that the block shall hold.
+        grid_size: Tuple of two integers, rows and columns of patches.
+        min_aspect_ratio: Float. Lower bound. Defaults to `0.5`.
+        max_aspect_ratio: Float. Upper bound. Defaults to `2.0`.
+
+    Returns:
+        Two integer tensors of the shape of `uniform`: heights and widths, with
+        `area <= height * width`.
+
+    Reference:
+
+    - [CAPI](https://arxiv.org/abs/2502.08769), section 3.3 (masking)
+    """
+    rows, columns = grid_size
+    lowest = math.log(area / columns**2)
+    highest = math.log(rows**2 / (area + 1e-5))
+    low = min(max(math.log(min_aspect_ratio), lowest), highest)
+    high = max(min(math.log(max_aspect_ratio), highest), low)
+    aspect_ratio = ops.exp(low + uniform * (high - low))
+    widths = ops.ceil(ops.sqrt(area / aspect_ratio))
+    widths = ops.clip(widths, math.ceil(area / rows), columns)
+    heights = ops.ceil(ops.sqrt(area * aspect_ratio))
+    # Rounding must neither push the block over the edge nor leave it too small.
+    heights = ops.clip(heights, ops.ceil(area / widths), rows)
+    return ops.cast(heights, "int32"), ops.cast(widths, "int32")
+
+
+def sample_blocks(
+    uniform,
+    area,
+    grid_size,
+    min_aspect_ratio=0.5,
+    max_aspect_ratio=2.0,
+    roll=True,
+):
+    """Samples one block of exactly `area` patches for each image.
+
+    The block's corner is uniform over the places where it fits, its first
+    `area` cells in row-major order are kept, and the whole grid is rolled
+    cyclically by uniform offsets, so that all positions are equally likely.
+
+    Args:
+        uniform: Float tensor of shape `(batch, 5)`, uniform in `[0, 1)`.
+        area: Integer. Number of patches in the block.
+        grid_size: Tuple of two integers, rows and columns of patches.
+        min_aspect_ratio: Float, see `block_sizes`. Defaults to `0.5`.
+        max_aspect_ratio: Float, see `block_sizes`. Defaults to `2.0`.
+        roll: Boolean. Whether to roll. Defaults to `True`.
+
+    Returns:
+        Boolean tensor of shape `(batch, rows * columns)` with `area` true
+        entries in each row.
+
+    Reference:
+
+    - [CAPI](https://arxiv.org/abs/2502.08769), section 3.3 (masking)
+    """
+    rows, columns = grid_size
+    heights, widths = block_sizes(
+        uniform[:, :1], area, grid_size, min_aspect_ratio, max_aspect_ratio
+    )
+    top = uniform_integers(uniform[:, 1:2], rows - heights + 1)
+    left = uniform_integers(uniform[:, 2:3], columns - widths + 1)
+    if roll:
+        top = top + uniform_integers(uniform[:, 3:4], rows)
+        left = left + uniform_integers(uniform[:, 4:5], columns)
+    cells = ops.expand_dims(ops.arange(rows * columns, dtype="int32"), 0)
+    block_row = ops.mod(cells // columns - top, rows)
+    block_column = ops.mod(cells % columns - left, columns)
+    inside = ops.logical_and(block_row < heights, block_column < widths)
+    return ops.logical_and(inside, block_row * widths + block_column < area)
+
+
+def uniform_integers(uniform, count):
+    """Maps uniform numbers in `[0, 1)` to uniform integers in `[0, count)`.
+
+    Args:
+        uniform: Float tensor.
+        count: Integer or integer tensor that broadcasts with `uniform`.
+
+    Returns:
+        Int32 tensor of the shape of `uniform`.
+    """
+    integers = ops.cast(uniform * ops.cast(count, uniform.dtype), "int32")
+    # The product of a number just below 1 may be rounded up to `count`.
+    return ops.minimum(integers, ops.cast(count, "int32") - 1)
+
+
+def select_patches(is_visible, scores, num_visible, num_predict):
+    """Lists visible patches and picks prediction positions among the others.
+
+    Args:
+        is_visible: Boolean tensor of shape `(batch, patches)` with
+            `num_visible` true entries in each row.
+        scores: Float tensor of shape `(batch, patches)`, uniform in `[0, 1)`.
+            The masked patches with the highest scores are picked.
+        num_visible: Integer.
+        num_predict: Integer.
+
+    Returns:
+        Two int32 tensors: visible indices of shape `(batch, num_visible)`,
+        ascending, and prediction indices of shape `(batch, num_predict)`.
+    """
+    num_patches = is_visible.shape[-1]
+    early = ops.cast(num_patches - ops.arange(num_patches), scores.dtype)
+    visible_indices = _largest(
+        ops.where(is_visible, early, -early), num_visible
+    )
+    predict_indices = _largest(ops.where(is_visible, -1.0, scores), num_predict)
+    return visible_indices, predict_indices
+
+
+def split_at_random(scores, num_visible, num_predict):
+    """Picks visible patches and prediction positions uniformly at random.
+
+    Args:
+        scores: Float tensor of shape `(batch, patches)`, uniform in `[0, 1)`.
+        num_visible: Integer.
+        num_predict: Integer.
+
+    Returns:
+        Two int32 tensors of shapes `(batch, num_visible)` and
+        `(batch, num_predict)`, without common entries in a row.
+    """
+    picked = _largest(scores, num_visible + num_predict)
+    return picked[:, :num_visible], picked[:, num_visible:]
+
+
+def _largest(scores, count):
+    return ops.cast(ops.top_k(scores, count)[1], "int32")

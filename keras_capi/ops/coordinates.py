@@ -1,0 +1,84 @@
+import numpy as np
+from keras import ops
+
+
+def patch_coordinates(grid_size):
+    """Returns the coordinates of the patches of an image in `[0, 1]`.
+
+    The first and the last row have the coordinates 0 and 1 whatever the size of
+    the image, so that features need no position table and no interpolation.
+
+    Args:
+        grid_size: Rows and columns of patches, integers or scalar tensors.
+
+    Returns:
+        Float32 tensor of shape `(rows * columns, 2)`, row-major, rows first.
+
+    Example:
+
+    >>> keras_capi.ops.patch_coordinates((1, 3))  # [[0, 0], [0, .5], [0, 1]]
+
+    Reference:
+
+    - [CAPI](https://arxiv.org/abs/2502.08769), appendix A (architecture)
+    """
+    rows, columns = (_unit_steps(size) for size in grid_size)
+    rows, columns = ops.meshgrid(rows, columns, indexing="ij")
+    return ops.stack([ops.ravel(rows), ops.ravel(columns)], axis=-1)
+
+
+def _unit_steps(size):
+    steps = ops.cast(ops.arange(size), "float32")
+    last = ops.cast(ops.maximum(size - 1, 1), "float32")
+    return steps / last
+
+
+def register_coordinates(num_registers, kind="edge"):
+    """Returns the coordinates of the register tokens in `[0, 1]`.
+
+    Args:
+        num_registers: Integer, divisible by 4. Number of registers.
+        kind: `"edge"` spaces the registers evenly along the edge of the image,
+            a quarter of them on each side; `"zeros"` puts all of them at the
+            origin. Defaults to `"edge"`.
+
+    Returns:
+        NumPy array of shape `(num_registers, 2)` in float32.
+
+    Reference:
+
+    - [CAPI](https://arxiv.org/abs/2502.08769), appendix A (architecture)
+    """
+    if num_registers < 0 or num_registers % 4:
+        raise ValueError(
+            "`num_registers` must be divisible by 4, one part for each side "
+            f"of the image. Received: num_registers={num_registers}"
+        )
+    if kind not in ("edge", "zeros"):
+        raise ValueError(
+            '`register_coordinates` must be "edge" or "zeros". '
+            f"Received: register_coordinates={kind!r}"
+        )
+    if kind == "zeros":
+        return np.zeros((num_registers, 2), "float32")
+    side = num_registers // 4
+    along = np.arange(side) / max(side, 1)
+    start, end = np.zeros(side), np.ones(side)
+    rows = np.concatenate([along, end, 1 - along, start])
+    columns = np.concatenate([start, along, end, 1 - along])
+    return np.stack([rows, columns], axis=-1).astype("float32")
+
+
+def scale_to_bounding_box(coordinates, reference):
+    """Moves coordinates in `[0, 1]` into the bounding box of others.
+
+    Args:
+        coordinates: Float tensor of shape `(tokens, 2)`.
+        reference: Float tensor of shape `(..., others, 2)`.
+
+    Returns:
+        Float tensor of shape `(..., tokens, 2)`.
+    """
+    low = ops.min(reference, axis=-2, keepdims=True)
+    high = ops.max(reference, axis=-2, keepdims=True)
+    return low + coordinates * (high - low)

@@ -1,0 +1,38 @@
+from keras import ops
+
+
+def soft_cross_entropy(assignments, logits, temperature):
+    """Cross-entropy of predicted cluster probabilities with soft targets.
+
+    Computes `-sum(assignments * log_softmax(logits / temperature))` over the
+    clusters and takes the mean over all else, in float32.
+
+    Args:
+        assignments: Float tensor of shape `(..., clusters)`. The targets.
+        logits: Float tensor of the same shape. The predictions.
+        temperature: Float. Divides the logits.
+
+    Returns:
+        Float32 scalar tensor, in nats.
+
+    Reference:
+
+    - [CAPI](https://arxiv.org/abs/2502.08769), section 3.2 (losses)
+    """
+    logits = ops.cast(logits, "float32") / temperature
+    log_probabilities = ops.log_softmax(logits, axis=-1)
+    return -ops.mean(ops.sum(assignments * log_probabilities, axis=-1))
+
+
+def entropy(probabilities):
+    """Mean entropy of distributions over the last axis.
+
+    Args:
+        probabilities: Float tensor of shape `(..., clusters)`.
+
+    Returns:
+        Float32 scalar tensor, in nats: 0 if all are certain, the logarithm of
+        the number of clusters if all are uniform.
+    """
+    logarithms = ops.log(ops.maximum(probabilities, 1e-37))
+    return -ops.mean(ops.sum(probabilities * logarithms, axis=-1))

@@ -1,0 +1,34 @@
+from keras import ops
+
+
+def l2_normalize(x, epsilon):
+    """Divides vectors by `max(norm, epsilon)` along the last axis, in float32.
+
+    Unlike a division by the norm, its gradient is finite at zero.
+
+    Args:
+        x: Float tensor of shape `(..., width)`.
+        epsilon: Float. Smallest divisor.
+
+    Returns:
+        Float32 tensor of the shape of `x`.
+    """
+    x = ops.cast(x, "float32")
+    squared_norm = ops.sum(ops.square(x), axis=-1, keepdims=True)
+    return x * ops.rsqrt(ops.maximum(squared_norm, epsilon**2))
+
+
+def rms_normalize(x, epsilon=1e-5):
+    """Divides by the root mean square of the last axis, without a scale.
+
+    The final norm of CAPI's encoder and predictor. The layer
+    `keras.layers.RMSNormalization` always has a scale.
+
+    Args:
+        x: Float tensor of shape `(..., width)`.
+        epsilon: Float. Added to the mean square. Defaults to `1e-5`.
+
+    Returns:
+        Tensor of the shape and dtype of `x`.
+    """
+    return ops.rms_normalization(x, scale=None, axis=-1, epsilon=epsilon)

@@ -1,0 +1,92 @@
+import numpy as np
+from keras import ops
+
+
+def rotary_frequencies(head_dim, max_frequency=7.0, min_frequency=7e-4):
+    """Returns the frequencies of the two-dimensional rotary positions.
+
+    A quarter of the head size gives geometrically spaced frequencies, in turns
+    per image. The first half of the channels turns with the row, the second
+    half with the column:
+
+    ```
+    f = max * (max / min) ** linspace(0, -1, head_dim // 4)
+    frequencies = 2 * pi * [[f, f, 0, 0], [0, 0, f, f]]
+    ```
+
+    Args:
+        head_dim: Integer, divisible by 4. Size of an attention head.
+        max_frequency: Float. Highest frequency in turns per image. Defaults to
+            `7.0`.
+        min_frequency: Float. Lowest frequency in turns per image. Defaults to
+            `7e-4`.
+
+    Returns:
+        NumPy array of shape `(2, head_dim)` in float32, radians per image.
+
+    Reference:
+
+    - [CAPI](https://arxiv.org/abs/2502.08769), appendix A (architecture)
+    """
+    if head_dim % 4:
+        raise ValueError(
+            "The head size must be divisible by 4, for the two coordinates "
+            f"and the two halves of a rotation. Received: head_dim={head_dim}"
+        )
+    exponents = np.linspace(0, -1, head_dim // 4)
+    frequencies = max_frequency * (max_frequency / min_frequency) ** exponents
+    frequencies = np.concatenate([frequencies, frequencies])
+    zeros = np.zeros_like(frequencies)
+    rows = np.concatenate([frequencies, zeros])
+    columns = np.concatenate([zeros, frequencies])
+    return (2 * np.pi * np.stack([rows, columns])).astype("float32")
+
+
+def rotary_angles(coordinates, frequencies):
+    """Returns cosine and sine of the rotary angle of each token and channel.
+
+    Args:
+        coordinates: Float tensor of shape `(..., tokens, 2)`: row and column in
+            `[0, 1]`.
+        frequencies: Float tensor of shape `(2, head_dim)`, see
+            `rotary_frequencies`.
+
+    Returns:
+        Two float32 tensors of shape `(..., tokens, 1, head_dim)`, with the
+        axis of the attention heads in place.
+    """
+    coordinates = ops.cast(coordinates, "float32")
+    # Written out: a product over two terms is no work for a matrix unit, some
+    # of which would round the angles to a short float.
+    angles = (
+        coordinates[..., :1] * frequencies[0]
+        + coordinates[..., 1:] * frequencies[1]
+    )
+    angles = ops.expand_dims(angles, -2)
+    return ops.cos(angles), ops.sin(angles)
+
+
+def apply_rotary(x, cosine, sine):
+    """Turns the channels of queries or keys by the angles of their positions.
+
+    Computes `x * cos + rotate_half(x) * sin` with `rotate_half([a, b]) =
+    [-b, a]` on the two halves of the channels. As the two channels of a pair
+    turn by different angles (one with the row, one with the column), this is
+    not a rotation and does not keep norms. Published weights need it so.
+
+    Args:
+        x: Float tensor of shape `(batch, tokens, heads, head_dim)`.
+        cosine: Float tensor that broadcasts with `x`, see `rotary_angles`.
+        sine: Like `cosine`.
+
+    Returns:
+        Tensor of the shape and dtype of `x`.
+
+    Reference:
+
+    - [RoFormer](https://arxiv.org/abs/2104.09864)
+    - [CAPI](https://arxiv.org/abs/2502.08769), appendix A (architecture)
+    """
+    first, second = ops.split(x, 2, axis=-1)
+    rotated = ops.concatenate([-second, first], axis=-1)
+    return x * ops.cast(cosine, x.dtype) + rotated * ops.cast(sine, x.dtype)

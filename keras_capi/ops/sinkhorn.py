@@ -1,0 +1,45 @@
+from keras import ops
+
+
+def sinkhorn_knopp(logits, num_iterations=3, epsilon=1e-8, sample_axis=-2):
+    """Turns logits into soft assignments that use all clusters equally.
+
+    Starting from `exp(logits)`, each iteration divides by the sums over the
+    samples, so that every cluster gets the same total, and then by the sums
+    over the clusters, so that every sample's assignment sums to 1. Balanced
+    assignments keep online clustering from collapsing into a few clusters.
+
+    The exponentials are shifted to a maximum of `exp(50)` in each cluster, the
+    largest shift that leaves float32 room to sum over samples.
+
+    Args:
+        logits: Float tensor of shape `(..., samples, clusters)`, already
+            divided by the target temperature.
+        num_iterations: Integer. How often to balance. Defaults to `3`.
+        epsilon: Float. Added to every divisor. Defaults to `1e-8`.
+        sample_axis: Integer. The axis to balance over, so that positionwise
+            balancing needs no transposed copy. Defaults to `-2`.
+
+    Returns:
+        Tensor of the shape of `logits` in float32.
+
+    Example:
+
+    >>> logits = keras.random.normal((6, 3)) / 0.06
+    >>> assignments = keras_capi.ops.sinkhorn_knopp(logits)
+    >>> keras.ops.sum(assignments, axis=-1)  # six times 1.0
+
+    Reference:
+
+    - [CAPI](https://arxiv.org/abs/2502.08769), section 3.2 (positional
+      clustering)
+    - [Cuturi, 2013](https://arxiv.org/abs/1306.0895)
+    """
+    logits = ops.cast(logits, "float32")
+    shift = ops.max(logits, axis=sample_axis, keepdims=True) - 50.0
+    assignments = ops.exp(logits - shift)
+    for _ in range(num_iterations):
+        for axis in (sample_axis, -1):
+            total = ops.sum(assignments, axis=axis, keepdims=True)
+            assignments = assignments / (total + epsilon)
+    return assignments

@@ -1,0 +1,60 @@
+from keras import ops
+
+from keras_capi import backend
+
+
+def gather_tokens(tokens, indices):
+    """Picks tokens of each sample by their index.
+
+    Args:
+        tokens: Tensor of shape `(batch, tokens, width)`.
+        indices: Integer tensor of shape `(batch, picked)`, each in
+            `[0, tokens)`.
+
+    Returns:
+        Tensor of shape `(batch, picked, width)`.
+
+    Example:
+
+    >>> tokens = keras.ops.reshape(keras.ops.arange(6.0), (2, 3, 1))
+    >>> keras_capi.ops.gather_tokens(tokens, keras.ops.array([[2], [0]]))
+    """
+    return backend.take_tokens(
+        ops.convert_to_tensor(tokens), ops.convert_to_tensor(indices, "int32")
+    )
+
+
+def indices_in_range(indices, num_tokens):
+    """Tells whether all indices point at a token.
+
+    Args:
+        indices: Integer tensor of any shape.
+        num_tokens: Integer. The number of tokens.
+
+    Returns:
+        Boolean scalar tensor.
+    """
+    return ops.all(ops.logical_and(indices >= 0, ops.less(indices, num_tokens)))
+
+
+def extract_patches(images, patch_size):
+    """Cuts images into flattened patches.
+
+    Args:
+        images: Tensor of shape `(batch, height, width, channels)`, height and
+            width divisible by `patch_size`.
+        patch_size: Integer. Side of a patch in pixels.
+
+    Returns:
+        Tensor of shape `(batch, rows * columns, patch_size**2 * channels)`:
+        patches row-major, values in the order row, column, channel.
+    """
+    batch_size, height, width, channels = ops.shape(images)
+    rows, columns = height // patch_size, width // patch_size
+    patches = ops.reshape(
+        images, (batch_size, rows, patch_size, columns, patch_size, channels)
+    )
+    patches = ops.transpose(patches, (0, 1, 3, 2, 4, 5))
+    return ops.reshape(
+        patches, (batch_size, rows * columns, patch_size**2 * channels)
+    )

@@ -1,0 +1,101 @@
+import math
+
+import keras
+from keras import ops
+
+from keras_capi.validation import check_positive_integer
+
+
+@keras.saving.register_keras_serializable(package="keras_capi")
+class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
+    """CAPI's schedule: linear warm-up, then a cosine that stops short.
+
+    For learning rates and for the momentum of the moving average, which follows
+    `1 - learning rate`. With `n = total_steps - warmup_steps`:
+
+    ```
+    warm-up, i < warmup_steps: linspace(start, base, warmup_steps)[i]
+    then, i = 0 ... n - 1:
+        final + (base - final) / 2 * (1 + cos(pi * truncate * i / n))
+    ```
+
+    So the warm-up has the start value at step 0 and the base value at its last
+    step, and the cosine, cut off at the share `truncate` of its course, never
+    reaches the final value. Later steps keep the last value.
+
+    Args:
+        base_value: Float. The value after the warm-up.
+        total_steps: Integer. Number of steps with the warm-up.
+        warmup_steps: Integer. Defaults to `0`.
+        start_value: Float. The value at step 0. Defaults to `0.0`.
+        final_value: Float. Where the whole cosine would end. Defaults to `0.0`.
+        truncate: Float in (0, 1]. Share of the cosine that is run through.
+            Defaults to `0.8`.
+
+    Raises:
+        ValueError: If `warmup_steps` is not below `total_steps`, or `truncate`
+            is out of range.
+
+    Example:
+
+    >>> learning_rate = keras_capi.optimizers.WarmupCosine(
+    ...     1e-3, total_steps=100_000, warmup_steps=10_000
+    ... )
+    >>> momentum = keras_capi.optimizers.WarmupCosine(
+    ...     0.999, 100_000, 10_000, start_value=1.0, final_value=1.0
+    ... )
+
+    Reference:
+
+    - [CAPI](https://arxiv.org/abs/2502.08769), section 4.1 (schedules)
+    """
+
+    def __init__(
+        self,
+        base_value,
+        total_steps,
+        warmup_steps=0,
+        start_value=0.0,
+        final_value=0.0,
+        truncate=0.8,
+    ):
+        super().__init__()
+        check_positive_integer("total_steps", total_steps)
+        if not 0 <= warmup_steps < total_steps:
+            raise ValueError(
+                "`warmup_steps` must be in [0, total_steps). Received: "
+                f"warmup_steps={warmup_steps}, total_steps={total_steps}"
+            )
+        if not 0.0 < truncate <= 1.0:
+            raise ValueError(
+                f"`truncate` must be in (0, 1]. Received: truncate={truncate}"
+            )
+        self.base_value = base_value
+        self.total_steps = total_steps
+        self.warmup_steps = warmup_steps
+        self.start_value = start_value
+        self.final_value = final_value
+        self.truncate = truncate
+
+    def __call__(self, step):
+        step = ops.cast(step, "float32")
+        num_steps = self.total_steps - self.warmup_steps
+        cosine_step = ops.clip(step - self.warmup_steps, 0, num_steps - 1)
+        angle = math.pi * self.truncate / num_steps * cosine_step
+        half_range = (self.base_value - self.final_value) / 2
+        cosine = self.final_value + half_range * (1.0 + ops.cos(angle))
+        slope = (self.base_value - self.start_value) / max(
+            self.warmup_steps - 1, 1
+        )
+        warmup = self.start_value + slope * step
+        return ops.where(step < self.warmup_steps, warmup, cosine)
+
+    def get_config(self):
+        return {
+            "base_value": self.base_value,
+            "total_steps": self.total_steps,
+            "warmup_steps": self.warmup_steps,
+            "start_value": self.start_value,
+            "final_value": self.final_value,
+            "truncate": self.truncate,
+        }

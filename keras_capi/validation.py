@@ -1,0 +1,113 @@
+"""Checks of arguments and inputs that several parts of the package share."""
+
+import keras
+import numpy as np
+
+
+def check_positive_integer(name, value):
+    """Raises a `ValueError` unless an argument is a positive integer."""
+    if not isinstance(value, int) or value < 1:
+        raise ValueError(
+            f"`{name}` must be a positive integer. Received: {name}={value!r}"
+        )
+
+
+def check_ratio(name, value):
+    """Raises a `ValueError` unless an argument is in (0, 1)."""
+    if not 0.0 < value < 1.0:
+        raise ValueError(
+            f"`{name}` must be in (0, 1). Received: {name}={value}"
+        )
+
+
+def check_images(images, patch_size, num_channels):
+    """Raises a `ValueError` unless images suit a patch embedding.
+
+    Args:
+        images: Array or tensor. Unknown sizes (`None`) pass.
+        patch_size: Integer. Must divide height and width.
+        num_channels: Integer. The expected last axis.
+    """
+    shape = tuple(images.shape)
+    if len(shape) != 4:
+        raise ValueError(
+            "`images` must have rank 4: (batch, height, width, channels). "
+            f"Received: images.shape={shape}"
+        )
+    if shape[-1] != num_channels:
+        raise ValueError(
+            f"`images` must have {num_channels} channels, on the last axis. "
+            f"Received: images.shape={shape}"
+        )
+    for name, size in (("height", shape[1]), ("width", shape[2])):
+        if isinstance(size, int) and (size < patch_size or size % patch_size):
+            raise ValueError(
+                f"The {name} of `images` must be divisible by the patch size: "
+                "resize or crop the images. Received: "
+                f"images.shape={shape}, patch_size={patch_size}"
+            )
+    dtype = keras.backend.standardize_dtype(images.dtype)
+    if not keras.backend.is_float_dtype(dtype):
+        raise ValueError(
+            "`images` must be floating point, normalised (see "
+            "`keras_capi.layers.ImageNetNormalization`). "
+            f"Received: images.dtype={dtype}"
+        )
+
+
+INDEX_NAMES = ("visible_indices", "predict_indices")
+
+
+def is_array(x):
+    """Tells whether an input is one array or tensor, not a data set."""
+    return hasattr(x, "shape") and hasattr(x, "dtype")
+
+
+def check_index_shapes(inputs):
+    """Raises a `ValueError` unless a batch with own masks is well formed.
+
+    Args:
+        inputs: Dictionary of arrays or tensors, one a row for each image.
+    """
+    expected = {"images", *INDEX_NAMES}
+    if set(inputs) != expected:
+        raise ValueError(
+            f"Inputs with own masks must have the keys {sorted(expected)}. "
+            f"Received: {sorted(inputs)}"
+        )
+    for name in INDEX_NAMES:
+        indices = inputs[name]
+        shape = tuple(indices.shape) if is_array(indices) else None
+        if shape is None or len(shape) != 2 or shape[1] == 0:
+            raise ValueError(
+                f"`{name}` must be an array of shape (batch, count), with the "
+                "same count of at least 1 for each image. "
+                f"Received: shape {shape}"
+            )
+        if shape[0] != inputs["images"].shape[0]:
+            raise ValueError(
+                f"`{name}` must have a row for each image. Received: shape "
+                f"{shape} for images.shape={tuple(inputs['images'].shape)}"
+            )
+        dtype = keras.backend.standardize_dtype(indices.dtype)
+        if not keras.backend.is_int_dtype(dtype):
+            raise ValueError(
+                f"`{name}` must be integers. Received: dtype {dtype}"
+            )
+
+
+def check_index_arrays(inputs, num_patches):
+    """Raises a `ValueError` unless all indices point at a patch.
+
+    Args:
+        inputs: Dictionary of arrays or tensors with values at hand.
+        num_patches: Integer. Patches of an image.
+    """
+    for name in INDEX_NAMES:
+        indices = np.asarray(keras.ops.convert_to_numpy(inputs[name]))
+        low, high = indices.min(), indices.max()
+        if low < 0 or high >= num_patches:
+            raise ValueError(
+                f"`{name}` must be in [0, {num_patches}), the patches of an "
+                f"image. Received: values from {low} to {high}"
+            )

@@ -1,0 +1,61 @@
+"""What several test modules need."""
+
+import numpy as np
+from keras import ops
+
+import keras_capi
+
+
+def to_numpy(tensor):
+    return ops.convert_to_numpy(tensor)
+
+
+def make_images(count=4, height=16, width=16, channels=3, seed=0):
+    generator = np.random.default_rng(seed)
+    return generator.normal(size=(count, height, width, channels)).astype(
+        "float32"
+    )
+
+
+def make_backbone(**overrides):
+    """A backbone that is as small as it can be."""
+    arguments = {
+        "patch_size": 4,
+        "num_layers": 2,
+        "predictor_num_layers": 2,
+        "hidden_dim": 16,
+        "num_heads": 2,
+        "num_register_tokens": 4,
+        "seed": 1,
+        **overrides,
+    }
+    return keras_capi.models.CAPIBackbone(**arguments)
+
+
+def make_masking(**overrides):
+    """A masking with enough predictions for a grid of 4 x 4 patches."""
+    arguments = {"prediction_ratio": 0.3, "seed": 2, **overrides}
+    return keras_capi.layers.InverseBlockMasking(**arguments)
+
+
+def make_model(backbone=None, compile_arguments=None, **overrides):
+    """A compiled CAPI model around `make_backbone`."""
+    arguments = {
+        "num_clusters": 8,
+        "masking": make_masking(),
+        "ema_momentum": 0.9,
+        "seed": 3,
+        **overrides,
+    }
+    model = keras_capi.models.CAPI(backbone or make_backbone(), **arguments)
+    model.compile(
+        **{
+            "optimizer": keras_capi.optimizers.capi_optimizer(1e-3),
+            **(compile_arguments or {}),
+        }
+    )
+    return model
+
+
+def weights_of(model):
+    return [to_numpy(weight) for weight in model.weights]

@@ -1,0 +1,260 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_capi.layers import RandomResizedCrop
+from keras_capi.ops import resampling
+
+IS_TENSORFLOW = keras.backend.backend() == "tensorflow"
+# JAX always compiles, torch never does.
+JIT_COMPILE = [True, False] if IS_TENSORFLOW else ["auto"]
+
+
+# One shape for most tests: JAX compiles each operation for each shape.
+IMAGES = np.random.default_rng(0).random((4, 40, 52, 3), dtype="float32")
+SIZE = (16, 24)
+
+
+def coordinate_images(batch_size, height, width):
+    """Images whose two channels are the row and the column of the pixel."""
+    image = np.stack(np.mgrid[:height, :width], axis=-1).astype("float32")
+    return np.repeat(image[None], batch_size, axis=0)
+
+
+def to_numpy(x):
+    return ops.convert_to_numpy(ops.cast(x, "float32"))
+
+
+def test_crops_the_windows_it_draws():
+    outputs = RandomResizedCrop(*SIZE, seed=3)(IMAGES)
+    windows = RandomResizedCrop(*SIZE, seed=3).random_windows(4, (40, 52))
+    expected = resampling.resample_windows(IMAGES, *windows, SIZE)
+    np.testing.assert_allclose(to_numpy(outputs), to_numpy(expected), atol=1e-6)
+
+
+def test_each_image_has_its_own_window():
+    outputs = to_numpy(
+        RandomResizedCrop(24, 24, seed=0)(coordinate_images(16, 128, 128))
+    )
+    # Mean row and mean column of each window are its centre.
+    centers = outputs.mean(axis=(1, 2))
+    assert len(np.unique(centers.round(2), axis=0)) >= 15
+    spans = outputs[:, -1, -1] - outputs[:, 0, 0]
+    assert len(np.unique(spans.round(2), axis=0)) >= 15
+    # Rows and columns have not been swapped, nor turned around.
+    assert (spans > 64).all()
+    np.testing.assert_allclose(outputs[:, 5, :, 0].std(axis=-1), 0, atol=1e-3)
+    np.testing.assert_allclose(outputs[:, :, 5, 1].std(axis=-1), 0, atol=1e-3)
+
+
+def test_arguments_bound_the_windows():
+    layer = RandomResizedCrop(
+        8, 8, scale=(0.2, 0.3), aspect_ratio=(2.0, 3.0), seed=0
+    )
+    _, _, heights, widths = map(to_numpy, layer.random_windows(500, (200, 300)))
+    areas = heights * widths / 60000
+    assert 0.195 < areas.min() < 0.21 and 0.29 < areas.max() < 0.305
+    aspects = widths / heights
+    assert 1.95 < aspects.min() < 2.05 and 2.9 < aspects.max() < 3.05
+
+
+def test_inference_resizes_the_centre():
+    outputs = RandomResizedCrop(*SIZE)(IMAGES, training=False)
+    windows = [np.full(4, value) for value in (2, 0, 35, 52)]
+    expected = resampling.resample_windows(IMAGES, *windows, SIZE)
+    np.testing.assert_allclose(to_numpy(outputs), to_numpy(expected), atol=1e-6)
+
+
+def test_inference_returns_images_of_the_output_size_unchanged():
+    outputs = RandomResizedCrop(40, 52)(IMAGES, training=False)
+    np.testing.assert_allclose(to_numpy(outputs), IMAGES, atol=1e-6)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_single_image_equals_a_batch_of_one(training):
+    image = np.tile(IMAGES[0], 2)[..., :5]
+    output = RandomResizedCrop(*SIZE, seed=1)(image, training=training)
+    batch = RandomResizedCrop(*SIZE, seed=1)(image[None], training=training)
+    assert tuple(output.shape) == (*SIZE, 5)
+    np.testing.assert_array_equal(to_numpy(output), to_numpy(batch)[0])
+
+
+def test_integer_images_are_not_clipped():
+    images = np.zeros(IMAGES.shape, "uint8")
+    images[:, :, 26:] = 255
+    layer = RandomResizedCrop(*SIZE)
+    outputs = layer(images, training=False)
+    floats = layer(images.astype("float32"), training=False)
+    assert keras.backend.standardize_dtype(outputs.dtype) == "float32"
+    np.testing.assert_array_equal(to_numpy(outputs), to_numpy(floats))
+    # The overshoot of a bicubic edge.
+    assert to_numpy(outputs).min() < -2 and to_numpy(outputs).max() > 257
+
+
+def test_seed_fixes_the_sequence():
+    first, second, other = (RandomResizedCrop(*SIZE, seed=s) for s in (1, 1, 9))
+    draws = [to_numpy(first(IMAGES)) for _ in range(2)]
+    np.testing.assert_array_equal(draws[0], to_numpy(second(IMAGES)))
+    np.testing.assert_array_equal(draws[1], to_numpy(second(IMAGES)))
+    assert np.abs(draws[0] - draws[1]).max() > 0.01
+    assert np.abs(draws[0] - to_numpy(other(IMAGES))).max() > 0.01
+
+
+def test_saved_model_continues_the_sequence(tmp_path):
+    model = keras.Sequential([RandomResizedCrop(*SIZE, seed=5)])
+    model(IMAGES, training=True)
+    model.save(tmp_path / "model.keras")
+    expected = to_numpy(model(IMAGES, training=True))
+    reloaded = keras.saving.load_model(tmp_path / "model.keras")
+    outputs = to_numpy(reloaded(IMAGES, training=True))
+    np.testing.assert_array_equal(outputs, expected)
+
+
+def test_config_round_trip():
+    layer = RandomResizedCrop(
+        *SIZE,
+        scale=[0.2, 0.9],
+        aspect_ratio=(1, 2),
+        seed=7,
+        name="crop",
+        dtype="mixed_bfloat16",
+    )
+    config = layer.get_config()
+    assert config["scale"] == (0.2, 0.9)
+    assert config["aspect_ratio"] == (1.0, 2.0)
+    restored = keras.saving.deserialize_keras_object(
+        keras.saving.serialize_keras_object(layer)
+    )
+    assert isinstance(restored, RandomResizedCrop)
+    assert restored.get_config() == config
+    np.testing.assert_array_equal(
+        to_numpy(layer(IMAGES)), to_numpy(restored(IMAGES))
+    )
+
+
+@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "float16"])
+def test_half_precision_rounds_only_the_result(dtype):
+    # Positions up to 600 are far beyond the 256 that bfloat16 can count to.
+    images = coordinate_images(2, 600, 500) / 600
+    layer = RandomResizedCrop(32, 32, seed=2, dtype=dtype)
+    outputs = layer(ops.convert_to_tensor(images))
+    assert outputs.dtype == ops.cast(0.0, layer.compute_dtype).dtype
+    expected = RandomResizedCrop(32, 32, seed=2, dtype="float32")(images)
+    np.testing.assert_array_equal(
+        to_numpy(outputs), to_numpy(ops.cast(expected, layer.compute_dtype))
+    )
+
+
+def test_mixed_precision_model():
+    images = coordinate_images(2, 600, 500) / 600
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = keras.Sequential(
+            [keras.Input((None, None, 2)), RandomResizedCrop(32, 32)]
+        )
+        outputs = model.predict(images, verbose=0)
+    finally:
+        keras.config.set_dtype_policy(policy)
+    expected = RandomResizedCrop(32, 32)(images, training=False)
+    np.testing.assert_array_equal(
+        to_numpy(outputs), to_numpy(ops.cast(expected, "bfloat16"))
+    )
+
+
+@pytest.mark.parametrize("jit_compile", JIT_COMPILE)
+def test_predict_in_a_compiled_model(jit_compile):
+    images = np.random.default_rng(0).integers(0, 256, (7, 20, 24, 3), "uint8")
+    model = keras.Sequential(
+        [
+            keras.Input((None, None, 3), dtype="uint8"),
+            RandomResizedCrop(8, 16),
+        ]
+    )
+    assert model.output_shape == (None, 8, 16, 3)
+    model.compile(jit_compile=jit_compile)
+    outputs = model.predict(images, batch_size=4, verbose=0)
+    expected = RandomResizedCrop(8, 16)(images, training=False)
+    np.testing.assert_allclose(outputs, to_numpy(expected), atol=1e-3)
+
+
+@pytest.mark.parametrize("jit_compile", JIT_COMPILE)
+def test_fit_draws_new_windows_at_each_step(jit_compile):
+    images = coordinate_images(6, 20, 24)
+    model = keras.Sequential(
+        [
+            keras.Input((20, 24, 2)),
+            RandomResizedCrop(8, 8, seed=0),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(1),
+        ]
+    )
+    # Without learning, only the windows can change the loss.
+    model.compile(
+        keras.optimizers.SGD(0.0), loss="mse", jit_compile=jit_compile
+    )
+    history = model.fit(
+        images, np.zeros((6, 1)), batch_size=3, epochs=4, verbose=0
+    )
+    losses = history.history["loss"]
+    assert np.isfinite(losses).all()
+    assert len(set(losses)) == 4
+    evaluations = [
+        model.evaluate(images, np.zeros((6, 1)), verbose=0) for _ in range(2)
+    ]
+    assert evaluations[0] == evaluations[1]
+
+
+@pytest.mark.skipif(not IS_TENSORFLOW, reason="tf.data is of TensorFlow")
+def test_tf_data_with_images_of_different_sizes():
+    import tensorflow as tf
+
+    images = [IMAGES[0], IMAGES[1, :20], IMAGES[2, :, :17]]
+    dataset = tf.data.Dataset.from_generator(
+        lambda: images, output_signature=tf.TensorSpec((None, None, 3))
+    )
+    layer = RandomResizedCrop(8, 10, seed=4)
+    batch = next(iter(dataset.map(layer).batch(3)))
+    reference = RandomResizedCrop(8, 10, seed=4)
+    expected = np.stack([to_numpy(reference(image)) for image in images])
+    np.testing.assert_allclose(to_numpy(batch), expected, atol=1e-5)
+
+
+def test_output_shape():
+    layer = RandomResizedCrop(8, 10)
+    assert layer.compute_output_shape((None, 5, 6, 7)) == (None, 8, 10, 7)
+    assert layer.compute_output_shape((None, None, 3)) == (8, 10, 3)
+    assert layer(keras.Input((9, 9, 4))).shape == (None, 8, 10, 4)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"height": 0},
+        {"width": 8.0},
+        {"scale": 0.5},
+        {"scale": (0.0, 1.0)},
+        {"scale": (0.8, 0.6)},
+        {"scale": (0.5, 1.1)},
+        {"scale": (0.5, 0.6, 0.7)},
+        {"scale": (0.5, float("nan"))},
+        {"aspect_ratio": (-1.0, 1.0)},
+        {"aspect_ratio": (2.0, 1.0)},
+        {"aspect_ratio": (1.0, float("inf"))},
+        {"aspect_ratio": None},
+    ],
+    ids=str,
+)
+def test_bad_arguments(arguments):
+    (name,) = arguments
+    with pytest.raises(ValueError, match=f"`{name}` must be .*: {name}="):
+        RandomResizedCrop(**{"height": 8, "width": 8, **arguments})
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (1, 1, 8, 8, 3)])
+def test_bad_rank(shape):
+    with pytest.raises(ValueError, match="`images` must have shape"):
+        RandomResizedCrop(4, 4)(np.zeros(shape, "float32"))
+    with pytest.raises(ValueError, match="`images` must have shape"):
+        RandomResizedCrop(4, 4)(keras.KerasTensor(shape))
