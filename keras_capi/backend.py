@@ -24,6 +24,20 @@ def take_tokens(tokens, indices):
     return ops.take(flat_tokens, indices + offsets[:, None], axis=0)
 
 
+def dot_product_attention(query, key, value):
+    """Attends like `keras.ops.dot_product_attention`."""
+    if BACKEND == "jax" and query.dtype == "float16":
+        import jax
+
+        if jax.default_backend() == "cpu":
+            # XLA has no half precision product with a float32 sum on the CPU.
+            attended = ops.dot_product_attention(
+                *(ops.cast(x, "float32") for x in (query, key, value))
+            )
+            return ops.cast(attended, query.dtype)
+    return ops.dot_product_attention(query, key, value)
+
+
 def move_average(averages, variables, momentum):
     """Sets each average to `momentum * average + (1 - momentum) * variable`."""
     if BACKEND == "torch":

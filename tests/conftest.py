@@ -10,6 +10,20 @@ import keras_capi
 REFERENCE = pathlib.Path(__file__).parent / "reference"
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _compilation_cache(tmp_path_factory):
+    """Lets tests of one model share what JAX compiled for it."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        for name, value in (
+            ("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("jax"))),
+            ("jax_persistent_cache_min_compile_time_secs", 0),
+            ("jax_persistent_cache_min_entry_size_bytes", -1),
+        ):
+            jax.config.update(name, value)
+
+
 @pytest.fixture(autouse=True)
 def _fresh_state():
     """Every test starts from the same seed and leaves nothing behind."""

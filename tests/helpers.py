@@ -1,5 +1,6 @@
 """What several test modules need."""
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -7,6 +8,9 @@ import keras_capi
 
 
 def to_numpy(tensor):
+    """The values of a tensor or variable."""
+    if isinstance(tensor, keras.Variable):
+        tensor = tensor.value
     return ops.convert_to_numpy(tensor)
 
 
@@ -21,11 +25,12 @@ def make_backbone(**overrides):
     """A backbone that is as small as it can be."""
     arguments = {
         "patch_size": 4,
-        "num_layers": 2,
-        "predictor_num_layers": 2,
+        "num_layers": 1,
+        "predictor_num_layers": 1,
         "hidden_dim": 16,
         "num_heads": 2,
         "num_register_tokens": 4,
+        "drop_path_rate": 0.0,
         "seed": 1,
         **overrides,
     }
@@ -55,6 +60,15 @@ def make_model(backbone=None, compile_arguments=None, **overrides):
         }
     )
     return model
+
+
+def make_indices(count=4, visible=5, predicted=3):
+    """Masks for a grid of 4 x 4 patches, the same in each image."""
+    indices = np.tile(np.arange(visible + predicted, dtype="int32"), (count, 1))
+    return {
+        "visible_indices": indices[:, :visible],
+        "predict_indices": indices[:, visible:],
+    }
 
 
 def weights_of(model):

@@ -42,7 +42,7 @@ def load_torch_checkpoint(path, **overrides):
     """
     state = _backbone_state(_read(path), path)
     backbone = CAPIBackbone(**{**_architecture(state, path), **overrides})
-    values = dict(_converted(state, backbone))
+    values = dict(paired_weights(state, backbone))
     _check_keys(state, values, path)
     for key, (weight, value) in values.items():
         if tuple(weight.shape) != value.shape:
@@ -124,7 +124,7 @@ def _architecture(state, path):
     return arguments
 
 
-def _converted(state, backbone):
+def paired_weights(state, backbone):
     """Yields keys (those of one weight joined) and weight with its value."""
 
     def linear(*keys):

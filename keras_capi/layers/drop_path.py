@@ -57,7 +57,9 @@ class DropPath(keras.layers.Layer):
     """
 
     def __init__(self, rate, method="efficient", seed=None, **kwargs):
-        super().__init__(**kwargs)
+        # Rematerialisation would draw other samples in the backward pass.
+        with keras.RematScope(mode=None):
+            super().__init__(**kwargs)
         if not 0.0 <= rate < 1.0:
             raise ValueError(f"`rate` must be in [0, 1). Received: rate={rate}")
         if method not in METHODS:

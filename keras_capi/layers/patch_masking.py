@@ -33,7 +33,9 @@ class PatchMasking(keras.layers.Layer):
         seed=None,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        # Rematerialisation would draw other masks in the backward pass.
+        with keras.RematScope(mode=None):
+            super().__init__(**kwargs)
         # Indices come out, and any first argument only tells the batch size.
         self.autocast = False
         check_ratio("mask_ratio", mask_ratio)
@@ -144,7 +146,7 @@ class PatchMasking(keras.layers.Layer):
 
 
 def _check_grid_size(grid_size):
-    if len(grid_size) != 2:
+    if not isinstance(grid_size, (list, tuple)) or len(grid_size) != 2:
         raise ValueError(
             "`grid_size` must be two integers, rows and columns of patches. "
             f"Received: grid_size={grid_size}"

@@ -28,7 +28,7 @@ class RandomState(keras.layers.Layer):
         self.built = True
 
     def save_own_variables(self, store):
-        store["state"] = ops.convert_to_numpy(self.generator.state)
+        store["state"] = ops.convert_to_numpy(self.generator.state.value)
 
     def load_own_variables(self, store):
         # The stored dtype is the writing backend's: int32, int64 or uint32.

@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from keras_capi import backend
 from keras_capi.ops.rotary import apply_rotary
 from keras_capi.ops.rotary import rotary_angles
 from keras_capi.ops.rotary import rotary_frequencies
@@ -85,6 +86,7 @@ class RotaryAttention(keras.layers.Layer):
             initializer=lambda shape, dtype: ops.convert_to_tensor(
                 rotary_frequencies(self.head_dim), dtype
             ),
+            autocast=False,
         )
         self.rotary_frequencies.trainable = False
         self.is_self_attention = context_shape is None
@@ -137,7 +139,7 @@ class RotaryAttention(keras.layers.Layer):
                 key,
                 *rotary_angles(context_coordinates, self.rotary_frequencies),
             )
-        attended = ops.dot_product_attention(query, key, value)
+        attended = backend.dot_product_attention(query, key, value)
         batch_size, num_tokens = ops.shape(inputs)[:2]
         attended = ops.reshape(
             attended, (batch_size, num_tokens, self.num_heads * self.head_dim)

@@ -75,11 +75,13 @@ class TransformerBlock(keras.layers.Layer):
         self.drop_path = None
         if drop_path_rate:
             self.drop_path = DropPath(drop_path_rate, drop_path_method, seed)
-        self.attention_norm = self._make_norm("attention_norm")
-        self.attention = RotaryAttention(
-            num_heads, dtype=self.dtype_policy, name="attention"
-        )
-        self.mlp_norm = self._make_norm("mlp_norm")
+        # A `keras.RematScope` is for the block as a whole.
+        with keras.RematScope(mode=None):
+            self.attention_norm = self._make_norm("attention_norm")
+            self.attention = RotaryAttention(
+                num_heads, dtype=self.dtype_policy, name="attention"
+            )
+            self.mlp_norm = self._make_norm("mlp_norm")
 
     def _make_norm(self, name):
         return keras.layers.RMSNormalization(
@@ -102,13 +104,14 @@ class TransformerBlock(keras.layers.Layer):
         width = inputs_shape[-1]
         mlp_dim = self.mlp_dim or 4 * width
         shape = (None, None, width)
-        self.attention_norm.build(shape)
-        self.attention.build(shape, context_shape=context_shape)
-        self.mlp_norm.build(shape)
-        self.mlp_hidden = self._make_dense(mlp_dim, "mlp_hidden")
-        self.mlp_hidden.build(shape)
-        self.mlp_output = self._make_dense(width, "mlp_output")
-        self.mlp_output.build((None, None, mlp_dim))
+        with keras.RematScope(mode=None):
+            self.attention_norm.build(shape)
+            self.attention.build(shape, context_shape=context_shape)
+            self.mlp_norm.build(shape)
+            self.mlp_hidden = self._make_dense(mlp_dim, "mlp_hidden")
+            self.mlp_hidden.build(shape)
+            self.mlp_output = self._make_dense(width, "mlp_output")
+            self.mlp_output.build((None, None, mlp_dim))
 
     def call(
         self,
@@ -138,6 +141,19 @@ class TransformerBlock(keras.layers.Layer):
             drop_path_sample = (None, None)
         x = add_branch(x, attend, arguments, drop_path_sample[0])
         return add_branch(x, feed_forward, (), drop_path_sample[1])
+
+    def rematerialized_call(self, layer_call, *args, **kwargs):
+        """Rematerialises the call; TensorFlow's needs tensors, by position."""
+        names = ("inputs", "coordinates", "context", "context_coordinates")
+        names = (*names, "drop_path_sample")
+        given = {**dict(zip(names, args, strict=False)), **kwargs}
+        given = {k: v for k, v in given.items() if v is not None}
+
+        def call(*tensors):
+            return layer_call(**dict(zip(given, tensors, strict=True)))
+
+        call = super().rematerialized_call(call, *given.values())
+        return lambda *args, **kwargs: call(*given.values())
 
     def compute_output_shape(self, inputs_shape, *args, **kwargs):
         return inputs_shape

@@ -3,6 +3,7 @@ from keras import ops
 
 from keras_capi.models.cross_attention_predictor import CrossAttentionPredictor
 from keras_capi.models.vit_encoder import ViTEncoder
+from keras_capi.validation import check_images
 
 # On torch the n-th draw of a generator equals the first draw of one whose seed
 # is n larger, so seeds that belong together are set far apart.
@@ -139,6 +140,7 @@ class CAPIBackbone(keras.Model):
         return self.encoder.patch_size
 
     def call(self, images, training=None):
+        check_images(images, self.patch_size, self.image_shape[-1])
         _, height, width, _ = ops.shape(images)
         tokens = self.encoder(images, training=training)
         num_registers = self.encoder.register_tokens.num_registers
@@ -206,6 +208,7 @@ class CAPIBackbone(keras.Model):
             block.attention.rotary_frequencies.trainable = trainable
 
     def compute_output_spec(self, images, training=None):
+        check_images(images, self.patch_size, self.image_shape[-1])
         tokens = self.encoder.compute_output_spec(images)
         batch_size, _, width = tokens.shape
         rows, columns = (

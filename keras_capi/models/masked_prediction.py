@@ -52,9 +52,11 @@ class MaskedPrediction(keras.Model):
         self.ema_momentum = ema_momentum
         self.student = backbone
         # A teacher only infers: it needs no stochastic depth.
-        self.teacher = type(backbone).from_config(
-            {**backbone.get_config(), "name": "teacher", "drop_path_rate": 0.0}
-        )
+        config = {**backbone.get_config(), "drop_path_rate": 0.0}
+        with keras.RematScope(mode=None):
+            self.teacher = type(backbone).from_config(
+                {**config, "name": "teacher"}
+            )
         self.teacher.trainable = False
         copy_weights(self.student, self.teacher)
         self.trackers = [
@@ -82,9 +84,10 @@ class MaskedPrediction(keras.Model):
     def call(self, inputs, training=None):
         inputs = inputs if isinstance(inputs, dict) else {"images": inputs}
         images = inputs["images"]
-        patch_size = self.student.patch_size
-        check_images(images, patch_size, self.student.image_shape[-1])
-        grid_size = [size // patch_size for size in images.shape[1:3]]
+        check_images(
+            images, self.student.patch_size, self.student.image_shape[-1]
+        )
+        grid_size = self._static_grid_size(images)
         if len(inputs) == 1:
             indices = self.masking(images, grid_size=grid_size)
             return self.compute_losses(images, training=training, **indices)
@@ -103,6 +106,23 @@ class MaskedPrediction(keras.Model):
             name: ops.where(valid, result, float("nan"))
             for name, result in results.items()
         }
+
+    def _static_grid_size(self, images):
+        sizes = [
+            size or known
+            for size, known in zip(
+                images.shape[1:3], self.student.image_shape[:2], strict=True
+            )
+        ]
+        if None in sizes:
+            raise ValueError(
+                "Height and width of `images` must be known when the training "
+                "step is compiled, and on TensorFlow be the same in all "
+                "batches: resize or crop the images to one size, and give it "
+                "to the backbone as `image_shape` if the data set does not "
+                f"tell it. Received: images.shape={tuple(images.shape)}"
+            )
+        return tuple(size // self.student.patch_size for size in sizes)
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True

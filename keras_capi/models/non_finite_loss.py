@@ -26,9 +26,12 @@ class StopAtNonFiniteLoss(keras.callbacks.Callback):
     async_safe = True
 
     def on_train_begin(self, logs=None):
-        self.step = 0
+        self.step = int(self.model.optimizer.iterations)
+        # Read here: reading `model` syncs its state, which must not happen
+        # beside a step.
+        self.steps_per_batch = self.model.steps_per_execution
 
     def on_train_batch_end(self, batch, logs=None):
-        self.step += self.model.steps_per_execution
+        self.step += self.steps_per_batch
         if logs and "loss" in logs:
             check_finite_loss(float(logs["loss"]), self.step)

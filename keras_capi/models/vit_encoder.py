@@ -210,7 +210,6 @@ def run_blocks(blocks, tokens, arguments, drop_path=None):
     Returns:
         Tensor of the shape of `tokens`.
     """
-    arguments = tuple(arguments) + (None,) * (3 - len(arguments))
     samples = None
     if drop_path is not None:
         samples = drop_path.sample(ops.shape(tokens)[0], 2 * len(blocks))
@@ -218,6 +217,5 @@ def run_blocks(blocks, tokens, arguments, drop_path=None):
         sample = None
         if samples is not None:
             sample = samples[2 * index : 2 * index + 2]
-        # Positional: TensorFlow's rematerialisation takes no keywords.
-        tokens = block(tokens, *arguments, sample)
+        tokens = block(tokens, *arguments, drop_path_sample=sample)
     return tokens

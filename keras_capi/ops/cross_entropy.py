@@ -19,6 +19,7 @@ def soft_cross_entropy(assignments, logits, temperature):
 
     - [CAPI](https://arxiv.org/abs/2502.08769), section 3.2 (losses)
     """
+    assignments = ops.cast(assignments, "float32")
     logits = ops.cast(logits, "float32") / temperature
     log_probabilities = ops.log_softmax(logits, axis=-1)
     return -ops.mean(ops.sum(assignments * log_probabilities, axis=-1))
@@ -34,5 +35,6 @@ def entropy(probabilities):
         Float32 scalar tensor, in nats: 0 if all are certain, the logarithm of
         the number of clusters if all are uniform.
     """
+    probabilities = ops.cast(probabilities, "float32")
     logarithms = ops.log(ops.maximum(probabilities, 1e-37))
     return -ops.mean(ops.sum(probabilities * logarithms, axis=-1))

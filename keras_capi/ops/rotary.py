@@ -56,6 +56,7 @@ def rotary_angles(coordinates, frequencies):
         axis of the attention heads in place.
     """
     coordinates = ops.cast(coordinates, "float32")
+    frequencies = ops.cast(frequencies, "float32")
     # Written out: a product over two terms is no work for a matrix unit, some
     # of which would round the angles to a short float.
     angles = (

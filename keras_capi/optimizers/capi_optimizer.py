@@ -223,7 +223,7 @@ class CAPIOptimizer(keras.optimizers.MultiOptimizer):
     def save_own_variables(self, store):
         # Keras saves the inner optimizers by itself, and would do so twice.
         for index, variable in enumerate(self._variables):
-            store[str(index)] = ops.convert_to_numpy(variable)
+            store[str(index)] = ops.convert_to_numpy(variable.value)
 
     def load_own_variables(self, store):
         for index, variable in enumerate(self._variables):
@@ -265,5 +265,5 @@ def _as_rate(name, rate):
 
 def _serialize(rate):
     if isinstance(rate, keras.Variable):
-        return float(ops.convert_to_numpy(rate))
+        return float(ops.convert_to_numpy(rate.value))
     return keras.saving.serialize_keras_object(rate)

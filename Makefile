@@ -1,0 +1,37 @@
+# `make demo` and `make test` do all their own set-up in a virtual environment.
+PYTHON ?= python3
+VENV ?= .venv
+BACKEND ?= all
+BACKENDS := $(if $(filter all,$(BACKEND)),tensorflow jax torch,$(BACKEND))
+BIN := $(VENV)/bin
+# The CPU builds: a plain `torch` or `tensorflow` may bring gigabytes of CUDA.
+BACKEND_PACKAGES := tensorflow-cpu jax torch==2.13.0
+# The demo takes one backend only.
+DEMO_BACKEND := $(if $(filter all,$(BACKEND)),jax,$(BACKEND))
+DEMO_PACKAGE := $(filter $(DEMO_BACKEND)%,$(BACKEND_PACKAGES))
+
+.PHONY: demo test lint clean
+
+demo: $(BIN)/python
+	$(BIN)/pip install --quiet --editable ".[demo]" $(DEMO_PACKAGE)
+	KERAS_BACKEND=$(DEMO_BACKEND) $(BIN)/python examples/pretrain_on_photos.py
+
+test: $(VENV)/installed lint
+	@set -e; for backend in $(BACKENDS); do \
+		echo "== $$backend"; \
+		KERAS_BACKEND=$$backend $(BIN)/python -m pytest; \
+	done
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+$(VENV)/installed: pyproject.toml $(BIN)/python
+	$(BIN)/pip install --quiet --editable ".[demo,dev]" $(BACKEND_PACKAGES)
+	touch $@
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+clean:
+	rm -rf $(VENV) build *.egg-info

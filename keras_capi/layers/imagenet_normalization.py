@@ -1,0 +1,88 @@
+import keras
+import numpy as np
+from keras import ops
+
+MEAN = (0.485, 0.456, 0.406)
+STANDARD_DEVIATION = (0.229, 0.224, 0.225)
+
+
+@keras.saving.register_keras_serializable(package="keras_capi")
+class ImageNetNormalization(keras.layers.Layer):
+    """Normalises RGB images by the mean and deviation of ImageNet's pixels.
+
+    The input that published CAPI weights expect, and a good one to train on
+    photographs. Put it after augmentations, which take pixels, and before the
+    backbone. Computes `((images - low) / (high - low) - mean) / std` in
+    float32, whatever the compute dtype.
+
+    Args:
+        value_range: Tuple of two floats, `low < high`. The values of black and
+            white. Defaults to `(0, 255)`.
+
+    Call arguments:
+        images: Float or integer tensor of shape `(..., 3)`, red first.
+
+    Output shape:
+        That of `images`. The dtype is the compute dtype of the layer.
+
+    Raises:
+        ValueError: If `value_range` is not two ascending numbers, or if the
+            images do not have three channels.
+
+    Example:
+
+    >>> images = np.random.randint(0, 256, (8, 96, 128, 3), "uint8")
+    >>> normalized = keras_capi.layers.ImageNetNormalization()(images)
+
+    Reference:
+
+    - [CAPI](https://arxiv.org/abs/2502.08769), implementation details
+    """
+
+    def __init__(self, value_range=(0, 255), **kwargs):
+        # Without autocast: half precision would round pixels before their mean
+        # is subtracted.
+        super().__init__(autocast=False, **kwargs)
+        self.value_range = _check_value_range(value_range)
+        low, high = self.value_range
+        deviation = np.array(STANDARD_DEVIATION)
+        self._scale = 1.0 / ((high - low) * deviation)
+        self._offset = -low * self._scale - np.array(MEAN) / deviation
+        self.built = True
+
+    def call(self, images):
+        _check_channels(images.shape)
+        scale = ops.convert_to_tensor(self._scale, "float32")
+        offset = ops.convert_to_tensor(self._offset, "float32")
+        images = ops.cast(images, "float32") * scale + offset
+        return ops.cast(images, self.compute_dtype)
+
+    def compute_output_shape(self, images_shape):
+        _check_channels(images_shape)
+        return images_shape
+
+    def get_config(self):
+        return {**super().get_config(), "value_range": self.value_range}
+
+
+def _check_value_range(value_range):
+    try:
+        low, high = (float(bound) for bound in value_range)
+        is_ascending = np.isfinite(high - low) and low < high
+    except (TypeError, ValueError):
+        is_ascending = False
+    if not is_ascending:
+        raise ValueError(
+            "`value_range` must be two numbers with low < high. "
+            f"Received: value_range={value_range!r}"
+        )
+    return low, high
+
+
+def _check_channels(shape):
+    if shape[-1] != len(MEAN):
+        raise ValueError(
+            "`images` must have 3 channels (RGB), on the last axis. For other "
+            "channels use `keras.layers.Normalization`. "
+            f"Received: images.shape={tuple(shape)}"
+        )

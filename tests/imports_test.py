@@ -1,0 +1,147 @@
+"""Rules of the whole package that no single module shows."""
+
+import ast
+import os
+import pathlib
+import subprocess
+import sys
+
+import keras
+import pytest
+
+import keras_capi
+
+PACKAGE = pathlib.Path(keras_capi.__file__).parent
+FILES = {str(path.relative_to(PACKAGE)): path for path in PACKAGE.rglob("*.py")}
+
+# What each part may import of the package: `ops` <- `layers` <- `models` <- all
+# else. A part that is missing here may import anything.
+SHARED = {"backend", "validation"}
+ALLOWED = {
+    "backend": set(),
+    "validation": set(),
+    "version": set(),
+    "ops": SHARED | {"ops"},
+    "layers": SHARED | {"ops", "layers"},
+    "models": SHARED | {"ops", "layers", "models"},
+    "optimizers": {"validation", "optimizers"},
+}
+
+# Everything else is optional, and imported where it is used.
+REQUIRED = {"keras", "numpy", "keras_capi"}
+
+BACKENDS = {"jax", "tensorflow", "torch"}
+OPTIONAL = {
+    "PIL",
+    "datasets",
+    "grain",
+    "matplotlib",
+    "pandas",
+    "safetensors",
+    "skimage",
+    "sklearn",
+    "tensorflow_datasets",
+    "torchvision",
+}
+
+
+def imported_names(tree):
+    """Dotted names of everything that a module imports, anywhere in it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            for alias in node.names:
+                yield f"{node.module}.{alias.name}"
+
+
+def top_level(tree):
+    """A module without the bodies of its functions."""
+    tree = ast.Module(list(tree.body), [])
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            node.body = []
+    return tree
+
+
+def parse(file):
+    return ast.parse(FILES[file].read_text())
+
+
+def test_finds_the_package():
+    assert {"__init__.py", "backend.py", "ops/sinkhorn.py"} <= set(FILES)
+
+
+@pytest.mark.parametrize("file", sorted(FILES))
+def test_imports_point_one_way(file):
+    part = file.split("/")[0].removesuffix(".py")
+    if part not in ALLOWED:
+        return
+    own = [
+        name.split(".")[1]
+        for name in imported_names(parse(file))
+        if name.startswith("keras_capi.")
+    ]
+    assert set(own) <= ALLOWED[part]
+
+
+@pytest.mark.parametrize("file", sorted(FILES))
+def test_optional_packages_are_imported_where_they_are_used(file):
+    names = imported_names(top_level(parse(file)))
+    packages = {name.split(".")[0] for name in names}
+    assert packages <= REQUIRED | set(sys.stdlib_module_names)
+
+
+@pytest.mark.parametrize("file", sorted(FILES))
+def test_files_are_short(file):
+    assert len(FILES[file].read_text().splitlines()) <= 300
+
+
+@pytest.mark.parametrize("file", sorted(FILES))
+def test_errors_are_raised_not_asserted(file):
+    # `python -O` removes assertions.
+    nodes = ast.walk(parse(file))
+    assert not any(isinstance(node, ast.Assert) for node in nodes)
+
+
+def test_import_is_light():
+    """Importing the package loads no other backend and no optional package.
+
+    Keras itself loads some of them if they are installed: Pillow, matplotlib
+    and scikit-learn on every backend, and through scikit-learn's SciPy, which
+    looks for array libraries, JAX on TensorFlow and torch. So what counts is
+    what comes on top of `import keras`; that TensorFlow and torch are not
+    loaded beside another backend holds for Keras too.
+    """
+    program = """
+import sys
+import keras
+before = set(sys.modules)
+import keras_capi
+added = {name.split(".")[0] for name in set(sys.modules) - before}
+print("added:", *added)
+print("loaded:", *{name.split(".")[0] for name in sys.modules})
+"""
+    backend = keras.backend.backend()
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        env={
+            **os.environ,
+            "KERAS_BACKEND": backend,
+            "PYTHONPATH": str(PACKAGE.parent),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    lines = dict(
+        line.split(":", 1)
+        for line in result.stdout.splitlines()
+        if line.startswith(("added:", "loaded:"))
+    )
+    added, loaded = (set(lines[key].split()) for key in ("added", "loaded"))
+    assert "keras_capi" in added
+    assert not added & (BACKENDS | OPTIONAL)
+    assert not loaded & ({"tensorflow", "torch"} - {backend})

@@ -1,0 +1,145 @@
+import numpy as np
+import pytest
+from helpers import to_numpy
+from layers import battery
+from layers import numpy_attention
+
+from keras_capi.layers import RotaryAttention
+
+GENERATOR = np.random.default_rng(0)
+TOKENS = GENERATOR.normal(size=(2, 6, 16)).astype("float32")
+COORDINATES = GENERATOR.uniform(size=(2, 6, 2)).astype("float32")
+# Cross-attention: another number of tokens, another width, other places.
+CONTEXT = GENERATOR.normal(size=(2, 5, 12)).astype("float32")
+POSITIONS = GENERATOR.uniform(size=(2, 5, 2)).astype("float32")
+
+CASES = {
+    "self": battery.Case(
+        RotaryAttention,
+        {"num_heads": 2},
+        (TOKENS, COORDINATES),
+        battery.Output((2, 6, 16)),
+        trainable={
+            "query_key_value/kernel": (16, 48),
+            "output_projection/kernel": (16, 16),
+        },
+        non_trainable={"rotary_frequencies": (2, 8)},
+        symbolic_shapes=((None, 16), (None, 2)),
+    ),
+    "cross": battery.Case(
+        RotaryAttention,
+        {"num_heads": 2},
+        (TOKENS, COORDINATES, CONTEXT, POSITIONS),
+        battery.Output((2, 6, 16)),
+        trainable={
+            "query/kernel": (16, 16),
+            "key_value/kernel": (12, 32),
+            "output_projection/kernel": (16, 16),
+        },
+        non_trainable={"rotary_frequencies": (2, 8)},
+    ),
+}
+
+
+@pytest.mark.parametrize("check", battery.CHECKS)
+@pytest.mark.parametrize("case", CASES)
+def test_battery(case, check):
+    check(CASES[case])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_equals_numpy(case):
+    inputs = CASES[case].inputs
+    layer = RotaryAttention(2)
+    outputs = to_numpy(layer(*inputs))
+    # Larger weights make attention pick, so that wrong scores would show.
+    for weight in layer.trainable_weights:
+        weight.assign(2.0 * to_numpy(weight))
+    outputs = to_numpy(layer(*inputs))
+    expected = numpy_attention.run_layer(layer, *inputs)
+    np.testing.assert_allclose(outputs, expected, atol=1e-4)
+    assert np.abs(expected).max() > 1
+
+
+def test_one_set_of_coordinates_serves_all_samples():
+    layer = RotaryAttention(2)
+    outputs = layer(TOKENS, COORDINATES[:1])
+    repeated = layer(TOKENS, np.repeat(COORDINATES[:1], 2, axis=0))
+    np.testing.assert_allclose(to_numpy(outputs), to_numpy(repeated), atol=1e-6)
+
+
+def test_positions_come_from_coordinates_alone():
+    layer = RotaryAttention(2)
+    outputs = to_numpy(layer(TOKENS, COORDINATES))
+    order = np.array([3, 1, 5, 0, 4, 2])
+    permuted = layer(TOKENS[:, order], COORDINATES[:, order])
+    np.testing.assert_allclose(to_numpy(permuted), outputs[:, order], atol=1e-5)
+    elsewhere = to_numpy(layer(TOKENS, COORDINATES[:, order]))
+    assert np.abs(elsewhere - outputs).max() > 0.01
+
+
+def test_half_precision_does_not_round_coordinates():
+    layer = RotaryAttention(2, dtype="mixed_bfloat16")
+    layer(TOKENS, COORDINATES)
+    # With one channel pair of one frequency, and places closer than bfloat16
+    # can tell apart, angles differ by pi only if coordinates are exact.
+    places = np.zeros((1, 6, 2), "float32")
+    places[0, :, 0] = 0.8 + 0.0005 * np.arange(6)
+    frequencies = to_numpy(layer.rotary_frequencies).copy()
+    layer.rotary_frequencies.assign(frequencies * 142.9)
+    exact = RotaryAttention(2)
+    exact(TOKENS, COORDINATES)
+    for own, other in zip(exact.weights, layer.weights, strict=True):
+        own.assign(to_numpy(other))
+    np.testing.assert_allclose(
+        to_numpy(layer(TOKENS, places)).astype("float32"),
+        to_numpy(exact(TOKENS, places)),
+        atol=0.03,
+    )
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_fused_projections_start_like_separate_ones(case):
+    layer = RotaryAttention(4)
+    shapes = [(None, None, 256)]
+    if case == "cross":
+        shapes += [None, (None, None, 128)]
+    layer.build(*shapes)
+    for weight in layer.trainable_weights:
+        # Each part maps to 256 channels.
+        bound = np.sqrt(6 / (weight.shape[0] + 256))
+        parts = np.split(to_numpy(weight), weight.shape[1] // 256, axis=1)
+        for part in parts:
+            assert 0.999 * bound < np.abs(part).max() <= bound
+            assert abs(part.std() / bound - 1 / np.sqrt(3)) < 0.01
+
+
+def test_cannot_change_between_self_and_cross_attention():
+    layer = RotaryAttention(2)
+    layer(TOKENS, COORDINATES)
+    with pytest.raises(ValueError, match="cannot change.*context="):
+        layer(TOKENS, COORDINATES, CONTEXT, POSITIONS)
+    layer = RotaryAttention(2)
+    layer(TOKENS, COORDINATES, CONTEXT, POSITIONS)
+    with pytest.raises(ValueError, match="cannot change.*context=None"):
+        layer(TOKENS, COORDINATES)
+
+
+@pytest.mark.parametrize("num_heads", [0, -2, 2.0, "2"])
+def test_bad_number_of_heads(num_heads):
+    message = "`num_heads` must be a positive integer.*num_heads="
+    with pytest.raises(ValueError, match=f"{message}{num_heads!r}"):
+        RotaryAttention(num_heads)
+
+
+@pytest.mark.parametrize(
+    ("num_heads", "message"),
+    [
+        (3, "`num_heads` must divide the width.*num_heads=3, width=16"),
+        (8, "divisible by 4.*num_heads=8, width=16, head size 2"),
+    ],
+)
+def test_bad_width(num_heads, message):
+    layer = RotaryAttention(num_heads)
+    with pytest.raises(ValueError, match=message):
+        layer.build((None, None, 16))

@@ -1,0 +1,173 @@
+"""Bad input is refused before any training, with its name and the rule."""
+
+import keras
+import numpy as np
+import pytest
+from helpers import make_backbone
+from helpers import make_images
+from helpers import make_indices
+from helpers import make_model
+
+import keras_capi
+
+
+@pytest.mark.parametrize(
+    "images, message",
+    [
+        (make_images(4, 18, 16), r"height .* divisible by the patch size"),
+        (make_images(4, 16, 18), r"width .* divisible by the patch size"),
+        (make_images(4, channels=1), "must have 3 channels"),
+        (make_images()[0], "must have rank 4"),
+        (make_images().astype("uint8"), "must be floating point"),
+    ],
+    ids=["height", "width", "channels", "rank", "integers"],
+)
+def test_bad_images(images, message):
+    model = make_model()
+    for method in (
+        model.fit,
+        model.evaluate,
+        model.train_on_batch,
+        model.test_on_batch,
+        model.student,
+    ):
+        with pytest.raises(ValueError, match=message):
+            method(images)
+
+
+def test_bad_images_in_a_data_set():
+    class Batches(keras.utils.PyDataset):
+        def __len__(self):
+            return 1
+
+        def __getitem__(self, index):
+            return (make_images(4, 18, 16),)
+
+    with pytest.raises(ValueError, match="divisible by the patch size"):
+        make_model().fit(Batches(), shuffle=False, verbose=0)
+
+
+def with_indices(**changes):
+    return {"images": make_images(), **make_indices(), **changes}
+
+
+@pytest.mark.parametrize(
+    "inputs, message",
+    [
+        (
+            with_indices(predict_indices=np.full((4, 2), 16)),
+            r"`predict_indices` must be in \[0, 16\)",
+        ),
+        (
+            with_indices(visible_indices=np.full((4, 2), -1)),
+            r"`visible_indices` must be in \[0, 16\)",
+        ),
+        (
+            with_indices(visible_indices=make_indices(3)["visible_indices"]),
+            "must have a row for each image",
+        ),
+        (
+            with_indices(visible_indices=[[0, 1], [2], [3], [4]]),
+            "same count of at least 1",
+        ),
+        (
+            with_indices(predict_indices=np.zeros((4, 0), "int32")),
+            "same count of at least 1",
+        ),
+        (
+            with_indices(predict_indices=np.zeros((4, 2), "float32")),
+            "`predict_indices` must be integers",
+        ),
+        (
+            {"images": make_images(), "visible": np.zeros((4, 2), "int32")},
+            "must have the keys",
+        ),
+    ],
+    ids=["high", "low", "rows", "ragged", "none", "dtype", "keys"],
+)
+def test_bad_masks(inputs, message):
+    model = make_model()
+    for method in (model.fit, model.train_on_batch, model.evaluate):
+        with pytest.raises(ValueError, match=message):
+            method(inputs)
+
+
+def test_bad_masks_in_a_data_set_end_the_training():
+    class Batches(keras.utils.PyDataset):
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, index):
+            # One further than the last patch: the next image's first one, or
+            # the last patch, if nobody checked.
+            last = 16 if index == 1 else 15
+            return (with_indices(predict_indices=np.full((4, 1), last)),)
+
+    model = make_model()
+    # Some backends refuse the index themselves.
+    with pytest.raises(Exception, match=r"at step 2|index|out of bounds|\["):
+        model.fit(Batches(), shuffle=False, verbose=0)
+    assert int(model.optimizer.iterations) < 3
+
+
+def test_a_loss_that_is_not_finite_ends_the_training():
+    images = make_images(12)
+    images[5] = np.nan
+    model = make_model()
+    with pytest.raises(RuntimeError, match="not finite at step 2.*indices"):
+        model.fit(images, batch_size=4, shuffle=False, epochs=3, verbose=0)
+    with pytest.raises(RuntimeError, match="not finite at step"):
+        make_model().train_on_batch(images[4:8])
+
+
+def test_no_patch_is_left_to_predict():
+    model = make_model(masking=keras_capi.layers.InverseBlockMasking())
+    with pytest.raises(ValueError, match="No patch is left to predict"):
+        model.fit(make_images(), verbose=0)
+
+
+def test_uncompiled_model():
+    model = keras_capi.models.CAPI(make_backbone(), num_clusters=8)
+    with pytest.raises(ValueError, match=r"compile\(\)"):
+        model.fit(make_images())
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"num_register_tokens": 15}, "num_registers=15"),
+        ({"register_coordinates": "middle"}, "'middle'"),
+        ({"hidden_dim": 18}, "head size"),
+        ({"num_heads": 3}, "num_heads=3"),
+        ({"patch_size": 0}, "patch_size=0"),
+        ({"num_layers": 0}, "num_layers=0"),
+        ({"drop_path_rate": 1.0}, "rate=1.0"),
+        ({"drop_path_method": "slow"}, "method=slow"),
+        ({"image_shape": (18, 16, 3)}, r"image_shape=\(18, 16, 3\)"),
+        ({"image_shape": (16, 16)}, r"image_shape=\(16, 16\)"),
+    ],
+)
+def test_bad_backbone(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        make_backbone(**arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"num_clusters": 0}, "num_clusters=0"),
+        ({"student_temperature": 0.0}, "student_temperature=0.0"),
+        ({"ema_momentum": 1.5}, "ema_momentum=1.5"),
+        (
+            {
+                "num_clusters": 5,
+                "clustering": keras_capi.layers.OnlineClustering(6),
+            },
+            "num_clusters=5",
+        ),
+        ({"compile_arguments": {"loss": "mse"}}, "loss=mse"),
+    ],
+)
+def test_bad_model(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        make_model(**arguments)

@@ -1,0 +1,18 @@
+"""The Sinkhorn-Knopp algorithm in plain NumPy and float64."""
+
+import numpy as np
+
+
+def sinkhorn(logits, num_iterations=3, epsilon=1e-8):
+    """Balances `(samples, clusters)`, a cluster and a sample at a time."""
+    matrix = np.array(logits, "float64")
+    num_samples, num_clusters = matrix.shape
+    for cluster in range(num_clusters):
+        column = matrix[:, cluster]
+        matrix[:, cluster] = np.exp(column - column.max() + 50.0)
+    for _ in range(num_iterations):
+        for cluster in range(num_clusters):
+            matrix[:, cluster] /= matrix[:, cluster].sum() + epsilon
+        for sample in range(num_samples):
+            matrix[sample] /= matrix[sample].sum() + epsilon
+    return matrix

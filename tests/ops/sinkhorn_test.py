@@ -1,0 +1,100 @@
+import numpy as np
+import pytest
+from backend_helpers import COMPILATIONS
+from backend_helpers import compile_function
+from helpers import to_numpy
+from keras import ops
+from ops.numpy_sinkhorn import sinkhorn
+
+from keras_capi.ops import sinkhorn_knopp
+
+LOGITS = np.random.default_rng(0).normal(scale=4, size=(3, 7, 5))
+LOGITS = LOGITS.astype("float32")
+
+
+@pytest.mark.parametrize("num_iterations", [1, 3, 10])
+@pytest.mark.parametrize("epsilon", [1e-8, 0.3])
+def test_equals_numpy(num_iterations, epsilon):
+    outputs = to_numpy(sinkhorn_knopp(LOGITS, num_iterations, epsilon))
+    expected = [sinkhorn(x, num_iterations, epsilon) for x in LOGITS]
+    np.testing.assert_allclose(outputs, expected, atol=1e-5)
+
+
+def test_default_arguments():
+    np.testing.assert_allclose(
+        to_numpy(sinkhorn_knopp(LOGITS)),
+        [sinkhorn(x) for x in LOGITS],
+        atol=1e-5,
+    )
+
+
+def test_equals_the_published_assignments(reference):
+    features = reference["teacher/patches"].astype("float64")
+    features /= np.linalg.norm(features, axis=-1, keepdims=True)
+    logits = features @ reference["weights/teacher_head.layer.weight"].T
+    logits += reference["weights/teacher_head.layer.bias"]
+    logits = (logits / 0.06).astype("float32")
+    expected = reference["teacher/assignments"]
+    outputs = sinkhorn_knopp(logits, sample_axis=0)
+    np.testing.assert_allclose(to_numpy(outputs), expected, atol=2e-5)
+    # The same, as the paper writes it: position by position.
+    outputs = sinkhorn_knopp(logits.swapaxes(0, 1))
+    np.testing.assert_allclose(
+        to_numpy(outputs).swapaxes(0, 1), expected, atol=2e-5
+    )
+    # The NumPy version itself is right.
+    for position in (0, 63):
+        np.testing.assert_allclose(
+            sinkhorn(logits[:, position]), expected[:, position], atol=2e-5
+        )
+
+
+@pytest.mark.parametrize("sample_axis", [0, 1, -2, -3])
+def test_sample_axis(sample_axis):
+    outputs = to_numpy(sinkhorn_knopp(LOGITS, sample_axis=sample_axis))
+    moved = np.moveaxis(LOGITS, sample_axis, -2)
+    expected = np.stack([sinkhorn(x) for x in moved])
+    expected = np.moveaxis(expected, -2, sample_axis)
+    np.testing.assert_allclose(outputs, expected, atol=1e-5)
+
+
+def test_balances():
+    outputs = to_numpy(sinkhorn_knopp(LOGITS, 200))
+    np.testing.assert_allclose(outputs.sum(axis=-1), 1, atol=1e-5)
+    # Seven samples share five clusters equally.
+    np.testing.assert_allclose(outputs.sum(axis=-2), 7 / 5, atol=1e-3)
+    # The last division is over the clusters, whatever the number.
+    outputs = to_numpy(sinkhorn_knopp(LOGITS, 1))
+    np.testing.assert_allclose(outputs.sum(axis=-1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("offset", [-3e4, 0.0, 3e4])
+def test_extreme_logits_stay_finite(offset):
+    logits = 100 * LOGITS[0] + offset
+    outputs = to_numpy(sinkhorn_knopp(logits.astype("float32")))
+    assert np.isfinite(outputs).all()
+    assert outputs.min() >= 0 and outputs.max() <= 1 + 1e-6
+
+
+def test_room_for_a_large_batch():
+    # Sums of exp(50) over many samples fit into float32.
+    outputs = to_numpy(sinkhorn_knopp(np.zeros((50000, 3), "float32")))
+    np.testing.assert_allclose(outputs, 1 / 3, rtol=1e-3)
+
+
+def test_half_precision_is_computed_in_float32():
+    half = ops.cast(LOGITS, "bfloat16")
+    outputs = sinkhorn_knopp(half)
+    expected = sinkhorn_knopp(ops.cast(half, "float32"))
+    np.testing.assert_array_equal(to_numpy(outputs), to_numpy(expected))
+    assert to_numpy(outputs).dtype == np.float32
+
+
+@pytest.mark.parametrize("compilation", COMPILATIONS)
+def test_compiled(compilation):
+    run = compile_function(
+        lambda logits: sinkhorn_knopp(logits), compilation, unknown_batch=True
+    )
+    np.testing.assert_allclose(
+        to_numpy(run(LOGITS)), [sinkhorn(x) for x in LOGITS], atol=1e-5
+    )

@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+from backend_helpers import COMPILATIONS
+from backend_helpers import compile_function
+from backend_helpers import gradients
+from helpers import make_images
+from helpers import to_numpy
+from keras import ops
+
+from keras_capi.ops import extract_patches
+from keras_capi.ops import gather_tokens
+from keras_capi.ops.tokens import indices_in_range
+
+TOKENS = np.random.default_rng(0).normal(size=(3, 6, 4)).astype("float32")
+# With repetition, in any order.
+INDICES = np.array([[5, 0], [2, 2], [3, 4]], "int32")
+EXPECTED = np.take_along_axis(TOKENS, INDICES[..., None], axis=1)
+
+
+@pytest.mark.parametrize("compilation", COMPILATIONS)
+def test_gathers_by_sample(compilation):
+    run = compile_function(gather_tokens, compilation, unknown_batch=True)
+    np.testing.assert_array_equal(to_numpy(run(TOKENS, INDICES)), EXPECTED)
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64", "uint8"])
+def test_gathers_with_any_integers(dtype):
+    outputs = gather_tokens(TOKENS, INDICES.astype(dtype))
+    np.testing.assert_array_equal(to_numpy(outputs), EXPECTED)
+
+
+def test_gradient_goes_to_the_picked_tokens():
+    weights = np.random.default_rng(1).normal(size=(3, 2, 4)).astype("float32")
+    indices = ops.convert_to_tensor(INDICES)
+    factors = ops.convert_to_tensor(weights)
+    (gradient,) = gradients(
+        lambda tokens: ops.sum(gather_tokens(tokens, indices) * factors), TOKENS
+    )
+    expected = np.zeros_like(TOKENS)
+    for sample, place in np.ndindex(3, 2):
+        expected[sample, INDICES[sample, place]] += weights[sample, place]
+    np.testing.assert_allclose(gradient, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("indices", "expected"),
+    [([[0, 5]], True), ([[0, 6]], False), ([[-1, 2], [0, 0]], False)],
+)
+def test_indices_in_range(indices, expected):
+    indices = ops.convert_to_tensor(np.array(indices, "int32"))
+    assert bool(to_numpy(indices_in_range(indices, 6))) is expected
+
+
+def check_patches(patches, images, size):
+    columns = images.shape[2] // size
+    for index in range(patches.shape[1]):
+        row, column = divmod(index, columns)
+        window = images[
+            :,
+            row * size : (row + 1) * size,
+            column * size : (column + 1) * size,
+        ]
+        np.testing.assert_array_equal(
+            patches[:, index], window.reshape(len(images), -1)
+        )
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "channels", "size"),
+    [(8, 12, 3, 4), (4, 4, 3, 4), (3, 2, 5, 1), (2, 6, 1, 2)],
+)
+def test_extracts_patches(height, width, channels, size):
+    images = make_images(2, height, width, channels)
+    patches = to_numpy(extract_patches(images, size))
+    num_patches = height * width // size**2
+    assert patches.shape == (2, num_patches, size**2 * channels)
+    check_patches(patches, images, size)
+
+
+@pytest.mark.parametrize("compilation", COMPILATIONS)
+def test_extracts_patches_in_a_graph(compilation):
+    images = make_images(2, 8, 12)
+    run = compile_function(
+        lambda x: extract_patches(x, 4), compilation, unknown_batch=True
+    )
+    check_patches(to_numpy(run(images)), images, 4)

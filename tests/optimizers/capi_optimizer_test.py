@@ -1,0 +1,145 @@
+import keras
+import numpy as np
+import pytest
+from helpers import make_backbone
+from helpers import make_images
+from helpers import make_indices
+from helpers import make_model
+from helpers import to_numpy
+
+from keras_capi.optimizers import WarmupCosine
+from keras_capi.optimizers import capi_optimizer
+
+
+def inner_optimizer(optimizer, variable):
+    return optimizer._optimizer_map(variable)
+
+
+def test_routes_every_variable():
+    model = make_model(
+        make_backbone(num_layers=2),
+        compile_arguments={
+            "optimizer": capi_optimizer(
+                1.0,
+                weight_decay=0.5,
+                clustering_learning_rate=0.25,
+                clustering_weight_decay=0.125,
+                rotary_learning_rate_multiplier=0.75,
+            )
+        },
+    )
+    rules = {
+        "patch_embedding/kernel": (0.2, 0.5),
+        "patch_embedding/bias": (0.2, 0.0),
+        "rotary_frequencies": (0.75, 0.5),
+        "attention_norm/scale": (1.0, 0.05),
+        "mlp_norm/scale": (1.0, 0.05),
+        "cluster_kernel": (0.25, 0.125),
+        "cluster_bias": (0.25, 0.125),
+    }
+    seen = set()
+    for variable in model.trainable_variables:
+        rule = next((r for r in rules if variable.path.endswith(r)), None)
+        seen.add(rule)
+        inner = inner_optimizer(model.optimizer, variable)
+        rate, decay = rules.get(rule, (1.0, 0.5))
+        assert float(inner.learning_rate) == pytest.approx(rate), variable.path
+        assert inner.weight_decay == pytest.approx(decay), variable.path
+        assert (inner.beta_1, inner.beta_2) == (0.9, 0.95)
+        assert inner.epsilon == 1e-8
+    assert seen == {*rules, None}
+
+
+def test_a_base_value_becomes_the_published_schedule():
+    optimizer = capi_optimizer(1e-3, total_steps=100)
+    config = optimizer.get_config()["learning_rate"]["config"]
+    assert config["total_steps"] == 100
+    assert config["warmup_steps"] == 10
+    schedule = WarmupCosine(2e-3, 50, 5)
+    optimizer = capi_optimizer(schedule, total_steps=100, warmup_steps=20)
+    assert float(optimizer.learning_rate) == 0.0
+    assert optimizer._learning_rate is schedule
+
+
+def test_rates_can_be_set_during_training():
+    optimizer = capi_optimizer(1e-3, clustering_learning_rate=1e-4)
+    assert float(optimizer.learning_rate) == pytest.approx(1e-3)
+    assert float(optimizer.clustering_learning_rate) == pytest.approx(1e-4)
+    optimizer.learning_rate = 5e-4
+    inner = optimizer.optimizers[-1]
+    assert float(optimizer.learning_rate) == pytest.approx(5e-4)
+    assert float(inner.learning_rate) == pytest.approx(5e-4)
+
+
+def test_config_round_trip():
+    optimizer = capi_optimizer(
+        1e-3, total_steps=10, beta_2=0.9, gradient_accumulation_steps=3
+    )
+    copy = keras.saving.deserialize_keras_object(
+        keras.saving.serialize_keras_object(optimizer)
+    )
+    assert copy.get_config() == optimizer.get_config()
+
+
+def test_rotary_frequencies_are_fixed_unless_they_have_a_rate():
+    for multiplier, moves in ((0.0, False), (1.0, True)):
+        model = make_model(
+            compile_arguments={
+                "optimizer": capi_optimizer(
+                    1e-2, rotary_learning_rate_multiplier=multiplier
+                )
+            }
+        )
+        for part in (model.student, model.teacher):
+            block = part.encoder.blocks[0]
+            before = to_numpy(block.attention.rotary_frequencies)
+            model.train_on_batch({"images": make_images(), **make_indices()})
+            after = to_numpy(block.attention.rotary_frequencies)
+            assert (before != after).any() == moves
+
+
+def test_accumulates_gradients():
+    """A batch, accumulated twice, trains like that batch alone."""
+    inputs = {"images": make_images(), **make_indices()}
+    trained = []
+    for accumulation in (None, 2):
+        keras.utils.set_random_seed(0)
+        schedule = WarmupCosine(1e-2, 20, 4, start_value=1e-3)
+        model = make_model(
+            compile_arguments={
+                "optimizer": capi_optimizer(
+                    schedule, gradient_accumulation_steps=accumulation
+                )
+            },
+        )
+        teacher_weight = model.teacher.encoder.blocks[0].mlp_hidden.kernel
+        for update in range(3):
+            for batch in range(accumulation or 1):
+                before = to_numpy(teacher_weight)
+                logs = model.train_on_batch(inputs, return_dict=True)
+                updated = batch == (accumulation or 1) - 1
+                assert (to_numpy(teacher_weight) != before).any() == updated
+                assert int(model.optimizer.iterations) == update + updated
+                assert logs["learning_rate"] == pytest.approx(
+                    float(schedule(update))
+                )
+        trained.append([to_numpy(weight) for weight in model.weights])
+    for whole, accumulated in zip(*trained, strict=True):
+        np.testing.assert_allclose(whole, accumulated, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"warmup_steps": 3}, "warmup_steps=3"),
+        ({"learning_rate": -1.0}, "learning_rate=-1.0"),
+        (
+            {"clustering_learning_rate": -1.0},
+            "clustering_learning_rate=-1.0",
+        ),
+        ({"total_steps": 10, "warmup_steps": 10}, "warmup_steps=10"),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        capi_optimizer(**arguments)

@@ -1,0 +1,84 @@
+import keras
+import numpy as np
+import pytest
+from helpers import to_numpy
+
+from keras_capi.optimizers import WarmupCosine
+
+
+def published_schedule(base, total, warmup, start, final, truncate):
+    """The published schedule, in float64."""
+    steps = np.arange(total - warmup)
+    cosine = np.cos(np.pi * truncate * steps / len(steps))
+    return np.concatenate(
+        [
+            np.linspace(start, base, warmup),
+            final + (base - final) / 2 * (1 + cosine),
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (1e-3, 100, 10, 0.0, 0.0, 0.8),
+        (0.999, 100, 10, 1.0, 1.0, 0.8),
+        (5e-4, 50, 0, 0.0, 1e-5, 1.0),
+        (2e-3, 7, 1, 1e-4, 0.0, 0.5),
+        (1e-3, 500_000, 50_000, 0.0, 0.0, 0.8),
+    ],
+)
+def test_equals_the_published_schedule(arguments):
+    expected = published_schedule(*arguments)
+    steps = np.unique(
+        np.linspace(0, len(expected) - 1, min(len(expected), 200)).astype(int)
+    )
+    schedule = WarmupCosine(*arguments)
+    values = to_numpy(schedule(keras.ops.convert_to_tensor(steps)))
+    np.testing.assert_allclose(values, expected[steps], atol=1e-7, rtol=0)
+
+
+def test_reference(reference, reference_config):
+    for key, config in (
+        ("lr", reference_config["schedules"]["lr"]),
+        ("momentum", reference_config["schedules"]["momentum"]),
+    ):
+        schedule = WarmupCosine(
+            config["base_value"],
+            reference_config["steps"],
+            config["warmup_iters"],
+            config.get("start_warmup_value", 0.0),
+            config["final_value"],
+            config["truncate_cos"],
+        )
+        values = [float(to_numpy(schedule(step))) for step in range(12)]
+        np.testing.assert_allclose(
+            values, reference["schedule/" + key], atol=1e-7, rtol=0
+        )
+
+
+def test_keeps_the_last_value():
+    schedule = WarmupCosine(1.0, 10, 2)
+    assert float(schedule(9)) == float(schedule(1000)) > 0
+
+
+def test_config_round_trip():
+    schedule = WarmupCosine(1.0, 10, 2, 0.1, 0.2, 0.7)
+    copy = keras.saving.deserialize_keras_object(
+        keras.saving.serialize_keras_object(schedule)
+    )
+    assert copy.get_config() == schedule.get_config()
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"total_steps": 0}, "total_steps=0"),
+        ({"total_steps": 10, "warmup_steps": 10}, "warmup_steps=10"),
+        ({"total_steps": 10, "warmup_steps": -1}, "warmup_steps=-1"),
+        ({"total_steps": 10, "truncate": 0.0}, "truncate=0.0"),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        WarmupCosine(1.0, **arguments)
