@@ -1,8 +1,11 @@
 """CAPI (Cluster and Predict Latent Patches) in Keras 3."""
 
 from keras_capi import convert
+from keras_capi import data
+from keras_capi import evaluation
 from keras_capi import layers
 from keras_capi import models
 from keras_capi import ops
 from keras_capi import optimizers
+from keras_capi import visualization
 from keras_capi.version import __version__

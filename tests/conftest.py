@@ -1,6 +1,15 @@
 import json
+import os
 import pathlib
 
+# Lets tests, and the processes that they start, share what JAX compiles. Set
+# before JAX is imported.
+CACHE = pathlib.Path(__file__).parents[1] / ".pytest_cache" / "jax"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+
+# ruff: noqa: E402
 import keras
 import numpy as np
 import pytest
@@ -8,20 +17,6 @@ import pytest
 import keras_capi
 
 REFERENCE = pathlib.Path(__file__).parent / "reference"
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _compilation_cache(tmp_path_factory):
-    """Lets tests of one model share what JAX compiled for it."""
-    if keras.backend.backend() == "jax":
-        import jax
-
-        for name, value in (
-            ("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("jax"))),
-            ("jax_persistent_cache_min_compile_time_secs", 0),
-            ("jax_persistent_cache_min_entry_size_bytes", -1),
-        ):
-            jax.config.update(name, value)
 
 
 @pytest.fixture(autouse=True)

@@ -96,16 +96,31 @@ class OnlineClustering(keras.layers.Layer):
             )
 
     def call(self, inputs):
-        features = l2_normalize(ops.stop_gradient(inputs), epsilon=1e-7)
-        features = ops.cast(features, self.compute_dtype)
-        logits = ops.cast(ops.matmul(features, self.kernel), "float32")
-        if self.use_bias:
-            logits = logits + self.bias
+        logits = self.logits(ops.stop_gradient(inputs))
         assignments = self.assign(ops.stop_gradient(logits))
         loss = soft_cross_entropy(
             assignments, logits, self.prediction_temperature
         )
         return assignments, loss
+
+    def logits(self, features):
+        """Returns the scores of features against the clusters.
+
+        Their `argmax` is the cluster of a patch by itself, whatever the batch:
+        use it to look at the clusters of single images.
+
+        Args:
+            features: Float tensor of shape `(..., width)`.
+
+        Returns:
+            Float32 tensor of shape `(..., num_clusters)`.
+        """
+        features = l2_normalize(features, epsilon=1e-7)
+        features = ops.cast(features, self.compute_dtype)
+        # Calls of the layer cast by themselves.
+        kernel = ops.cast(self.kernel, self.compute_dtype)
+        logits = ops.cast(ops.matmul(features, kernel), "float32")
+        return logits if self.bias is None else logits + self.bias
 
     def assign(self, logits):
         """Returns the balanced assignments of scores.

@@ -215,10 +215,27 @@ class CAPIOptimizer(keras.optimizers.MultiOptimizer):
             name: ops.convert_to_tensor(getattr(self, name))
             for name in ("learning_rate", "clustering_learning_rate")
         }
+        self._set_epsilon(self._published_epsilon())
         try:
             super().apply(grads, trainable_variables)
         finally:
             self._rates = None
+            self._set_epsilon(self._hyperparameters["epsilon"])
+
+    def _published_epsilon(self):
+        """Returns what Keras must add for the published update.
+
+        That adds epsilon to the root of the *corrected* second moment, Keras
+        adds it before the correction. The difference matters to weights with
+        gradients as small as epsilon, such as those of rarely used clusters.
+        """
+        step = ops.cast(self.iterations + 1, "float32")
+        correction = 1.0 - ops.power(self._hyperparameters["beta_2"], step)
+        return self._hyperparameters["epsilon"] * ops.sqrt(correction)
+
+    def _set_epsilon(self, epsilon):
+        for optimizer in self.optimizers:
+            optimizer.epsilon = epsilon
 
     def save_own_variables(self, store):
         # Keras saves the inner optimizers by itself, and would do so twice.

@@ -91,6 +91,18 @@ def test_gradient_goes_through_both_weights_and_the_features():
     assert along.max() < 1e-3
 
 
+def test_half_precision_comes_after_the_normalisation():
+    half = PrototypeHead(64, dtype="mixed_bfloat16")
+    half.build((None, 8))
+    half.gain.assign(np.linspace(0.5, 2.0, 64, dtype="float32"))
+    direction = to_numpy(half.direction)
+    kernel = direction / np.linalg.norm(direction, axis=0)
+    kernel = kernel * to_numpy(half.gain)
+    # The kernel itself comes out, rounded once: neither were its lengths.
+    outputs = to_numpy(half(np.eye(8, dtype="float32")))
+    np.testing.assert_allclose(outputs, kernel, rtol=1.01 * 2**-8)
+
+
 def test_zero_features_have_finite_gradients():
     (features,), _ = layer_gradients(
         make_head(), ops.sum, np.zeros((2, 8), "float32")

@@ -95,7 +95,7 @@ def test_bad_masks(inputs, message):
 def test_bad_masks_in_a_data_set_end_the_training():
     class Batches(keras.utils.PyDataset):
         def __len__(self):
-            return 3
+            return 50
 
         def __getitem__(self, index):
             # One further than the last patch: the next image's first one, or
@@ -107,7 +107,8 @@ def test_bad_masks_in_a_data_set_end_the_training():
     # Some backends refuse the index themselves.
     with pytest.raises(Exception, match=r"at step 2|index|out of bounds|\["):
         model.fit(Batches(), shuffle=False, verbose=0)
-    assert int(model.optimizer.iterations) < 3
+    # Where steps are dispatched ahead, some more may be under way.
+    assert int(model.optimizer.iterations) < 50
 
 
 def test_a_loss_that_is_not_finite_ends_the_training():

@@ -128,6 +128,26 @@ def test_accumulates_gradients():
         np.testing.assert_allclose(whole, accumulated, atol=1e-6)
 
 
+def test_update_is_that_of_torch():
+    """Also for gradients of the size of epsilon."""
+    scales = np.array([1e-9, 1e-8, 1e-7, 1e-4, 1.0])
+    gradients = np.random.default_rng(0).normal(size=(5, 5)) * scales
+    weight = np.full(5, 0.5)
+    moment, velocity = np.zeros(5), np.zeros(5)
+    variable = keras.Variable(weight.astype("float32"), name="weight")
+    optimizer = capi_optimizer(1e-2)
+    for step, gradient in enumerate(gradients, start=1):
+        moment = 0.9 * moment + 0.1 * gradient
+        velocity = 0.95 * velocity + 0.05 * gradient**2
+        corrected = np.sqrt(velocity / (1 - 0.95**step)) + 1e-8
+        weight = weight * (1 - 1e-2 * 0.1)
+        weight = weight - 1e-2 * moment / (1 - 0.9**step) / corrected
+        gradient = keras.ops.convert_to_tensor(gradient.astype("float32"))
+        optimizer.apply([gradient], [variable])
+    np.testing.assert_allclose(to_numpy(variable), weight, atol=1e-6)
+    assert {inner.epsilon for inner in optimizer.optimizers} == {1e-8}
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [

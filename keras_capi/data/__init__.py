@@ -1,0 +1,6 @@
+"""Images to start from: shipped photographs, or a folder of the user's own."""
+
+from keras_capi.data.image_folder import load_images
+from keras_capi.data.random_crops import RandomCrops
+from keras_capi.data.resizing import resize_shorter_side
+from keras_capi.data.sample_photos import sample_photos

@@ -1,0 +1,99 @@
+import keras
+import numpy as np
+
+from keras_capi.validation import check_positive_integer
+
+
+class RandomCrops(keras.utils.PyDataset):
+    """Endless batches of random crops of images of different sizes.
+
+    To pretrain on images that are larger than the model's input, and to make
+    much of few images. Works in `fit` on every backend.
+
+    Args:
+        images: List of arrays of shape `(height, width, channels)`. Sizes may
+            differ.
+        crop_size: Integer. Height and width of the crops.
+        batch_size: Integer.
+        num_batches: Integer. Batches of an epoch; the next epoch goes on with
+            new crops.
+        augment: Callable or `None`. Gets a batch of crops and returns what the
+            model takes, such as a `keras.Sequential` of
+            `keras_capi.layers.RandomResizedCrop`, `keras.layers.RandomFlip` and
+            `keras_capi.layers.ImageNetNormalization`. Defaults to `None`.
+        seed: Integer or `None`. Seed of the crops. Defaults to `None`.
+        **kwargs: Arguments of `keras.utils.PyDataset`.
+
+    Raises:
+        ValueError: If there are no images, or one is smaller than the crops.
+
+    Example:
+
+    >>> photos = keras_capi.data.sample_photos()
+    >>> crops = keras_capi.data.RandomCrops(
+    ...     list(photos.values()), crop_size=96, batch_size=32, num_batches=100,
+    ...     augment=keras_capi.layers.ImageNetNormalization(), seed=0,
+    ... )
+    >>> history = model.fit(crops, epochs=10)
+    """
+
+    def __init__(
+        self,
+        images,
+        crop_size,
+        batch_size,
+        num_batches,
+        augment=None,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        for name, value in (
+            ("crop_size", crop_size),
+            ("batch_size", batch_size),
+            ("num_batches", num_batches),
+        ):
+            check_positive_integer(name, value)
+        images = list(images)
+        if not images:
+            raise ValueError("`images` must not be empty. Received: []")
+        for index, image in enumerate(images):
+            if image.ndim != 3 or min(image.shape[:2]) < crop_size:
+                raise ValueError(
+                    "`images` must be arrays of shape (height, width, "
+                    "channels), no smaller than `crop_size`. Received: "
+                    f"images[{index}].shape={image.shape}, "
+                    f"crop_size={crop_size}"
+                )
+        self.images = images
+        self.crop_size = crop_size
+        self.batch_size = batch_size
+        self.augment = augment
+        self.seed = np.random.SeedSequence(seed).entropy
+        self._num_batches = num_batches
+        self._epoch = 0
+
+    def __len__(self):
+        return self._num_batches
+
+    def on_epoch_end(self):
+        self._epoch += 1
+
+    def __getitem__(self, index):
+        # Not one generator for all batches, as workers may make them in any
+        # order.
+        generator = np.random.default_rng((self.seed, self._epoch, index))
+        crops = np.stack(
+            [self._crop(generator) for _ in range(self.batch_size)]
+        )
+        if self.augment is not None:
+            crops = keras.ops.convert_to_numpy(self.augment(crops))
+        return (crops,)
+
+    def _crop(self, generator):
+        image = self.images[generator.integers(len(self.images))]
+        height, width = image.shape[:2]
+        top, left = generator.integers(
+            (height - self.crop_size + 1, width - self.crop_size + 1)
+        )
+        return image[top : top + self.crop_size, left : left + self.crop_size]

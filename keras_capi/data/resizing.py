@@ -1,0 +1,38 @@
+import numpy as np
+
+from keras_capi.optional_imports import import_optional
+from keras_capi.validation import check_positive_integer
+
+
+def resize_shorter_side(image, size):
+    """Resizes an image, bicubically, to a given size of its shorter side.
+
+    For images of any size on the disk or in memory. In a pipeline of batches
+    use `keras_capi.layers.RandomResizedCrop`, or `keras.layers.Resizing`.
+
+    Args:
+        image: Uint8 array of shape `(height, width, 3)`.
+        size: Integer. Pixels of the shorter side of the result. The longer
+            side follows, so that the aspect ratio stays.
+
+    Returns:
+        Uint8 array of shape `(new_height, new_width, 3)`.
+
+    Raises:
+        ImportError: If Pillow is not installed.
+
+    Example:
+
+    >>> image = np.zeros((300, 450, 3), "uint8")
+    >>> resize_shorter_side(image, 100).shape  # (100, 150, 3)
+    """
+    check_positive_integer("size", size)
+    pillow = import_optional("PIL.Image", extra="demo")
+    height, width = image.shape[:2]
+    scale = size / min(height, width)
+    resized = pillow.fromarray(image).resize(
+        (round(width * scale), round(height * scale)),
+        # Antialiased where the image shrinks.
+        pillow.Resampling.BICUBIC,
+    )
+    return np.array(resized)

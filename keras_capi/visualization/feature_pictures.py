@@ -1,0 +1,133 @@
+import numpy as np
+
+from keras_capi.optional_imports import import_optional
+
+
+def principal_components(feature_maps):
+    """Colours patches by the first three principal components.
+
+    The components are those of all patches of all images, so that equal colours
+    mean similar features across the images.
+
+    Args:
+        feature_maps: List of arrays of shape `(rows, columns, width)`, one an
+            image. Sizes may differ, `width` must not.
+
+    Returns:
+        List of float32 arrays of shape `(rows, columns, 3)` in [0, 1]: red is
+        the first component.
+
+    Raises:
+        ImportError: If scikit-learn is not installed.
+        ValueError: If the feature maps do not have that form.
+
+    Example:
+
+    >>> feature_maps = [np.random.rand(8, 10, 32), np.random.rand(6, 6, 32)]
+    >>> colors = principal_components(feature_maps)
+    >>> colors[0].shape  # (8, 10, 3)
+    """
+    decomposition = import_optional("sklearn.decomposition", extra="demo")
+    feature_maps = [np.asarray(x, "float32") for x in feature_maps]
+    shapes = [x.shape for x in feature_maps]
+    if (
+        not shapes
+        or any(len(shape) != 3 for shape in shapes)
+        or len({shape[-1] for shape in shapes}) != 1
+        or shapes[0][-1] < 3
+    ):
+        raise ValueError(
+            "`feature_maps` must be arrays of shape (rows, columns, width), "
+            "with one width, of at least 3, for all. "
+            f"Received: shapes {shapes}"
+        )
+    patches = np.concatenate([x.reshape(-1, x.shape[-1]) for x in feature_maps])
+    pca = decomposition.PCA(n_components=3, svd_solver="covariance_eigh")
+    components = pca.fit_transform(patches)
+    # Percentiles, as single outliers would leave little contrast for the rest.
+    low, high = np.percentile(components, (1, 99), axis=0)
+    colors = (components - low) / np.maximum(high - low, 1e-12)
+    colors = np.clip(colors, 0, 1).astype("float32")
+    ends = np.cumsum([rows * columns for rows, columns, _ in shapes])
+    return [
+        part.reshape(rows, columns, 3)
+        for part, (rows, columns, _) in zip(
+            np.split(colors, ends[:-1]), shapes, strict=True
+        )
+    ]
+
+
+def feature_pictures(images, feature_maps, cluster_maps=None):
+    """Draws images beside their features and clusters.
+
+    For features of any model. A row for each image: the image, the first three
+    principal components of its patches as red, green and blue, and, if given,
+    its clusters, each in a colour of its own.
+
+    Args:
+        images: Dictionary from title to array of shape `(height, width, 3)`,
+            uint8 or floats in [0, 1], or a list of such arrays.
+        feature_maps: List of arrays of shape `(rows, columns, width)`, one for
+            each image.
+        cluster_maps: List of integer arrays of shape `(rows, columns)`, or
+            `None`. Defaults to `None`.
+
+    Returns:
+        A `matplotlib.figure.Figure`, to be saved with `savefig`.
+
+    Raises:
+        ImportError: If matplotlib or scikit-learn is not installed.
+        ValueError: If the lists differ in length.
+
+    Example:
+
+    >>> images = np.random.rand(2, 64, 64, 3).astype("float32")
+    >>> feature_maps = model.predict(images)["feature_map"]
+    >>> figure = keras_capi.visualization.feature_pictures(images, feature_maps)
+    >>> figure.savefig("features.png")
+    """
+    figure_module = import_optional("matplotlib.figure", extra="demo")
+    titles = list(images) if isinstance(images, dict) else [""] * len(images)
+    columns = {"": images.values() if isinstance(images, dict) else images}
+    columns["principal components"] = principal_components(feature_maps)
+    if cluster_maps is not None:
+        columns["clusters"] = _color_clusters(cluster_maps)
+    counts = [len(column) for column in columns.values()]
+    if len(set(counts)) != 1:
+        raise ValueError(
+            "`images`, `feature_maps` and `cluster_maps` must have the same "
+            f"length. Received: lengths {counts}"
+        )
+    figure = figure_module.Figure(
+        figsize=(3.2 * len(columns), 2.4 * len(titles)), layout="constrained"
+    )
+    grid = figure.subplots(len(titles), len(columns), squeeze=False)
+    for row, (title, *pictures) in enumerate(
+        zip(titles, *columns.values(), strict=True)
+    ):
+        # All are stretched over the extent of the image, patch over patch.
+        height, width = pictures[0].shape[:2]
+        for axes, heading, picture in zip(
+            grid[row], columns, pictures, strict=True
+        ):
+            axes.imshow(
+                picture, extent=(0, width, height, 0), interpolation="nearest"
+            )
+            axes.set_axis_off()
+            axes.set_title(heading if heading and row == 0 else "")
+        grid[row, 0].set_title(title)
+    return figure
+
+
+def _color_clusters(cluster_maps):
+    """Gives each cluster a colour, far from those of its neighbours."""
+    colors = import_optional("matplotlib.colors", extra="demo")
+    cluster_maps = [np.asarray(x) for x in cluster_maps]
+    clusters = np.unique(np.concatenate([x.ravel() for x in cluster_maps]))
+    # Steps of the golden ratio spread any number of hues evenly.
+    hues = np.arange(len(clusters)) * 0.618034 % 1.0
+    values = 1.0 - 0.4 * (np.arange(len(clusters)) % 3) / 2
+    palette = colors.hsv_to_rgb(
+        np.stack([hues, np.full_like(hues, 0.7), values], axis=-1)
+    )
+    return [palette[np.searchsorted(clusters, x)] for x in cluster_maps]

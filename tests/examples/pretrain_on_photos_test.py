@@ -1,0 +1,50 @@
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import keras
+import numpy as np
+from PIL import Image
+
+ROOT = pathlib.Path(__file__).parents[2]
+SCRIPT = ROOT / "examples" / "pretrain_on_photos.py"
+
+
+def test_runs_on_own_images(tmp_path):
+    """A user's folder: sizes below and above the crops, one corrupt file."""
+    images = tmp_path / "images"
+    images.mkdir()
+    generator = np.random.default_rng(0)
+    for index, shape in enumerate([(50, 64, 3), (400, 330, 3)]):
+        pixels = generator.integers(0, 256, shape, "uint8")
+        Image.fromarray(pixels).save(images / f"{index}.png")
+    (images / "bad.jpg").write_text("no image")
+    output = tmp_path / "new" / "output"
+    arguments = ["--images", images, "--output", output, "--steps", 2]
+    run = subprocess.run(
+        [sys.executable, SCRIPT, *map(str, arguments)],
+        env={
+            **os.environ,
+            "KERAS_BACKEND": keras.backend.backend(),
+            "PYTHONPATH": str(ROOT),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert "Skipped 1 of 3 images" in run.stderr
+    loss = re.search(r"held-out crops: (\d+\.\d+) nats", run.stdout)
+    ceiling = re.search(r"(\d+\.\d+), the entropy of the mean", run.stdout)
+    assert 0 < float(loss[1]) < 10
+    assert 0 < float(ceiling[1]) < np.log(64) + 0.01
+    assert re.search(r"\d+ of 64", run.stdout)
+    written = {path.name: path.stat().st_size for path in output.iterdir()}
+    assert set(written) == {
+        "model.keras",
+        "training_curves.png",
+        "features.png",
+    }
+    assert min(written.values()) > 1000

@@ -1,0 +1,51 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_capi.visualization import training_curves
+
+CURVES = {
+    "loss": [9.0, 8.0, 7.0],
+    "capi_loss": [4.0, 3.0, 2.0],
+    "clustering_loss": [5.0, 5.0, 5.0],
+    "target_entropy": [1.0, 1.5, 1.0],
+    "learning_rate": [1e-3, 1e-3, 1e-3],
+}
+
+
+def lines_of(figure):
+    (axes,) = figure.axes
+    return {line.get_label(): line for line in axes.lines}
+
+
+def test_curves(tmp_path):
+    figure = training_curves(CURVES)
+    lines = lines_of(figure)
+    assert set(lines) == {
+        "CAPI loss",
+        "clustering loss",
+        "entropy of the targets",
+    }
+    np.testing.assert_array_equal(lines["CAPI loss"].get_xdata(), [1, 2, 3])
+    np.testing.assert_array_equal(lines["CAPI loss"].get_ydata(), [4, 3, 2])
+    figure.savefig(tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").stat().st_size > 1000
+
+
+def test_history_validation_and_ceiling():
+    history = keras.callbacks.History()
+    history.history = {**CURVES, "val_capi_loss": [4.0, 3.5, 3.0]}
+    lines = lines_of(training_curves(history, ceiling=4.5))
+    assert lines["CAPI loss (validation)"].get_linestyle() == "--"
+    ceiling = lines["entropy of the mean assignment"]
+    np.testing.assert_array_equal(ceiling.get_ydata(), [4.5, 4.5])
+
+
+def test_missing_curves_are_left_out():
+    lines = lines_of(training_curves({"capi_loss": [2.0]}))
+    assert set(lines) == {"CAPI loss"}
+
+
+def test_history_without_curves():
+    with pytest.raises(ValueError, match=r"`history` must .*\['accuracy'\]"):
+        training_curves({"accuracy": [0.5]})
