@@ -7,19 +7,20 @@ BIN := $(VENV)/bin
 # The CPU builds: a plain `torch` or `tensorflow` may bring gigabytes of CUDA.
 BACKEND_PACKAGES := tensorflow-cpu jax torch==2.13.0
 # The demo takes one backend only.
-DEMO_BACKEND := $(if $(filter all,$(BACKEND)),jax,$(BACKEND))
+DEMO_BACKEND := $(if $(filter all,$(BACKEND)),$(or $(KERAS_BACKEND),jax),$(BACKEND))
 DEMO_PACKAGE := $(filter $(DEMO_BACKEND)%,$(BACKEND_PACKAGES))
 
 .PHONY: demo test lint clean
 
 demo: $(BIN)/python
 	$(BIN)/pip install --quiet --editable ".[demo]" $(DEMO_PACKAGE)
-	KERAS_BACKEND=$(DEMO_BACKEND) $(BIN)/python examples/pretrain_on_photos.py
+	KERAS_BACKEND=$(DEMO_BACKEND) $(BIN)/python examples/pretrain_on_photos.py \
+		$(if $(IMAGES),--images "$(IMAGES)")
 
-test: $(VENV)/installed lint
+test: lint
 	@set -e; for backend in $(BACKENDS); do \
 		echo "== $$backend"; \
-		KERAS_BACKEND=$$backend $(BIN)/python -m pytest; \
+		KERAS_BACKEND=$$backend $(BIN)/python -m pytest -n 2; \
 	done
 
 lint: $(VENV)/installed

@@ -35,13 +35,12 @@ def make_crops(photos, num_batches, seed):
     resize = layers.RandomResizedCrop(IMAGE_SIZE, IMAGE_SIZE, seed=seed)
     flip = keras.layers.RandomFlip("horizontal", seed=seed)
     normalize = layers.ImageNetNormalization()
+
+    def augment(crops):
+        return normalize(flip(resize(crops)))
+
     return data.RandomCrops(
-        photos,
-        CROP_SIZE,
-        BATCH_SIZE,
-        num_batches,
-        augment=lambda crops: normalize(flip(resize(crops))),
-        seed=seed,
+        photos, CROP_SIZE, BATCH_SIZE, num_batches, augment, seed
     )
 
 

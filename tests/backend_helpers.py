@@ -101,7 +101,8 @@ def gradients(function, *arrays):
         import jax
 
         argnums = tuple(range(len(arrays)))
-        return list(map(to_numpy, jax.grad(function, argnums)(*arrays)))
+        gradient = jax.jit(jax.grad(function, argnums))
+        return list(map(to_numpy, gradient(*arrays)))
     tensors = [ops.convert_to_tensor(array) for array in arrays]
     if BACKEND == "tensorflow":
         import tensorflow as tf

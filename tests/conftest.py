@@ -21,11 +21,10 @@ REFERENCE = pathlib.Path(__file__).parent / "reference"
 
 @pytest.fixture(autouse=True)
 def _fresh_state():
-    """Every test starts from the same seed and leaves nothing behind."""
+    """Every test starts from the same seed and the default precision."""
     keras.utils.set_random_seed(0)
     yield
     keras.config.set_dtype_policy("float32")
-    keras.utils.clear_session()
 
 
 @pytest.fixture(scope="session")

@@ -31,12 +31,6 @@ class CAPIBackbone(keras.Model):
             is `hidden_dim`. Defaults to `None`.
         num_heads: Integer. Attention heads of the encoder; the head size must
             be divisible by 4. Defaults to `16`.
-        predictor_num_heads: Integer or `None`. Attention heads of the
-            predictor; `None` is `num_heads`. Defaults to `None`.
-        mlp_dim: Integer or `None`. Hidden width of the encoder's perceptrons;
-            `None` is 4 times its width. Defaults to `None`.
-        predictor_mlp_dim: Integer or `None`. The same for the predictor.
-            Defaults to `None`.
         num_register_tokens: Integer, divisible by 4. Defaults to `16`.
         register_coordinates: `"edge"` or `"zeros"`, see
             `keras_capi.layers.RegisterTokens`. Defaults to `"edge"`.
@@ -44,11 +38,17 @@ class CAPIBackbone(keras.Model):
             follow the bounding box of the visible patches. Defaults to `True`.
         drop_path_rate: Float in `[0, 1)`. Stochastic depth in training, the
             same in every block. Defaults to `0.2`.
-        drop_path_method: `"efficient"` or `"naive"`, see
-            `keras_capi.layers.DropPath`. Defaults to `"efficient"`.
         image_shape: Tuple `(height, width, channels)`. Height and width may be
             `None`, and then vary from batch to batch. Defaults to
             `(None, None, 3)`.
+        predictor_num_heads: Integer or `None`. Attention heads of the
+            predictor; `None` is `num_heads`. Defaults to `None`.
+        mlp_dim: Integer or `None`. Hidden width of the encoder's perceptrons;
+            `None` is 4 times its width. Defaults to `None`.
+        predictor_mlp_dim: Integer or `None`. The same for the predictor.
+            Defaults to `None`.
+        drop_path_method: `"efficient"` or `"naive"`, see
+            `keras_capi.layers.DropPath`. Defaults to `"efficient"`.
         seed: Integer or `None`. Seed of the stochastic depth. Defaults to
             `None`.
 
@@ -88,15 +88,15 @@ class CAPIBackbone(keras.Model):
         hidden_dim=1024,
         predictor_hidden_dim=None,
         num_heads=16,
-        predictor_num_heads=None,
-        mlp_dim=None,
-        predictor_mlp_dim=None,
         num_register_tokens=16,
         register_coordinates="edge",
         scale_registers_to_visible=True,
         drop_path_rate=0.2,
-        drop_path_method="efficient",
         image_shape=(None, None, 3),
+        predictor_num_heads=None,
+        mlp_dim=None,
+        predictor_mlp_dim=None,
+        drop_path_method="efficient",
         seed=None,
         **kwargs,
     ):

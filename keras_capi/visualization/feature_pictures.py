@@ -43,7 +43,9 @@ def principal_components(feature_maps):
         )
     patches = np.concatenate([x.reshape(-1, x.shape[-1]) for x in feature_maps])
     pca = decomposition.PCA(n_components=3, svd_solver="covariance_eigh")
-    components = pca.fit_transform(patches)
+    # Without a variance to share out, its shares are 0 / 0.
+    with np.errstate(invalid="ignore"):
+        components = pca.fit_transform(patches)
     # Percentiles, as single outliers would leave little contrast for the rest.
     low, high = np.percentile(components, (1, 99), axis=0)
     colors = (components - low) / np.maximum(high - low, 1e-12)

@@ -21,15 +21,12 @@ IMAGES = np.zeros((8, 1), "float32")
 MASKINGS = [RandomMasking, BlockMasking, InverseBlockMasking]
 BLOCKS = MASKINGS[1:]
 
-# Grid, mask ratio, prediction ratio.
+# Grid, mask ratio, prediction ratio. More grids: `ops/block_masks_test.py`.
 COUNTS = [
     ((14, 14), 0.65, 0.05),
-    ((16, 16), 0.95, 1.0),
-    ((7, 31), 0.05, 0.9),
-    ((1, 24), 0.65, 0.3),
+    ((5, 19), 0.95, 1.0),
     ((24, 1), 0.4, 0.3),
     ((1, 2), 0.5, 1.0),
-    ((3, 40), 0.35, 0.2),
 ]
 
 

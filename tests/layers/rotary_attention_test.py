@@ -6,19 +6,20 @@ from layers import numpy_attention
 
 from keras_capi.layers import RotaryAttention
 
+# The shapes of the block's tests: JAX compiles each operation for each shape.
 GENERATOR = np.random.default_rng(0)
-TOKENS = GENERATOR.normal(size=(2, 6, 16)).astype("float32")
-COORDINATES = GENERATOR.uniform(size=(2, 6, 2)).astype("float32")
+TOKENS = GENERATOR.normal(size=(4, 6, 16)).astype("float32")
+COORDINATES = GENERATOR.uniform(size=(4, 6, 2)).astype("float32")
 # Cross-attention: another number of tokens, another width, other places.
-CONTEXT = GENERATOR.normal(size=(2, 5, 12)).astype("float32")
-POSITIONS = GENERATOR.uniform(size=(2, 5, 2)).astype("float32")
+CONTEXT = GENERATOR.normal(size=(4, 5, 12)).astype("float32")
+POSITIONS = GENERATOR.uniform(size=(4, 5, 2)).astype("float32")
 
 CASES = {
     "self": battery.Case(
         RotaryAttention,
         {"num_heads": 2},
         (TOKENS, COORDINATES),
-        battery.Output((2, 6, 16)),
+        battery.Output((4, 6, 16)),
         trainable={
             "query_key_value/kernel": (16, 48),
             "output_projection/kernel": (16, 16),
@@ -30,7 +31,7 @@ CASES = {
         RotaryAttention,
         {"num_heads": 2},
         (TOKENS, COORDINATES, CONTEXT, POSITIONS),
-        battery.Output((2, 6, 16)),
+        battery.Output((4, 6, 16)),
         trainable={
             "query/kernel": (16, 16),
             "key_value/kernel": (12, 32),
@@ -64,7 +65,7 @@ def test_equals_numpy(case):
 def test_one_set_of_coordinates_serves_all_samples():
     layer = RotaryAttention(2)
     outputs = layer(TOKENS, COORDINATES[:1])
-    repeated = layer(TOKENS, np.repeat(COORDINATES[:1], 2, axis=0))
+    repeated = layer(TOKENS, np.repeat(COORDINATES[:1], 4, axis=0))
     np.testing.assert_allclose(to_numpy(outputs), to_numpy(repeated), atol=1e-6)
 
 
@@ -83,8 +84,8 @@ def test_half_precision_does_not_round_coordinates():
     layer(TOKENS, COORDINATES)
     # With one channel pair of one frequency, and places closer than bfloat16
     # can tell apart, angles differ by pi only if coordinates are exact.
-    places = np.zeros((1, 6, 2), "float32")
-    places[0, :, 0] = 0.8 + 0.0005 * np.arange(6)
+    places = np.zeros((4, 6, 2), "float32")
+    places[:, :, 0] = 0.8 + 0.0005 * np.arange(6)
     frequencies = to_numpy(layer.rotary_frequencies).copy()
     layer.rotary_frequencies.assign(frequencies * 142.9)
     exact = RotaryAttention(2)

