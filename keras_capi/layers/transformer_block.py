@@ -74,7 +74,9 @@ class TransformerBlock(keras.layers.Layer):
         self.drop_path_method = drop_path_method
         self.drop_path = None
         if drop_path_rate:
-            self.drop_path = DropPath(drop_path_rate, drop_path_method, seed)
+            self.drop_path = DropPath(
+                drop_path_rate, drop_path_method, seed, dtype=self.dtype_policy
+            )
         # A `keras.RematScope` is for the block as a whole.
         with keras.RematScope(mode=None):
             self.attention_norm = self._make_norm("attention_norm")

@@ -50,7 +50,7 @@ def scales_of(outputs, residual):
     return scales
 
 
-@pytest.mark.parametrize("rate", [0.1, 0.5, 0.9, 0.99])
+@pytest.mark.parametrize("rate", [0.3, 0.99])
 @pytest.mark.parametrize("with_branch", [False, True])
 def test_efficient_keeps_a_fixed_number_of_samples(rate, with_branch):
     layer = DropPath(rate, seed=0)

@@ -60,6 +60,8 @@ CASES = {
             {"drop_path_rate": 0.5, "drop_path_method": method, "seed": 3},
             is_random=True,
             training=True,
+            # Branches count double.
+            tolerance=0.06,
         )
         for kind, weights, method in (
             ("self", SELF_WEIGHTS, "naive"),
@@ -72,8 +74,6 @@ CASES = {
 @pytest.mark.parametrize("check", battery.CHECKS)
 @pytest.mark.parametrize("case", CASES)
 def test_battery(case, check):
-    if check is battery.check_mixed_precision and CASES[case].is_random:
-        pytest.skip("two new layers have other weights")
     check(CASES[case])
 
 
