@@ -105,7 +105,8 @@ def test_bad_masks_in_a_data_set_end_the_training():
 
     model = make_model()
     # Some backends refuse the index themselves.
-    with pytest.raises(Exception, match=r"at step [2-9]|index|out of bounds|\["):
+    message = r"at step [2-9]|index|out of bounds|\["
+    with pytest.raises(Exception, match=message):
         model.fit(Batches(), shuffle=False, verbose=0)
     # Where steps are dispatched ahead, some more may be under way.
     assert int(model.optimizer.iterations) < 50
