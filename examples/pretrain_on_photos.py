@@ -3,7 +3,7 @@
     KERAS_BACKEND=jax python examples/pretrain_on_photos.py
     KERAS_BACKEND=jax python examples/pretrain_on_photos.py --images my_photos
 
-Needs no download, and about three minutes on two cores, with `tensorflow` and
+Needs no download and a few minutes on two cores, with `tensorflow` and
 `torch` as well. The right third of each photo is held out for the test.
 """
 
@@ -127,6 +127,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", help="folder of own images, of any size")
     parser.add_argument("--output", type=pathlib.Path, default="demo_output")
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=240)
     parser.add_argument("--seed", type=int, default=0)
     main(**vars(parser.parse_args()))
