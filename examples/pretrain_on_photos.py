@@ -117,9 +117,8 @@ def main(images, output, steps, seed):
     model.save(output / "model.keras")
     curves = visualization.training_curves(history, ceiling)
     curves.savefig(output / "training_curves.png")
-    draw_features(model, dict(list(photos.items())[:10])).savefig(
-        output / "features.png"
-    )
+    features = draw_features(model, dict(list(photos.items())[:10]))
+    features.savefig(output / "features.png")
     print(f"Model, curves and pictures are in {output}/")
 
 
@@ -127,6 +126,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", help="folder of own images, of any size")
     parser.add_argument("--output", type=pathlib.Path, default="demo_output")
-    parser.add_argument("--steps", type=int, default=240)
+    parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--seed", type=int, default=0)
     main(**vars(parser.parse_args()))

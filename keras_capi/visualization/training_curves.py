@@ -63,6 +63,7 @@ def training_curves(history, ceiling=None):
             label="entropy of the mean assignment",
         )
     axes.set(xlabel="epoch", ylabel="nats", ylim=(0, None))
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(alpha=0.3)
     axes.legend()
     return figure
