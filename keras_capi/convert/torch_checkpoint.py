@@ -2,23 +2,26 @@ import re
 
 import numpy as np
 
+from keras_capi.convert.checkpoint_file import read_tensors
+from keras_capi.convert.checkpoint_file import select_backbone
 from keras_capi.models.capi_backbone import CAPIBackbone
 
-PREFIX = "backbone."
-# What a checkpoint may hold beside the backbone.
-OTHER_PARTS = ("head.", "teacher_head.")
 STACKS = {"encoder": "encoder", "predictor": "decoder"}
 
 
-def load_torch_checkpoint(path, **overrides):
+def load_torch_checkpoint(path, part="teacher", **overrides):
     """Builds a backbone from weights of the authors' PyTorch implementation.
 
     The architecture is read from the shapes of the tensors. The file is loaded
     without running any code in it.
 
     Args:
-        path: String or path. A `.pth` file with the published keys, with or
-            without the prefix `backbone.`. A head beside them is left out.
+        path: String or path. A `.pth` file: a published one (keys with or
+            without the prefix `backbone.`), or a checkpoint of the authors'
+            training code. The heads in it are left out.
+        part: `"teacher"` or `"student"`: which backbone to take from a
+            checkpoint of a training. The teacher is the one with the better
+            features. Defaults to `"teacher"`.
         **overrides: Further arguments of `keras_capi.models.CAPIBackbone`, for
             what shapes do not tell, such as `drop_path_rate=0.0`,
             `register_coordinates="zeros"` or `image_shape`.
@@ -28,7 +31,9 @@ def load_torch_checkpoint(path, **overrides):
 
     Raises:
         ImportError: If torch, which reads the format, is not installed.
-        ValueError: If a tensor is missing, unexpected or misshapen.
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file cannot be read, or a tensor is missing,
+            unexpected or misshapen.
 
     Example:
 
@@ -40,46 +45,38 @@ def load_torch_checkpoint(path, **overrides):
 
     - [CAPI weights](https://github.com/facebookresearch/capi)
     """
-    state = _backbone_state(_read(path), path)
-    backbone = CAPIBackbone(**{**_architecture(state, path), **overrides})
-    values = dict(paired_weights(state, backbone))
-    _check_keys(state, values, path)
-    for key, (weight, value) in values.items():
-        if tuple(weight.shape) != value.shape:
-            raise ValueError(
-                f"The tensors of {key} in {path} do not fit the architecture. "
-                f"Received: shape {value.shape}, expected {weight.shape}"
-            )
-    for weight, value in values.values():
+    state, unexpected = select_backbone(read_tensors(path), part)
+    _check_is_backbone(state, path)
+    state = {key: value.float().numpy() for key, value in state.items()}
+    backbone = CAPIBackbone(**{**_architecture(state), **overrides})
+    # Twice through the pairs, as keeping their values would copy all weights.
+    shapes = {
+        key: (tuple(weight.shape), value.shape)
+        for key, (weight, value) in paired_weights(state, backbone)
+    }
+    expected = {key for keys in shapes for key in keys.split()}
+    _check_keys(
+        sorted(expected - set(state)),
+        sorted({*unexpected, *(set(state) - expected)}),
+        path,
+    )
+    misshapen = [
+        f"{key} is {received}, expected {shape}"
+        for key, (shape, received) in shapes.items()
+        if shape != received
+    ]
+    if misshapen:
+        raise ValueError(
+            f"Tensors in {path} do not fit the architecture (shapes after "
+            "joining and transposing to Keras's layout; a checkpoint of one of "
+            f"several processes holds slices): {'; '.join(misshapen)}"
+        )
+    for _, (weight, value) in paired_weights(state, backbone):
         weight.assign(value)
     return backbone
 
 
-def _read(path):
-    try:
-        import torch
-    except ImportError as error:
-        raise ImportError(
-            "Reading a `.pth` checkpoint needs torch, on any backend: "
-            '`pip install "keras-capi[torch]"`.'
-        ) from error
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    if not isinstance(state, dict) or not all(
-        isinstance(value, torch.Tensor) for value in state.values()
-    ):
-        raise ValueError(
-            f"{path} must hold a dictionary of tensors, like the published "
-            f"checkpoints. Received: {type(state).__name__}"
-        )
-    return {key: value.float().numpy() for key, value in state.items()}
-
-
-def _backbone_state(state, path):
-    state = {
-        key.removeprefix(PREFIX): value
-        for key, value in state.items()
-        if not key.startswith(OTHER_PARTS)
-    }
+def _check_is_backbone(state, path):
     missing = {
         "patch_embed.weight",
         "registers",
@@ -94,10 +91,9 @@ def _backbone_state(state, path):
         raise ValueError(
             f"{path} is no CAPI checkpoint. Missing keys: {sorted(missing)}"
         )
-    return state
 
 
-def _architecture(state, path):
+def _architecture(state):
     hidden_dim, num_channels, patch_size, _ = state["patch_embed.weight"].shape
     arguments = {
         "patch_size": patch_size,
@@ -196,10 +192,7 @@ def paired_weights(state, backbone):
                 yield key, (dense.kernel, linear(key))
 
 
-def _check_keys(state, values, path):
-    expected = {key for keys in values for key in keys.split()}
-    missing = sorted(expected - set(state))
-    unexpected = sorted(set(state) - expected)
+def _check_keys(missing, unexpected, path):
     if missing or unexpected:
         raise ValueError(
             f"The keys of {path} are not those of a CAPI backbone. "
