@@ -31,6 +31,10 @@ class RandomState(keras.layers.Layer):
         store["state"] = ops.convert_to_numpy(self.generator.state.value)
 
     def load_own_variables(self, store):
+        # Stochastic depth may have been turned on after the file was written;
+        # then it starts from its seed.
+        if "state" not in store:
+            return
         # The stored dtype is the writing backend's: int32, int64 or uint32.
         state = np.asarray(store["state"])
         self.generator.state.assign(state.astype(self.generator.state.dtype))

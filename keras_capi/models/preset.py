@@ -1,0 +1,171 @@
+"""Folders that hold a backbone, in the layout of KerasHub.
+
+`config.json` describes a functional model from images to the feature map, which
+KerasHub's tasks take as a backbone, and `model.weights.h5` holds its weights.
+"""
+
+import json
+import pathlib
+import tempfile
+
+import keras
+
+from keras_capi.optional_imports import import_optional
+from keras_capi.version import __version__
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.weights.h5"
+METADATA_FILE = "metadata.json"
+HUB_PREFIX = "hf://"
+
+# Functions that load a backbone by name, with overrides of its arguments. They
+# are registered from above, so that models need not know where weights come
+# from.
+LOADERS = {}
+
+
+class PresetMixin:
+    """Gives a model `from_preset` and `save_to_preset`."""
+
+    @classmethod
+    def from_preset(cls, preset, load_weights=True, **overrides):
+        """Makes a backbone from a preset.
+
+        Args:
+            preset: String or path: a name from
+                `keras_capi.presets.list_presets()`, a folder that
+                `save_to_preset` wrote, or `"hf://user/name"`. Published weights
+                are downloaded once, converted, and kept in
+                `~/.keras/keras_capi` (or below `KERAS_HOME`).
+            load_weights: Boolean. Whether to load the weights, if there are
+                any. Defaults to `True`.
+            **overrides: Other arguments of the constructor than those saved,
+                such as `drop_path_rate=0.1` or `dtype="mixed_bfloat16"`.
+
+        Returns:
+            A model of this class.
+
+        Raises:
+            ValueError: If there is no such preset, or it is of another class.
+            OSError: If published weights cannot be downloaded.
+
+        Example:
+
+        >>> backbone = keras_capi.models.CAPIBackbone.from_preset(
+        ...     "capi_vit_large_patch14_imagenet1k"
+        ... )
+        """
+        return load_preset(cls, preset, load_weights, overrides)
+
+    def save_to_preset(self, path):
+        """Saves configuration and weights in KerasHub's layout.
+
+        The files also serve as the backbone of tasks of KerasHub.
+
+        Args:
+            path: String or path: a folder, which is made if needed, or
+                `"hf://user/name"`, a repository that you can write to.
+        """
+        save_preset(self, path)
+
+
+def save_preset(backbone, path):
+    """Writes a backbone to a folder, or to the Hugging Face Hub."""
+    path = str(path)
+    if not path.startswith(HUB_PREFIX):
+        _write_folder(backbone, pathlib.Path(path))
+        return
+    hub = import_optional("huggingface_hub", extra="hub")
+    repository = path.removeprefix(HUB_PREFIX)
+    with tempfile.TemporaryDirectory() as folder:
+        _write_folder(backbone, pathlib.Path(folder))
+        hub.create_repo(repository, exist_ok=True)
+        hub.upload_folder(repo_id=repository, folder_path=folder)
+
+
+def load_preset(cls, name, load_weights, overrides):
+    """Makes a backbone of class `cls` from a name, folder or repository."""
+    name = str(name)
+    if name in LOADERS:
+        return LOADERS[name](cls, load_weights, overrides)
+    if name.startswith(HUB_PREFIX):
+        hub = import_optional("huggingface_hub", extra="hub")
+        repository = name.removeprefix(HUB_PREFIX)
+
+        def find(file):
+            return hub.hf_hub_download(repository, file)
+    else:
+        folder = pathlib.Path(name)
+        if not folder.is_dir():
+            raise ValueError(
+                "A preset must be the path of a folder, `hf://user/name`, or "
+                f"one of {sorted(LOADERS)}. Received: {name!r}"
+            )
+
+        def find(file):
+            if not (folder / file).is_file():
+                raise ValueError(
+                    f"A preset folder must contain {file}. Received: {name!r}"
+                )
+            return folder / file
+
+    backbone = cls.from_config(
+        {**_read_config(cls, find(CONFIG_FILE)), **overrides}
+    )
+    if load_weights:
+        feature_map_model(backbone).load_weights(find(WEIGHTS_FILE))
+    return backbone
+
+
+def feature_map_model(backbone):
+    """Returns the functional model that a preset describes.
+
+    Args:
+        backbone: A model that returns `"feature_map"` among its outputs.
+
+    Returns:
+        A `keras.Model` from images to the feature map.
+    """
+    images = keras.Input(backbone.image_shape, name="images")
+    return keras.Model(images, backbone(images)["feature_map"])
+
+
+def _write_folder(backbone, folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    model = feature_map_model(backbone)
+    config = keras.saving.serialize_keras_object(model)
+    _drop(config, "compile_config", "build_config")
+    metadata = {
+        "keras_version": keras.version(),
+        "keras_capi_version": __version__,
+        "parameter_count": backbone.count_params(),
+    }
+    for file, content in ((CONFIG_FILE, config), (METADATA_FILE, metadata)):
+        (folder / file).write_text(json.dumps(content, indent=2) + "\n")
+    model.save_weights(folder / WEIGHTS_FILE)
+
+
+def _drop(config, *keys):
+    if isinstance(config, dict):
+        for key in keys:
+            config.pop(key, None)
+        for value in config.values():
+            _drop(value, *keys)
+    elif isinstance(config, list):
+        for value in config:
+            _drop(value, *keys)
+
+
+def _read_config(cls, file):
+    config = json.loads(pathlib.Path(file).read_text())
+    registered_name = keras.saving.get_registered_name(cls)
+    layers = config.get("config", {}).get("layers", ())
+    for layer in (config, *layers):
+        if layer.get("registered_name") == registered_name:
+            return keras.saving.deserialize_keras_object(
+                {"config": layer["config"]}
+            )["config"]
+    raise ValueError(
+        f"A preset for {cls.__name__} must contain {registered_name}. "
+        f"Received: {file} with {config.get('registered_name')}"
+    )

@@ -1,0 +1,119 @@
+import os
+import pathlib
+import shutil
+
+import keras
+
+from keras_capi.convert.torch_checkpoint import load_torch_checkpoint
+from keras_capi.models.preset import LOADERS
+from keras_capi.models.preset import load_preset
+from keras_capi.models.preset import save_preset
+
+URL = "https://dl.fbaipublicfiles.com/capi/"
+WEIGHTS = {
+    "capi_vit_large_patch14_imagenet1k": "capi_vitl14_in1k.pth",
+    "capi_vit_large_patch14_imagenet22k": "capi_vitl14_i22k.pth",
+    "capi_vit_large_patch14_lvd142m": "capi_vitl14_lvd.pth",
+    "capi_vit_large_patch14_places205": "capi_vitl14_p205.pth",
+}
+DATA_SETS = {
+    "imagenet1k": "ImageNet-1k",
+    "imagenet22k": "ImageNet-22k",
+    "lvd142m": "LVD-142M",
+    "places205": "Places205",
+}
+# The predictor has half the blocks of the encoder, as published for the large
+# model.
+ARCHITECTURES = {
+    f"capi_vit_{size}_patch14": {
+        "num_layers": num_layers,
+        "predictor_num_layers": num_layers // 2,
+        "hidden_dim": hidden_dim,
+        "num_heads": hidden_dim // 64,
+    }
+    for size, num_layers, hidden_dim in (
+        ("small", 12, 384),
+        ("base", 12, 768),
+        ("large", 24, 1024),
+    )
+}
+
+
+def list_presets():
+    """Returns the names that `CAPIBackbone.from_preset` knows.
+
+    Returns:
+        Dictionary from name to a one-line description.
+
+    Example:
+
+    >>> for name, description in keras_capi.presets.list_presets().items():
+    ...     print(name, description)
+    """
+    return {
+        **{
+            name: f"ViT-L/14 trained on {DATA_SETS[name.rpartition('_')[-1]]} "
+            "by the authors (1.8 GB to download)"
+            for name in WEIGHTS
+        },
+        **{
+            name: f"ViT-{name.split('_')[2][0].upper()}/14 without weights"
+            for name in ARCHITECTURES
+        },
+    }
+
+
+def _load_published(name):
+    def load(cls, load_weights, overrides):
+        folder = _cache_folder() / name
+        if not load_weights:
+            architecture = name.rpartition("_")[0]
+            return LOADERS[architecture](cls, False, overrides)
+        if not folder.is_dir():
+            _convert(_fetch(WEIGHTS[name]), folder)
+        return load_preset(cls, folder, True, overrides)
+
+    return load
+
+
+def _load_architecture(name):
+    def load(cls, load_weights, overrides):
+        return cls(**{**ARCHITECTURES[name], **overrides})
+
+    return load
+
+
+def _cache_folder():
+    home = os.environ.get("KERAS_HOME", pathlib.Path.home() / ".keras")
+    return pathlib.Path(home) / "keras_capi"
+
+
+def _fetch(file):
+    path = _cache_folder() / file
+    try:
+        return keras.utils.get_file(
+            file,
+            URL + file,
+            cache_dir=path.parents[1],
+            cache_subdir=path.parts[-2],
+        )
+    # Keras raises the base class for all that goes wrong.
+    except Exception as error:
+        raise OSError(
+            f"{URL}{file} cannot be downloaded ({error}). Download it with "
+            f"another machine and put it at {path}, or convert it wherever it "
+            f"is: `keras-capi convert {file} FOLDER`, then "
+            '`CAPIBackbone.from_preset("FOLDER")`.'
+        ) from error
+
+
+def _convert(checkpoint, folder):
+    # Written beside its place first: what is interrupted must not look whole.
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    save_preset(load_torch_checkpoint(checkpoint), partial)
+    partial.rename(folder)
+
+
+LOADERS.update({name: _load_published(name) for name in WEIGHTS})
+LOADERS.update({name: _load_architecture(name) for name in ARCHITECTURES})
