@@ -3,6 +3,7 @@
 from keras_capi import convert
 from keras_capi import data
 from keras_capi import evaluation
+from keras_capi import features
 from keras_capi import layers
 from keras_capi import models
 from keras_capi import ops

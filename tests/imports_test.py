@@ -28,8 +28,8 @@ ALLOWED = {
     "optimizers": {"validation", "optimizers"},
 }
 
-# Everything else is optional, and imported where it is used.
-REQUIRED = {"keras", "numpy", "keras_capi"}
+# Everything else is optional, and imported where it is used. Keras needs h5py.
+REQUIRED = {"keras", "numpy", "h5py", "keras_capi"}
 
 BACKENDS = {"jax", "tensorflow", "torch"}
 OPTIONAL = {

@@ -1,6 +1,7 @@
-"""Images to start from: shipped photographs, or a folder of the user's own."""
+"""Images to start from: shipped photographs, and the user's own."""
 
 from keras_capi.data.image_folder import load_images
+from keras_capi.data.image_loader import ImageLoader
 from keras_capi.data.random_crops import RandomCrops
 from keras_capi.data.resizing import resize_shorter_side
 from keras_capi.data.sample_photos import sample_photos

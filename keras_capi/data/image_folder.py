@@ -1,13 +1,12 @@
 import pathlib
 import warnings
 
-import numpy as np
-
+from keras_capi.data.image_files import find_images
+from keras_capi.data.image_files import read_errors
+from keras_capi.data.image_files import read_image
+from keras_capi.data.image_files import skipped_message
 from keras_capi.data.resizing import resize_shorter_side
-from keras_capi.optional_imports import import_optional
 from keras_capi.validation import check_positive_integer
-
-EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
 def load_images(folder, shorter_side=None):
@@ -42,47 +41,23 @@ def load_images(folder, shorter_side=None):
         raise ValueError(
             f"`folder` must be an existing folder. Received: folder={folder}"
         )
-    paths = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in EXTENSIONS and path.is_file()
-    )
-    pillow = import_optional("PIL.Image", extra="demo")
-    # What Pillow raises for damaged files differs from format to format.
-    errors = (OSError, SyntaxError, ValueError, pillow.DecompressionBombError)
-    images, failures = {}, []
+    paths = find_images(folder)
+    images, skipped = {}, {}
     for path in paths:
         name = path.relative_to(folder).as_posix()
         try:
-            image = _read_image(path)
-        except errors as error:
-            failures.append(f"{name} ({error})")
+            image = read_image(path)
+        except read_errors() as error:
+            skipped[name] = error
             continue
         if shorter_side is not None:
             image = resize_shorter_side(image, shorter_side)
         images[name] = image
-    if failures:
-        warnings.warn(
-            f"Skipped {len(failures)} of {len(paths)} images, which cannot be "
-            f"read: {', '.join(failures)}",
-            stacklevel=2,
-        )
+    if skipped:
+        warnings.warn(skipped_message(skipped, len(paths)), stacklevel=2)
     if not images:
         raise ValueError(
-            f"`folder` must contain readable images ({', '.join(EXTENSIONS)})."
-            f" Received: folder={folder}, with {len(paths)} files of these "
-            "types, none of them readable"
+            "`folder` must contain readable images. Received: "
+            f"folder={folder}, with {len(paths)} files, none of them readable"
         )
     return images
-
-
-def _read_image(path):
-    pillow = import_optional("PIL.Image", extra="demo")
-    image_ops = import_optional("PIL.ImageOps", extra="demo")
-    with pillow.open(path) as image:
-        image = image_ops.exif_transpose(image)
-        if image.mode.startswith("I;16"):
-            # Pillow's own conversion would clip 16-bit values at 255.
-            gray = (np.asarray(image, "uint16") >> 8).astype("uint8")
-            return np.repeat(gray[..., None], 3, axis=-1)
-        return np.array(image.convert("RGB"))

@@ -27,11 +27,16 @@ def resize_shorter_side(image, size):
     >>> resize_shorter_side(image, 100).shape  # (100, 150, 3)
     """
     check_positive_integer("size", size)
-    pillow = import_optional("PIL.Image", extra="demo")
     height, width = image.shape[:2]
     scale = size / min(height, width)
+    return resize_image(image, (round(height * scale), round(width * scale)))
+
+
+def resize_image(image, size):
+    """Resizes a uint8 RGB array bicubically to `size`, `(height, width)`."""
+    pillow = import_optional("PIL.Image", extra="images")
     resized = pillow.fromarray(image).resize(
-        (round(width * scale), round(height * scale)),
+        (size[1], size[0]),
         # Antialiased where the image shrinks.
         pillow.Resampling.BICUBIC,
     )

@@ -56,12 +56,15 @@ class CAPIBackbone(PresetMixin, keras.Model):
     Call arguments:
         images: Float tensor of shape `(batch, height, width, channels)`,
             normalised; height and width divisible by `patch_size`.
+        layers: Tuple of integers, from 1 to `num_layers`. Blocks of the encoder
+            whose output to return too. Defaults to `()`.
         training: Boolean. Whether to apply stochastic depth.
 
     Output shape:
         A dictionary: `"global"` of shape `(batch, predictor_hidden_dim)`,
-        `"registers"` of shape `(batch, num_register_tokens, hidden_dim)` and
-        `"feature_map"` of shape `(batch, rows, columns, hidden_dim)`.
+        `"registers"` of shape `(batch, num_register_tokens, hidden_dim)`,
+        `"feature_map"` of shape `(batch, rows, columns, hidden_dim)`, and for
+        each of `layers` a feature map like it, `"layer_1"` and so on.
 
     Raises:
         ValueError: If sizes do not divide as said above, or the images have
@@ -140,26 +143,34 @@ class CAPIBackbone(PresetMixin, keras.Model):
     def patch_size(self):
         return self.encoder.patch_size
 
-    def call(self, images, training=None):
+    def call(self, images, layers=(), training=None):
         check_images(images, self.patch_size, self.image_shape[-1])
-        _, height, width, _ = ops.shape(images)
-        tokens = self.encoder(images, training=training)
-        num_registers = self.encoder.register_tokens.num_registers
-        patches = tokens[:, num_registers:]
+        last = self.encoder.num_layers
+        outputs = self.encoder.encode_layers(
+            images, (*layers, last), training=training
+        )
         predictions = self.predictor(
-            tokens,
+            outputs[last],
             self.encoder.token_coordinates(images),
             self.encoder.patch_coordinates(images),
             num_layers=1,
             training=training,
         )
+        num_registers = self.encoder.register_tokens.num_registers
+        _, height, width, _ = ops.shape(images)
         rows, columns = height // self.patch_size, width // self.patch_size
+
+        def feature_map(tokens):
+            return ops.reshape(
+                tokens[:, num_registers:],
+                (-1, rows, columns, self.encoder.hidden_dim),
+            )
+
         return {
             "global": ops.mean(predictions, axis=1),
-            "registers": tokens[:, :num_registers],
-            "feature_map": ops.reshape(
-                patches, (-1, rows, columns, self.encoder.hidden_dim)
-            ),
+            "registers": outputs[last][:, :num_registers],
+            "feature_map": feature_map(outputs[last]),
+            **{f"layer_{n}": feature_map(outputs[n]) for n in layers},
         }
 
     def encode_patches(self, images, training=None):
@@ -208,8 +219,10 @@ class CAPIBackbone(PresetMixin, keras.Model):
         for block in (*self.encoder.blocks, *self.predictor.blocks):
             block.attention.rotary_frequencies.trainable = trainable
 
-    def compute_output_spec(self, images, training=None):
+    def compute_output_spec(self, images, layers=(), training=None):
         check_images(images, self.patch_size, self.image_shape[-1])
+        if layers:
+            self.encoder.check_layers(layers)
         tokens = self.encoder.compute_output_spec(images)
         batch_size, _, width = tokens.shape
         rows, columns = (
@@ -223,7 +236,10 @@ class CAPIBackbone(PresetMixin, keras.Model):
                 self.encoder.register_tokens.num_registers,
                 width,
             ),
-            "feature_map": (batch_size, rows, columns, width),
+            **{
+                name: (batch_size, rows, columns, width)
+                for name in ("feature_map", *(f"layer_{n}" for n in layers))
+            },
         }
         return {
             name: keras.KerasTensor(shape, self.compute_dtype)

@@ -122,7 +122,7 @@ class CrossAttentionPredictor(keras.Model):
             ops.cast(self.mask_token, self.compute_dtype),
             (batch_size, num_predictions, self.hidden_dim),
         )
-        tokens = run_blocks(
+        outputs = run_blocks(
             self.blocks[:num_layers],
             tokens,
             (
@@ -132,6 +132,8 @@ class CrossAttentionPredictor(keras.Model):
             ),
             self.drop_path if training else None,
         )
+        for output in outputs:
+            tokens = output
         return rms_normalize(tokens)
 
     def compute_output_spec(

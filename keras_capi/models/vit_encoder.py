@@ -125,17 +125,53 @@ class ViTEncoder(keras.Model):
             block.build(shape)
 
     def call(self, images, visible_indices=None, training=None):
+        last = self.num_layers
+        return self.encode_layers(images, (last,), visible_indices, training)[
+            last
+        ]
+
+    def encode_layers(
+        self, images, layers, visible_indices=None, training=None
+    ):
+        """Returns the output of several blocks, each as if it were the last.
+
+        Args:
+            images: Float tensor of shape `(batch, height, width, channels)`.
+            layers: Tuple of integers, from 1 to `num_layers`: after how many
+                blocks to take the output.
+            visible_indices: Optional integer tensor of shape
+                `(batch, visible)`.
+            training: Boolean. Whether to apply stochastic depth.
+
+        Returns:
+            Dictionary from each of `layers` to a tensor of shape
+            `(batch, num_registers + visible, hidden_dim)`.
+        """
         check_images(images, self.patch_size, self.num_channels)
+        self.check_layers(layers)
         tokens = self.patch_embedding(images, visible_indices)
         coordinates = self.patch_coordinates(images, visible_indices)
         tokens, coordinates = self.register_tokens(tokens, coordinates)
-        tokens = run_blocks(
-            self.blocks,
+        outputs = run_blocks(
+            self.blocks[: max(layers)],
             tokens,
             (coordinates,),
             self.drop_path if training else None,
         )
-        return rms_normalize(tokens)
+        return {
+            layer: rms_normalize(tokens)
+            for layer, tokens in enumerate(outputs, start=1)
+            if layer in layers
+        }
+
+    def check_layers(self, layers):
+        """Raises a `ValueError` unless there are blocks of these numbers."""
+        if not layers or not all(1 <= x <= self.num_layers for x in layers):
+            raise ValueError(
+                "Layers are numbered from 1 to `num_layers`, the output of the "
+                f"encoder. Received: layers={tuple(layers)}, "
+                f"num_layers={self.num_layers}"
+            )
 
     def patch_coordinates(self, images, visible_indices=None):
         """Returns the coordinates of the encoded patches in `[0, 1]`.
@@ -207,8 +243,8 @@ def run_blocks(blocks, tokens, arguments, drop_path=None):
         drop_path: `DropPath` layer for stochastic depth, which draws for all
             blocks at once, or `None`.
 
-    Returns:
-        Tensor of the shape of `tokens`.
+    Yields:
+        The output of each block, a tensor of the shape of `tokens`.
     """
     samples = None
     if drop_path is not None:
@@ -218,4 +254,4 @@ def run_blocks(blocks, tokens, arguments, drop_path=None):
         if samples is not None:
             sample = samples[2 * index : 2 * index + 2]
         tokens = block(tokens, *arguments, drop_path_sample=sample)
-    return tokens
+        yield tokens

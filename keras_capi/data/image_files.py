@@ -1,0 +1,79 @@
+"""Finds and reads image files, and makes RGB arrays of images in memory."""
+
+import numpy as np
+
+from keras_capi.optional_imports import import_optional
+
+EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+
+
+def find_images(folder):
+    """Returns the paths of all image files in a folder and its subfolders.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    paths = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in EXTENSIONS and path.is_file()
+    )
+    if not paths:
+        raise ValueError(
+            f"`folder` must contain images ({', '.join(EXTENSIONS)}). "
+            f"Received: folder={folder}"
+        )
+    return paths
+
+
+def read_errors():
+    """Returns what Pillow raises for damaged files of one format or another."""
+    pillow = import_optional("PIL.Image", extra="images")
+    return (OSError, SyntaxError, ValueError, pillow.DecompressionBombError)
+
+
+def read_image(path):
+    """Reads a file as a uint8 array of shape `(height, width, 3)`.
+
+    The image is turned as its EXIF orientation says.
+    """
+    pillow = import_optional("PIL.Image", extra="images")
+    image_ops = import_optional("PIL.ImageOps", extra="images")
+    with pillow.open(path) as image:
+        return as_rgb(image_ops.exif_transpose(image))
+
+
+def as_rgb(image):
+    """Turns a PIL image or a uint8 array into a uint8 RGB array."""
+    if hasattr(image, "convert"):
+        if image.mode.startswith("I;16"):
+            # Pillow's own conversion would clip 16-bit values at 255.
+            image = (np.asarray(image, "uint16") >> 8).astype("uint8")
+        else:
+            return np.array(image.convert("RGB"))
+    image = np.asarray(image)
+    if image.ndim == 2:
+        image = image[..., None]
+    if image.ndim == 3 and image.shape[-1] == 1:
+        image = np.repeat(image, 3, axis=-1)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] != 3:
+        raise ValueError(
+            "Images must be paths, PIL images, or uint8 arrays of shape "
+            "(height, width, 3) or (height, width). Received: "
+            f"shape {image.shape}, dtype {image.dtype}"
+        )
+    return image
+
+
+def skipped_message(skipped, total):
+    """Says which images were left out.
+
+    Args:
+        skipped: Dictionary from name to reason.
+        total: Integer. Number of images that there should be.
+    """
+    problems = ", ".join(f"{name} ({why})" for name, why in skipped.items())
+    return (
+        f"Skipped {len(skipped)} of {total} images, which cannot be read: "
+        f"{problems}"
+    )

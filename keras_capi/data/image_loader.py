@@ -1,0 +1,203 @@
+import collections
+import concurrent.futures
+import pathlib
+import warnings
+
+import keras
+import numpy as np
+
+from keras_capi.data.image_files import as_rgb
+from keras_capi.data.image_files import find_images
+from keras_capi.data.image_files import read_errors
+from keras_capi.data.image_files import read_image
+from keras_capi.data.image_files import skipped_message
+from keras_capi.data.resizing import resize_image
+from keras_capi.layers.imagenet_normalization import ImageNetNormalization
+from keras_capi.validation import check_positive_integer
+
+NUM_THREADS = 4
+PATH_TYPES = (str, pathlib.Path)
+
+
+class ImageLoader:
+    """Batches of prepared images, from arrays, PIL images, files or folders.
+
+    Does what published weights expect: resizes bicubically, crops the centre
+    and normalises. The defaults are those of the paper's evaluation: 256 pixels
+    for the shorter side, of which 224 remain. Files that cannot be read are
+    left out; a warning at the end counts and names them.
+
+    Args:
+        images: What to load: the path of a file or of a folder (searched with
+            its subfolders), a list of paths, PIL images and uint8 arrays of
+            shape `(height, width, 3)` or `(height, width)`, or one uint8 array
+            of shape `(count, height, width, 3)`.
+        image_size: Integer, tuple `(height, width)` or `None`. The size of the
+            result; `None` keeps the size of each image, less what exceeds a
+            multiple of `patch_size`. Defaults to `224`.
+        crop_ratio: Float in `(0, 1]`. The share of the resized image, along the
+            side that limits it, that the crop keeps. Defaults to `0.875`.
+        patch_size: Integer. Must divide `image_size`. Defaults to `14`.
+        batch_size: Integer. Images of a batch; it has fewer where the sizes
+            change, and at the end. Defaults to `32`.
+        normalization: Callable that turns a uint8 batch into floats. `None` is
+            `keras_capi.layers.ImageNetNormalization()`. Defaults to `None`.
+
+    Iterating yields pairs of names and a float32 array of shape
+    `(batch, height, width, 3)`. Names are paths within the folder, paths, or
+    the numbers of the images.
+
+    Raises:
+        ImportError: If Pillow is missing.
+        ValueError: If there are no images, or of another kind, or sizes do not
+            divide.
+
+    Example:
+
+    >>> loader = keras_capi.data.ImageLoader("holidays", batch_size=16)
+    >>> for names, images in loader:
+    ...     features = backbone.predict(images)
+
+    Reference:
+
+    - [CAPI](https://arxiv.org/abs/2502.08769), section 4 (evaluation)
+    """
+
+    def __init__(
+        self,
+        images,
+        image_size=224,
+        crop_ratio=0.875,
+        patch_size=14,
+        batch_size=32,
+        normalization=None,
+    ):
+        check_positive_integer("patch_size", patch_size)
+        check_positive_integer("batch_size", batch_size)
+        if not 0.0 < crop_ratio <= 1.0:
+            raise ValueError(
+                "`crop_ratio` must be in (0, 1]. "
+                f"Received: crop_ratio={crop_ratio}"
+            )
+        self.image_size = _check_image_size(image_size, patch_size)
+        self.crop_ratio = crop_ratio
+        self.patch_size = patch_size
+        self.batch_size = batch_size
+        self.normalization = normalization or ImageNetNormalization(
+            dtype="float32"
+        )
+        self.names, self._images = _list_images(images)
+        self.skipped = {}
+
+    def __len__(self):
+        """The number of batches, if all images have one size."""
+        return -(-len(self._images) // self.batch_size)
+
+    def __iter__(self):
+        self.skipped = {}
+        names, images = [], []
+        for name, image in self._prepared():
+            full = len(images) == self.batch_size
+            if full or (images and images[0].shape != image.shape):
+                yield names, self._normalize(images)
+                names, images = [], []
+            names.append(name)
+            images.append(image)
+        if images:
+            yield names, self._normalize(images)
+        if self.skipped:
+            message = skipped_message(self.skipped, len(self.names))
+            warnings.warn(message, stacklevel=2)
+
+    def _prepared(self):
+        """Yields names and uint8 images, which threads prepare ahead."""
+        ahead = collections.deque()
+        with concurrent.futures.ThreadPoolExecutor(NUM_THREADS) as executor:
+            for name, image in zip(self.names, self._images, strict=True):
+                task = executor.submit(self._prepare, image)
+                ahead.append((name, image, task))
+                if len(ahead) > self.batch_size:
+                    yield from self._finish(*ahead.popleft())
+            while ahead:
+                yield from self._finish(*ahead.popleft())
+
+    def _finish(self, name, image, task):
+        try:
+            yield name, task.result()
+        except read_errors() as error:
+            if not isinstance(image, PATH_TYPES):
+                raise
+            self.skipped[name] = error
+
+    def _prepare(self, image):
+        if isinstance(image, PATH_TYPES):
+            image = read_image(image)
+        else:
+            image = as_rgb(image)
+        if self.image_size is None:
+            size = [n // self.patch_size * self.patch_size for n in image.shape]
+            size = tuple(size[:2])
+            if 0 in size:
+                raise ValueError(
+                    "Images must have at least `patch_size` pixels along each "
+                    f"side. Received: shape {image.shape}, "
+                    f"patch_size={self.patch_size}"
+                )
+        else:
+            size = self.image_size
+            image = resize_image(image, self._covering_size(image.shape))
+        top, left = (
+            round((given - wanted) / 2)
+            for given, wanted in zip(image.shape[:2], size, strict=True)
+        )
+        return image[top : top + size[0], left : left + size[1]]
+
+    def _covering_size(self, shape):
+        wanted = [round(n / self.crop_ratio) for n in self.image_size]
+        # In integers, to get the same size as other implementations.
+        limiting = max((0, 1), key=lambda axis: wanted[axis] / shape[axis])
+        return [
+            n * wanted[limiting] // shape[limiting]
+            if axis != limiting
+            else wanted[axis]
+            for axis, n in enumerate(shape[:2])
+        ]
+
+    def _normalize(self, images):
+        images = self.normalization(np.stack(images))
+        return keras.ops.convert_to_numpy(images).astype("float32")
+
+
+def _check_image_size(image_size, patch_size):
+    if image_size is None:
+        return None
+    size = image_size
+    if isinstance(size, int):
+        size = (size, size)
+    if len(size) != 2 or any(n < patch_size or n % patch_size for n in size):
+        raise ValueError(
+            "`image_size` must be an integer, (height, width) or None, and "
+            "divisible by `patch_size`. Received: "
+            f"image_size={image_size}, patch_size={patch_size}"
+        )
+    return tuple(size)
+
+
+def _list_images(images):
+    """Returns names, and paths or images in memory."""
+    if isinstance(images, PATH_TYPES):
+        path = pathlib.Path(images)
+        if path.is_dir():
+            paths = find_images(path)
+            names = [found.relative_to(path).as_posix() for found in paths]
+        else:
+            paths, names = [path], [str(path)]
+    else:
+        paths = list(images)
+        names = [
+            str(image) if isinstance(image, PATH_TYPES) else str(index)
+            for index, image in enumerate(paths)
+        ]
+    if not paths:
+        raise ValueError(f"`images` must not be empty. Received: {images!r}")
+    return names, paths

@@ -1,0 +1,135 @@
+import keras
+import numpy as np
+
+from keras_capi.data.image_loader import ImageLoader
+from keras_capi.features.feature_file import open_feature_file
+from keras_capi.features.feature_file import size_message
+from keras_capi.models.feature_extractor import FeatureExtractor
+from keras_capi.version import __version__
+
+
+def extract_features(
+    backbone,
+    images,
+    features=("global",),
+    image_size=224,
+    batch_size=32,
+    output=None,
+    verbose="auto",
+):
+    """Computes features of any number of images.
+
+    Args:
+        backbone: `keras_capi.models.CAPIBackbone`, such as `model.teacher`.
+        images: Anything that `keras_capi.data.ImageLoader` takes (a folder,
+            files, PIL images, uint8 arrays), or such a loader, if other
+            preparation is needed than the default.
+        features: Tuple of names, see `keras_capi.models.FeatureExtractor`.
+            Defaults to `("global",)`.
+        image_size: Integer, tuple `(height, width)` or `None`, see
+            `ImageLoader`. Not used with a loader. Defaults to `224`, or the
+            next smaller size that the patch size divides.
+        batch_size: Integer. Not used with a loader. Defaults to `32`.
+        output: String or path that ends in `.npy` (one feature), `.h5` or
+            `.hdf5`, to write to batch by batch, for more features than fit into
+            the memory. Defaults to `None`.
+        verbose: `"auto"`, 0 or 1. Whether to show a progress bar; `"auto"`
+            does. Defaults to `"auto"`.
+
+    Returns:
+        Names of the images in order, and with `output=None` a dictionary from
+        feature to float32 array, its first axis that of the images; else the
+        path of the file.
+
+    Raises:
+        ValueError: If the images or names of features are wrong, no image can
+            be read, or images of different sizes should give a feature that
+            depends on the size.
+
+    Example:
+
+    >>> names, features = keras_capi.features.extract_features(
+    ...     backbone, "holidays", features=("global", "average")
+    ... )
+    >>> features["global"].shape  # (number of images, width)
+
+    Reference:
+
+    - [CAPI](https://arxiv.org/abs/2502.08769), section 4 (evaluation)
+    """
+    extractor = FeatureExtractor(backbone, features)
+    if isinstance(images, ImageLoader):
+        loader = images
+    else:
+        patch_size = backbone.patch_size
+        if isinstance(image_size, int):
+            image_size = image_size // patch_size * patch_size
+        loader = ImageLoader(
+            images,
+            image_size=image_size,
+            patch_size=patch_size,
+            batch_size=batch_size,
+        )
+    batches = _run(extractor, loader, verbose)
+    if output is None:
+        return _collect(batches)
+    names = []
+    attributes = {
+        "keras_capi_version": __version__,
+        "backbone": backbone.get_config(),
+        "image_size": loader.image_size,
+        "crop_ratio": loader.crop_ratio,
+    }
+    with open_feature_file(output, extractor.features, attributes) as file:
+        for batch_names, values in batches:
+            file.append(batch_names, values)
+            names += batch_names
+        _check_any(names)
+    return names, output
+
+
+def _run(extractor, loader, verbose):
+    # Where sizes change, the number of batches is not known before.
+    progress = keras.utils.Progbar(
+        None if loader.image_size is None else len(loader),
+        verbose=1 if verbose == "auto" else verbose,
+    )
+    step = 0
+    for names, images in loader:
+        # A smaller batch would be compiled anew.
+        padding = max(loader.batch_size - len(images), 0) if step else 0
+        padded = np.pad(images, ((0, padding), *((0, 0),) * 3))
+        values = extractor.predict_on_batch(padded)
+        yield (
+            names,
+            {
+                name: np.asarray(values[name][: len(images)], "float32")
+                for name in extractor.features
+            },
+        )
+        step += 1
+        progress.update(step, finalize=False)
+    if step:
+        progress.update(step, finalize=True)
+
+
+def _collect(batches):
+    names, collected = [], {}
+    for batch_names, values in batches:
+        names += batch_names
+        for name, value in values.items():
+            parts = collected.setdefault(name, [])
+            if parts and parts[0].shape[1:] != value.shape[1:]:
+                raise ValueError(
+                    size_message(name, parts[0].shape, value.shape)
+                )
+            parts.append(value)
+    _check_any(names)
+    return names, {
+        name: np.concatenate(parts) for name, parts in collected.items()
+    }
+
+
+def _check_any(names):
+    if not names:
+        raise ValueError("None of the images can be read. Received: no image")

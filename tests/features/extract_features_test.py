@@ -1,0 +1,164 @@
+"""Features of many images, in memory and in files."""
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+from helpers import make_backbone
+from helpers import to_numpy
+from PIL import Image
+
+from keras_capi.data import ImageLoader
+from keras_capi.features import extract_features
+
+FEATURES = ("global", "average", "registers", "feature_map", "layer_1")
+
+
+def make_photos(count=5, height=20, width=24):
+    generator = np.random.default_rng(0)
+    shape = (count, height, width, 3)
+    return generator.integers(0, 256, shape, "uint8")
+
+
+def make_deep_backbone():
+    return make_backbone(num_layers=2)
+
+
+def expected_features(backbone, photos, **arguments):
+    ((_, images),) = ImageLoader(photos, patch_size=4, **arguments)
+    outputs = backbone(images, layers=(1,))
+    features = {name: to_numpy(value) for name, value in outputs.items()}
+    return {**features, "average": features["feature_map"].mean(axis=(1, 2))}
+
+
+@pytest.mark.parametrize("image_size", [16, (8, 12)], ids=str)
+def test_in_memory(image_size):
+    backbone, photos = make_deep_backbone(), make_photos()
+    names, features = extract_features(
+        backbone, photos, FEATURES, image_size, batch_size=2, verbose=0
+    )
+    assert names == ["0", "1", "2", "3", "4"]
+    assert tuple(features) == FEATURES
+    expected = expected_features(backbone, photos, image_size=image_size)
+    for name in FEATURES:
+        assert features[name].dtype == np.float32
+        np.testing.assert_allclose(features[name], expected[name], atol=1e-5)
+
+
+def test_hdf5(tmp_path):
+    backbone, photos = make_deep_backbone(), make_photos()
+    arguments = {"image_size": 16, "batch_size": 2, "verbose": 0}
+    path = tmp_path / "new" / "features.h5"
+    extract_features(backbone, photos, FEATURES, output=path, **arguments)
+    names, features = extract_features(backbone, photos, FEATURES, **arguments)
+    with h5py.File(path) as file:
+        assert list(file["names"].asstr()) == names
+        assert set(file) == {"names", *FEATURES}
+        for name in FEATURES:
+            np.testing.assert_array_equal(file[name][:], features[name])
+        config = json.loads(file.attrs["backbone"])
+        assert config["hidden_dim"] == 16
+        assert json.loads(file.attrs["image_size"]) == [16, 16]
+    assert [found.name for found in path.parent.iterdir()] == ["features.h5"]
+
+
+def test_npy(tmp_path):
+    backbone, photos = make_deep_backbone(), make_photos(13)
+    path = tmp_path / "features.npy"
+    arguments = {"image_size": 16, "batch_size": 2, "verbose": 0}
+    names, output = extract_features(
+        backbone, photos, "registers", output=path, **arguments
+    )
+    assert output == path
+    assert len(names) == 13
+    _, features = extract_features(backbone, photos, "registers", **arguments)
+    np.testing.assert_array_equal(np.load(path), features["registers"])
+    np.testing.assert_array_equal(
+        np.load(path, mmap_mode="r"), features["registers"]
+    )
+
+
+def test_sizes_of_their_own():
+    backbone = make_backbone()
+    photos = [*make_photos(2), *make_photos(1, 28, 16)]
+    names, features = extract_features(
+        backbone, photos, ("global", "average"), image_size=None, verbose=0
+    )
+    assert features["global"].shape == (3, 16)
+    expected = expected_features(
+        make_backbone_like(backbone), photos[2:], image_size=None
+    )
+    np.testing.assert_allclose(
+        features["average"][2:], expected["average"], atol=1e-5
+    )
+    with pytest.raises(ValueError, match="choose 'global' or 'average'"):
+        extract_features(
+            backbone, photos, "feature_map", image_size=None, verbose=0
+        )
+
+
+def make_backbone_like(backbone):
+    copy = type(backbone).from_config(backbone.get_config())
+    copy.set_weights(backbone.get_weights())
+    return copy
+
+
+def test_default_size_suits_the_patch_size():
+    photos = make_photos(1)
+    backbone = make_backbone(patch_size=10)
+    _, features = extract_features(backbone, photos, "feature_map", verbose=0)
+    assert features["feature_map"].shape == (1, 22, 22, 16)
+
+
+def test_damaged_files_are_left_out(tmp_path):
+    Image.fromarray(make_photos(1)[0]).save(tmp_path / "good.png")
+    (tmp_path / "bad.png").write_bytes(b"")
+    with pytest.warns(UserWarning, match="Skipped 1 of 2 images.*bad.png"):
+        names, features = extract_features(
+            make_backbone(), tmp_path, image_size=16, verbose=0
+        )
+    assert names == ["good.png"]
+    assert features["global"].shape == (1, 16)
+    (tmp_path / "good.png").write_bytes(b"")
+    output = tmp_path / "features.h5"
+    with (
+        pytest.warns(UserWarning, match="Skipped 2 of 2"),
+        pytest.raises(ValueError, match="None of the images"),
+    ):
+        extract_features(
+            make_backbone(), tmp_path, image_size=16, output=output, verbose=0
+        )
+    assert not list(tmp_path.glob("features*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"features": "cls"}, "`features` must be names among .*'cls'"),
+        ({"features": ()}, "`features` must be names"),
+        ({"features": "layer_3"}, "numbered from 1 .*num_layers=1"),
+        ({"features": "layer_0"}, "numbered from 1"),
+        ({"output": "features.txt"}, "must end in .npy, .h5"),
+        (
+            {"output": "features.npy", "features": ("global", "average")},
+            "one feature; for several use `.h5`",
+        ),
+        ({"image_size": (10, 12)}, "divisible by `patch_size`"),
+    ],
+    ids=str,
+)
+def test_bad_input(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=message):
+        extract_features(
+            make_backbone(),
+            make_photos(1),
+            **{"image_size": 16, "verbose": 0, **arguments},
+        )
+    assert not list(tmp_path.iterdir())
+
+
+def test_progress_bar(capsys):
+    extract_features(make_backbone(), make_photos(), image_size=16)
+    assert "1/1" in capsys.readouterr().out
