@@ -6,7 +6,8 @@ import numpy as np
 
 def check_positive_integer(name, value):
     """Raises a `ValueError` unless an argument is a positive integer."""
-    if not isinstance(value, int) or value < 1:
+    is_integer = isinstance(value, int | np.integer)
+    if not is_integer or isinstance(value, bool) or value < 1:
         raise ValueError(
             f"`{name}` must be a positive integer. Received: {name}={value!r}"
         )
@@ -53,6 +54,23 @@ def check_images(images, patch_size, num_channels):
             "`keras_capi.layers.ImageNetNormalization`). "
             f"Received: images.dtype={dtype}"
         )
+
+
+def check_image_shape(image_shape, patch_size):
+    """Returns an `image_shape` argument as a tuple, or raises `ValueError`."""
+    if len(image_shape) != 3 or not isinstance(image_shape[-1], int):
+        raise ValueError(
+            "`image_shape` must be (height, width, channels) with a number of "
+            f"channels. Received: image_shape={image_shape}"
+        )
+    for size in image_shape[:2]:
+        if size is not None and (size < patch_size or size % patch_size):
+            raise ValueError(
+                "Height and width in `image_shape` must be divisible by "
+                f"`patch_size`, or None. Received: image_shape={image_shape}, "
+                f"patch_size={patch_size}"
+            )
+    return tuple(image_shape)
 
 
 INDEX_NAMES = ("visible_indices", "predict_indices")

@@ -1,5 +1,6 @@
 """Images to start from: shipped photographs, and the user's own."""
 
+from keras_capi.data.image_files import find_images
 from keras_capi.data.image_folder import load_images
 from keras_capi.data.image_loader import ImageLoader
 from keras_capi.data.random_crops import RandomCrops

@@ -1,5 +1,7 @@
 """Finds and reads image files, and makes RGB arrays of images in memory."""
 
+import pathlib
+
 import numpy as np
 
 from keras_capi.optional_imports import import_optional
@@ -7,23 +9,45 @@ from keras_capi.optional_imports import import_optional
 EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
-def find_images(folder):
-    """Returns the paths of all image files in a folder and its subfolders.
+def find_images(paths):
+    """Lists image files.
+
+    Args:
+        paths: Path of a file or folder, or list of such. Folders are searched,
+            with their subfolders, for bmp, gif, jpeg, png, tiff and webp files.
+
+    Returns:
+        List of `pathlib.Path`s: files as given, those of a folder in
+        alphabetical order.
 
     Raises:
-        ValueError: If there are none.
+        ValueError: If there is no such file or folder, or no image in a folder.
+
+    Example:
+
+    >>> paths = keras_capi.data.find_images(["holidays", "portrait.png"])
     """
-    paths = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in EXTENSIONS and path.is_file()
-    )
-    if not paths:
-        raise ValueError(
-            f"`folder` must contain images ({', '.join(EXTENSIONS)}). "
-            f"Received: folder={folder}"
-        )
-    return paths
+    if isinstance(paths, str | pathlib.Path):
+        paths = [paths]
+    files = []
+    for path in map(pathlib.Path, paths):
+        if not path.exists():
+            raise ValueError(f"There must be a file or folder {path}")
+        if path.is_dir():
+            found = sorted(
+                file
+                for file in path.rglob("*")
+                if file.suffix.lower() in EXTENSIONS and file.is_file()
+            )
+            if not found:
+                raise ValueError(
+                    f"`folder` must contain images ({', '.join(EXTENSIONS)}). "
+                    f"Received: folder={path}"
+                )
+            files += found
+        else:
+            files.append(path)
+    return files
 
 
 def read_errors():

@@ -1,5 +1,6 @@
 """The parts with state: one class a file."""
 
+from keras_capi.layers.attention_pooling import AttentionPooling
 from keras_capi.layers.block_masking import BlockMasking
 from keras_capi.layers.drop_path import DropPath
 from keras_capi.layers.imagenet_normalization import ImageNetNormalization

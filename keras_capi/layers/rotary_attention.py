@@ -120,6 +120,13 @@ class RotaryAttention(keras.layers.Layer):
         dense.build((None, None, input_dim))
         return dense
 
+    @property
+    def projections(self):
+        """The `keras.layers.Dense` layers, once built."""
+        if self.is_self_attention:
+            return [self.query_key_value, self.output_projection]
+        return [self.query, self.key_value, self.output_projection]
+
     def call(self, inputs, coordinates, context=None, context_coordinates=None):
         if self.is_self_attention != (context is None):
             raise ValueError(

@@ -115,6 +115,11 @@ class TransformerBlock(keras.layers.Layer):
             self.mlp_output = self._make_dense(width, "mlp_output")
             self.mlp_output.build((None, None, mlp_dim))
 
+    @property
+    def projections(self):
+        """The `keras.layers.Dense` layers, once built."""
+        return [*self.attention.projections, self.mlp_hidden, self.mlp_output]
+
     def call(
         self,
         inputs,

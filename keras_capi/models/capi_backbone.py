@@ -4,6 +4,7 @@ from keras import ops
 from keras_capi.models.cross_attention_predictor import CrossAttentionPredictor
 from keras_capi.models.preset import PresetMixin
 from keras_capi.models.vit_encoder import ViTEncoder
+from keras_capi.validation import check_image_shape
 from keras_capi.validation import check_images
 
 # On torch the n-th draw of a generator equals the first draw of one whose seed
@@ -107,7 +108,7 @@ class CAPIBackbone(PresetMixin, keras.Model):
         # A `keras.RematScope` is for the blocks, see `ViTEncoder`.
         with keras.RematScope(mode=None):
             super().__init__(**kwargs)
-        self.image_shape = _check_image_shape(image_shape, patch_size)
+        self.image_shape = check_image_shape(image_shape, patch_size)
         self.seed = seed
         self.encoder = ViTEncoder(
             patch_size,
@@ -137,6 +138,11 @@ class CAPIBackbone(PresetMixin, keras.Model):
             dtype=self.dtype_policy,
             name="predictor",
         )
+        self.has_lora = False
+        if not self.trainable:
+            # A frozen backbone that is loaded: Keras freezes what is there when
+            # the base class is initialised, which are no parts yet.
+            self.encoder.trainable = self.predictor.trainable = False
         self.built = True
 
     @property
@@ -210,6 +216,23 @@ class CAPIBackbone(PresetMixin, keras.Model):
             training=training,
         )
 
+    def enable_lora(self, rank):
+        """Freezes all weights, and adds low-rank ones that train instead.
+
+        They are added by Keras's own `enable_lora` to all projections of the
+        transformer blocks. Call it before `compile`. Saving adds them to the
+        weights, so that what is loaded is an ordinary backbone.
+
+        Args:
+            rank: Integer. Rank of the updates.
+        """
+        for variable in self.variables:
+            variable.trainable = False
+        for block in (*self.encoder.blocks, *self.predictor.blocks):
+            for projection in block.projections:
+                projection.enable_lora(rank)
+        self.has_lora = True
+
     def set_rotary_trainable(self, trainable):
         """Says whether the rotary frequencies are trained; else they are fixed.
 
@@ -269,19 +292,3 @@ class CAPIBackbone(PresetMixin, keras.Model):
             "image_shape": self.image_shape,
             "seed": self.seed,
         }
-
-
-def _check_image_shape(image_shape, patch_size):
-    if len(image_shape) != 3 or not isinstance(image_shape[-1], int):
-        raise ValueError(
-            "`image_shape` must be (height, width, channels) with a number of "
-            f"channels. Received: image_shape={image_shape}"
-        )
-    for size in image_shape[:2]:
-        if size is not None and (size < patch_size or size % patch_size):
-            raise ValueError(
-                "Height and width in `image_shape` must be divisible by "
-                f"`patch_size`, or None. Received: image_shape={image_shape}, "
-                f"patch_size={patch_size}"
-            )
-    return tuple(image_shape)

@@ -1,0 +1,131 @@
+"""The commands. Their options are made from the functions' signatures."""
+
+import enum
+import pathlib
+import subprocess
+import sys
+from typing import Annotated
+
+import keras
+import typer
+
+import keras_capi
+
+app = typer.Typer(
+    name="keras-capi",
+    help="Visual features from images: CAPI in Keras.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class Backend(enum.StrEnum):
+    jax = "jax"
+    tensorflow = "tensorflow"
+    torch = "torch"
+
+
+def _print_version(value):
+    if value:
+        print(keras_capi.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    backend: Annotated[
+        Backend | None,
+        typer.Option(help="Keras backend; else KERAS_BACKEND decides."),
+    ] = None,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, help="Print the version."
+        ),
+    ] = False,
+):
+    if backend is None or backend == keras.backend.backend():
+        return
+    # Keras fixes its backend when it is imported, so this takes a new process.
+    program = (
+        "import os, runpy, sys;"
+        f"os.environ['KERAS_BACKEND'] = '{backend.value}';"
+        "runpy.run_module('keras_capi', run_name='__main__')"
+    )
+    command = [sys.executable, "-c", program, *sys.argv[1:]]
+    raise typer.Exit(subprocess.run(command, check=False).returncode)
+
+
+@app.command()
+def convert(
+    checkpoint: Annotated[
+        pathlib.Path,
+        typer.Argument(help="A .pth file of the authors' PyTorch code."),
+    ],
+    preset: Annotated[
+        str, typer.Argument(help="Folder to write, or hf://user/name.")
+    ],
+    part: Annotated[
+        str,
+        typer.Option(help="Backbone of a training checkpoint to take."),
+    ] = "teacher",
+):
+    """Turn a PyTorch checkpoint into a preset."""
+    backbone = keras_capi.convert.load_torch_checkpoint(checkpoint, part)
+    backbone.save_to_preset(preset)
+    print(
+        f"Wrote {preset} ({backbone.count_params():,} parameters). To load it: "
+        f'CAPIBackbone.from_preset("{preset}")'
+    )
+
+
+@app.command()
+def embed(
+    images: Annotated[
+        list[pathlib.Path], typer.Argument(help="Image files and folders.")
+    ],
+    preset: Annotated[
+        str,
+        typer.Option(help="Preset: a name, a folder or hf://user/name."),
+    ],
+    out: Annotated[
+        pathlib.Path,
+        typer.Option(help="File to write: .h5, .hdf5, or .npy (one feature)."),
+    ],
+    features: Annotated[
+        str,
+        typer.Option(
+            help="Comma-separated: global, average, registers, feature_map, "
+            "layer_1, ..."
+        ),
+    ] = "global",
+    image_size: Annotated[
+        int,
+        typer.Option(help="Height and width; 0 keeps the size of each image."),
+    ] = 224,
+    batch_size: Annotated[int, typer.Option(min=1)] = 32,
+):
+    """Compute features of images.
+
+    An HDF5 file has a dataset for each feature, its first axis that of the
+    images, and `names`, their paths. A .npy file has the features alone, in
+    alphabetical order within each folder.
+    """
+    backbone = keras_capi.models.CAPIBackbone.from_preset(preset)
+    names, _ = keras_capi.features.extract_features(
+        backbone,
+        keras_capi.data.find_images(images),
+        tuple(features.split(",")),
+        image_size or None,
+        batch_size,
+        out,
+    )
+    print(f"Wrote features of {len(names)} images to {out}")
+
+
+@app.command()
+def presets():
+    """List the presets that have a name."""
+    for name, description in keras_capi.presets.list_presets().items():
+        print(f"{name:40} {description}")

@@ -1,0 +1,17 @@
+import sys
+
+from keras_capi.optional_imports import import_optional
+
+
+def main():
+    """Runs the command line; errors of the user end it with one line."""
+    try:
+        import_optional("typer", extra="cli")
+    except ImportError as error:
+        sys.exit(str(error))
+    from keras_capi.cli.commands import app
+
+    try:
+        app()
+    except (ValueError, OSError, ImportError) as error:
+        sys.exit(f"Error: {error}")

@@ -1,0 +1,92 @@
+import keras
+from keras import ops
+
+from keras_capi import backend
+from keras_capi.validation import check_positive_integer
+
+
+@keras.saving.register_keras_serializable(package="keras_capi")
+class AttentionPooling(keras.layers.Layer):
+    """Summarises tokens by what a learnt query attends to.
+
+    The attentive probe of the paper, without its classifier: where the average
+    weighs all patches alike, this finds those that matter to the task.
+
+    Args:
+        num_heads: Integer or `None`. Must divide the width of the tokens;
+            `None` takes heads of size 64 as published, or as near below it as
+            the width allows. Defaults to `None`.
+
+    Call arguments:
+        tokens: Float tensor of shape `(batch, tokens, width)`.
+
+    Output shape:
+        `(batch, width)`.
+
+    Raises:
+        ValueError: If `num_heads` does not divide the width.
+
+    Example:
+
+    >>> pooling = keras_capi.layers.AttentionPooling()
+    >>> pooling(keras.random.normal((2, 256, 128))).shape  # (2, 128)
+
+    Reference:
+
+    - [CAPI](https://arxiv.org/abs/2502.08769), section 4 (evaluation)
+    """
+
+    def __init__(self, num_heads=None, **kwargs):
+        super().__init__(**kwargs)
+        if num_heads is not None:
+            check_positive_integer("num_heads", num_heads)
+        self.num_heads = num_heads
+
+    def build(self, tokens_shape):
+        width = tokens_shape[-1]
+        head_count = self.num_heads or _default_num_heads(width)
+        if width % head_count:
+            raise ValueError(
+                "`num_heads` must divide the width of the tokens. Received: "
+                f"num_heads={self.num_heads}, width={width}"
+            )
+        self.head_count = head_count
+        self.query = self.add_weight(
+            name="query",
+            shape=(width,),
+            initializer=keras.initializers.TruncatedNormal(stddev=0.02),
+        )
+        self.key_value = keras.layers.Dense(
+            2 * width,
+            kernel_initializer=keras.initializers.TruncatedNormal(stddev=0.02),
+            dtype=self.dtype_policy,
+            name="key_value",
+        )
+        self.key_value.build(tokens_shape)
+
+    def call(self, tokens):
+        batch_size, num_tokens, width = ops.shape(tokens)
+        head_dim = width // self.head_count
+        key_value = ops.reshape(
+            self.key_value(tokens),
+            (batch_size, num_tokens, 2 * self.head_count, head_dim),
+        )
+        key, value = ops.split(key_value, 2, axis=2)
+        query = ops.reshape(self.query, (1, 1, self.head_count, head_dim))
+        query = ops.broadcast_to(
+            ops.cast(query, self.compute_dtype),
+            (batch_size, 1, self.head_count, head_dim),
+        )
+        pooled = backend.dot_product_attention(query, key, value)
+        return ops.reshape(pooled, (batch_size, width))
+
+    def compute_output_shape(self, tokens_shape):
+        return (tokens_shape[0], tokens_shape[-1])
+
+    def get_config(self):
+        return {**super().get_config(), "num_heads": self.num_heads}
+
+
+def _default_num_heads(width):
+    smallest = max(width // 64, 1)
+    return next(n for n in range(smallest, width + 1) if width % n == 0)

@@ -1,0 +1,105 @@
+import keras
+from keras import ops
+
+from keras_capi.models.fine_tuning import prepare_backbone
+from keras_capi.validation import check_positive_integer
+
+
+@keras.saving.register_keras_serializable(package="keras_capi")
+class CAPISegmenter(keras.Model):
+    """Labels every pixel: a linear classifier on patches, then upsampled.
+
+    Args:
+        backbone: `keras_capi.models.CAPIBackbone`, such as `model.teacher` or
+            one from a preset. It is used itself, not a copy, and what of it
+            trains is set here.
+        num_classes: Integer.
+        freeze_backbone: Boolean. Whether to train the head only. Defaults to
+            `False`.
+        dropout: Float in `[0, 1)`, before the classifier. Defaults to `0.0`.
+
+    Call arguments:
+        images: Float tensor of shape `(batch, height, width, channels)`,
+            normalised; height and width divisible by the patch size.
+        training: Boolean. Whether to apply dropout and stochastic depth.
+
+    Output shape:
+        Logits of shape `(batch, height, width, num_classes)`, float32,
+        bilinearly interpolated between the centres of patches.
+
+    Raises:
+        ValueError: If an argument is out of range or of another kind.
+
+    Example:
+
+    >>> segmenter = keras_capi.models.CAPISegmenter(backbone, num_classes=21)
+    >>> segmenter.compile(
+    ...     keras_capi.optimizers.LayerDecayAdamW(
+    ...         1e-4, backbone.encoder.num_layers
+    ...     ),
+    ...     keras.losses.SparseCategoricalCrossentropy(
+    ...         from_logits=True, ignore_class=255
+    ...     ),
+    ... )
+    >>> segmenter.fit(images, masks, epochs=5)  # masks: (n, height, width)
+
+    Reference:
+
+    - [CAPI](https://arxiv.org/abs/2502.08769), section 4 (evaluation)
+    """
+
+    def __init__(
+        self,
+        backbone,
+        num_classes,
+        freeze_backbone=False,
+        dropout=0.0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        check_positive_integer("num_classes", num_classes)
+        prepare_backbone(backbone, freeze_backbone, uses_predictor=False)
+        self.backbone = backbone
+        self.num_classes = num_classes
+        self.freeze_backbone = freeze_backbone
+        self.dropout = keras.layers.Dropout(dropout, name="dropout")
+        self.classifier = keras.layers.Dense(
+            num_classes, dtype="float32", name="classifier"
+        )
+        self.classifier.build((None, None, None, backbone.encoder.hidden_dim))
+        self.built = True
+
+    def call(self, images, training=None):
+        features = self.backbone(
+            images, training=training and not self.freeze_backbone
+        )
+        feature_map = self.dropout(features["feature_map"], training=training)
+        # Interpolation is linear, so it may follow the classifier, where there
+        # are fewer channels.
+        return ops.image.resize(
+            self.classifier(feature_map),
+            ops.shape(images)[1:3],
+            interpolation="bilinear",
+            data_format="channels_last",
+        )
+
+    def compute_output_spec(self, images, training=None):
+        self.backbone.compute_output_spec(images)
+        return keras.KerasTensor(
+            (*images.shape[:3], self.num_classes), "float32"
+        )
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "backbone": serialize(self.backbone),
+            "num_classes": self.num_classes,
+            "freeze_backbone": self.freeze_backbone,
+            "dropout": self.dropout.rate,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        backbone = keras.saving.deserialize_keras_object(config["backbone"])
+        return cls(**{**config, "backbone": backbone})

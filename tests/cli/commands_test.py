@@ -1,0 +1,116 @@
+"""The command line, as a user calls it."""
+
+import os
+import subprocess
+import sys
+
+import h5py
+import keras
+import numpy as np
+import pytest
+from conftest import REFERENCE
+from PIL import Image
+from typer.testing import CliRunner
+
+import keras_capi
+from keras_capi.cli.commands import app
+from keras_capi.cli.main import main
+
+CHECKPOINT = str(REFERENCE / "capi_reference.pth")
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def preset(tmp_path):
+    result = run("convert", CHECKPOINT, tmp_path / "preset")
+    assert result.exit_code == 0, result.output
+    assert "from_preset" in result.output
+    return tmp_path / "preset"
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    generator = np.random.default_rng(0)
+    for name in ("a.png", "b.jpg"):
+        pixels = generator.integers(0, 256, (40, 50, 3), "uint8")
+        Image.fromarray(pixels).save(folder / name)
+    return folder
+
+
+def test_convert_and_embed(preset, photos, tmp_path):
+    output = tmp_path / "features.h5"
+    result = run(
+        *("embed", photos, photos / "a.png", "--preset", preset),
+        *("--out", output, "--features", "global,feature_map"),
+        *("--image-size", 32),
+    )
+    assert result.exit_code == 0, result.output
+    assert "3 images" in result.output
+    backbone = keras_capi.convert.load_torch_checkpoint(CHECKPOINT)
+    _, expected = keras_capi.features.extract_features(
+        backbone, photos, ("global", "feature_map"), image_size=32, verbose=0
+    )
+    with h5py.File(output) as file:
+        names = [str(photos / name) for name in ("a.png", "b.jpg", "a.png")]
+        assert list(file["names"].asstr()) == names
+        assert file["feature_map"].shape == (3, 8, 8, 48)
+        np.testing.assert_allclose(
+            file["global"][:2], expected["global"], atol=1e-6
+        )
+
+
+def test_presets_and_version():
+    assert "capi_vit_large_patch14_lvd142m" in run("presets").output
+    assert run("--version").output.strip() == keras_capi.__version__
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("convert", "missing.pth", "folder"),
+        ("embed", "missing", "--preset", "missing", "--out", "features.h5"),
+    ],
+    ids=str,
+)
+def test_errors_are_one_line(arguments, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["keras-capi", *arguments])
+    with pytest.raises(SystemExit) as error:
+        main()
+    assert str(error.value).startswith("Error: ")
+    assert "missing" in str(error.value)
+
+
+def test_help_tells_every_option():
+    result = run("embed", "--help")
+    assert result.exit_code == 0
+    for option in ("--preset", "--out", "--features", "--image-size"):
+        assert option in result.output
+    assert run("embed").exit_code != 0
+
+
+def test_backend_option(preset, photos, tmp_path):
+    """Another backend takes another process; its exit code is passed on."""
+    others = {"jax", "tensorflow", "torch"} - {keras.backend.backend()}
+    command = [sys.executable, "-m", "keras_capi", "--backend", min(others)]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(REFERENCE.parents[1]),
+        "KERAS_BACKEND": keras.backend.backend(),
+    }
+    output = tmp_path / "features.npy"
+    for path, code in ((photos, 0), ("missing", 1)):
+        result = subprocess.run(
+            [*command, "embed", path, "--preset", preset, "--out", output]
+            + ["--image-size", "32"],
+            env=environment,
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        assert result.returncode == code, result.stderr
+    assert np.load(output).shape == (2, 48)

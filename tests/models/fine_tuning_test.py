@@ -1,0 +1,179 @@
+"""Classifiers and segmenters on a backbone."""
+
+import keras
+import numpy as np
+import pytest
+from helpers import make_backbone
+from helpers import make_images
+from helpers import to_numpy
+from helpers import weights_of
+
+import keras_capi
+from keras_capi.models import CAPIClassifier
+from keras_capi.models import CAPISegmenter
+
+
+def make_labelled(count=24):
+    """Images of which a half is bright; the label tells which half."""
+    labels = np.arange(count, dtype="int32") % 2
+    images = make_images(count, 16, 24)
+    images[labels == 1, :, 12:] += 3.0
+    images[labels == 0, :, :12] += 3.0
+    masks = np.zeros((count, 16, 24), "int32")
+    masks[labels == 1, :, 12:] = 1
+    masks[labels == 0, :, :12] = 1
+    return images, labels, masks
+
+
+def make_optimizer():
+    return keras_capi.optimizers.LayerDecayAdamW(1e-2, num_layers=2)
+
+
+def fit(model, images, targets, epochs=6):
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(make_optimizer(), loss, metrics=["accuracy"])
+    history = model.fit(images, targets, batch_size=8, epochs=epochs, verbose=0)
+    return history.history
+
+
+def make_deep_backbone(**arguments):
+    return make_backbone(
+        num_layers=2, predictor_num_layers=2, drop_path_rate=0.1, **arguments
+    )
+
+
+@pytest.mark.parametrize("freeze", [True, False])
+@pytest.mark.parametrize("pooling", ["global", "average", "attention"])
+def test_classifier_learns(pooling, freeze):
+    images, labels, _ = make_labelled()
+    backbone = make_deep_backbone(predictor_hidden_dim=24)
+    model = CAPIClassifier(backbone, 3, pooling, freeze)
+    before = weights_of(backbone)
+    history = fit(model, images, labels)
+    assert history["loss"][-1] < history["loss"][0]
+    logits = model.predict(images, verbose=0)
+    assert logits.shape == (24, 3)
+    changed = {
+        weight.path
+        for weight, value in zip(backbone.weights, before, strict=True)
+        if (to_numpy(weight) != value).any()
+    }
+    if freeze:
+        assert not changed
+        return
+    assert any("encoder/block_0" in path for path in changed)
+    assert not any("rotary" in path for path in changed)
+    assert not any("predictor/block_1" in path for path in changed)
+    uses_predictor = any("predictor/block_0" in path for path in changed)
+    assert uses_predictor == (pooling == "global")
+
+
+def test_segmenter_learns():
+    images, _, masks = make_labelled()
+    model = CAPISegmenter(make_deep_backbone(), num_classes=2)
+    history = fit(model, images, masks)
+    assert history["accuracy"][-1] > 0.9
+    assert model.predict(images, verbose=0).shape == (24, 16, 24, 2)
+
+
+def test_segmenter_interpolates_between_patches():
+    model = CAPISegmenter(make_backbone(), num_classes=3)
+    images = make_images(2, 8, 12)
+    logits = to_numpy(model(images))
+    assert logits.shape == (2, 8, 12, 3)
+    patches = to_numpy(model.classifier(model.backbone(images)["feature_map"]))
+    # In the middle of four patches is their mean; in the corner, one alone.
+    np.testing.assert_allclose(logits[:, 0, 0], patches[:, 0, 0], atol=1e-5)
+    middle = logits[:, 3:5, 3:5].mean(axis=(1, 2))
+    np.testing.assert_allclose(
+        middle, patches[:, :2, :2].mean(axis=(1, 2)), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("shape", [(16, 24, 3), (None, None, 3)], ids=str)
+@pytest.mark.parametrize("kind", ["classifier", "segmenter"])
+def test_functional(kind, shape):
+    backbone = make_backbone()
+    if kind == "classifier":
+        model, expected = CAPIClassifier(backbone, 5), (None, 5)
+    else:
+        model, expected = CAPISegmenter(backbone, 5), (None, *shape[:2], 5)
+    inputs = keras.Input(shape)
+    outputs = model(inputs)
+    assert outputs.shape == expected
+    images = make_images(2, 16, 24)
+    np.testing.assert_allclose(
+        keras.Model(inputs, outputs).predict(images, verbose=0),
+        to_numpy(model(images)),
+        atol=1e-5,
+    )
+
+
+@pytest.mark.parametrize("make", ["classifier", "attention", "segmenter"])
+def test_saved_alone(make, tmp_path):
+    images, labels, masks = make_labelled()
+    backbone = make_deep_backbone()
+    if make == "segmenter":
+        model, targets = CAPISegmenter(backbone, 2, dropout=0.1), masks
+    elif make == "attention":
+        model, targets = CAPIClassifier(backbone, 2, "attention"), labels
+    else:
+        model, targets = CAPIClassifier(backbone, 2, "global", True), labels
+    fit(model, images, targets, epochs=1)
+    expected = model.predict(images, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.get_config() == model.get_config()
+    np.testing.assert_allclose(
+        loaded.predict(images, verbose=0), expected, atol=1e-5
+    )
+    assert len(loaded.trainable_weights) == len(model.trainable_weights)
+    loaded.fit(images, targets, batch_size=8, verbose=0)
+    model.save_weights(tmp_path / "model.weights.h5")
+    loaded.load_weights(tmp_path / "model.weights.h5")
+    np.testing.assert_allclose(
+        loaded.predict(images, verbose=0), expected, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("lora_first", [True, False])
+def test_lora(lora_first, tmp_path):
+    images, labels, _ = make_labelled()
+    backbone = make_deep_backbone()
+    if lora_first:
+        backbone.enable_lora(2)
+        model = CAPIClassifier(backbone, 2)
+    else:
+        model = CAPIClassifier(backbone, 2)
+        backbone.enable_lora(2)
+    names = {
+        weight.path.rpartition("/")[2] for weight in model.trainable_weights
+    }
+    assert names == {"lora_kernel_a", "lora_kernel_b", "kernel", "bias"}
+    patch_kernel = to_numpy(backbone.encoder.patch_embedding.kernel)
+    before = to_numpy(backbone(images)["global"])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(1e-2), loss)
+    model.fit(images, labels, batch_size=8, epochs=2, verbose=0)
+    np.testing.assert_array_equal(
+        to_numpy(backbone.encoder.patch_embedding.kernel), patch_kernel
+    )
+    after = to_numpy(backbone(images)["global"])
+    assert np.abs(after - before).max() > 1e-3
+    backbone.save_to_preset(tmp_path)
+    merged = type(backbone).from_preset(tmp_path)
+    np.testing.assert_allclose(
+        to_numpy(merged(images)["global"]), after, atol=1e-4
+    )
+
+
+def test_bad_arguments():
+    backbone = make_backbone()
+    with pytest.raises(ValueError, match="`pooling` must be one of.*'max'"):
+        CAPIClassifier(backbone, 2, "max")
+    with pytest.raises(ValueError, match="`num_classes` must be a positive"):
+        CAPIClassifier(backbone, 0)
+    with pytest.raises(ValueError, match="`num_classes` must be a positive"):
+        CAPISegmenter(backbone, 2.5)
+    with pytest.raises(ValueError, match="must be a `CAPIBackbone`"):
+        CAPISegmenter(keras.Sequential(), 2)
