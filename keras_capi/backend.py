@@ -2,7 +2,7 @@
 
 Everything else in the package is written once, in `keras.ops`. What stands here
 does the same on every backend, but needs another route on one of them to be
-possible (the training step) or fast (gathering, the moving average).
+possible (the training step, export) or fast (gathering, the moving average).
 """
 
 import keras
@@ -36,6 +36,14 @@ def dot_product_attention(query, key, value):
             )
             return ops.cast(attended, query.dtype)
     return ops.dot_product_attention(query, key, value)
+
+
+def gelu(x):
+    """Computes the exact `keras.ops.gelu`."""
+    if BACKEND == "tensorflow":
+        # The same without `erfc`, which ONNX does not have.
+        return 0.5 * x * (1.0 + ops.erf(x * 0.5**0.5))
+    return ops.gelu(x, approximate=False)
 
 
 def move_average(averages, variables, momentum):

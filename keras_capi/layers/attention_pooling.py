@@ -71,7 +71,8 @@ class AttentionPooling(keras.layers.Layer):
             self.key_value(tokens),
             (batch_size, num_tokens, 2 * self.head_count, head_dim),
         )
-        key, value = ops.split(key_value, 2, axis=2)
+        key = key_value[:, :, : self.head_count]
+        value = key_value[:, :, self.head_count :]
         query = ops.reshape(self.query, (1, 1, self.head_count, head_dim))
         query = ops.broadcast_to(
             ops.cast(query, self.compute_dtype),

@@ -141,7 +141,8 @@ class RotaryAttention(keras.layers.Layer):
             query = self._split_heads(self.query(inputs))
             query = apply_rotary(query, *angles)
             key_value = self._split_heads(self.key_value(context))
-            key, value = ops.split(key_value, 2, axis=2)
+            key = key_value[:, :, : self.num_heads]
+            value = key_value[:, :, self.num_heads :]
             key = apply_rotary(
                 key,
                 *rotary_angles(context_coordinates, self.rotary_frequencies),
@@ -156,9 +157,13 @@ class RotaryAttention(keras.layers.Layer):
     def _attend_to_self(self, inputs, angles):
         heads = self._split_heads(self.query_key_value(inputs))
         # Queries and keys turn by the same angles, so they turn together.
-        query_key, value = ops.split(heads, [2 * self.num_heads], axis=2)
-        query, key = ops.split(apply_rotary(query_key, *angles), 2, axis=2)
-        return query, key, value
+        count = self.num_heads
+        query_key = apply_rotary(heads[:, :, : 2 * count], *angles)
+        return (
+            query_key[:, :, :count],
+            query_key[:, :, count:],
+            heads[:, :, 2 * count :],
+        )
 
     def _split_heads(self, projected):
         batch_size, num_tokens, width = ops.shape(projected)

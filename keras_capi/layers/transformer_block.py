@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from keras_capi import backend
 from keras_capi.layers.drop_path import DropPath
 from keras_capi.layers.drop_path import add_branch
 from keras_capi.layers.rotary_attention import RotaryAttention
@@ -135,7 +136,7 @@ class TransformerBlock(keras.layers.Layer):
 
         def feed_forward(x):
             hidden = self.mlp_hidden(self.mlp_norm(x))
-            return self.mlp_output(ops.gelu(hidden, approximate=False))
+            return self.mlp_output(backend.gelu(hidden))
 
         arguments = [coordinates]
         if context is not None:

@@ -24,7 +24,9 @@ def patch_coordinates(grid_size):
     """
     rows, columns = (_unit_steps(size) for size in grid_size)
     rows, columns = ops.meshgrid(rows, columns, indexing="ij")
-    return ops.stack([ops.ravel(rows), ops.ravel(columns)], axis=-1)
+    return ops.stack(
+        [ops.reshape(rows, (-1,)), ops.reshape(columns, (-1,))], axis=-1
+    )
 
 
 def _unit_steps(size):

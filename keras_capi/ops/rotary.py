@@ -88,6 +88,8 @@ def apply_rotary(x, cosine, sine):
     - [RoFormer](https://arxiv.org/abs/2104.09864)
     - [CAPI](https://arxiv.org/abs/2502.08769), appendix A (architecture)
     """
-    first, second = ops.split(x, 2, axis=-1)
+    # Sliced, as torch cannot export Keras's `split`.
+    half = x.shape[-1] // 2
+    first, second = x[..., :half], x[..., half:]
     rotated = ops.concatenate([-second, first], axis=-1)
     return x * ops.cast(cosine, x.dtype) + rotated * ops.cast(sine, x.dtype)
