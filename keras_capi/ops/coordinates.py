@@ -30,9 +30,9 @@ def patch_coordinates(grid_size):
 
 
 def _unit_steps(size):
-    steps = ops.cast(ops.arange(size), "float32")
-    last = ops.cast(ops.maximum(size - 1, 1), "float32")
-    return steps / last
+    steps = ops.arange(size, dtype="float32")
+    # Not from `size`, which exporters would take for a constant.
+    return steps / ops.maximum(steps[-1:], 1.0)
 
 
 def register_coordinates(num_registers, kind="edge"):
