@@ -5,6 +5,8 @@ does the same on every backend, but needs another route on one of them to be
 possible (the training step, export) or fast (gathering, the moving average).
 """
 
+import contextlib
+
 import keras
 from keras import ops
 
@@ -63,6 +65,38 @@ def move_average(averages, variables, momentum):
         average.assign(
             momentum * average.value + (1.0 - momentum) * variable.value
         )
+
+
+@contextlib.contextmanager
+def restored_on_error(model):
+    """Gives a model its values back if compiling its step fails.
+
+    On JAX, Keras takes the values out of the variables before the first step
+    and only puts back what a step has returned. A bad batch would leave a
+    trained model without weights.
+
+    Args:
+        model: A `keras.Model`, built.
+    """
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is not None and not optimizer.built:
+        # TensorFlow cannot repeat it after a failed step, and on JAX its
+        # variables must be among those to restore.
+        optimizer.build(model.trainable_variables)
+    if BACKEND != "jax":
+        yield
+        return
+    variables = [*model.variables, *model.metrics_variables]
+    if optimizer is not None:
+        variables += optimizer.variables
+    values = [(variable, variable.value) for variable in variables]
+    try:
+        yield
+    except BaseException:
+        for variable, value in values:
+            if variable._value is None and not value.is_deleted():
+                variable._value = value
+        raise
 
 
 def train_step(model, keras_train_step, arguments):

@@ -58,7 +58,8 @@ def check_images(images, patch_size, num_channels):
 
 def check_image_shape(image_shape, patch_size):
     """Returns an `image_shape` argument as a tuple, or raises `ValueError`."""
-    if len(image_shape) != 3 or not isinstance(image_shape[-1], int):
+    is_triple = isinstance(image_shape, tuple | list) and len(image_shape) == 3
+    if not is_triple or not isinstance(image_shape[-1], int):
         raise ValueError(
             "`image_shape` must be (height, width, channels) with a number of "
             f"channels. Received: image_shape={image_shape}"

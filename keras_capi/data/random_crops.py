@@ -11,8 +11,8 @@ class RandomCrops(keras.utils.PyDataset):
     much of few images. Works in `fit` on every backend.
 
     Args:
-        images: List of arrays of shape `(height, width, channels)`. Sizes may
-            differ.
+        images: List of arrays of shape `(height, width, channels)`, or what
+            `load_images` returns. Sizes may differ.
         crop_size: Integer. Height and width of the crops.
         batch_size: Integer.
         num_batches: Integer. Batches of an epoch; the next epoch goes on with
@@ -54,7 +54,7 @@ class RandomCrops(keras.utils.PyDataset):
             ("num_batches", num_batches),
         ):
             check_positive_integer(name, value)
-        images = list(images)
+        images = list(images.values() if isinstance(images, dict) else images)
         if not images:
             raise ValueError("`images` must not be empty. Received: []")
         for index, image in enumerate(images):

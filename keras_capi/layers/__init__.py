@@ -7,6 +7,7 @@ from keras_capi.layers.imagenet_normalization import ImageNetNormalization
 from keras_capi.layers.inverse_block_masking import InverseBlockMasking
 from keras_capi.layers.online_clustering import OnlineClustering
 from keras_capi.layers.patch_embedding import PatchEmbedding
+from keras_capi.layers.patch_masking import PatchMasking
 from keras_capi.layers.prototype_head import PrototypeHead
 from keras_capi.layers.random_masking import RandomMasking
 from keras_capi.layers.random_resized_crop import RandomResizedCrop

@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from keras_capi.models.cross_attention_predictor import CrossAttentionPredictor
+from keras_capi.models.guarded_model import GuardedModel
 from keras_capi.models.preset import PresetMixin
 from keras_capi.models.vit_encoder import ViTEncoder
 from keras_capi.validation import check_image_shape
@@ -13,7 +14,7 @@ SEED_SPACING = 100_000_007
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
-class CAPIBackbone(PresetMixin, keras.Model):
+class CAPIBackbone(PresetMixin, GuardedModel):
     """Encoder and predictor of CAPI: turns images into features.
 
     For any task, `feature_map` describes each patch and `global` the image. The

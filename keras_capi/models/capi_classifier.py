@@ -3,13 +3,14 @@ from keras import ops
 
 from keras_capi.layers.attention_pooling import AttentionPooling
 from keras_capi.models.fine_tuning import prepare_backbone
+from keras_capi.models.guarded_model import GuardedModel
 from keras_capi.validation import check_positive_integer
 
 POOLINGS = ("global", "average", "attention")
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
-class CAPIClassifier(keras.Model):
+class CAPIClassifier(GuardedModel):
     """Classifies images by the features of a backbone.
 
     With `freeze_backbone=True` it is a probe: fast, and enough where there are

@@ -2,11 +2,12 @@ import keras
 from keras import ops
 
 from keras_capi.models.fine_tuning import prepare_backbone
+from keras_capi.models.guarded_model import GuardedModel
 from keras_capi.validation import check_positive_integer
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
-class CAPISegmenter(keras.Model):
+class CAPISegmenter(GuardedModel):
     """Labels every pixel: a linear classifier on patches, then upsampled.
 
     Args:

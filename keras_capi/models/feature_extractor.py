@@ -1,12 +1,14 @@
 import keras
 from keras import ops
 
+from keras_capi.models.guarded_model import GuardedModel
+
 LAYER_PREFIX = "layer_"
 NAMES = ("global", "average", "registers", "feature_map")
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
-class FeatureExtractor(keras.Model):
+class FeatureExtractor(GuardedModel):
     """Returns chosen features of a backbone, and no others.
 
     What `keras_capi.features.extract_features` runs; on its own it is for
@@ -32,10 +34,14 @@ class FeatureExtractor(keras.Model):
 
     Example:
 
+    >>> backbone = keras_capi.models.CAPIBackbone(
+    ...     patch_size=8, num_layers=2, predictor_num_layers=1, hidden_dim=48,
+    ...     num_heads=4,
+    ... )
     >>> extractor = keras_capi.models.FeatureExtractor(
     ...     backbone, ("average", "layer_1")
     ... )
-    >>> features = extractor.predict(images)
+    >>> features = extractor.predict(np.random.rand(2, 32, 40, 3))
 
     Reference:
 

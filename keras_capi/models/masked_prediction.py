@@ -4,6 +4,7 @@ from keras import ops
 from keras_capi import backend
 from keras_capi.layers.inverse_block_masking import InverseBlockMasking
 from keras_capi.models.capi_backbone import SEED_SPACING
+from keras_capi.models.guarded_model import GuardedModel
 from keras_capi.models.non_finite_loss import StopAtNonFiniteLoss
 from keras_capi.models.non_finite_loss import check_finite_loss
 from keras_capi.ops.tokens import indices_in_range
@@ -13,7 +14,7 @@ from keras_capi.validation import check_index_shapes
 from keras_capi.validation import is_array
 
 
-class MaskedPrediction(keras.Model):
+class MaskedPrediction(GuardedModel):
     """Base of models that predict what a teacher sees in hidden patches.
 
     Holds what does not depend on the kind of target: the masking, the student,
@@ -205,6 +206,12 @@ class MaskedPrediction(keras.Model):
         Args:
             inputs: What `fit` and the like take as `x`.
         """
+        if isinstance(inputs, list | tuple):
+            raise ValueError(
+                "Images must be one array of shape (count, height, width, "
+                "channels): stack them. There are no labels to pass. "
+                f"Received: a {type(inputs).__name__} of {len(inputs)}"
+            )
         if not isinstance(inputs, dict) and not is_array(inputs):
             return
         inputs = inputs if isinstance(inputs, dict) else {"images": inputs}

@@ -1,0 +1,36 @@
+import keras
+
+from keras_capi import backend
+
+
+class GuardedModel(keras.Model):
+    """A model that keeps its weights when a batch is refused.
+
+    Base of the models of this package that are trained or asked for
+    predictions: bad input must not cost a training, see
+    `keras_capi.backend.restored_on_error`.
+    """
+
+    def fit(self, *args, **kwargs):
+        with backend.restored_on_error(self):
+            return super().fit(*args, **kwargs)
+
+    def evaluate(self, *args, **kwargs):
+        with backend.restored_on_error(self):
+            return super().evaluate(*args, **kwargs)
+
+    def predict(self, *args, **kwargs):
+        with backend.restored_on_error(self):
+            return super().predict(*args, **kwargs)
+
+    def train_on_batch(self, *args, **kwargs):
+        with backend.restored_on_error(self):
+            return super().train_on_batch(*args, **kwargs)
+
+    def test_on_batch(self, *args, **kwargs):
+        with backend.restored_on_error(self):
+            return super().test_on_batch(*args, **kwargs)
+
+    def predict_on_batch(self, *args, **kwargs):
+        with backend.restored_on_error(self):
+            return super().predict_on_batch(*args, **kwargs)

@@ -1,0 +1,70 @@
+"""A batch that is refused costs no weights."""
+
+import keras
+import numpy as np
+import pytest
+from helpers import make_backbone
+from helpers import make_images
+from helpers import make_model
+from helpers import to_numpy
+from helpers import weights_of
+
+import keras_capi
+
+
+class BadBatches(keras.utils.PyDataset):
+    """Integer images, which no check before the first step can see."""
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        return (np.zeros((4, 16, 16, 3), "uint8"),)
+
+
+# TensorFlow asks for one size before it comes to too few patches.
+MESSAGES = "floating point|divisible|No patch|must be known"
+CALLS = {
+    "fit": lambda model: model.fit(BadBatches(), verbose=0),
+    "evaluate": lambda model: model.evaluate(BadBatches(), verbose=0),
+    "predict": lambda model: model.predict(BadBatches()[0][0], verbose=0),
+    "predict_on_batch": lambda model: model.teacher.predict_on_batch(
+        np.zeros((1, 15, 16, 3), "float32")
+    ),
+    "fit, too small": lambda model: model.fit(make_images(4, 4, 4), verbose=0),
+}
+
+
+@pytest.mark.parametrize("trained", [True, False])
+@pytest.mark.parametrize("name", CALLS)
+def test_weights_survive_a_bad_batch(name, trained, tmp_path):
+    model, images = make_model(), make_images(8)
+    if trained:
+        model.fit(images, batch_size=4, verbose=0)
+    before = weights_of(model)
+    with pytest.raises(ValueError, match=MESSAGES):
+        CALLS[name](model)
+    for weight, value in zip(model.weights, before, strict=True):
+        np.testing.assert_array_equal(to_numpy(weight), value)
+    model.save(tmp_path / "model.keras")
+    model.predict(images, verbose=0)
+    model.fit(images, batch_size=4, verbose=0)
+
+
+def test_the_other_models_too():
+    backbone = make_backbone()
+    for model in (
+        keras_capi.models.CAPIClassifier(backbone, 2),
+        keras_capi.models.FeatureExtractor(backbone),
+    ):
+        before = weights_of(model)
+        with pytest.raises(ValueError, match="floating point"):
+            model.predict(BadBatches()[0][0], verbose=0)
+        for weight, value in zip(model.weights, before, strict=True):
+            np.testing.assert_array_equal(to_numpy(weight), value)
+
+
+@pytest.mark.parametrize("inputs", [list(make_images()), (make_images(),)])
+def test_lists_are_no_images(inputs):
+    with pytest.raises(ValueError, match="stack them.*Received: a (list|tup)"):
+        make_model().fit(inputs, verbose=0)
