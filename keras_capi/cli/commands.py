@@ -1,6 +1,7 @@
 """The commands. Their options are made from the functions' signatures."""
 
 import enum
+import os
 import pathlib
 import subprocess
 import sys
@@ -48,13 +49,10 @@ def options(
     if backend is None or backend == keras.backend.backend():
         return
     # Keras fixes its backend when it is imported, so this takes a new process.
-    program = (
-        "import os, runpy, sys;"
-        f"os.environ['KERAS_BACKEND'] = '{backend.value}';"
-        "runpy.run_module('keras_capi', run_name='__main__')"
-    )
-    command = [sys.executable, "-c", program, *sys.argv[1:]]
-    raise typer.Exit(subprocess.run(command, check=False).returncode)
+    command = [sys.executable, "-m", "keras_capi", *sys.argv[1:]]
+    environment = {**os.environ, "KERAS_BACKEND": backend.value}
+    result = subprocess.run(command, env=environment, check=False)
+    raise typer.Exit(result.returncode)
 
 
 @app.command()

@@ -5,6 +5,8 @@ import re
 import zipfile
 from collections.abc import Mapping
 
+from keras_capi.optional_imports import import_optional
+
 # Where a training checkpoint keeps the weights, and what stands beside them.
 MODEL = "model"
 TRAINING_STATE = ("iteration", "optimizer", "clustering_optimizer")
@@ -37,13 +39,7 @@ def read_tensors(path):
         Dictionary from key, nested ones joined by dots, to torch tensor. Where
         the format allows it, the file is mapped and not read at once.
     """
-    try:
-        import torch
-    except ImportError as error:
-        raise ImportError(
-            "Reading a `.pth` checkpoint needs torch, on any backend: "
-            '`pip install "keras-capi[torch]"`.'
-        ) from error
+    torch = import_optional("torch", extra="torch")
     try:
         content = torch.load(
             path,

@@ -3,7 +3,6 @@ import numpy as np
 
 from keras_capi.data.image_loader import ImageLoader
 from keras_capi.features.feature_file import open_feature_file
-from keras_capi.features.feature_file import size_message
 from keras_capi.models.feature_extractor import FeatureExtractor
 from keras_capi.version import __version__
 
@@ -94,12 +93,21 @@ def _run(extractor, loader, verbose):
         None if loader.image_size is None else len(loader),
         verbose=1 if verbose == "auto" else verbose,
     )
-    step = 0
+    step, shapes = 0, {}
     for names, images in loader:
         # A smaller batch would be compiled anew.
         padding = max(loader.batch_size - len(images), 0) if step else 0
         padded = np.pad(images, ((0, padding), *((0, 0),) * 3))
         values = extractor.predict_on_batch(padded)
+        for name, value in values.items():
+            shape = tuple(value.shape[1:])
+            expected = shapes.setdefault(name, shape)
+            if shape != expected:
+                raise ValueError(
+                    f"All images must give `{name}` of one shape: load them "
+                    "with an `image_size`, or choose 'global' or 'average'. "
+                    f"Received: shapes {expected} and {shape}"
+                )
         yield (
             names,
             {
@@ -118,12 +126,7 @@ def _collect(batches):
     for batch_names, values in batches:
         names += batch_names
         for name, value in values.items():
-            parts = collected.setdefault(name, [])
-            if parts and parts[0].shape[1:] != value.shape[1:]:
-                raise ValueError(
-                    size_message(name, parts[0].shape, value.shape)
-                )
-            parts.append(value)
+            collected.setdefault(name, []).append(value)
     _check_any(names)
     return names, {
         name: np.concatenate(parts) for name, parts in collected.items()

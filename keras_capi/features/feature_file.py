@@ -36,7 +36,10 @@ def open_feature_file(path, features, attributes):
 
 
 class Writer:
-    """Writes to a temporary name first: what was interrupted is not there."""
+    """Writes to a temporary name first: what was interrupted is not there.
+
+    All batches must have one shape, but for the first axis.
+    """
 
     def __init__(self, path):
         self.path = path
@@ -77,8 +80,6 @@ class HDF5Writer(Writer):
             )
             return
         dataset = self.file[name]
-        if dataset.shape[1:] != values.shape[1:]:
-            raise ValueError(size_message(name, dataset.shape, values.shape))
         count = len(dataset)
         dataset.resize(count + len(values), axis=0)
         dataset[count:] = values
@@ -96,12 +97,10 @@ class NpyWriter(Writer):
         self.shape = self.dtype = None
 
     def append(self, names, features):
-        ((name, values),) = features.items()
+        (values,) = features.values()
         if self.shape is None:
             self.shape, self.dtype = (0, *values.shape[1:]), values.dtype
             self._write_header()
-        if self.shape[1:] != values.shape[1:]:
-            raise ValueError(size_message(name, self.shape, values.shape))
         self.file.write(np.ascontiguousarray(values).tobytes())
         self.shape = (self.shape[0] + len(values), *self.shape[1:])
 
@@ -122,12 +121,3 @@ class NpyWriter(Writer):
             self.file.seek(0)
             self._write_header()
         self.file.close()
-
-
-def size_message(name, expected, received):
-    """Says that features of different sizes cannot be in one array."""
-    return (
-        f"All images must give `{name}` of one shape: load them with an "
-        "`image_size`, or choose 'global' or 'average'. Received: shapes "
-        f"{tuple(expected[1:])} and {tuple(received[1:])}"
-    )

@@ -2,15 +2,15 @@ import keras
 from keras import ops
 
 from keras_capi.layers.attention_pooling import AttentionPooling
+from keras_capi.models.backbone_model import BackboneModel
 from keras_capi.models.fine_tuning import prepare_backbone
-from keras_capi.models.guarded_model import GuardedModel
 from keras_capi.validation import check_positive_integer
 
 POOLINGS = ("global", "average", "attention")
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
-class CAPIClassifier(GuardedModel):
+class CAPIClassifier(BackboneModel):
     """Classifies images by the features of a backbone.
 
     With `freeze_backbone=True` it is a probe: fast, and enough where there are
@@ -103,21 +103,16 @@ class CAPIClassifier(GuardedModel):
         self.built = True
 
     def call(self, images, training=None):
-        features = self.backbone(
-            images, training=training and not self.freeze_backbone
-        )
+        backbone_training = training and not self.freeze_backbone
         if self.pooling == "global":
-            pooled = features["global"]
+            pooled = self.backbone(images, training=backbone_training)["global"]
         else:
-            feature_map = features["feature_map"]
-            pooled = ops.mean(feature_map, axis=(1, 2))
+            # Without the predictor, which only the global feature needs.
+            patches = self.backbone.encode_patches(images, backbone_training)
             if self.pooling == "attention":
-                batch_size, rows, columns, width = ops.shape(feature_map)
-                pooled = self.attention_pooling(
-                    ops.reshape(
-                        feature_map, (batch_size, rows * columns, width)
-                    )
-                )
+                pooled = self.attention_pooling(patches)
+            else:
+                pooled = ops.mean(patches, axis=1)
         return self.classifier(self.dropout(pooled, training=training))
 
     def compute_output_spec(self, images, training=None):
@@ -137,8 +132,3 @@ class CAPIClassifier(GuardedModel):
                 self.classifier.activation
             ),
         }
-
-    @classmethod
-    def from_config(cls, config):
-        backbone = keras.saving.deserialize_keras_object(config["backbone"])
-        return cls(**{**config, "backbone": backbone})

@@ -1,13 +1,13 @@
 import keras
 from keras import ops
 
+from keras_capi.models.backbone_model import BackboneModel
 from keras_capi.models.fine_tuning import prepare_backbone
-from keras_capi.models.guarded_model import GuardedModel
 from keras_capi.validation import check_positive_integer
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
-class CAPISegmenter(GuardedModel):
+class CAPISegmenter(BackboneModel):
     """Labels every pixel: a linear classifier on patches, then upsampled.
 
     Args:
@@ -67,19 +67,22 @@ class CAPISegmenter(GuardedModel):
         self.classifier = keras.layers.Dense(
             num_classes, dtype="float32", name="classifier"
         )
-        self.classifier.build((None, None, None, backbone.encoder.hidden_dim))
+        self.classifier.build((None, None, backbone.encoder.hidden_dim))
         self.built = True
 
     def call(self, images, training=None):
-        features = self.backbone(
-            images, training=training and not self.freeze_backbone
+        patches = self.backbone.encode_patches(
+            images, training and not self.freeze_backbone
         )
-        feature_map = self.dropout(features["feature_map"], training=training)
         # Interpolation is linear, so it may follow the classifier, where there
         # are fewer channels.
+        logits = self.classifier(self.dropout(patches, training=training))
+        height, width = ops.shape(images)[1:3]
+        patch_size = self.backbone.patch_size
+        grid_shape = (height // patch_size, width // patch_size)
         return ops.image.resize(
-            self.classifier(feature_map),
-            ops.shape(images)[1:3],
+            ops.reshape(logits, (-1, *grid_shape, self.num_classes)),
+            (height, width),
             interpolation="bilinear",
             data_format="channels_last",
         )
@@ -99,8 +102,3 @@ class CAPISegmenter(GuardedModel):
             "freeze_backbone": self.freeze_backbone,
             "dropout": self.dropout.rate,
         }
-
-    @classmethod
-    def from_config(cls, config):
-        backbone = keras.saving.deserialize_keras_object(config["backbone"])
-        return cls(**{**config, "backbone": backbone})

@@ -1,14 +1,14 @@
 import keras
 from keras import ops
 
-from keras_capi.models.guarded_model import GuardedModel
+from keras_capi.models.backbone_model import BackboneModel
 
 LAYER_PREFIX = "layer_"
 NAMES = ("global", "average", "registers", "feature_map")
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
-class FeatureExtractor(GuardedModel):
+class FeatureExtractor(BackboneModel):
     """Returns chosen features of a backbone, and no others.
 
     What `keras_capi.features.extract_features` runs; on its own it is for
@@ -83,11 +83,6 @@ class FeatureExtractor(GuardedModel):
             "backbone": keras.saving.serialize_keras_object(self.backbone),
             "features": self.features,
         }
-
-    @classmethod
-    def from_config(cls, config):
-        backbone = keras.saving.deserialize_keras_object(config["backbone"])
-        return cls(**{**config, "backbone": backbone})
 
 
 def _check_features(features):

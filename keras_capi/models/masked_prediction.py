@@ -3,8 +3,8 @@ from keras import ops
 
 from keras_capi import backend
 from keras_capi.layers.inverse_block_masking import InverseBlockMasking
+from keras_capi.models.backbone_model import BackboneModel
 from keras_capi.models.capi_backbone import SEED_SPACING
-from keras_capi.models.guarded_model import GuardedModel
 from keras_capi.models.non_finite_loss import StopAtNonFiniteLoss
 from keras_capi.models.non_finite_loss import check_finite_loss
 from keras_capi.ops.tokens import indices_in_range
@@ -14,7 +14,7 @@ from keras_capi.validation import check_index_shapes
 from keras_capi.validation import is_array
 
 
-class MaskedPrediction(GuardedModel):
+class MaskedPrediction(BackboneModel):
     """Base of models that predict what a teacher sees in hidden patches.
 
     Holds what does not depend on the kind of target: the masking, the student,
@@ -275,16 +275,6 @@ class MaskedPrediction(GuardedModel):
             ),
             "seed": self.seed,
         }
-
-    @classmethod
-    def from_config(cls, config):
-        deserialize = keras.saving.deserialize_keras_object
-        return cls(
-            **{
-                name: deserialize(value) if isinstance(value, dict) else value
-                for name, value in config.items()
-            }
-        )
 
 
 def copy_weights(source, target):
