@@ -48,6 +48,19 @@ def gelu(x):
     return ops.gelu(x, approximate=False)
 
 
+def rms_normalization(x, scale, epsilon):
+    """Normalises the last axis like `keras.ops.rms_normalization`."""
+    if BACKEND == "torch":
+        import torch
+
+        if torch.jit.is_tracing():
+            # ONNX and OpenVINO lack torch's fused norm.
+            mean_square = ops.mean(ops.square(x), axis=-1, keepdims=True)
+            normalized = x * ops.rsqrt(mean_square + epsilon)
+            return normalized if scale is None else normalized * scale
+    return ops.rms_normalization(x, scale=scale, epsilon=epsilon)
+
+
 def move_average(averages, variables, momentum):
     """Sets each average to `momentum * average + (1 - momentum) * variable`."""
     if BACKEND == "torch":

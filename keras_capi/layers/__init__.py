@@ -13,5 +13,6 @@ from keras_capi.layers.random_masking import RandomMasking
 from keras_capi.layers.random_resized_crop import RandomResizedCrop
 from keras_capi.layers.random_state import RandomState
 from keras_capi.layers.register_tokens import RegisterTokens
+from keras_capi.layers.rms_normalization import RMSNormalization
 from keras_capi.layers.rotary_attention import RotaryAttention
 from keras_capi.layers.transformer_block import TransformerBlock

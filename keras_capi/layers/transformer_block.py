@@ -4,6 +4,7 @@ from keras import ops
 from keras_capi import backend
 from keras_capi.layers.drop_path import DropPath
 from keras_capi.layers.drop_path import add_branch
+from keras_capi.layers.rms_normalization import RMSNormalization
 from keras_capi.layers.rotary_attention import RotaryAttention
 from keras_capi.validation import check_positive_integer
 
@@ -87,9 +88,7 @@ class TransformerBlock(keras.layers.Layer):
             self.mlp_norm = self._make_norm("mlp_norm")
 
     def _make_norm(self, name):
-        return keras.layers.RMSNormalization(
-            epsilon=1e-5, dtype=self.dtype_policy, name=name
-        )
+        return RMSNormalization(dtype=self.dtype_policy, name=name)
 
     def _make_dense(self, units, name):
         return keras.layers.Dense(

@@ -4,6 +4,7 @@ from keras import ops
 from keras_capi.models.cross_attention_predictor import CrossAttentionPredictor
 from keras_capi.models.guarded_model import GuardedModel
 from keras_capi.models.preset import PresetMixin
+from keras_capi.models.quantization import serialize_dtype
 from keras_capi.models.vit_encoder import ViTEncoder
 from keras_capi.validation import check_image_shape
 from keras_capi.validation import check_images
@@ -274,6 +275,7 @@ class CAPIBackbone(PresetMixin, GuardedModel):
         encoder, predictor = self.encoder, self.predictor
         return {
             **super().get_config(),
+            "dtype": serialize_dtype(self),
             "patch_size": self.patch_size,
             "num_layers": encoder.num_layers,
             "predictor_num_layers": predictor.num_layers,

@@ -4,6 +4,7 @@ from keras import ops
 from keras_capi.layers.attention_pooling import AttentionPooling
 from keras_capi.models.backbone_model import BackboneModel
 from keras_capi.models.fine_tuning import prepare_backbone
+from keras_capi.models.quantization import head_dtype
 from keras_capi.validation import check_positive_integer
 
 POOLINGS = ("global", "average", "attention")
@@ -96,7 +97,7 @@ class CAPIClassifier(BackboneModel):
         self.classifier = keras.layers.Dense(
             num_classes,
             activation=activation,
-            dtype="float32",
+            dtype=head_dtype(self.dtype_policy),
             name="classifier",
         )
         self.classifier.build((None, width))

@@ -3,6 +3,7 @@ from keras import ops
 
 from keras_capi.models.backbone_model import BackboneModel
 from keras_capi.models.fine_tuning import prepare_backbone
+from keras_capi.models.quantization import head_dtype
 from keras_capi.validation import check_positive_integer
 
 
@@ -65,7 +66,9 @@ class CAPISegmenter(BackboneModel):
         self.freeze_backbone = freeze_backbone
         self.dropout = keras.layers.Dropout(dropout, name="dropout")
         self.classifier = keras.layers.Dense(
-            num_classes, dtype="float32", name="classifier"
+            num_classes,
+            dtype=head_dtype(self.dtype_policy),
+            name="classifier",
         )
         self.classifier.build((None, None, backbone.encoder.hidden_dim))
         self.built = True

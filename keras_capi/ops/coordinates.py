@@ -30,9 +30,9 @@ def patch_coordinates(grid_size):
 
 
 def _unit_steps(size):
-    steps = ops.arange(size, dtype="float32")
+    steps = ops.arange(0, size, dtype="float32")
     # Not from `size`, which exporters would take for a constant.
-    return steps / ops.maximum(steps[-1:], 1.0)
+    return steps / ops.max(ops.append(steps, 1.0))
 
 
 def register_coordinates(num_registers, kind="edge"):
@@ -76,11 +76,16 @@ def scale_to_bounding_box(coordinates, reference):
 
     Args:
         coordinates: Float tensor of shape `(tokens, 2)`.
-        reference: Float tensor of shape `(..., others, 2)`.
+        reference: Float tensor of shape `(..., others, 2)`, also in `[0, 1]`.
 
     Returns:
         Float tensor of shape `(..., tokens, 2)`.
     """
-    low = ops.min(reference, axis=-2, keepdims=True)
-    high = ops.max(reference, axis=-2, keepdims=True)
+    # Exporters from JAX know of no minimum over an unknown number of patches,
+    # which might be none. The padding, 1 or 0, does not change the result.
+    padding = [(0, 0)] * (len(reference.shape) - 2) + [(0, 1), (0, 0)]
+    low = ops.min(
+        ops.pad(reference, padding, constant_values=1.0), axis=-2, keepdims=True
+    )
+    high = ops.max(ops.pad(reference, padding), axis=-2, keepdims=True)
     return low + coordinates * (high - low)

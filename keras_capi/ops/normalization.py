@@ -1,5 +1,7 @@
 from keras import ops
 
+from keras_capi import backend
+
 
 def l2_normalize(x, epsilon):
     """Divides vectors by `max(norm, epsilon)` along the last axis, in float32.
@@ -18,17 +20,18 @@ def l2_normalize(x, epsilon):
     return x * ops.rsqrt(ops.maximum(squared_norm, epsilon**2))
 
 
-def rms_normalize(x, epsilon=1e-5):
-    """Divides by the root mean square of the last axis, without a scale.
+def rms_normalize(x, epsilon=1e-5, scale=None):
+    """Divides by the root mean square of the last axis.
 
-    The final norm of CAPI's encoder and predictor. The layer
-    `keras.layers.RMSNormalization` always has a scale.
+    The final norm of CAPI's encoder and predictor has no scale, those of the
+    blocks have one.
 
     Args:
         x: Float tensor of shape `(..., width)`.
         epsilon: Float. Added to the mean square. Defaults to `1e-5`.
+        scale: Optional float tensor of shape `(width,)`, multiplied in.
 
     Returns:
         Tensor of the shape and dtype of `x`.
     """
-    return ops.rms_normalization(x, scale=None, axis=-1, epsilon=epsilon)
+    return backend.rms_normalization(x, scale, epsilon)

@@ -18,8 +18,12 @@ CASES = {
         ("litert", "dynamic batch and size"),
         ("onnx", "dynamic batch"),
     ],
-    "jax": [("tf_saved_model", "dynamic batch")],
-    "torch": [("torch", "dynamic batch and size"), ("onnx", "fixed")],
+    "jax": [("tf_saved_model", "dynamic batch and size")],
+    "torch": [
+        ("torch", "dynamic batch and size"),
+        ("onnx", "fixed"),
+        ("onnx", "dynamic batch"),
+    ],
 }
 
 
@@ -31,16 +35,25 @@ def test_exported_features(export_format, signature):
     assert check(export_format, signature) < 1e-4
 
 
-# Keras warns of each layer that has no eight-bit form, such as norms.
-@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`")
-def test_quantization_to_eight_bits():
-    backbone = keras_capi.models.CAPIBackbone(
+def make_backbone():
+    return keras_capi.models.CAPIBackbone(
         patch_size=4,
         num_layers=4,
         predictor_num_layers=1,
         hidden_dim=64,
         num_heads=2,
     )
+
+
+# Keras warns of each layer that has no eight-bit form, such as norms.
+ignore_layers_without_form = pytest.mark.filterwarnings(
+    "ignore:Layer .* does not have a `quantize`"
+)
+
+
+@ignore_layers_without_form
+def test_quantization_to_eight_bits():
+    backbone = make_backbone()
     images = make_images(4, 16, 16)
     expected = {k: to_numpy(v) for k, v in backbone(images).items()}
     backbone.quantize("int8")
@@ -49,3 +62,43 @@ def test_quantization_to_eight_bits():
     for name, value in backbone(images).items():
         error = np.linalg.norm(to_numpy(value) - expected[name])
         assert 0 < error / np.linalg.norm(expected[name]) < 0.04
+
+
+@ignore_layers_without_form
+@pytest.mark.parametrize("mode", ["int8", "int4"])
+def test_quantized_backbone_is_saved_and_loaded(mode, tmp_path):
+    backbone = make_backbone()
+    backbone.quantize(mode)
+    images = make_images(2, 16, 16)
+    expected = to_numpy(backbone(images)["global"])
+
+    backbone.save(tmp_path / "backbone.keras")
+    backbone.save_to_preset(tmp_path / "preset")
+    backbone.save_weights(tmp_path / "backbone.weights.h5")
+    quantized = make_backbone()
+    quantized.quantize(mode)
+    quantized.load_weights(tmp_path / "backbone.weights.h5")
+    for loaded in (
+        keras.saving.load_model(tmp_path / "backbone.keras"),
+        keras_capi.models.CAPIBackbone.from_preset(tmp_path / "preset"),
+        quantized,
+    ):
+        kernel = loaded.encoder.blocks[0].mlp_hidden.kernel
+        assert keras.backend.standardize_dtype(kernel.dtype) == "int8"
+        np.testing.assert_array_equal(
+            to_numpy(loaded(images)["global"]), expected
+        )
+
+
+@ignore_layers_without_form
+@pytest.mark.parametrize("name", ["CAPIClassifier", "CAPISegmenter"])
+def test_quantized_head_is_saved_and_loaded(name, tmp_path):
+    model = getattr(keras_capi.models, name)(make_backbone(), num_classes=3)
+    model.quantize("int8")
+    images = make_images(2, 16, 16)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.classifier.quantization_mode == "int8"
+    np.testing.assert_array_equal(
+        to_numpy(loaded(images)), to_numpy(model(images))
+    )

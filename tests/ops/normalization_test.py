@@ -86,3 +86,10 @@ def test_rms_normalize_keeps_the_dtype(dtype):
         X / np.sqrt(mean_square + 1e-5),
         atol=0.03,
     )
+
+
+def test_rms_normalize_with_a_scale():
+    scale = np.linspace(0.5, 2, 8).astype("float32")
+    outputs = to_numpy(rms_normalize(X, scale=ops.convert_to_tensor(scale)))
+    expected = to_numpy(rms_normalize(X)) * scale
+    np.testing.assert_allclose(outputs, expected, rtol=1e-6)
