@@ -100,7 +100,9 @@ def embed(
     ] = "global",
     image_size: Annotated[
         int,
-        typer.Option(help="Height and width; 0 keeps the size of each image."),
+        typer.Option(
+            min=0, help="Height and width; 0 keeps the size of each image."
+        ),
     ] = 224,
     batch_size: Annotated[int, typer.Option(min=1)] = 32,
 ):
@@ -114,7 +116,7 @@ def embed(
     names, _ = keras_capi.features.extract_features(
         backbone,
         keras_capi.data.find_images(images),
-        tuple(features.split(",")),
+        tuple(name.strip() for name in features.split(",")),
         image_size or None,
         batch_size,
         out,

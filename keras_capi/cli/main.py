@@ -1,4 +1,5 @@
 import sys
+import warnings
 
 from keras_capi.optional_imports import import_optional
 
@@ -11,6 +12,8 @@ def main():
         sys.exit(str(error))
     from keras_capi.cli.commands import app
 
+    # Without the line of code, which says nothing to who types commands.
+    warnings.formatwarning = lambda message, *_, **__: f"\nWarning: {message}\n"
     try:
         app()
     except (ValueError, OSError, ImportError) as error:

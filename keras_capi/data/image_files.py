@@ -41,8 +41,8 @@ def find_images(paths):
             )
             if not found:
                 raise ValueError(
-                    f"`folder` must contain images ({', '.join(EXTENSIONS)}). "
-                    f"Received: folder={path}"
+                    f"A folder must contain images ({', '.join(EXTENSIONS)}). "
+                    f"Received: {path}"
                 )
             files += found
         else:
@@ -73,6 +73,11 @@ def as_rgb(image):
         if image.mode.startswith("I;16"):
             # Pillow's own conversion would clip 16-bit values at 255.
             image = (np.asarray(image, "uint16") >> 8).astype("uint8")
+        elif image.mode in ("I", "F"):
+            raise ValueError(
+                "32-bit images have no range of their own: convert them to 8 "
+                f"or 16 bits. Received: mode {image.mode}"
+            )
         else:
             return np.array(image.convert("RGB"))
     image = np.asarray(image)

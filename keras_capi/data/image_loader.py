@@ -1,7 +1,9 @@
 import collections
 import concurrent.futures
+import numbers
 import pathlib
 import warnings
+from collections.abc import Mapping
 
 import keras
 import numpy as np
@@ -30,8 +32,9 @@ class ImageLoader:
     Args:
         images: What to load: the path of a file or of a folder (searched with
             its subfolders), a list of paths, PIL images and uint8 arrays of
-            shape `(height, width, 3)` or `(height, width)`, or one uint8 array
-            of shape `(count, height, width, 3)`.
+            shape `(height, width, 3)` or `(height, width)`, a dictionary of
+            such with their names, a single one, or one uint8 array of shape
+            `(count, height, width, 3)`.
         image_size: Integer, tuple `(height, width)` or `None`. The size of the
             result; `None` keeps the size of each image, less what exceeds a
             multiple of `patch_size`. Defaults to `224`.
@@ -172,7 +175,7 @@ def _check_image_size(image_size, patch_size):
     if image_size is None:
         return None
     size = image_size
-    if isinstance(size, int):
+    if isinstance(size, numbers.Number):
         size = (size, size)
     if len(size) != 2 or any(n < patch_size or n % patch_size for n in size):
         raise ValueError(
@@ -180,20 +183,24 @@ def _check_image_size(image_size, patch_size):
             "divisible by `patch_size`. Received: "
             f"image_size={image_size}, patch_size={patch_size}"
         )
-    return tuple(size)
+    return tuple(int(n) for n in size)
 
 
 def _list_images(images):
     """Returns names, and paths or images in memory."""
+    if isinstance(images, Mapping):
+        return [str(name) for name in images], _check_files(images.values())
+    if _is_single_image(images):
+        images = [images]
     if isinstance(images, PATH_TYPES):
         path = pathlib.Path(images)
         if path.is_dir():
             paths = find_images(path)
             names = [found.relative_to(path).as_posix() for found in paths]
         else:
-            paths, names = [path], [str(path)]
+            paths, names = _check_files([path]), [str(path)]
     else:
-        paths = list(images)
+        paths = _check_files(images)
         names = [
             str(image) if isinstance(image, PATH_TYPES) else str(index)
             for index, image in enumerate(paths)
@@ -201,3 +208,22 @@ def _list_images(images):
     if not paths:
         raise ValueError(f"`images` must not be empty. Received: {images!r}")
     return names, paths
+
+
+def _is_single_image(images):
+    if hasattr(images, "convert"):
+        return True
+    shape = getattr(images, "shape", ())
+    return len(shape) == 2 or (len(shape) == 3 and shape[-1] == 3)
+
+
+def _check_files(images):
+    images = list(images)
+    for image in images:
+        if isinstance(image, PATH_TYPES) and not pathlib.Path(image).is_file():
+            raise ValueError(
+                "Images must be existing files; of several folders, list the "
+                "images with `keras_capi.data.find_images`. "
+                f"Received: {image}"
+            )
+    return images

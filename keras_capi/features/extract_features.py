@@ -26,8 +26,8 @@ def extract_features(
         features: Tuple of names, see `keras_capi.models.FeatureExtractor`.
             Defaults to `("global",)`.
         image_size: Integer, tuple `(height, width)` or `None`, see
-            `ImageLoader`. Not used with a loader. Defaults to `224`, or the
-            next smaller size that the patch size divides.
+            `ImageLoader`. An integer is rounded down to a multiple of the patch
+            size. Not used with a loader. Defaults to `224`.
         batch_size: Integer. Not used with a loader. Defaults to `32`.
         output: String or path that ends in `.npy` (one feature), `.h5` or
             `.hdf5`, to write to batch by batch, for more features than fit into
@@ -61,7 +61,7 @@ def extract_features(
         loader = images
     else:
         patch_size = backbone.patch_size
-        if isinstance(image_size, int):
+        if isinstance(image_size, int) and image_size >= patch_size:
             image_size = image_size // patch_size * patch_size
         loader = ImageLoader(
             images,
@@ -135,4 +135,7 @@ def _collect(batches):
 
 def _check_any(names):
     if not names:
-        raise ValueError("None of the images can be read. Received: no image")
+        raise ValueError(
+            "At least one image must be readable; the warning above says what "
+            "is wrong with each. Received: none"
+        )

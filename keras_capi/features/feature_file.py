@@ -21,14 +21,15 @@ def open_feature_file(path, features, attributes):
             hold several features.
     """
     path = pathlib.Path(path)
-    if path.suffix == ".npy":
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
         if len(features) != 1:
             raise ValueError(
                 "A `.npy` file holds one feature; for several use `.h5`. "
                 f"Received: {path} for features={features}"
             )
         return NpyWriter(path)
-    if path.suffix in (".h5", ".hdf5"):
+    if suffix in (".h5", ".hdf5"):
         return HDF5Writer(path, attributes)
     raise ValueError(
         f"`output` must end in .npy, .h5 or .hdf5. Received: output={path}"

@@ -3,8 +3,8 @@ from keras import ops
 
 from keras_capi.layers.online_clustering import OnlineClustering
 from keras_capi.layers.prototype_head import PrototypeHead
+from keras_capi.models.backbone_weights import copy_weights
 from keras_capi.models.masked_prediction import MaskedPrediction
-from keras_capi.models.masked_prediction import copy_weights
 from keras_capi.ops.cross_entropy import entropy
 from keras_capi.ops.cross_entropy import soft_cross_entropy
 from keras_capi.ops.tokens import gather_tokens

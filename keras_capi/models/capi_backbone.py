@@ -153,6 +153,7 @@ class CAPIBackbone(PresetMixin, GuardedModel):
 
     def call(self, images, layers=(), training=None):
         check_images(images, self.patch_size, self.image_shape[-1])
+        self.encoder.check_layers(layers)
         last = self.encoder.num_layers
         outputs = self.encoder.encode_layers(
             images, (*layers, last), training=training
@@ -228,6 +229,8 @@ class CAPIBackbone(PresetMixin, GuardedModel):
         Args:
             rank: Integer. Rank of the updates.
         """
+        if not self.trainable:
+            self.trainable = True  # Else what is added would be frozen too.
         for variable in self.variables:
             variable.trainable = False
         for block in (*self.encoder.blocks, *self.predictor.blocks):

@@ -2,16 +2,14 @@ import keras
 from keras import ops
 
 from keras_capi.layers.attention_pooling import AttentionPooling
-from keras_capi.models.backbone_model import BackboneModel
-from keras_capi.models.fine_tuning import prepare_backbone
+from keras_capi.models.fine_tuned_model import FineTunedModel
 from keras_capi.models.quantization import head_dtype
-from keras_capi.validation import check_positive_integer
 
 POOLINGS = ("global", "average", "attention")
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
-class CAPIClassifier(BackboneModel):
+class CAPIClassifier(FineTunedModel):
     """Classifies images by the features of a backbone.
 
     With `freeze_backbone=True` it is a probe: fast, and enough where there are
@@ -27,8 +25,8 @@ class CAPIClassifier(BackboneModel):
             `"average"`, the mean of the patch features; or `"attention"`, the
             patch features through `keras_capi.layers.AttentionPooling`.
             Defaults to `"global"`.
-        freeze_backbone: Boolean. Whether to train the head only. Defaults to
-            `False`.
+        freeze_backbone: Boolean. Whether to train the head only; can be set
+            later, before compiling anew. Defaults to `False`.
         dropout: Float in `[0, 1)`, before the classifier. Defaults to `0.0`.
         activation: Activation of the output. `None` returns logits. Defaults
             to `None`.
@@ -71,20 +69,19 @@ class CAPIClassifier(BackboneModel):
         activation=None,
         **kwargs,
     ):
-        super().__init__(**kwargs)
-        check_positive_integer("num_classes", num_classes)
         if pooling not in POOLINGS:
             raise ValueError(
                 f"`pooling` must be one of {POOLINGS}. "
                 f"Received: pooling={pooling!r}"
             )
-        prepare_backbone(
-            backbone, freeze_backbone, uses_predictor=pooling == "global"
+        super().__init__(
+            backbone,
+            num_classes,
+            freeze_backbone,
+            uses_predictor=pooling == "global",
+            **kwargs,
         )
-        self.backbone = backbone
-        self.num_classes = num_classes
         self.pooling = pooling
-        self.freeze_backbone = freeze_backbone
         width = backbone.encoder.hidden_dim
         if pooling == "attention":
             self.attention_pooling = AttentionPooling(

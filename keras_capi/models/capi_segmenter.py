@@ -1,14 +1,12 @@
 import keras
 from keras import ops
 
-from keras_capi.models.backbone_model import BackboneModel
-from keras_capi.models.fine_tuning import prepare_backbone
+from keras_capi.models.fine_tuned_model import FineTunedModel
 from keras_capi.models.quantization import head_dtype
-from keras_capi.validation import check_positive_integer
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
-class CAPISegmenter(BackboneModel):
+class CAPISegmenter(FineTunedModel):
     """Labels every pixel: a linear classifier on patches, then upsampled.
 
     Args:
@@ -16,8 +14,8 @@ class CAPISegmenter(BackboneModel):
             one from a preset. It is used itself, not a copy, and what of it
             trains is set here.
         num_classes: Integer.
-        freeze_backbone: Boolean. Whether to train the head only. Defaults to
-            `False`.
+        freeze_backbone: Boolean. Whether to train the head only; can be set
+            later, before compiling anew. Defaults to `False`.
         dropout: Float in `[0, 1)`, before the classifier. Defaults to `0.0`.
 
     Call arguments:
@@ -58,12 +56,13 @@ class CAPISegmenter(BackboneModel):
         dropout=0.0,
         **kwargs,
     ):
-        super().__init__(**kwargs)
-        check_positive_integer("num_classes", num_classes)
-        prepare_backbone(backbone, freeze_backbone, uses_predictor=False)
-        self.backbone = backbone
-        self.num_classes = num_classes
-        self.freeze_backbone = freeze_backbone
+        super().__init__(
+            backbone,
+            num_classes,
+            freeze_backbone,
+            uses_predictor=False,
+            **kwargs,
+        )
         self.dropout = keras.layers.Dropout(dropout, name="dropout")
         self.classifier = keras.layers.Dense(
             num_classes,

@@ -1,7 +1,10 @@
+import re
+
 import keras
 from keras import ops
 
 from keras_capi.models.backbone_model import BackboneModel
+from keras_capi.models.capi_backbone import CAPIBackbone
 
 LAYER_PREFIX = "layer_"
 NAMES = ("global", "average", "registers", "feature_map")
@@ -49,6 +52,11 @@ class FeatureExtractor(BackboneModel):
     """
 
     def __init__(self, backbone, features=("global",), **kwargs):
+        if not isinstance(backbone, CAPIBackbone):
+            raise ValueError(
+                "`backbone` must be a `CAPIBackbone`, such as `model.teacher`. "
+                f"Received: {type(backbone).__name__}"
+            )
         kwargs.setdefault("dtype", backbone.dtype_policy)
         super().__init__(**kwargs)
         self.backbone = backbone
@@ -93,10 +101,7 @@ def _check_features(features):
         name
         for name in features
         if name not in NAMES
-        and not (
-            name.startswith(LAYER_PREFIX)
-            and name.removeprefix(LAYER_PREFIX).isdecimal()
-        )
+        and not re.fullmatch(LAYER_PREFIX + "[1-9][0-9]*", str(name))
     ]
     if strangers or not features:
         raise ValueError(

@@ -4,6 +4,8 @@ from keras import ops
 from keras_capi import backend
 from keras_capi.layers.inverse_block_masking import InverseBlockMasking
 from keras_capi.models.backbone_model import BackboneModel
+from keras_capi.models.backbone_weights import check_trainable
+from keras_capi.models.backbone_weights import copy_weights
 from keras_capi.models.capi_backbone import SEED_SPACING
 from keras_capi.models.non_finite_loss import StopAtNonFiniteLoss
 from keras_capi.models.non_finite_loss import check_finite_loss
@@ -51,6 +53,8 @@ class MaskedPrediction(BackboneModel):
                 f"Received: ema_momentum={ema_momentum}"
             )
         self.ema_momentum = ema_momentum
+        if self.trainable:
+            check_trainable(backbone)
         self.student = backbone
         # A teacher only infers: it needs no stochastic depth.
         config = {**backbone.get_config(), "drop_path_rate": 0.0}
@@ -275,12 +279,3 @@ class MaskedPrediction(BackboneModel):
             ),
             "seed": self.seed,
         }
-
-
-def copy_weights(source, target):
-    """Gives a layer the weights of another of the same architecture."""
-    for from_weight, to_weight in zip(
-        source.weights, target.weights, strict=True
-    ):
-        # Copied: JAX refuses to donate one buffer twice.
-        to_weight.assign(ops.copy(from_weight.value))

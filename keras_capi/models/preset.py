@@ -109,12 +109,31 @@ def load_preset(cls, name, load_weights, overrides):
                 )
             return folder / file
 
-    backbone = cls.from_config(
-        {**_read_config(cls, find(CONFIG_FILE)), **overrides}
-    )
+    config = _read_config(cls, find(CONFIG_FILE))
     if load_weights:
-        feature_map_model(backbone).load_weights(find(WEIGHTS_FILE))
+        _check_depth(config, overrides)
+    backbone = cls.from_config({**config, **overrides})
+    if load_weights:
+        file = find(WEIGHTS_FILE)
+        try:
+            feature_map_model(backbone).load_weights(file)
+        except (OSError, ValueError) as error:
+            raise ValueError(
+                f"The weights of preset {name!r} do not fit its configuration "
+                f"(with overrides {overrides}), or are damaged. ({error})"
+            ) from error
     return backbone
+
+
+def _check_depth(config, overrides):
+    # Keras would load the first layers without a word.
+    for key in ("num_layers", "predictor_num_layers"):
+        if overrides.get(key, config.get(key)) != config.get(key):
+            raise ValueError(
+                f"`{key}` cannot be overridden, unless with "
+                "`load_weights=False`. "
+                f"Received: {key}={overrides[key]}, saved {config[key]}"
+            )
 
 
 def feature_map_model(backbone):
@@ -134,7 +153,8 @@ def _write_folder(backbone, folder):
     folder.mkdir(parents=True, exist_ok=True)
     model = feature_map_model(backbone)
     config = keras.saving.serialize_keras_object(model)
-    _drop(config, "compile_config", "build_config")
+    # Teachers are frozen; what is loaded should train.
+    _drop(config, "compile_config", "build_config", "trainable")
     metadata = {
         "keras_version": keras.version(),
         "keras_capi_version": __version__,
@@ -157,11 +177,15 @@ def _drop(config, *keys):
 
 
 def _read_config(cls, file):
-    config = json.loads(pathlib.Path(file).read_text())
+    try:
+        config = json.loads(pathlib.Path(file).read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{file} must be JSON. ({error})") from error
     registered_name = keras.saving.get_registered_name(cls)
     layers = config.get("config", {}).get("layers", ())
     for layer in (config, *layers):
         if layer.get("registered_name") == registered_name:
+            _drop(layer, "trainable")
             return keras.saving.deserialize_keras_object(
                 {"config": layer["config"]}
             )["config"]

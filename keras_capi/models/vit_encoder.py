@@ -166,10 +166,12 @@ class ViTEncoder(keras.Model):
 
     def check_layers(self, layers):
         """Raises a `ValueError` unless there are blocks of these numbers."""
-        if not layers or not all(1 <= x <= self.num_layers for x in layers):
+        if not isinstance(layers, tuple | list) or not all(
+            1 <= layer <= self.num_layers for layer in layers
+        ):
             raise ValueError(
-                "Layers are numbered from 1 to `num_layers`, the output of the "
-                f"encoder. Received: layers={tuple(layers)}, "
+                "`layers` must be a tuple of numbers from 1 to `num_layers`, "
+                f"the output of the encoder. Received: layers={layers}, "
                 f"num_layers={self.num_layers}"
             )
 

@@ -86,11 +86,21 @@ class LayerDecayAdamW(keras.optimizers.AdamW):
 
     def build(self, variables):
         # Now, as an update sees the backend's variables, which have no path.
+        self._check_num_layers([variable.path for variable in variables])
         self._multipliers = [
             self.learning_rate_multiplier(variable.path)
             for variable in variables
         ]
         super().build(variables)
+
+    def _check_num_layers(self, paths):
+        found = [int(x[2]) + 1 for x in map(BLOCK.search, paths) if x]
+        if found and max(found) != self.num_layers:
+            raise ValueError(
+                "`num_layers` must be that of the encoder, "
+                "`backbone.encoder.num_layers`. Received: "
+                f"num_layers={self.num_layers} for {max(found)} blocks"
+            )
 
     def update_step(self, gradient, variable, learning_rate):
         index = self._get_variable_index(variable)

@@ -82,7 +82,7 @@ def test_corrupt_images_are_named_and_skipped(tmp_path):
 
 
 def test_folder_without_images(tmp_path):
-    with pytest.raises(ValueError, match="`folder` must contain .*: folder=/"):
+    with pytest.raises(ValueError, match="folder must contain .*: /"):
         load_images(tmp_path)
     (tmp_path / "bad.png").write_text("")
     with (

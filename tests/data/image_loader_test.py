@@ -75,6 +75,40 @@ def test_every_kind_of_image_gives_the_same(tmp_path):
         np.testing.assert_array_equal(loaded, expected)
 
 
+def test_a_single_image_and_named_ones(tmp_path):
+    array = pixels(40, 60)
+    [expected] = load([array])[1]
+    for single in (array, Image.fromarray(array)):
+        names, images = load(single)
+        assert names == ["0"]
+        np.testing.assert_array_equal(images[0], expected)
+    names, images = load({"first": array, "second": Image.fromarray(array)})
+    assert names == ["first", "second"]
+    np.testing.assert_array_equal(images[1], expected)
+
+
+def test_missing_files_are_no_damaged_ones(tmp_path):
+    Image.fromarray(pixels(20, 20)).save(tmp_path / "image.png")
+    for images in (
+        tmp_path / "no.png",
+        [tmp_path / "image.png", tmp_path / "no.png"],
+        [tmp_path],
+        {"a": str(tmp_path / "no.png")},
+    ):
+        with pytest.raises(ValueError, match="must be existing files"):
+            load(images)
+
+
+@pytest.mark.parametrize("dtype", ["int32", "float32"])
+def test_images_without_a_range_are_refused(dtype, tmp_path):
+    gray = (pixels(20, 20)[..., 0] * 200).astype(dtype)
+    Image.fromarray(gray).save(tmp_path / "image.tif")
+    Image.fromarray(pixels(20, 20)).save(tmp_path / "image.png")
+    with pytest.warns(UserWarning, match="image.tif.*32-bit images have no"):
+        names, _ = load(tmp_path)
+    assert names == ["image.png"]
+
+
 def test_gray_images():
     gray = pixels(30, 40)[..., 0]
     _, loaded = load([gray], image_size=28, normalization=identity)

@@ -124,7 +124,7 @@ def test_damaged_files_are_left_out(tmp_path):
     output = tmp_path / "features.h5"
     with (
         pytest.warns(UserWarning, match="Skipped 2 of 2"),
-        pytest.raises(ValueError, match="None of the images"),
+        pytest.raises(ValueError, match="At least one image must be readable"),
     ):
         extract_features(
             make_backbone(), tmp_path, image_size=16, output=output, verbose=0
@@ -137,14 +137,18 @@ def test_damaged_files_are_left_out(tmp_path):
     [
         ({"features": "cls"}, "`features` must be names among .*'cls'"),
         ({"features": ()}, "`features` must be names"),
-        ({"features": "layer_3"}, "numbered from 1 .*num_layers=1"),
-        ({"features": "layer_0"}, "numbered from 1"),
+        ({"features": "layer_3"}, "numbers from 1 .*num_layers=1"),
+        ({"features": "layer_0"}, "`features` must be names"),
+        ({"features": "layer_01"}, "`features` must be names"),
+        ({"features": (1,)}, "`features` must be names"),
         ({"output": "features.txt"}, "must end in .npy, .h5"),
         (
             {"output": "features.npy", "features": ("global", "average")},
             "one feature; for several use `.h5`",
         ),
         ({"image_size": (10, 12)}, "divisible by `patch_size`"),
+        ({"image_size": -1}, "image_size=-1"),
+        ({"image_size": 28.5}, "image_size=28.5"),
     ],
     ids=str,
 )

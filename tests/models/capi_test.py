@@ -332,3 +332,15 @@ def test_own_parts():
     assert model.optimizer._optimizer_map(kernel).weight_decay == 0.01
     assert np.isfinite(model.train_on_batch(make_images())[0])
     assert model.prototype_head.num_prototypes == 6
+
+
+def test_a_frozen_backbone_is_refused():
+    teacher = make_model().teacher
+    with pytest.raises(ValueError, match="encoder and predictor cannot train"):
+        make_model(teacher)
+    teacher.trainable = True
+    make_model(teacher)
+    backbone = make_backbone()
+    backbone.predictor.trainable = False
+    with pytest.raises(ValueError, match="whose predictor cannot train"):
+        make_model(backbone)

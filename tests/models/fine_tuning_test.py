@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from helpers import make_backbone
 from helpers import make_images
+from helpers import make_model
 from helpers import to_numpy
 from helpers import weights_of
 
@@ -165,6 +166,67 @@ def test_lora(lora_first, tmp_path):
     np.testing.assert_allclose(
         to_numpy(merged(images)["global"]), after, atol=1e-4
     )
+
+
+def test_lora_on_a_frozen_teacher(tmp_path):
+    teacher = make_model(make_deep_backbone()).teacher
+    teacher.save_to_preset(tmp_path)
+    for backbone in (teacher, type(teacher).from_preset(tmp_path)):
+        backbone.enable_lora(2)
+        model = CAPIClassifier(backbone, 2)
+        names = {weight.name for weight in model.trainable_weights}
+        assert names == {"lora_kernel_a", "lora_kernel_b", "kernel", "bias"}
+
+
+def test_unfreezing_after_a_probe(tmp_path):
+    images, labels, _ = make_labelled()
+    backbone = make_deep_backbone()
+    model = CAPIClassifier(backbone, 2, freeze_backbone=True)
+    fit(model, images, labels, epochs=1)
+    model.freeze_backbone = False
+    fit(model, images, labels, epochs=1)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    for unfrozen in (model, loaded):
+        assert not unfrozen.freeze_backbone
+        before = weights_of(unfrozen.backbone)
+        fit(unfrozen, images, labels, epochs=1)
+        weights = unfrozen.backbone.weights
+        changed = {
+            weight.path
+            for weight, value in zip(weights, before, strict=True)
+            if (to_numpy(weight) != value).any()
+        }
+        assert any("encoder/block_0" in path for path in changed)
+        assert not any("rotary" in path for path in changed)
+        assert not any("predictor/block_1" in path for path in changed)
+
+
+@pytest.mark.parametrize("label", [-1, 2, 255])
+def test_labels_out_of_range(label):
+    images, labels, masks = make_labelled(8)
+    masks[0, 0, 0] = labels[3] = label
+    message = f"integers from 0 to `num_classes` - 1.*{label}"
+    for model, targets in (
+        (CAPIClassifier(make_backbone(), 2), labels),
+        (CAPISegmenter(make_backbone(), 2), masks),
+    ):
+        with pytest.raises(ValueError, match=message):
+            fit(model, images, targets)
+        with pytest.raises(ValueError, match=message):
+            model.evaluate(images, targets)
+
+
+def test_ignored_labels():
+    images, _, masks = make_labelled(8)
+    masks[0, 0, 0] = 255
+    model = CAPISegmenter(make_backbone(), 2)
+    loss = keras.losses.SparseCategoricalCrossentropy(
+        from_logits=True, ignore_class=255
+    )
+    model.compile("sgd", loss)
+    history = model.fit(images, masks, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
 
 
 def test_bad_arguments():

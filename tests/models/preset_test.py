@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from helpers import make_backbone
 from helpers import make_images
+from helpers import make_model
 from helpers import to_numpy
 
 import keras_capi
@@ -44,6 +45,36 @@ def test_overrides_and_no_weights(tmp_path):
     loaded = CAPIBackbone.from_preset(tmp_path, load_weights=False)
     difference = to_numpy(loaded.weights[0]) - to_numpy(backbone.weights[0])
     assert np.abs(difference).max() > 0.01
+
+
+def test_a_teacher_comes_back_trainable(tmp_path):
+    teacher = make_model().teacher
+    teacher.save_to_preset(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert "trainable" not in json.dumps(config)
+    loaded = CAPIBackbone.from_preset(tmp_path)
+    expected = {w.path for w in make_backbone().trainable_weights}
+    assert {w.path for w in loaded.trainable_weights} == expected
+    make_model(loaded)
+
+
+def test_depth_is_not_overridden(tmp_path):
+    make_backbone(num_layers=2).save_to_preset(tmp_path)
+    with pytest.raises(ValueError, match="num_layers=1, saved 2"):
+        CAPIBackbone.from_preset(tmp_path, num_layers=1)
+    backbone = CAPIBackbone.from_preset(tmp_path, False, num_layers=1)
+    assert backbone.encoder.num_layers == 1
+
+
+def test_damaged_presets_are_named(tmp_path):
+    make_backbone().save_to_preset(tmp_path)
+    weights = tmp_path / "model.weights.h5"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(ValueError, match=f"{tmp_path}.*do not fit"):
+        CAPIBackbone.from_preset(tmp_path)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(ValueError, match="config.json must be JSON"):
+        CAPIBackbone.from_preset(tmp_path)
 
 
 def test_precision(tmp_path):

@@ -74,6 +74,14 @@ def test_config_round_trip():
     assert config["num_layers"] == 5
 
 
+@pytest.mark.parametrize("num_layers", [1, 24])
+def test_number_of_layers_is_checked(num_layers):
+    backbone = make_backbone(num_layers=2)
+    optimizer = LayerDecayAdamW(num_layers=num_layers)
+    with pytest.raises(ValueError, match=f"{num_layers} for 2 blocks"):
+        optimizer.build(backbone.trainable_variables)
+
+
 def test_bad_arguments():
     with pytest.raises(ValueError, match=r"`layer_decay` must be in \(0, 1\]"):
         LayerDecayAdamW(layer_decay=0.0)

@@ -1,0 +1,202 @@
+"""Does it learn? Features of Fashion-MNIST before, during and after training.
+
+    KERAS_BACKEND=jax python benchmarks/fashion_mnist.py --seed 0
+
+Trains on the 60 000 images without their labels. Then 10 000 training and 2 000
+test images are classified from the features of the teacher, standardised: by
+their 10 nearest neighbours (cosine) and by a ridge classifier. Raw pixels are
+classified in the same way. The data is Debian's `dataset-fashion-mnist`; needs
+scikit-learn.
+"""
+
+import argparse
+import gzip
+import json
+import pathlib
+import time
+
+import keras
+import numpy as np
+import sklearn.linear_model
+
+import keras_capi
+
+SOURCE = "/usr/share/datasets/fashion-mnist"
+NUM_TRAIN, NUM_TEST = 10_000, 2_000
+
+
+def load(source, split):
+    prefix = pathlib.Path(source) / split
+    images = gzip.open(f"{prefix}-images-idx3-ubyte.gz").read()
+    labels = gzip.open(f"{prefix}-labels-idx1-ubyte.gz").read()
+    images = np.frombuffer(images, "uint8", offset=16).reshape(-1, 28, 28, 1)
+    return images.repeat(3, -1), np.frombuffer(labels, "uint8", offset=8)
+
+
+def normalize(images):
+    layer = keras_capi.layers.ImageNetNormalization()
+    return keras.ops.convert_to_numpy(layer(images))
+
+
+class Crops(keras.utils.PyDataset):
+    """Random resized crops, as published."""
+
+    def __init__(self, images, batch_size, num_steps, scale, seed):
+        super().__init__()
+        self.images = images
+        self.batch_size = batch_size
+        self.num_steps = num_steps
+        self.seed = seed
+        self.crop = keras_capi.layers.RandomResizedCrop(
+            28, 28, scale=scale, seed=seed
+        )
+        self.normalize = keras_capi.layers.ImageNetNormalization()
+
+    def __len__(self):
+        return self.num_steps
+
+    def __getitem__(self, index):
+        generator = np.random.default_rng((self.seed, index))
+        chosen = generator.integers(len(self.images), size=self.batch_size)
+        images = self.images[chosen]
+        flipped = generator.random(self.batch_size) < 0.5
+        images[flipped] = images[flipped, :, ::-1]
+        images = self.normalize(self.crop(images, training=True))
+        return (keras.ops.convert_to_numpy(images),)
+
+
+def make_model(options):
+    backbone = keras_capi.models.CAPIBackbone(
+        patch_size=options.patch_size,
+        num_layers=options.num_layers,
+        predictor_num_layers=2,
+        hidden_dim=options.hidden_dim,
+        num_heads=4,
+        drop_path_rate=0.0,
+        image_shape=(28, 28, 3),
+        seed=options.seed,
+    )
+    masking = keras_capi.layers.InverseBlockMasking(
+        mask_ratio=options.mask_ratio,
+        prediction_ratio=options.prediction_ratio,
+        seed=options.seed,
+    )
+    momentum = keras_capi.optimizers.WarmupCosine(
+        options.momentum,
+        options.steps,
+        options.steps // 10,
+        start_value=1.0,
+        final_value=1.0,
+    )
+    model = keras_capi.models.CAPI(
+        backbone, options.clusters, masking, ema_momentum=momentum
+    )
+    model.compile(
+        keras_capi.optimizers.capi_optimizer(
+            options.learning_rate,
+            options.steps,
+            options.steps // 10,
+            clustering_learning_rate=options.clustering_learning_rate,
+        )
+    )
+    return model
+
+
+def score(train, train_labels, test, test_labels):
+    """Returns the accuracies of 10 nearest neighbours and of a ridge."""
+    knn = keras_capi.evaluation.knn_classification(
+        train, train_labels, test, test_labels, (10,), ("cosine",)
+    )
+    train, test = keras_capi.evaluation.standardize(train, test)
+    ridge = sklearn.linear_model.RidgeClassifier().fit(train, train_labels)
+    return {
+        "knn": knn["accuracy"],
+        "ridge": float(np.mean(ridge.predict(test) == test_labels)),
+    }
+
+
+class Scores(keras.callbacks.Callback):
+    def __init__(self, train, test, every, output):
+        super().__init__()
+        self.data = [(normalize(x), y) for x, y in (train, test)]
+        self.every = every
+        self.output = output
+        self.start = time.time()
+        self.spent = 0.0
+
+    def features(self, images):
+        outputs = self.model.teacher.predict(images, batch_size=500, verbose=0)
+        average = outputs["feature_map"].mean(axis=(1, 2))
+        return {"average": average, "global": outputs["global"]}
+
+    def on_train_begin(self, logs=None):
+        self.report(0, {})
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.report((epoch + 1) * self.every, logs)
+
+    def report(self, step, logs):
+        begin = time.time()
+        (train, train_labels), (test, test_labels) = self.data
+        train, test = self.features(train), self.features(test)
+        result = {"step": step, "seconds": round(begin - self.start)}
+        for name in train:
+            scores = score(train[name], train_labels, test[name], test_labels)
+            result |= {f"{name}_{k}": round(v, 4) for k, v in scores.items()}
+        names = ("capi_loss", "clustering_loss", "target_entropy")
+        result |= {k: round(float(logs[k]), 4) for k in names if k in logs}
+        print(json.dumps(result), flush=True)
+        self.start += time.time() - begin
+
+
+def main(options):
+    keras.utils.set_random_seed(options.seed)
+    train, test = (load(options.source, split) for split in ("train", "t10k"))
+    few_train = [x[:NUM_TRAIN] for x in train]
+    few_test = [x[:NUM_TEST] for x in test]
+    print(json.dumps({**vars(options), "backend": keras.backend.backend()}))
+    pixels = [
+        x[0][..., 0].reshape(-1, 784) / 255.0 for x in (few_train, few_test)
+    ]
+    raw = score(pixels[0], few_train[1], pixels[1], few_test[1])
+    print(json.dumps({"raw pixels": raw}), flush=True)
+    model = make_model(options)
+    crops = Crops(
+        train[0],
+        options.batch_size,
+        options.every,
+        (options.min_scale, 1.0),
+        options.seed,
+    )
+    callback = Scores(few_train, few_test, options.every, None)
+
+    class NextCrops(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            crops.seed = options.seed + 1000 * epoch
+
+    model.fit(
+        crops,
+        epochs=options.steps // options.every,
+        callbacks=[NextCrops(), callback],
+        verbose=0,
+    )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--source", default=SOURCE)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--every", type=int, default=250)
+    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--patch-size", type=int, default=4)
+    parser.add_argument("--num-layers", type=int, default=4)
+    parser.add_argument("--hidden-dim", type=int, default=96)
+    parser.add_argument("--clusters", type=int, default=128)
+    parser.add_argument("--mask-ratio", type=float, default=0.65)
+    parser.add_argument("--prediction-ratio", type=float, default=0.5)
+    parser.add_argument("--learning-rate", type=float, default=2e-3)
+    parser.add_argument("--clustering-learning-rate", type=float, default=1e-3)
+    parser.add_argument("--momentum", type=float, default=0.98)
+    parser.add_argument("--min-scale", type=float, default=0.6)
+    main(parser.parse_args())

@@ -1,0 +1,146 @@
+import numpy as np
+
+from keras_capi.evaluation.held_out import best_of
+from keras_capi.evaluation.held_out import split_held_out
+from keras_capi.evaluation.majority_vote import majority_vote
+from keras_capi.evaluation.nearest_neighbors import METRICS
+from keras_capi.evaluation.nearest_neighbors import nearest_neighbors
+from keras_capi.evaluation.standardize import standardize
+
+
+def knn_classification(
+    train_features,
+    train_labels,
+    test_features,
+    test_labels,
+    num_neighbors=(1, 3, 10, 30),
+    metrics=METRICS,
+    validation_share=0.1,
+    seed=0,
+):
+    """Classifies images by their nearest neighbours in feature space.
+
+    Says how good features are as they are: nothing is trained. Features are
+    standardised on the training set. The number of neighbours and the metric
+    are chosen on a part of the training set, then all of it is searched for the
+    test.
+
+    Args:
+        train_features: Float array of shape `(samples, width)`, one vector an
+            image.
+        train_labels: Integer array of shape `(samples,)`.
+        test_features: Float array of shape `(tests, width)`.
+        test_labels: Integer array of shape `(tests,)`.
+        num_neighbors: Tuple of integers to choose from. Defaults to
+            `(1, 3, 10, 30)`.
+        metrics: Tuple of `"cosine"` and `"l2"` to choose from. Defaults to
+            both.
+        validation_share: Float in (0, 1). Share of the training set to choose
+            on; not used if there is nothing to choose. Defaults to `0.1`.
+        seed: Integer. Seed of that choice of samples. Defaults to `0`.
+
+    Returns:
+        Dictionary: `"accuracy"` on the test set, the chosen `"num_neighbors"`
+        and `"metric"`, and `"validation"`, a dictionary from
+        `(num_neighbors, metric)` to accuracy.
+
+    Raises:
+        ImportError: If scikit-learn is not installed.
+        ValueError: If shapes or arguments do not fit.
+
+    Example:
+
+    >>> features, labels = np.random.rand(200, 16), np.arange(200) % 4
+    >>> scores = keras_capi.evaluation.knn_classification(
+    ...     features[:150], labels[:150], features[150:], labels[150:]
+    ... )
+    >>> scores["accuracy"]
+
+    Reference:
+
+    - [CAPI](https://arxiv.org/abs/2502.08769), section 4 (evaluation)
+    """
+    train_labels, test_labels = (
+        check_labels(name, features, labels)
+        for name, features, labels in (
+            ("train", train_features, train_labels),
+            ("test", test_features, test_labels),
+        )
+    )
+    candidates = [(k, metric) for metric in metrics for k in num_neighbors]
+
+    def accuracies(train, queries, labels, candidates, targets):
+        train, queries = standardize(train, queries)
+        return {
+            candidate: float(np.mean(predicted == targets))
+            for candidate, predicted in neighbor_votes(
+                train, labels, queries, candidates
+            )
+        }
+
+    validation, best = {}, candidates[0]
+    if len(candidates) > 1:
+        kept, held = split_held_out(len(train_labels), validation_share, seed)
+        features = np.asarray(train_features)
+        validation = accuracies(
+            features[kept],
+            features[held],
+            train_labels[kept],
+            candidates,
+            train_labels[held],
+        )
+        best = best_of(validation)
+    accuracy = accuracies(
+        train_features, test_features, train_labels, [best], test_labels
+    )[best]
+    return {
+        "accuracy": accuracy,
+        "num_neighbors": best[0],
+        "metric": best[1],
+        "validation": validation,
+    }
+
+
+def neighbor_votes(train_features, train_labels, queries, candidates):
+    """Yields what the neighbours of each query vote for.
+
+    Neighbours are searched once for each metric.
+
+    Args:
+        train_features: Float array of shape `(samples, width)`.
+        train_labels: Integer array of shape `(samples, ...)`.
+        queries: Float array of shape `(queries, width)`.
+        candidates: List of `(num_neighbors, metric)`, those of one metric
+            beside each other.
+
+    Yields:
+        Pairs of candidate and integer array of shape `(queries, ...)`.
+    """
+    indices, searched = None, None
+    for num_neighbors, metric in candidates:
+        if metric != searched:
+            most = max(k for k, other in candidates if other == metric)
+            indices = nearest_neighbors(queries, train_features, most, metric)
+            searched = metric
+        votes = [
+            majority_vote(train_labels[part[:, :num_neighbors]])
+            for part in np.array_split(indices, len(indices) // 4096 + 1)
+        ]
+        yield (num_neighbors, metric), np.concatenate(votes)
+
+
+def check_labels(name, features, labels):
+    """Returns labels as an array, one for each feature vector."""
+    labels = np.asarray(labels)
+    shape = np.shape(features)
+    if (
+        len(shape) != 2
+        or labels.shape != shape[:1]
+        or labels.dtype.kind not in "iu"
+    ):
+        raise ValueError(
+            f"`{name}_features` must have shape (samples, width), and "
+            f"`{name}_labels` be integers of shape (samples,). Received: "
+            f"shapes {shape} and {labels.shape}, labels of {labels.dtype}"
+        )
+    return labels

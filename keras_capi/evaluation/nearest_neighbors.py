@@ -1,0 +1,96 @@
+import numpy as np
+from keras import ops
+
+from keras_capi.ops.normalization import l2_normalize
+from keras_capi.validation import check_positive_integer
+
+METRICS = ("cosine", "l2")
+QUERY_CHUNK = 1024
+DATABASE_CHUNK = 65536
+
+
+def nearest_neighbors(queries, database, num_neighbors, metric="cosine"):
+    """Finds the nearest neighbours of feature vectors, exactly.
+
+    A brute-force search on the active backend, chunk by chunk: beside the
+    arrays themselves it needs about 0.5 GiB, whatever their number.
+
+    Args:
+        queries: Float array of shape `(queries, width)`.
+        database: Float array of shape `(samples, width)`.
+        num_neighbors: Integer, at most `samples`.
+        metric: `"cosine"`, of the angle between vectors, or `"l2"`, their
+            Euclidean distance. Defaults to `"cosine"`.
+
+    Returns:
+        Int32 array of shape `(queries, num_neighbors)`: the indices of the
+        neighbours, nearest first.
+
+    Raises:
+        ValueError: If shapes or arguments do not fit.
+
+    Example:
+
+    >>> features = np.random.rand(1000, 64).astype("float32")
+    >>> indices = keras_capi.evaluation.nearest_neighbors(
+    ...     features[:10], features, num_neighbors=3
+    ... )
+    >>> indices.shape  # (10, 3)
+
+    Reference:
+
+    - [CAPI](https://arxiv.org/abs/2502.08769), section 4 (evaluation)
+    """
+    check_positive_integer("num_neighbors", num_neighbors)
+    if metric not in METRICS:
+        raise ValueError(
+            f"`metric` must be one of {METRICS}. Received: metric={metric!r}"
+        )
+    shapes = tuple(queries.shape), tuple(database.shape)
+    if any(len(s) != 2 for s in shapes) or shapes[0][1] != shapes[1][1]:
+        raise ValueError(
+            "`queries` and `database` must have shapes (count, width) with one "
+            f"width. Received: shapes {shapes[0]} and {shapes[1]}"
+        )
+    if num_neighbors > len(database):
+        raise ValueError(
+            "`num_neighbors` must not exceed the samples to search. Received: "
+            f"num_neighbors={num_neighbors}, samples {len(database)}"
+        )
+    scores = np.full((len(queries), num_neighbors), -np.inf, "float32")
+    indices = np.zeros((len(queries), num_neighbors), "int32")
+    for start in range(0, len(database), DATABASE_CHUNK):
+        chunk = _prepare(database[start : start + DATABASE_CHUNK], metric)
+        for first in range(0, len(queries), QUERY_CHUNK):
+            part = slice(first, first + QUERY_CHUNK)
+            query_chunk = _prepare(queries[part], metric)
+            found = _search(query_chunk, chunk, num_neighbors, metric)
+            scores[part], indices[part] = _merge(
+                (scores[part], found[0]), (indices[part], found[1] + start)
+            )
+    return indices
+
+
+def _prepare(features, metric):
+    features = ops.convert_to_tensor(np.asarray(features, "float32"))
+    return l2_normalize(features, 1e-12) if metric == "cosine" else features
+
+
+def _search(queries, database, num_neighbors, metric):
+    scores = ops.matmul(queries, ops.transpose(database))
+    if metric == "l2":
+        # The negative squared distance, but for a constant of each query.
+        scores = 2 * scores - ops.sum(ops.square(database), axis=-1)
+    count = min(num_neighbors, len(database))
+    scores, indices = ops.top_k(scores, count)
+    return ops.convert_to_numpy(scores), ops.convert_to_numpy(indices)
+
+
+def _merge(scores, indices):
+    """Keeps the best of two lists of neighbours of each query."""
+    num_neighbors = indices[0].shape[1]
+    scores, indices = (np.concatenate(x, axis=1) for x in (scores, indices))
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :num_neighbors]
+    return tuple(
+        np.take_along_axis(x, order, axis=1) for x in (scores, indices)
+    )

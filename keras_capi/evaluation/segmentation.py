@@ -1,0 +1,225 @@
+"""Segments images from frozen patch features, and scores the result."""
+
+import numpy as np
+
+from keras_capi.evaluation.held_out import best_of
+from keras_capi.evaluation.held_out import split_held_out
+from keras_capi.evaluation.knn_classification import neighbor_votes
+from keras_capi.evaluation.majority_vote import majority_vote
+from keras_capi.evaluation.nearest_neighbors import METRICS
+from keras_capi.evaluation.patch_pixels import patch_pixels
+from keras_capi.evaluation.segmentation_scores import segmentation_scores
+from keras_capi.evaluation.standardize import standardize
+from keras_capi.optional_imports import import_optional
+
+STRENGTHS = tuple(10.0 ** np.linspace(-6, 5, 8))
+
+
+def knn_segmentation(
+    train_features,
+    train_masks,
+    test_features,
+    test_masks,
+    ignore_labels=(255,),
+    num_neighbors=(1, 3, 10, 30),
+    metrics=METRICS,
+    validation_share=0.1,
+    seed=0,
+):
+    """Segments images by the nearest neighbours of their patches.
+
+    Says how good patch features are as they are: nothing is trained. Features
+    are standardised on the training set. The nearest patches vote, pixel by
+    pixel, with their own masks. Patches whose most frequent label is to be
+    ignored have no vote.
+
+    Args:
+        train_features: Float array of shape `(images, rows, columns, width)`.
+        train_masks: Integer array of shape `(images, height, width)`: the class
+            of each pixel. Rows and columns must divide height and width.
+        test_features: Float array of shape `(tests, rows, columns, width)`.
+        test_masks: Integer array of shape `(tests, height, width)`.
+        ignore_labels: Tuple of integers: classes that do not count, such as
+            `(0, 255)` for ADE20K. Defaults to `(255,)`.
+        num_neighbors: Tuple of integers to choose from. Defaults to
+            `(1, 3, 10, 30)`.
+        metrics: Tuple of `"cosine"` and `"l2"` to choose from. Defaults to
+            both.
+        validation_share: Float in (0, 1). Share of the training images to
+            choose on; not used if there is nothing to choose. Defaults to
+            `0.1`.
+        seed: Integer. Seed of that choice of images. Defaults to `0`.
+
+    Returns:
+        Dictionary: `"mean_iou"` and `"pixel_accuracy"` on the test set, the
+        chosen `"num_neighbors"` and `"metric"`, and `"validation"`, a
+        dictionary from `(num_neighbors, metric)` to mean IoU.
+
+    Raises:
+        ImportError: If scikit-learn is not installed.
+        ValueError: If shapes or arguments do not fit.
+
+    Example:
+
+    >>> train = model.predict(train_images)["feature_map"]
+    >>> test = model.predict(test_images)["feature_map"]
+    >>> scores = keras_capi.evaluation.knn_segmentation(
+    ...     train, train_masks, test, test_masks
+    ... )
+
+    Reference:
+
+    - [CAPI](https://arxiv.org/abs/2502.08769), section 4 (evaluation)
+    """
+
+    def predict(train, pixels, queries, candidates):
+        return neighbor_votes(train, pixels, queries, candidates)
+
+    best, scores, validation = _choose_and_test(
+        _Patches("train", train_features, train_masks, ignore_labels),
+        _Patches("test", test_features, test_masks, ignore_labels),
+        predict,
+        [(k, metric) for metric in metrics for k in num_neighbors],
+        validation_share,
+        seed,
+    )
+    return {
+        **scores,
+        "num_neighbors": best[0],
+        "metric": best[1],
+        "validation": validation,
+    }
+
+
+def logistic_segmentation(
+    train_features,
+    train_masks,
+    test_features,
+    test_masks,
+    ignore_labels=(255,),
+    strengths=STRENGTHS,
+    max_iterations=1000,
+    validation_share=0.1,
+    seed=0,
+):
+    """Segments images by a logistic regression on their patches.
+
+    Features are standardised on the training set. A patch has the label that
+    most of its pixels have; all pixels of a patch get the predicted one. The
+    regression is scikit-learn's, on the CPU.
+
+    Args:
+        train_features: Float array of shape `(images, rows, columns, width)`.
+        train_masks: Integer array of shape `(images, height, width)`: the class
+            of each pixel. Rows and columns must divide height and width.
+        test_features: Float array of shape `(tests, rows, columns, width)`.
+        test_masks: Integer array of shape `(tests, height, width)`.
+        ignore_labels: Tuple of integers: classes that do not count, such as
+            `(0, 255)` for ADE20K. Defaults to `(255,)`.
+        strengths: Tuple of floats: values of `C`, the inverse of the
+            regularisation, to choose from. Defaults to eight from 1e-6 to 1e5.
+        max_iterations: Integer. Iterations of the solver. Defaults to `1000`.
+        validation_share: Float in (0, 1). Share of the training images to
+            choose on; not used if there is nothing to choose. Defaults to
+            `0.1`.
+        seed: Integer. Seed of that choice of images. Defaults to `0`.
+
+    Returns:
+        Dictionary: `"mean_iou"` and `"pixel_accuracy"` on the test set, the
+        chosen `"strength"`, and `"validation"`, a dictionary from strength to
+        mean IoU.
+
+    Raises:
+        ImportError: If scikit-learn is not installed.
+        ValueError: If shapes or arguments do not fit.
+
+    Example:
+
+    >>> train = model.predict(train_images)["feature_map"]
+    >>> test = model.predict(test_images)["feature_map"]
+    >>> scores = keras_capi.evaluation.logistic_segmentation(
+    ...     train, train_masks, test, test_masks
+    ... )
+
+    Reference:
+
+    - [CAPI](https://arxiv.org/abs/2502.08769), section 4 (evaluation)
+    """
+    linear_model = import_optional("sklearn.linear_model", extra="evaluation")
+
+    def predict(train, pixels, queries, candidates):
+        labels = majority_vote(pixels)
+        for strength in candidates:
+            regression = linear_model.LogisticRegression(
+                C=strength, max_iter=max_iterations
+            )
+            predicted = regression.fit(train, labels).predict(queries)
+            yield strength, np.repeat(predicted[:, None], pixels.shape[1], 1)
+
+    best, scores, validation = _choose_and_test(
+        _Patches("train", train_features, train_masks, ignore_labels),
+        _Patches("test", test_features, test_masks, ignore_labels),
+        predict,
+        list(strengths),
+        validation_share,
+        seed,
+    )
+    return {**scores, "strength": best, "validation": validation}
+
+
+class _Patches:
+    """Images as patches: `features` of each and the `pixels` of its mask."""
+
+    def __init__(self, name, features, masks, ignore_labels):
+        features = np.asarray(features)
+        masks = np.asarray(masks)
+        if features.ndim != 4 or len(features) != len(masks):
+            raise ValueError(
+                f"`{name}_features` must have shape (images, rows, columns, "
+                f"width), with a mask for each image. Received: shape "
+                f"{features.shape} with masks of shape {masks.shape}"
+            )
+        self.count = len(features)
+        self.features = features.reshape(self.count, -1, features.shape[-1])
+        pixels = patch_pixels(masks, features.shape[1:3])
+        self.pixels = pixels.reshape(self.count, -1, pixels.shape[-1])
+        self.ignore_labels = tuple(ignore_labels)
+
+    def all(self, images=slice(None)):
+        """Returns features and pixels of all patches of some images."""
+        return (
+            self.features[images].reshape(-1, self.features.shape[-1]),
+            self.pixels[images].reshape(-1, self.pixels.shape[-1]),
+        )
+
+    def labelled(self, images=slice(None)):
+        """Likewise, of the patches that are mostly not to be ignored."""
+        features, pixels = self.all(images)
+        kept = ~np.isin(majority_vote(pixels), self.ignore_labels)
+        if not kept.any():
+            raise ValueError(
+                "Training images must have patches with labels that are not "
+                f"ignored. Received: ignore_labels={self.ignore_labels}"
+            )
+        return features[kept], pixels[kept]
+
+
+def _choose_and_test(train, test, predict, candidates, share, seed):
+    def scores(known, unknown, candidates):
+        features, queries = standardize(known[0], unknown[0])
+        return {
+            candidate: segmentation_scores(
+                unknown[1], predicted, train.ignore_labels
+            )
+            for candidate, predicted in predict(
+                features, known[1], queries, candidates
+            )
+        }
+
+    validation, best = {}, candidates[0]
+    if len(candidates) > 1:
+        kept, held = split_held_out(train.count, share, seed)
+        results = scores(train.labelled(kept), train.all(held), candidates)
+        validation = {key: x["mean_iou"] for key, x in results.items()}
+        best = best_of(validation)
+    return best, scores(train.labelled(), test.all(), [best])[best], validation

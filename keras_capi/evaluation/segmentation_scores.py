@@ -1,0 +1,55 @@
+import numpy as np
+
+
+def segmentation_scores(masks, predictions, ignore_labels=(255,)):
+    """Compares predicted masks with true ones, pixel by pixel.
+
+    The mean intersection over union is that over the classes that occur, among
+    the pixels that count, in the truth or in the predictions (macro Jaccard).
+
+    Args:
+        masks: Integer array: the true class of each pixel.
+        predictions: Integer array of the same shape.
+        ignore_labels: Tuple of integers. Pixels whose true class is one of
+            these do not count. Defaults to `(255,)`.
+
+    Returns:
+        Dictionary of floats: `"mean_iou"` and `"pixel_accuracy"`.
+
+    Raises:
+        ValueError: If shapes differ or no pixel counts.
+
+    Example:
+
+    >>> masks = np.random.randint(0, 3, (2, 8, 8))
+    >>> keras_capi.evaluation.segmentation_scores(masks, masks)
+    {'mean_iou': 1.0, 'pixel_accuracy': 1.0}
+
+    Reference:
+
+    - [CAPI](https://arxiv.org/abs/2502.08769), section 4 (evaluation)
+    """
+    masks, predictions = np.ravel(masks), np.ravel(predictions)
+    counts = ~np.isin(masks, ignore_labels)
+    if masks.shape != predictions.shape or not counts.any():
+        raise ValueError(
+            "`predictions` must have the shape of `masks`, which must have "
+            "labels that are not ignored. Received: "
+            f"{masks.size} and {predictions.size} pixels, "
+            f"ignore_labels={tuple(ignore_labels)}"
+        )
+    masks, predictions = masks[counts], predictions[counts]
+    classes = np.union1d(masks, predictions)
+    true = np.searchsorted(classes, masks)
+    predicted = np.searchsorted(classes, predictions)
+    number = len(classes)
+    both = np.bincount(true[true == predicted], minlength=number)
+    either = (
+        np.bincount(true, minlength=number)
+        + np.bincount(predicted, minlength=number)
+        - both
+    )
+    return {
+        "mean_iou": float(np.mean(both / either)),
+        "pixel_accuracy": float(both.sum() / len(true)),
+    }

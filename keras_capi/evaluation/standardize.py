@@ -1,0 +1,38 @@
+import numpy as np
+
+from keras_capi.optional_imports import import_optional
+
+
+def standardize(train_features, *others):
+    """Gives features mean 0 and variance 1, as measured on the training set.
+
+    Args:
+        train_features: Float array of shape `(samples, width)`.
+        *others: Arrays of the same width, transformed in the same way: nothing
+            is learned from them.
+
+    Returns:
+        List of float32 arrays, the training features first.
+
+    Raises:
+        ImportError: If scikit-learn is not installed.
+        ValueError: If a feature is not finite.
+
+    Example:
+
+    >>> train, test = keras_capi.evaluation.standardize(
+    ...     np.random.rand(100, 8), np.random.rand(10, 8)
+    ... )
+
+    Reference:
+
+    - [CAPI](https://arxiv.org/abs/2502.08769), section 4 (evaluation)
+    """
+    preprocessing = import_optional("sklearn.preprocessing", extra="evaluation")
+    arrays = [np.asarray(x, "float32") for x in (train_features, *others)]
+    if not all(np.isfinite(x).all() for x in arrays):
+        raise ValueError(
+            "Features must be finite. Received: features with NaN or infinity"
+        )
+    scaler = preprocessing.StandardScaler().fit(arrays[0])
+    return [scaler.transform(x) for x in arrays]
