@@ -106,3 +106,11 @@ def skipped_message(skipped, total):
         f"Skipped {len(skipped)} of {total} images, which cannot be read: "
         f"{problems}"
     )
+
+
+def name_some(names):
+    """Counts and lists names for a message, of many the first ten."""
+    if not names:
+        return "none"
+    listed = ", ".join(map(str, names[:10]))
+    return f"{len(names)}: {listed}{', ...' if len(names) > 10 else ''}"

@@ -1,5 +1,3 @@
-import collections
-import concurrent.futures
 import numbers
 import pathlib
 import warnings
@@ -13,11 +11,13 @@ from keras_capi.data.image_files import find_images
 from keras_capi.data.image_files import read_errors
 from keras_capi.data.image_files import read_image
 from keras_capi.data.image_files import skipped_message
-from keras_capi.data.resizing import resize_image
+from keras_capi.data.map_ahead import map_ahead
+from keras_capi.data.resizing import check_crop_ratio
+from keras_capi.data.resizing import crop_center
+from keras_capi.data.resizing import resize_and_crop
 from keras_capi.layers.imagenet_normalization import ImageNetNormalization
 from keras_capi.validation import check_positive_integer
 
-NUM_THREADS = 4
 PATH_TYPES = (str, pathlib.Path)
 
 
@@ -77,11 +77,7 @@ class ImageLoader:
     ):
         check_positive_integer("patch_size", patch_size)
         check_positive_integer("batch_size", batch_size)
-        if not 0.0 < crop_ratio <= 1.0:
-            raise ValueError(
-                "`crop_ratio` must be in (0, 1]. "
-                f"Received: crop_ratio={crop_ratio}"
-            )
+        check_crop_ratio(crop_ratio)
         self.image_size = _check_image_size(image_size, patch_size)
         self.crop_ratio = crop_ratio
         self.patch_size = patch_size
@@ -114,57 +110,32 @@ class ImageLoader:
 
     def _prepared(self):
         """Yields names and uint8 images, which threads prepare ahead."""
-        ahead = collections.deque()
-        with concurrent.futures.ThreadPoolExecutor(NUM_THREADS) as executor:
-            for name, image in zip(self.names, self._images, strict=True):
-                task = executor.submit(self._prepare, image)
-                ahead.append((name, image, task))
-                if len(ahead) > self.batch_size:
-                    yield from self._finish(*ahead.popleft())
-            while ahead:
-                yield from self._finish(*ahead.popleft())
-
-    def _finish(self, name, image, task):
-        try:
-            yield name, task.result()
-        except read_errors() as error:
-            if not isinstance(image, PATH_TYPES):
-                raise
-            self.skipped[name] = error
+        tasks = map_ahead(self._prepare, self._images, self.batch_size)
+        for name, (image, task) in zip(self.names, tasks, strict=True):
+            try:
+                prepared = task.result()
+            except read_errors() as error:
+                if not isinstance(image, PATH_TYPES):
+                    raise
+                self.skipped[name] = error
+                continue
+            yield name, prepared
 
     def _prepare(self, image):
         if isinstance(image, PATH_TYPES):
             image = read_image(image)
         else:
             image = as_rgb(image)
-        if self.image_size is None:
-            size = [n // self.patch_size * self.patch_size for n in image.shape]
-            size = tuple(size[:2])
-            if 0 in size:
-                raise ValueError(
-                    "Images must have at least `patch_size` pixels along each "
-                    f"side. Received: shape {image.shape}, "
-                    f"patch_size={self.patch_size}"
-                )
-        else:
-            size = self.image_size
-            image = resize_image(image, self._covering_size(image.shape))
-        top, left = (
-            round((given - wanted) / 2)
-            for given, wanted in zip(image.shape[:2], size, strict=True)
-        )
-        return image[top : top + size[0], left : left + size[1]]
-
-    def _covering_size(self, shape):
-        wanted = [round(n / self.crop_ratio) for n in self.image_size]
-        # In integers, to get the same size as other implementations.
-        limiting = max((0, 1), key=lambda axis: wanted[axis] / shape[axis])
-        return [
-            n * wanted[limiting] // shape[limiting]
-            if axis != limiting
-            else wanted[axis]
-            for axis, n in enumerate(shape[:2])
-        ]
+        if self.image_size is not None:
+            return resize_and_crop(image, self.image_size, self.crop_ratio)
+        size = [n // self.patch_size * self.patch_size for n in image.shape[:2]]
+        if 0 in size:
+            raise ValueError(
+                "Images must have at least `patch_size` pixels along each "
+                f"side. Received: shape {image.shape}, "
+                f"patch_size={self.patch_size}"
+            )
+        return crop_center(image, size)
 
     def _normalize(self, images):
         images = self.normalization(np.stack(images))

@@ -41,3 +41,42 @@ def resize_image(image, size):
         pillow.Resampling.BICUBIC,
     )
     return np.array(resized)
+
+
+def resize_and_crop(image, size, crop_ratio):
+    """Prepares a uint8 RGB array as the paper's evaluation does.
+
+    Args:
+        image: Uint8 array of shape `(height, width, 3)`.
+        size: Tuple `(height, width)` of the result.
+        crop_ratio: Float in `(0, 1]`. The share of the resized image, along the
+            side that limits it, that the central crop keeps.
+    """
+    wanted = [round(n / crop_ratio) for n in size]
+    shape = image.shape
+    # In integers, to get the same size as other implementations.
+    limiting = max((0, 1), key=lambda axis: wanted[axis] / shape[axis])
+    covering = [
+        n * wanted[limiting] // shape[limiting]
+        if axis != limiting
+        else wanted[axis]
+        for axis, n in enumerate(shape[:2])
+    ]
+    return crop_center(resize_image(image, covering), size)
+
+
+def crop_center(image, size):
+    """Cuts the central `size`, `(height, width)`, out of an array."""
+    top, left = (
+        round((given - wanted) / 2)
+        for given, wanted in zip(image.shape[:2], size, strict=True)
+    )
+    return image[top : top + size[0], left : left + size[1]]
+
+
+def check_crop_ratio(crop_ratio):
+    """Raises a `ValueError` unless the ratio is in (0, 1]."""
+    if not 0.0 < crop_ratio <= 1.0:
+        raise ValueError(
+            f"`crop_ratio` must be in (0, 1]. Received: crop_ratio={crop_ratio}"
+        )

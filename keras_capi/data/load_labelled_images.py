@@ -1,0 +1,183 @@
+import pathlib
+import warnings
+
+import numpy as np
+
+from keras_capi.data.image_files import EXTENSIONS
+from keras_capi.data.image_files import as_rgb
+from keras_capi.data.image_files import find_images
+from keras_capi.data.image_files import name_some
+from keras_capi.data.image_files import read_errors
+from keras_capi.data.image_files import read_image
+from keras_capi.data.image_files import skipped_message
+from keras_capi.data.map_ahead import map_ahead
+from keras_capi.data.resizing import check_crop_ratio
+from keras_capi.data.resizing import resize_and_crop
+from keras_capi.optional_imports import import_optional
+from keras_capi.validation import check_positive_integer
+
+TFDS_PREFIX = "tfds:"
+
+
+def load_labelled_images(source, image_size=224, crop_ratio=0.875, split=None):
+    """Loads images and their classes, to evaluate features with.
+
+    Prepares images as `ImageLoader` does, up to the normalisation: resizes
+    bicubically and crops the centre. The defaults are those of the paper's
+    evaluation. Files that cannot be read are skipped, with one warning that
+    counts and names them.
+
+    Args:
+        source: String or path. A folder with a subfolder for each class, whose
+            own subfolders are searched too, or `"tfds:"` and the name of a data
+            set of TensorFlow Datasets.
+        image_size: Integer. Height and width of the result. Defaults to `224`.
+        crop_ratio: Float in `(0, 1]`. The share of the resized image, along its
+            shorter side, that the crop keeps. Defaults to `0.875`.
+        split: String or `None`. The split of a TensorFlow data set, such as
+            `"train"` or `"test[:1000]"`, which needs one; folders have none.
+            Defaults to `None`.
+
+    Returns:
+        Tuple `(images, labels, class_names)`: uint8 array of shape `(count,
+        image_size, image_size, 3)`, int32 array of shape `(count,)` and list of
+        strings, which the labels number. The classes of a folder are in
+        alphabetical order, and so are their images.
+
+    Raises:
+        ImportError: If Pillow, or for `"tfds:"` `tensorflow_datasets`, is not
+            installed.
+        ValueError: If there is no such folder, images lie outside the classes,
+            a class has no readable image, or a data set has no classes.
+
+    Example:
+
+    >>> images, labels, class_names = keras_capi.data.load_labelled_images(
+    ...     "flowers/train"
+    ... )
+    >>> images, labels, class_names = keras_capi.data.load_labelled_images(
+    ...     "tfds:mnist", split="train"
+    ... )
+
+    Reference:
+
+    - [CAPI](https://arxiv.org/abs/2502.08769), section 4 (evaluation)
+    """
+    check_positive_integer("image_size", image_size)
+    check_crop_ratio(crop_ratio)
+    size = (image_size, image_size)
+
+    def prepare(image):
+        # A crop that is a view would keep what was cut off in memory.
+        return resize_and_crop(image, size, crop_ratio).copy()
+
+    if str(source).startswith(TFDS_PREFIX):
+        images, labels, class_names = _load_tfds(str(source), split, prepare)
+    else:
+        if split is not None:
+            raise ValueError(
+                "`split` must be None for a folder, as folders have no splits: "
+                f"pass the split's folder. Received: split={split!r}"
+            )
+        images, labels, class_names, skipped = _load_folder(source, prepare)
+        if skipped:
+            total = len(images) + len(skipped)
+            warnings.warn(skipped_message(skipped, total), stacklevel=2)
+        _check_classes(source, labels, class_names)
+    return np.stack(images), np.array(labels, "int32"), class_names
+
+
+def _load_folder(source, prepare):
+    folder = pathlib.Path(source)
+    if not folder.is_dir():
+        raise ValueError(
+            "`source` must be an existing folder, or start with "
+            f'"{TFDS_PREFIX}". Received: source={source}'
+        )
+    entries = sorted(folder.iterdir())
+    stray = [
+        path.name
+        for path in entries
+        if path.suffix.lower() in EXTENSIONS and path.is_file()
+    ]
+    if stray:
+        raise ValueError(
+            "`source` must have its images in subfolders, one for each class. "
+            f"Received: source={folder}, which has {name_some(stray)}"
+        )
+    classes = [path for path in entries if path.is_dir()]
+    if not classes:
+        raise ValueError(
+            "`source` must have a subfolder for each class. "
+            f"Received: source={folder}, which has none"
+        )
+    files = [
+        (path, label)
+        for label, class_folder in enumerate(classes)
+        for path in find_images(class_folder)
+    ]
+
+    images, labels, skipped = [], [], {}
+    tasks = map_ahead(lambda file: prepare(read_image(file[0])), files)
+    for (path, label), task in tasks:
+        try:
+            images.append(task.result())
+        except read_errors() as error:
+            skipped[path.relative_to(folder).as_posix()] = error
+            continue
+        labels.append(label)
+    return images, labels, [path.name for path in classes], skipped
+
+
+def _check_classes(source, labels, class_names):
+    present = set(labels)
+    empty = [
+        name for label, name in enumerate(class_names) if label not in present
+    ]
+    if empty:
+        raise ValueError(
+            "Each class must have an image that can be read. Received: "
+            f"source={source}, without images of {name_some(empty)}"
+        )
+
+
+def _load_tfds(source, split, prepare):
+    if not isinstance(split, str):
+        raise ValueError(
+            '`split` must be a string, such as "train", for a TensorFlow data '
+            f"set. Received: source={source!r}, split={split!r}"
+        )
+    tfds = import_optional("tensorflow_datasets", extra="tensorflow")
+    dataset, info = tfds.load(
+        source.removeprefix(TFDS_PREFIX),
+        split=split,
+        as_supervised=True,
+        with_info=True,
+    )
+    feature = info.features[info.supervised_keys[1]]
+    class_names = getattr(feature, "names", None)
+    if class_names is None:
+        raise ValueError(
+            "`source` must be a data set with one class for each image. "
+            f"Received: source={source!r}, whose labels are {feature!r}"
+        )
+
+    images, labels = [], []
+    tasks = map_ahead(
+        lambda example: prepare(as_rgb(example[0])), tfds.as_numpy(dataset)
+    )
+    for (_, label), task in tasks:
+        if not 0 <= label < len(class_names):
+            # How TensorFlow Datasets marks images without a label.
+            raise ValueError(
+                "`split` must be one with labels. Received: "
+                f"source={source!r}, split={split!r}, which has label {label}"
+            )
+        images.append(task.result())
+        labels.append(label)
+    if not images:
+        raise ValueError(
+            "`split` must not be empty. Received: "
+            f"source={source!r}, split={split!r}"
+        )
+    return images, labels, list(class_names)

@@ -1,0 +1,28 @@
+import collections
+import concurrent.futures
+
+NUM_THREADS = 4
+
+
+def map_ahead(function, items, count=32):
+    """Applies a function in threads that run ahead of the caller.
+
+    Unlike `Executor.map` it takes items only as they are needed, so that not
+    all results are in memory at once, and goes on after an error.
+
+    Args:
+        function: Callable that takes an item.
+        items: Iterable.
+        count: Integer. The number of items to be ahead. Defaults to `32`.
+
+    Yields:
+        Pairs of an item and a future with its result, in order.
+    """
+    ahead = collections.deque()
+    with concurrent.futures.ThreadPoolExecutor(NUM_THREADS) as executor:
+        for item in items:
+            ahead.append((item, executor.submit(function, item)))
+            if len(ahead) > count:
+                yield ahead.popleft()
+        while ahead:
+            yield ahead.popleft()

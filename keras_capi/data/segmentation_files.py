@@ -1,0 +1,124 @@
+"""Finds the images and masks of data sets for segmentation."""
+
+import pathlib
+
+from keras_capi.data.image_files import find_images
+from keras_capi.data.image_files import name_some
+
+# How each data set calls its splits.
+SPLITS = {
+    "ade20k": {"train": "training", "validation": "validation"},
+    "voc2012": {"train": "train", "trainval": "trainval", "validation": "val"},
+}
+LAYOUTS = ("folders", *SPLITS)
+
+
+def find_segmentation_files(source, layout, split):
+    """Lists pairs of paths, of an image and of its mask.
+
+    See `keras_capi.data.load_segmentation`, which has the same arguments.
+    """
+    if layout not in LAYOUTS:
+        raise ValueError(
+            f"`layout` must be one of {', '.join(map(repr, LAYOUTS))}. "
+            f"Received: layout={layout!r}"
+        )
+    if layout == "folders":
+        return _find_in_folders(*_check_pair(source, split))
+    splits = SPLITS[layout]
+    if split not in splits:
+        raise ValueError(
+            f"`split` must be one of {', '.join(map(repr, splits))}, with the "
+            f"layout {layout!r}. Received: split={split!r}"
+        )
+    if not isinstance(source, str | pathlib.Path):
+        raise ValueError(
+            f"`source` must be a folder, with the layout {layout!r}. "
+            f"Received: source={source!r}"
+        )
+    find = {"ade20k": _find_ade20k, "voc2012": _find_voc2012}[layout]
+    return find(pathlib.Path(source), splits[split])
+
+
+def _check_pair(source, split):
+    if not isinstance(source, tuple | list) or len(source) != 2:
+        raise ValueError(
+            "`source` must be a pair, (image_folder, mask_folder), with the "
+            f"layout 'folders'. Received: source={source!r}"
+        )
+    if split != "train":
+        raise ValueError(
+            "`split` must be left out with the layout 'folders', which has no "
+            f"splits: pass the split's folders. Received: split={split!r}"
+        )
+    return map(pathlib.Path, source)
+
+
+def _find_in_folders(image_folder, mask_folder):
+    for folder in (image_folder, mask_folder):
+        if not folder.is_dir():
+            raise ValueError(
+                "Images and masks must be in existing folders. "
+                f"Received: {folder}"
+            )
+    images = {}
+    for path in find_images(image_folder):
+        name = path.relative_to(image_folder).with_suffix(".png")
+        if name in images:
+            raise ValueError(
+                "Images must differ in more than the extension, as their masks "
+                f"do not. Received: {images[name]} and {path}"
+            )
+        images[name] = path
+    masks = {path.relative_to(mask_folder) for path in find_images(mask_folder)}
+    missing = sorted(images.keys() - masks)
+    surplus = sorted(masks - images.keys())
+    if missing or surplus:
+        raise ValueError(
+            "Each image must have a mask, a .png file of the same relative "
+            f"path, and each mask an image. Received: {image_folder} and "
+            f"{mask_folder}, with missing masks "
+            f"({name_some(missing)}) and masks without image "
+            f"({name_some(surplus)})"
+        )
+    return [(path, mask_folder / name) for name, path in images.items()]
+
+
+def _find_ade20k(source, folder):
+    return _find_in_folders(
+        source / "images" / folder, source / "annotations" / folder
+    )
+
+
+def _find_voc2012(source, name):
+    root = source / "VOCdevkit" / "VOC2012"
+    if not root.is_dir():
+        root = source
+    path = root / "ImageSets" / "Segmentation" / f"{name}.txt"
+    if not path.is_file():
+        raise ValueError(
+            "`source` must be the folder VOC2012, or the one of "
+            f"VOCdevkit/VOC2012. Received: source={source}, without {path}"
+        )
+    names = path.read_text().split()
+    if not names:
+        raise ValueError(f"The list must name images. Received: {path}, empty")
+    files = [
+        (
+            root / "JPEGImages" / f"{name}.jpg",
+            root / "SegmentationClass" / f"{name}.png",
+        )
+        for name in names
+    ]
+    missing = [
+        file.relative_to(root).as_posix()
+        for pair in files
+        for file in pair
+        if not file.is_file()
+    ]
+    if missing:
+        raise ValueError(
+            f"All images of {path} must be there, with their masks. "
+            f"Received: {root}, without {name_some(missing)}"
+        )
+    return files
