@@ -1,5 +1,6 @@
 """CAPI (Cluster and Predict Latent Patches) in Keras 3."""
 
+from keras_capi import callbacks
 from keras_capi import convert
 from keras_capi import data
 from keras_capi import evaluation

@@ -1,9 +1,11 @@
 """Measures of what a model has learned, for features of any model."""
 
 from keras_capi.evaluation.cluster_usage import cluster_usage
+from keras_capi.evaluation.clustering_health import clustering_health
 from keras_capi.evaluation.knn_classification import knn_classification
 from keras_capi.evaluation.majority_vote import majority_vote
 from keras_capi.evaluation.nearest_neighbors import nearest_neighbors
+from keras_capi.evaluation.patch_features import patch_features
 from keras_capi.evaluation.patch_pixels import patch_pixels
 from keras_capi.evaluation.segmentation import knn_segmentation
 from keras_capi.evaluation.segmentation import logistic_segmentation

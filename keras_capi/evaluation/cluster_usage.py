@@ -1,7 +1,6 @@
 import numpy as np
-from keras import ops
 
-from keras_capi.validation import check_positive_integer
+from keras_capi.evaluation.clustering_health import clustering_health
 
 
 def cluster_usage(model, images, batch_size=64):
@@ -33,37 +32,10 @@ def cluster_usage(model, images, batch_size=64):
     >>> loss = model.evaluate(images, return_dict=True)["capi_loss"]
     >>> learned = usage["mean_assignment_entropy"] - loss
     """
-    check_positive_integer("batch_size", batch_size)
-    if len(images) < batch_size:
-        raise ValueError(
-            "`images` must have at least `batch_size` samples. Received: "
-            f"images.shape={tuple(images.shape)}, batch_size={batch_size}"
-        )
-    assigned = np.zeros(model.clustering.num_clusters)
-    nearest = np.zeros(model.clustering.num_clusters)
-    for start in range(0, len(images) - batch_size + 1, batch_size):
-        feature_map = model.predict(
-            images[start : start + batch_size],
-            batch_size=batch_size,
-            verbose=0,
-        )["feature_map"]
-        features = ops.reshape(
-            feature_map, (batch_size, -1, feature_map.shape[-1])
-        )
-        assignments, _ = model.clustering(features)
-        assigned += ops.convert_to_numpy(ops.sum(assignments, axis=(0, 1)))
-        clusters = ops.argmax(model.clustering.logits(features), axis=-1)
-        nearest += np.bincount(
-            ops.convert_to_numpy(clusters).ravel(), minlength=len(nearest)
-        )
-    entropy = _entropy(assigned)
+    health = clustering_health(model, images, batch_size)
+    entropy = health["mean_assignment_entropy"]
     return {
         "mean_assignment_entropy": entropy,
         "assigned_clusters": float(np.exp(entropy)),
-        "nearest_clusters": float(np.exp(_entropy(nearest))),
+        "nearest_clusters": health["usage_perplexity"],
     }
-
-
-def _entropy(counts):
-    shares = counts[counts > 0] / np.sum(counts)
-    return float(-np.sum(shares * np.log(shares)))

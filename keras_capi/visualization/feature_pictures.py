@@ -3,7 +3,7 @@ import numpy as np
 from keras_capi.optional_imports import import_optional
 
 
-def principal_components(feature_maps):
+def principal_components(feature_maps, like=None):
     """Colours patches by the first three principal components.
 
     The components are those of all patches of all images, so that equal colours
@@ -12,6 +12,9 @@ def principal_components(feature_maps):
     Args:
         feature_maps: List of arrays of shape `(rows, columns, width)`, one an
             image. Sizes may differ, `width` must not.
+        like: An earlier result for the same images, from other features, or
+            `None`. Gives each component the sign that agrees with it, which is
+            else arbitrary. Defaults to `None`.
 
     Returns:
         List of float32 arrays of shape `(rows, columns, 3)` in [0, 1]: red is
@@ -46,6 +49,10 @@ def principal_components(feature_maps):
     # Without a variance to share out, its shares are 0 / 0.
     with np.errstate(invalid="ignore"):
         components = pca.fit_transform(patches)
+    if like is not None:
+        before = np.concatenate([np.reshape(x, (-1, 3)) for x in like])
+        before = before - before.mean(axis=0)
+        components *= np.where(np.sum(components * before, axis=0) < 0, -1, 1)
     # Percentiles, as single outliers would leave little contrast for the rest.
     low, high = np.percentile(components, (1, 99), axis=0)
     colors = (components - low) / np.maximum(high - low, 1e-12)
@@ -59,7 +66,7 @@ def principal_components(feature_maps):
     ]
 
 
-def feature_pictures(images, feature_maps, cluster_maps=None):
+def feature_pictures(images, feature_maps, cluster_maps=None, like=None):
     """Draws images beside their features and clusters.
 
     For features of any model. A row for each image: the image, the first three
@@ -73,6 +80,8 @@ def feature_pictures(images, feature_maps, cluster_maps=None):
             each image.
         cluster_maps: List of integer arrays of shape `(rows, columns)`, or
             `None`. Defaults to `None`.
+        like: An earlier result of `principal_components` whose signs to follow,
+            or `None`. Defaults to `None`.
 
     Returns:
         A `matplotlib.figure.Figure`, to be saved with `savefig`.
@@ -91,7 +100,7 @@ def feature_pictures(images, feature_maps, cluster_maps=None):
     figure_module = import_optional("matplotlib.figure", extra="demo")
     titles = list(images) if isinstance(images, dict) else [""] * len(images)
     columns = {"": images.values() if isinstance(images, dict) else images}
-    columns["principal components"] = principal_components(feature_maps)
+    columns["principal components"] = principal_components(feature_maps, like)
     if cluster_maps is not None:
         columns["clusters"] = _color_clusters(cluster_maps)
     counts = [len(column) for column in columns.values()]

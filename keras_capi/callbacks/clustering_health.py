@@ -1,0 +1,168 @@
+import dataclasses
+import math
+import warnings
+
+import keras
+
+from keras_capi.evaluation.clustering_health import clustering_health
+from keras_capi.validation import check_positive_integer
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """Which values of a measure are healthy, and what else they mean."""
+
+    low: float
+    high: float
+    cause: str
+    remedy: str
+
+
+# Gain and target entropy are shares of the logarithm of the number of clusters.
+HEALTHY = {
+    "dead_prototypes": Range(
+        0,
+        0,
+        "some prototypes are chosen by no patch, so that fewer clusters teach",
+        "fewer clusters, a higher clustering learning rate, or more images in "
+        "a batch",
+    ),
+    "usage_share": Range(
+        0.1,
+        1.0,
+        "nearly all patches are nearest to a few clusters",
+        "a lower learning rate or a higher moving-average momentum, so that "
+        "the clusters can follow the teacher",
+    ),
+    "target_entropy_share": Range(
+        0.0,
+        0.9,
+        "the targets are nearly uniform: the clusters do not tell patches "
+        "apart",
+        "a lower `target_temperature`, or more steps if training has just "
+        "begun; look at the feature deviation too",
+    ),
+    "feature_deviation": Range(
+        0.1,
+        math.inf,
+        "all patches have nearly the same features",
+        "a lower learning rate with a longer warm-up, and images that are "
+        "normalised and not all alike",
+    ),
+    "effective_rank": Range(
+        4.0,
+        math.inf,
+        "features vary in very few dimensions",
+        "a lower learning rate, less weight decay, or more clusters",
+    ),
+    "positional_information": Range(
+        -math.inf,
+        0.5,
+        "the position of a patch decides its cluster, not what it shows",
+        "`positionwise=True` in the clustering, random crops, and masking "
+        "that rolls",
+    ),
+    "prediction_gain_share": Range(
+        0.0,
+        1.0,
+        "the student predicts no better than if it did not look at the image",
+        "more steps, a lower mask ratio or fewer clusters; a higher learning "
+        "rate if the loss does not move",
+    ),
+}
+
+
+class ClusteringHealth(keras.callbacks.Callback):
+    """Watches for collapse while a CAPI model trains.
+
+    After an epoch it adds the measures of
+    `keras_capi.evaluation.clustering_health` to the logs, as `"health_..."`, so
+    that they are in the history and wherever other callbacks send the logs. A
+    measure that leaves its healthy range gives a warning that names the cause
+    and the usual remedy, once until it has been healthy again.
+
+    | log | healthy |
+    |---|---|
+    | `health_dead_prototypes` | 0 |
+    | `health_usage_share` | at least 0.1 |
+    | `health_target_entropy_share` | at most 0.9 |
+    | `health_feature_deviation` | at least 0.1 |
+    | `health_effective_rank` | at least 4 |
+    | `health_positional_information` | at most 0.5 |
+    | `health_prediction_gain_share` | at least 0, and rising |
+
+    The prediction gain is the entropy of the mean assignment less the CAPI
+    loss, that of the validation data if there is one: what the student gains
+    by looking at the image. It and the target entropy are shares of the
+    logarithm of the number of clusters.
+
+    Args:
+        images: Float array of shape `(samples, height, width, channels)`, as
+            the model takes them: some tens to hundreds of images, best held
+            out.
+        batch_size: Integer. Assignments are balanced over so many images.
+            Defaults to `64`, or all images if there are fewer.
+        every: Integer. Number of epochs between two looks. Defaults to `1`.
+        patience: Integer. Number of first epochs without warnings, as nothing
+            is learned yet. Defaults to `1`.
+
+    Raises:
+        ValueError: If an argument is out of range.
+
+    Example:
+
+    >>> health = keras_capi.callbacks.ClusteringHealth(validation_images)
+    >>> history = model.fit(images, epochs=20, callbacks=[health])
+    >>> history.history["health_usage_share"]
+
+    Reference:
+
+    - [CAPI](https://arxiv.org/abs/2502.08769), section 3 (stability)
+    """
+
+    def __init__(self, images, batch_size=64, every=1, patience=1):
+        super().__init__()
+        check_positive_integer("batch_size", batch_size)
+        check_positive_integer("every", every)
+        self.images = images
+        self.batch_size = min(batch_size, len(images))
+        self.every = every
+        self.patience = patience
+        self.unhealthy = set()
+
+    def on_epoch_end(self, epoch, logs=None):
+        if (epoch + 1) % self.every:
+            return
+        measures = clustering_health(self.model, self.images, self.batch_size)
+        measures = self._as_shares(measures, logs)
+        logs.update({f"health_{k}": v for k, v in measures.items()})
+        if epoch >= self.patience:
+            self._warn(measures)
+
+    def _as_shares(self, measures, logs):
+        most = math.log(self.model.clustering.num_clusters)
+        loss = logs.get("val_capi_loss", logs["capi_loss"])
+        gain = measures["mean_assignment_entropy"] - float(loss)
+        return {
+            "dead_prototypes": measures["dead_prototypes"],
+            "usage_share": measures["usage_share"],
+            "target_entropy_share": measures["target_entropy"] / most,
+            "feature_deviation": measures["feature_deviation"],
+            "effective_rank": measures["effective_rank"],
+            "positional_information": measures["positional_information"],
+            "prediction_gain_share": gain / most,
+        }
+
+    def _warn(self, measures):
+        for name, value in measures.items():
+            healthy = HEALTHY[name]
+            if healthy.low <= value <= healthy.high:
+                self.unhealthy.discard(name)
+            elif name not in self.unhealthy:
+                self.unhealthy.add(name)
+                warnings.warn(
+                    f"{name} is {value:.3g}, healthy is {healthy.low:g} to "
+                    f"{healthy.high:g}: {healthy.cause}. Usual remedy: "
+                    f"{healthy.remedy}.",
+                    stacklevel=2,
+                )

@@ -1,0 +1,59 @@
+import io
+
+import numpy as np
+import pytest
+from helpers import make_images
+from helpers import make_model
+from helpers import to_numpy
+from PIL import Image
+from tensorboard.backend.event_processing import event_file_loader
+
+from keras_capi.callbacks import FeatureImages
+from keras_capi.visualization import principal_components
+
+IMAGES = make_images(3, 16, 24)
+
+
+def test_pictures_in_fit(tmp_path):
+    callback = FeatureImages(IMAGES, tmp_path / "run", every=2)
+    make_model().fit(
+        IMAGES, batch_size=3, epochs=4, callbacks=[callback], verbose=0
+    )
+    names = ["epoch_0002.png", "epoch_0004.png"]
+    files = sorted((tmp_path / "run").iterdir())
+    assert [path.name for path in files] == names
+    for path in files:
+        with Image.open(path) as picture:
+            assert (
+                len(np.unique(np.asarray(picture).reshape(-1, 4), axis=0)) > 50
+            )
+
+
+def test_signs_stay():
+    features = to_numpy(make_model().teacher(IMAGES)["feature_map"])
+    first = np.stack(principal_components(features))
+    # The same features, turned and mirrored: other signs are as likely.
+    generator = np.random.default_rng(0)
+    for _ in range(5):
+        turn, _ = np.linalg.qr(generator.normal(size=(16, 16)))
+        again = principal_components(features @ turn, like=first)
+        np.testing.assert_allclose(np.stack(again), first, atol=1e-3)
+
+
+def test_tensorboard(tmp_path):
+    callback = FeatureImages(IMAGES, tmp_path / "a", log_dir=tmp_path / "logs")
+    callback.set_model(make_model())
+    callback.on_epoch_end(0, {})
+    [file] = (tmp_path / "logs").iterdir()
+    loader = event_file_loader.LegacyEventFileLoader(str(file))
+    events = [event for event in loader.Load() if event.summary.value]
+    assert [event.step for event in events] == [1]
+    [value] = events[0].summary.value
+    assert value.tag == "features"
+    with Image.open(io.BytesIO(value.image.encoded_image_string)) as picture:
+        assert picture.size == (value.image.width, value.image.height)
+
+
+def test_bad_arguments(tmp_path):
+    with pytest.raises(ValueError, match="`pictures` must be one for each"):
+        FeatureImages(IMAGES, tmp_path, pictures=IMAGES[:2])
