@@ -1,5 +1,6 @@
 """Measures of what a model has learned, for features of any model."""
 
+from keras_capi.evaluation.any_match_accuracy import any_match_accuracy
 from keras_capi.evaluation.cluster_usage import cluster_usage
 from keras_capi.evaluation.clustering_health import clustering_health
 from keras_capi.evaluation.knn_classification import knn_classification
@@ -7,6 +8,7 @@ from keras_capi.evaluation.majority_vote import majority_vote
 from keras_capi.evaluation.nearest_neighbors import nearest_neighbors
 from keras_capi.evaluation.patch_features import patch_features
 from keras_capi.evaluation.patch_pixels import patch_pixels
+from keras_capi.evaluation.probe_classification import probe_classification
 from keras_capi.evaluation.segmentation import knn_segmentation
 from keras_capi.evaluation.segmentation import logistic_segmentation
 from keras_capi.evaluation.segmentation_scores import segmentation_scores

@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from keras_capi import backend
+from keras_capi.layers.default_num_heads import default_num_heads
 from keras_capi.validation import check_positive_integer
 
 
@@ -44,7 +45,7 @@ class AttentionPooling(keras.layers.Layer):
 
     def build(self, tokens_shape):
         width = tokens_shape[-1]
-        head_count = self.num_heads or _default_num_heads(width)
+        head_count = self.num_heads or default_num_heads(width)
         if width % head_count:
             raise ValueError(
                 "`num_heads` must divide the width of the tokens. Received: "
@@ -86,8 +87,3 @@ class AttentionPooling(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "num_heads": self.num_heads}
-
-
-def _default_num_heads(width):
-    smallest = max(width // 64, 1)
-    return next(n for n in range(smallest, width + 1) if width % n == 0)
