@@ -100,7 +100,9 @@ def main(images, output, steps, seed):
     model = make_model(steps, seed)
     epochs = max(steps // STEPS_PER_EPOCH, 1)
     crops = make_crops(seen, steps // epochs, seed)
-    history = model.fit(crops, epochs=epochs)
+    output.mkdir(parents=True, exist_ok=True)
+    log = keras.callbacks.CSVLogger(str(output / "history.csv"))
+    history = model.fit(crops, epochs=epochs, callbacks=[log])
 
     crops = np.concatenate([batch for (batch,) in make_crops(unseen, 8, seed)])
     logs = model.evaluate(crops, batch_size=BATCH_SIZE, return_dict=True)
@@ -113,13 +115,18 @@ def main(images, output, steps, seed):
         f"{NUM_CLUSTERS}, {usage['nearest_clusters']:.0f} before balancing."
     )
 
-    output.mkdir(parents=True, exist_ok=True)
+    pictures = data.RandomCrops(unseen, IMAGE_SIZE, BATCH_SIZE, 3, seed=seed)
+    pictures = np.concatenate([batch for (batch,) in pictures])
+    np.save(output / "pictures.npy", pictures)
     model.save(output / "model.keras")
     curves = visualization.training_curves(history, ceiling)
     curves.savefig(output / "training_curves.png")
     features = draw_features(model, dict(list(photos.items())[:10]))
     features.savefig(output / "features.png")
-    print(f"Model, curves and pictures are in {output}/")
+    print(
+        f"Model, curves and pictures are in {output}/\n"
+        f"`keras-capi report {output}` makes a page of all that it learned."
+    )
 
 
 if __name__ == "__main__":

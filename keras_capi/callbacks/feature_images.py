@@ -8,6 +8,7 @@ from keras_capi.optional_imports import import_optional
 from keras_capi.validation import check_positive_integer
 from keras_capi.visualization.feature_pictures import feature_pictures
 from keras_capi.visualization.feature_pictures import principal_components
+from keras_capi.visualization.prototype_browser import scale_to_unit
 
 
 class FeatureImages(keras.callbacks.Callback):
@@ -48,8 +49,7 @@ class FeatureImages(keras.callbacks.Callback):
         super().__init__()
         check_positive_integer("every", every)
         if pictures is None:
-            low, high = images.min(), images.max()
-            pictures = (images - low) / max(high - low, 1e-12)
+            pictures = scale_to_unit(images)
         if len(pictures) != len(images):
             raise ValueError(
                 "`pictures` must be one for each of `images`. "

@@ -8,6 +8,7 @@ import sys
 from typing import Annotated
 
 import keras
+import numpy as np
 import typer
 
 import keras_capi
@@ -122,6 +123,43 @@ def embed(
         out,
     )
     print(f"Wrote features of {len(names)} images to {out}")
+
+
+@app.command()
+def report(
+    run: Annotated[
+        pathlib.Path,
+        typer.Argument(
+            help="Folder with model.keras, pictures.npy (uint8 images that the "
+            "model takes, some hundreds) and, if there is one, history.csv."
+        ),
+    ],
+    out: Annotated[
+        pathlib.Path | None,
+        typer.Option(help="Page to write; else report.html in the folder."),
+    ] = None,
+):
+    """Write a page that shows what a model has learned."""
+    missing = [
+        name
+        for name in ("model.keras", "pictures.npy")
+        if not (run / name).is_file()
+    ]
+    if missing:
+        raise ValueError(f"{run} must contain {' and '.join(missing)}")
+    model = keras.saving.load_model(run / "model.keras", compile=False)
+    pictures = np.load(run / "pictures.npy")
+    normalize = keras_capi.layers.ImageNetNormalization()
+    history = run / "history.csv"
+    out = out or run / "report.html"
+    keras_capi.visualization.write_report(
+        out,
+        model,
+        keras.ops.convert_to_numpy(normalize(pictures)),
+        pictures,
+        history if history.is_file() else None,
+    )
+    print(f"Wrote {out}")
 
 
 @app.command()

@@ -128,6 +128,36 @@ class RotaryAttention(keras.layers.Layer):
         return [self.query, self.key_value, self.output_projection]
 
     def call(self, inputs, coordinates, context=None, context_coordinates=None):
+        query, key, value = self._project(
+            inputs, coordinates, context, context_coordinates
+        )
+        attended = backend.dot_product_attention(query, key, value)
+        batch_size, num_tokens = ops.shape(inputs)[:2]
+        attended = ops.reshape(
+            attended, (batch_size, num_tokens, self.num_heads * self.head_dim)
+        )
+        return self.output_projection(attended)
+
+    def attention_weights(
+        self, inputs, coordinates, context=None, context_coordinates=None
+    ):
+        """Returns how much each token attends to each other one.
+
+        To look at; takes the arguments of a call, which never makes this array.
+
+        Returns:
+            Float32 tensor of shape `(batch, num_heads, tokens, others)`, whose
+            sums over the last axis are 1.
+        """
+        query, key, _ = self._project(
+            inputs, coordinates, context, context_coordinates
+        )
+        scores = ops.einsum(
+            "bqhd,bkhd->bhqk", *(ops.cast(x, "float32") for x in (query, key))
+        )
+        return ops.softmax(scores / self.head_dim**0.5, axis=-1)
+
+    def _project(self, inputs, coordinates, context, context_coordinates):
         if self.is_self_attention != (context is None):
             raise ValueError(
                 "A `RotaryAttention` is built for self-attention or for "
@@ -136,25 +166,19 @@ class RotaryAttention(keras.layers.Layer):
             )
         angles = rotary_angles(coordinates, self.rotary_frequencies)
         if context is None:
-            query, key, value = self._attend_to_self(inputs, angles)
-        else:
-            query = self._split_heads(self.query(inputs))
-            query = apply_rotary(query, *angles)
-            key_value = self._split_heads(self.key_value(context))
-            key = key_value[:, :, : self.num_heads]
-            value = key_value[:, :, self.num_heads :]
-            key = apply_rotary(
-                key,
-                *rotary_angles(context_coordinates, self.rotary_frequencies),
-            )
-        attended = backend.dot_product_attention(query, key, value)
-        batch_size, num_tokens = ops.shape(inputs)[:2]
-        attended = ops.reshape(
-            attended, (batch_size, num_tokens, self.num_heads * self.head_dim)
+            return self._project_together(inputs, angles)
+        query = self._split_heads(self.query(inputs))
+        key_value = self._split_heads(self.key_value(context))
+        context_angles = rotary_angles(
+            context_coordinates, self.rotary_frequencies
         )
-        return self.output_projection(attended)
+        return (
+            apply_rotary(query, *angles),
+            apply_rotary(key_value[:, :, : self.num_heads], *context_angles),
+            key_value[:, :, self.num_heads :],
+        )
 
-    def _attend_to_self(self, inputs, angles):
+    def _project_together(self, inputs, angles):
         heads = self._split_heads(self.query_key_value(inputs))
         # Queries and keys turn by the same angles, so they turn together.
         count = self.num_heads

@@ -196,11 +196,11 @@ class MaskedPrediction(BackboneModel):
         if multiplier is not None:
             self.student.set_rotary_trainable(multiplier > 0)
         super().compile(optimizer, **kwargs)
+        # Now, so that a model can be saved before it is trained.
+        self.optimizer.build(self.trainable_variables)
 
     def compile_from_config(self, config):
-        config = keras.saving.deserialize_keras_object(config)
-        self.compile(**config)
-        self.optimizer.build(self.trainable_variables)
+        self.compile(**keras.saving.deserialize_keras_object(config))
 
     def check_inputs(self, inputs):
         """Raises a `ValueError` if arrays do not suit the model.

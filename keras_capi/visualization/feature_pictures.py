@@ -1,6 +1,7 @@
 import numpy as np
 
 from keras_capi.optional_imports import import_optional
+from keras_capi.visualization.picture_grid import picture_grid
 
 
 def principal_components(feature_maps, like=None):
@@ -31,19 +32,8 @@ def principal_components(feature_maps, like=None):
     >>> colors[0].shape  # (8, 10, 3)
     """
     decomposition = import_optional("sklearn.decomposition", extra="demo")
-    feature_maps = [np.asarray(x, "float32") for x in feature_maps]
+    feature_maps = check_feature_maps(feature_maps)
     shapes = [x.shape for x in feature_maps]
-    if (
-        not shapes
-        or any(len(shape) != 3 for shape in shapes)
-        or len({shape[-1] for shape in shapes}) != 1
-        or shapes[0][-1] < 3
-    ):
-        raise ValueError(
-            "`feature_maps` must be arrays of shape (rows, columns, width), "
-            "with one width, of at least 3, for all. "
-            f"Received: shapes {shapes}"
-        )
     patches = np.concatenate([x.reshape(-1, x.shape[-1]) for x in feature_maps])
     pca = decomposition.PCA(n_components=3, svd_solver="covariance_eigh")
     # Without a variance to share out, its shares are 0 / 0.
@@ -97,41 +87,23 @@ def feature_pictures(images, feature_maps, cluster_maps=None, like=None):
     >>> figure = keras_capi.visualization.feature_pictures(images, feature_maps)
     >>> figure.savefig("features.png")
     """
-    figure_module = import_optional("matplotlib.figure", extra="demo")
-    titles = list(images) if isinstance(images, dict) else [""] * len(images)
+    titles = list(images) if isinstance(images, dict) else None
     columns = {"": images.values() if isinstance(images, dict) else images}
     columns["principal components"] = principal_components(feature_maps, like)
     if cluster_maps is not None:
-        columns["clusters"] = _color_clusters(cluster_maps)
-    counts = [len(column) for column in columns.values()]
-    if len(set(counts)) != 1:
-        raise ValueError(
-            "`images`, `feature_maps` and `cluster_maps` must have the same "
-            f"length. Received: lengths {counts}"
-        )
-    figure = figure_module.Figure(
-        figsize=(3.2 * len(columns), 2.4 * len(titles)), layout="constrained"
-    )
-    grid = figure.subplots(len(titles), len(columns), squeeze=False)
-    for row, (title, *pictures) in enumerate(
-        zip(titles, *columns.values(), strict=True)
-    ):
-        # All are stretched over the extent of the image, patch over patch.
-        height, width = pictures[0].shape[:2]
-        for axes, heading, picture in zip(
-            grid[row], columns, pictures, strict=True
-        ):
-            axes.imshow(
-                picture, extent=(0, width, height, 0), interpolation="nearest"
-            )
-            axes.set_axis_off()
-            axes.set_title(heading if heading and row == 0 else "")
-        grid[row, 0].set_title(title)
-    return figure
+        columns["clusters"] = color_clusters(cluster_maps)
+    return picture_grid(columns, titles)
 
 
-def _color_clusters(cluster_maps):
-    """Gives each cluster a colour, far from those of its neighbours."""
+def color_clusters(cluster_maps):
+    """Gives each cluster a colour, far from those of its neighbours.
+
+    Args:
+        cluster_maps: List of integer arrays of shape `(rows, columns)`.
+
+    Returns:
+        List of float arrays of shape `(rows, columns, 3)` in [0, 1].
+    """
     colors = import_optional("matplotlib.colors", extra="demo")
     cluster_maps = [np.asarray(x) for x in cluster_maps]
     clusters = np.unique(np.concatenate([x.ravel() for x in cluster_maps]))
@@ -142,3 +114,21 @@ def _color_clusters(cluster_maps):
         np.stack([hues, np.full_like(hues, 0.7), values], axis=-1)
     )
     return [palette[np.searchsorted(clusters, x)] for x in cluster_maps]
+
+
+def check_feature_maps(feature_maps):
+    """Returns feature maps as a list of arrays, or raises a `ValueError`."""
+    feature_maps = [np.asarray(x, "float32") for x in feature_maps]
+    shapes = [x.shape for x in feature_maps]
+    if (
+        not shapes
+        or any(len(shape) != 3 for shape in shapes)
+        or len({shape[-1] for shape in shapes}) != 1
+        or shapes[0][-1] < 3
+    ):
+        raise ValueError(
+            "`feature_maps` must be arrays of shape (rows, columns, width), "
+            "with one width, of at least 3, for all. "
+            f"Received: shapes {shapes}"
+        )
+    return feature_maps

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 from conftest import REFERENCE
+from helpers import make_model
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -40,6 +41,19 @@ def photos(tmp_path):
         pixels = generator.integers(0, 256, (40, 50, 3), "uint8")
         Image.fromarray(pixels).save(folder / name)
     return folder
+
+
+def test_report(tmp_path):
+    make_model().save(tmp_path / "model.keras")
+    result = run("report", tmp_path)
+    assert "must contain pictures.npy" in str(result.exception)
+    pictures = np.random.default_rng(0).integers(0, 256, (9, 16, 24, 3))
+    np.save(tmp_path / "pictures.npy", pictures.astype("uint8"))
+    (tmp_path / "history.csv").write_text("epoch,capi_loss\n0,2.5\n1,2.0\n")
+    assert run("report", tmp_path).exit_code == 0
+    assert "<h2>Training</h2>" in (tmp_path / "report.html").read_text()
+    assert run("report", tmp_path, "--out", tmp_path / "a.html").exit_code == 0
+    assert (tmp_path / "a.html").is_file()
 
 
 def test_convert_and_embed(preset, photos, tmp_path):

@@ -46,5 +46,9 @@ def test_runs_on_own_images(tmp_path):
         "model.keras",
         "training_curves.png",
         "features.png",
+        "pictures.npy",
+        "history.csv",
     }
+    assert written.pop("history.csv") > 50
     assert min(written.values()) > 1000
+    assert np.load(output / "pictures.npy").shape == (192, 64, 64, 3)

@@ -144,3 +144,20 @@ def test_bad_width(num_heads, message):
     layer = RotaryAttention(num_heads)
     with pytest.raises(ValueError, match=message):
         layer.build((None, None, 16))
+
+
+@pytest.mark.parametrize("kind", ["self", "cross"])
+def test_attention_weights_are_those_of_the_call(kind):
+    inputs = CASES[kind].inputs
+    layer = RotaryAttention(2)
+    outputs = to_numpy(layer(*inputs))
+    weights = to_numpy(layer.attention_weights(*inputs))
+    others = inputs[2 if kind == "cross" else 0]
+    assert weights.shape == (4, 2, 6, others.shape[1])
+    np.testing.assert_allclose(weights.sum(axis=-1), 1.0, atol=1e-5)
+    dense = layer.key_value if kind == "cross" else layer.query_key_value
+    value = (others @ to_numpy(dense.kernel))[..., -16:]
+    value = value.reshape(*value.shape[:2], 2, 8)
+    attended = np.einsum("bhqk,bkhd->bqhd", weights, value).reshape(4, 6, 16)
+    expected = attended @ to_numpy(layer.output_projection.kernel)
+    np.testing.assert_allclose(outputs, expected, atol=1e-4)

@@ -190,3 +190,15 @@ def test_config_round_trip():
     assert copy.get_config() == model.get_config()
     assert copy.clustering.positionwise is False
     assert copy.student_temperature == 0.2
+
+
+def test_saved_before_it_is_trained(tmp_path):
+    model = make_training_model()
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    images = make_images(8)
+    losses = [
+        m.fit(images, batch_size=4, shuffle=False, verbose=0).history["loss"]
+        for m in (model, loaded)
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)

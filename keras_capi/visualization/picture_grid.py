@@ -1,0 +1,66 @@
+from keras_capi.optional_imports import import_optional
+
+
+def picture_grid(columns, titles=None):
+    """Draws pictures and maps of the same images side by side.
+
+    Args:
+        columns: Dictionary from heading to a list of arrays, one for each
+            image: of shape `(height, width, 3)`, uint8 or floats in [0, 1], or
+            of shape `(rows, columns)`, which are drawn as brightness, all of a
+            column on one scale. The first column gives the proportions.
+        titles: List of strings, one for each image, or `None`. Defaults to
+            `None`.
+
+    Returns:
+        A `matplotlib.figure.Figure`, a row for each image, to be saved with
+        `savefig`.
+
+    Raises:
+        ImportError: If matplotlib is not installed.
+        ValueError: If the lists differ in length.
+
+    Example:
+
+    >>> maps = keras_capi.visualization.attention_maps(model.teacher, images)
+    >>> figure = keras_capi.visualization.picture_grid(
+    ...     {"image": pictures, "predictor": maps["predictor"]}
+    ... )
+    >>> figure.savefig("attention.png")
+    """
+    figure_module = import_optional("matplotlib.figure", extra="demo")
+    columns = {heading: list(column) for heading, column in columns.items()}
+    counts = [len(column) for column in columns.values()]
+    titles = [""] * counts[0] if titles is None else list(titles)
+    if len({*counts, len(titles)}) != 1:
+        raise ValueError(
+            "All columns, and the titles, must have the same length. "
+            f"Received: lengths {counts}, {len(titles)} titles"
+        )
+    figure = figure_module.Figure(
+        figsize=(2.4 * len(columns), 2.4 * len(titles)), layout="constrained"
+    )
+    grid = figure.subplots(len(titles), len(columns), squeeze=False)
+    for axes_column, (heading, column) in zip(
+        grid.T, columns.items(), strict=True
+    ):
+        scale = {}
+        if column[0].ndim == 2:
+            scale = {"vmin": 0, "vmax": max(x.max() for x in column)}
+        for axes, picture, first in zip(
+            axes_column, column, next(iter(columns.values())), strict=True
+        ):
+            # All are stretched over the extent of the image, patch over patch.
+            height, width = first.shape[:2]
+            axes.imshow(
+                picture,
+                extent=(0, width, height, 0),
+                interpolation="nearest",
+                **scale,
+            )
+            axes.set_axis_off()
+        axes_column[0].set_title(heading)
+    for axes, title in zip(grid[:, 0], titles, strict=True):
+        if title:
+            axes.set_title(title)
+    return figure

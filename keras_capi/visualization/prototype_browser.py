@@ -1,0 +1,134 @@
+import numpy as np
+from keras import ops
+
+from keras_capi.evaluation.patch_features import patch_features
+from keras_capi.optional_imports import import_optional
+from keras_capi.validation import check_positive_integer
+
+
+def nearest_patches(model, images, num_patches=8, batch_size=64):
+    """Finds the patches that each cluster likes best, one of an image.
+
+    Args:
+        model: `keras_capi.models.CAPI`.
+        images: Float array of shape `(samples, height, width, channels)`, as
+            the model takes them.
+        num_patches: Integer, at most `samples`. Defaults to `8`.
+        batch_size: Integer. Defaults to `64`.
+
+    Returns:
+        Int32 array of shape `(clusters, num_patches, 3)`: image, row and column
+        of each patch, best first.
+
+    Raises:
+        ValueError: If there are fewer images than patches asked for.
+
+    Example:
+
+    >>> patches = keras_capi.visualization.nearest_patches(model, images)
+    >>> image, row, column = patches[0, 0]
+    """
+    check_positive_integer("num_patches", num_patches)
+    if len(images) < num_patches:
+        raise ValueError(
+            "There must be an image for each of `num_patches`. Received: "
+            f"{len(images)} images, num_patches={num_patches}"
+        )
+    best, places = [], []
+    for start in range(0, len(images), batch_size):
+        features = patch_features(
+            model, images[start : start + batch_size], batch_size
+        )
+        rows, columns = features.shape[1:3]
+        features = features.reshape(len(features), rows * columns, -1)
+        logits = model.clustering.logits(ops.convert_to_tensor(features))
+        best.append(ops.convert_to_numpy(ops.max(logits, axis=1)))
+        places.append(ops.convert_to_numpy(ops.argmax(logits, axis=1)))
+    best, places = np.concatenate(best), np.concatenate(places)
+    order = np.argsort(-best, axis=0, kind="stable")[:num_patches]
+    place = np.take_along_axis(places, order, axis=0)
+    patches = np.stack([order, *np.divmod(place, columns)], axis=-1)
+    return patches.swapaxes(0, 1).astype("int32")
+
+
+def prototype_browser(
+    model, images, pictures=None, clusters=None, num_patches=8, context=1
+):
+    """Draws for each cluster the patches of a data set that it likes best.
+
+    The quickest way to see what the clusters have come to mean.
+
+    Args:
+        model: `keras_capi.models.CAPI`.
+        images: Float array of shape `(samples, height, width, channels)`, as
+            the model takes them.
+        pictures: What to draw of them: uint8 array, or floats in [0, 1], of
+            shape `(samples, height, width, 3)`. `None` scales `images` to that
+            range. Defaults to `None`.
+        clusters: Sequence of integers, which clusters to draw, or `None` for
+            the first 16. Defaults to `None`.
+        num_patches: Integer. Patches of a cluster, one of an image. Defaults to
+            `8`.
+        context: Integer. Patches to show on each side of a patch, which is
+            framed. Defaults to `1`.
+
+    Returns:
+        A `matplotlib.figure.Figure`, a row for each cluster, to be saved with
+        `savefig`.
+
+    Raises:
+        ImportError: If matplotlib is not installed.
+        ValueError: If there are fewer images than patches asked for, or no such
+            cluster.
+
+    Example:
+
+    >>> figure = keras_capi.visualization.prototype_browser(model, images)
+    >>> figure.savefig("prototypes.png")
+    """
+    figure_module = import_optional("matplotlib.figure", extra="demo")
+    patches_module = import_optional("matplotlib.patches", extra="demo")
+    num_clusters = model.clustering.num_clusters
+    if clusters is None:
+        clusters = range(min(16, num_clusters))
+    if not all(0 <= cluster < num_clusters for cluster in clusters):
+        raise ValueError(
+            f"`clusters` must be from 0 to {num_clusters - 1}. "
+            f"Received: clusters={tuple(clusters)}"
+        )
+    if pictures is None:
+        pictures = scale_to_unit(images)
+    found = nearest_patches(model, images, num_patches)
+    size = model.student.patch_size
+    margin = context * size
+    padding = ((0, 0), (margin, margin), (margin, margin), (0, 0))
+    pictures = np.asarray(pictures)
+    white = 255 if pictures.dtype == "uint8" else 1.0
+    padded = np.pad(pictures, padding, constant_values=white)
+    window = 2 * margin + size
+    figure = figure_module.Figure(
+        figsize=(0.8 * num_patches + 1, 0.8 * len(clusters)),
+        layout="constrained",
+    )
+    grid = figure.subplots(len(clusters), num_patches, squeeze=False)
+    for axes_row, cluster in zip(grid, clusters, strict=True):
+        for axes, (image, row, column) in zip(
+            axes_row, found[cluster], strict=True
+        ):
+            top, left = row * size, column * size
+            axes.imshow(padded[image, top : top + window, left : left + window])
+            axes.add_patch(
+                patches_module.Rectangle(
+                    (margin - 0.5, margin - 0.5), size, size, fill=False, ec="w"
+                )
+            )
+            axes.set(xticks=(), yticks=())
+        axes_row[0].set_ylabel(str(cluster), rotation=0, ha="right")
+    return figure
+
+
+def scale_to_unit(images):
+    """Scales images to [0, 1], as they were before their normalisation."""
+    images = np.asarray(images, "float32")
+    low, high = images.min(), images.max()
+    return (images - low) / max(high - low, 1e-12)

@@ -1,0 +1,26 @@
+import numpy as np
+import pytest
+
+from keras_capi.visualization import picture_grid
+
+
+def test_rows_columns_and_scales():
+    pictures = [np.zeros((8, 12, 3), "uint8")] * 2
+    maps = [np.full((2, 3), 0.2), np.full((2, 3), 0.4)]
+    figure = picture_grid({"image": pictures, "map": maps}, ["a", "b"])
+    first, second, third, fourth = figure.axes
+    assert (first.get_title(), second.get_title()) == ("a", "map")
+    assert (third.get_title(), fourth.get_title()) == ("b", "")
+    for axes, values in ((second, maps[0]), (fourth, maps[1])):
+        [drawn] = axes.get_images()
+        np.testing.assert_array_equal(drawn.get_array(), values)
+        assert drawn.get_clim() == (0, 0.4)
+        assert tuple(drawn.get_extent()) == (0, 12, 8, 0)
+
+
+def test_lengths_differ():
+    picture = np.zeros((8, 12, 3))
+    with pytest.raises(ValueError, match=r"lengths \[2, 1\]"):
+        picture_grid({"a": [picture] * 2, "b": [picture]})
+    with pytest.raises(ValueError, match="1 titles"):
+        picture_grid({"a": [picture] * 2}, ["b"])
