@@ -4,9 +4,10 @@
 
 Trains on the 60 000 images without their labels. Then 10 000 training and 2 000
 test images are classified from the features of the teacher, standardised: by
-their 10 nearest neighbours (cosine) and by a ridge classifier. Raw pixels are
-classified in the same way. The data is Debian's `dataset-fashion-mnist`; needs
-scikit-learn.
+their 10 nearest neighbours (cosine) and by a ridge classifier. The features are
+the mean of the patch features, the global feature, and all patch features of an
+image in one vector, which keeps where things are. Raw pixels are classified in
+the same way. The data is Debian's `dataset-fashion-mnist`; needs scikit-learn.
 """
 
 import argparse
@@ -39,30 +40,32 @@ def normalize(images):
 
 
 class Crops(keras.utils.PyDataset):
-    """Random resized crops, as published."""
+    """Random resized crops and flips, as published, others in each epoch."""
 
-    def __init__(self, images, batch_size, num_steps, scale, seed):
+    def __init__(self, images, options):
         super().__init__()
         self.images = images
-        self.batch_size = batch_size
-        self.num_steps = num_steps
-        self.seed = seed
+        self.options = options
+        self.epoch = 0
         self.crop = keras_capi.layers.RandomResizedCrop(
-            28, 28, scale=scale, seed=seed
+            28, 28, scale=(options.min_scale, 1.0), seed=options.seed
         )
-        self.normalize = keras_capi.layers.ImageNetNormalization()
 
     def __len__(self):
-        return self.num_steps
+        return self.options.every
 
     def __getitem__(self, index):
-        generator = np.random.default_rng((self.seed, index))
-        chosen = generator.integers(len(self.images), size=self.batch_size)
+        seed = (self.options.seed, self.epoch, index)
+        generator = np.random.default_rng(seed)
+        batch_size = self.options.batch_size
+        chosen = generator.integers(len(self.images), size=batch_size)
         images = self.images[chosen]
-        flipped = generator.random(self.batch_size) < 0.5
+        flipped = generator.random(batch_size) < 0.5
         images[flipped] = images[flipped, :, ::-1]
-        images = self.normalize(self.crop(images, training=True))
-        return (keras.ops.convert_to_numpy(images),)
+        return (normalize(self.crop(images, training=True)),)
+
+    def on_epoch_end(self):
+        self.epoch += 1
 
 
 def make_model(options):
@@ -116,18 +119,20 @@ def score(train, train_labels, test, test_labels):
 
 
 class Scores(keras.callbacks.Callback):
-    def __init__(self, train, test, every, output):
+    def __init__(self, train, test, every):
         super().__init__()
         self.data = [(normalize(x), y) for x, y in (train, test)]
         self.every = every
-        self.output = output
         self.start = time.time()
-        self.spent = 0.0
 
     def features(self, images):
         outputs = self.model.teacher.predict(images, batch_size=500, verbose=0)
-        average = outputs["feature_map"].mean(axis=(1, 2))
-        return {"average": average, "global": outputs["global"]}
+        patches = outputs["feature_map"]
+        return {
+            "average": patches.mean(axis=(1, 2)),
+            "global": outputs["global"],
+            "patches": patches.reshape(len(patches), -1),
+        }
 
     def on_train_begin(self, logs=None):
         self.report(0, {})
@@ -161,23 +166,10 @@ def main(options):
     raw = score(pixels[0], few_train[1], pixels[1], few_test[1])
     print(json.dumps({"raw pixels": raw}), flush=True)
     model = make_model(options)
-    crops = Crops(
-        train[0],
-        options.batch_size,
-        options.every,
-        (options.min_scale, 1.0),
-        options.seed,
-    )
-    callback = Scores(few_train, few_test, options.every, None)
-
-    class NextCrops(keras.callbacks.Callback):
-        def on_epoch_begin(self, epoch, logs=None):
-            crops.seed = options.seed + 1000 * epoch
-
     model.fit(
-        crops,
+        Crops(train[0], options),
         epochs=options.steps // options.every,
-        callbacks=[NextCrops(), callback],
+        callbacks=[Scores(few_train, few_test, options.every)],
         verbose=0,
     )
 
