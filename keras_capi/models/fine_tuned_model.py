@@ -1,4 +1,4 @@
-import numpy as np
+from keras import ops
 
 from keras_capi.models.backbone_model import BackboneModel
 from keras_capi.models.capi_backbone import CAPIBackbone
@@ -66,7 +66,7 @@ class FineTunedModel(BackboneModel):
         """
         if not is_array(labels):
             return
-        labels = np.asarray(labels)
+        labels = ops.convert_to_numpy(labels)
         ignored = getattr(self.loss, "ignore_class", None)
         valid = (labels >= 0) & (labels < self.num_classes)
         if (
