@@ -6,9 +6,9 @@ import keras
 from keras_capi.evaluation.patch_features import patch_features
 from keras_capi.optional_imports import import_optional
 from keras_capi.validation import check_positive_integer
-from keras_capi.visualization.feature_pictures import feature_pictures
 from keras_capi.visualization.feature_pictures import principal_components
-from keras_capi.visualization.prototype_browser import scale_to_unit
+from keras_capi.visualization.picture_grid import picture_grid
+from keras_capi.visualization.picture_grid import scale_to_unit
 
 
 class FeatureImages(keras.callbacks.Callback):
@@ -71,8 +71,10 @@ class FeatureImages(keras.callbacks.Callback):
             return
         network = getattr(self.model, "teacher", self.model)
         features = patch_features(network, self.images)
-        figure = feature_pictures(self.pictures, features, like=self.colors)
         self.colors = principal_components(features, like=self.colors)
+        figure = picture_grid(
+            {"": self.pictures, "principal components": self.colors}
+        )
         self.folder.mkdir(parents=True, exist_ok=True)
         figure.savefig(self.folder / f"epoch_{epoch + 1:04}.png")
         if self.writer is not None:

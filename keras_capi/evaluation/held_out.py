@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from keras_capi.validation import check_ratio
+
 
 def split_held_out(count, share, seed):
     """Splits samples at random.
@@ -12,17 +14,18 @@ def split_held_out(count, share, seed):
         seed: Integer.
 
     Returns:
-        Integer arrays: the indices to train on and those held out, at least
-        one of each.
+        Integer arrays, each in random order: the indices to train on and those
+        held out, at least one.
     """
-    if not 0.0 < share < 1.0 or count < 2:
+    check_ratio("validation_share", share)
+    if count < 2:
         raise ValueError(
-            "`validation_share` must be in (0, 1), of at least 2 samples. "
-            f"Received: validation_share={share}, {count} samples"
+            "There must be at least 2 samples, one of them to hold out. "
+            f"Received: {count} samples"
         )
     order = np.random.default_rng(seed).permutation(count)
-    held_out = min(max(int(share * count), 1), count - 1)
-    return np.sort(order[held_out:]), np.sort(order[:held_out])
+    held_out, kept = np.split(order, [max(int(count * share), 1)])
+    return kept, held_out
 
 
 def best_of(scores):

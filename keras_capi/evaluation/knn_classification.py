@@ -80,7 +80,9 @@ def knn_classification(
 
     validation, best = {}, candidates[0]
     if len(candidates) > 1:
-        kept, held = split_held_out(len(train_labels), validation_share, seed)
+        kept, held = map(
+            np.sort, split_held_out(len(train_labels), validation_share, seed)
+        )
         features = np.asarray(train_features)
         validation = accuracies(
             features[kept],

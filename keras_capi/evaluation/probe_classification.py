@@ -1,12 +1,12 @@
 import numpy as np
 
 from keras_capi.evaluation.any_match_accuracy import any_match_accuracy
+from keras_capi.evaluation.held_out import split_held_out
 from keras_capi.evaluation.probe_inputs import check_labels
 from keras_capi.evaluation.probe_inputs import check_same_features
 from keras_capi.evaluation.probe_inputs import prepare_probe_features
 from keras_capi.evaluation.train_probes import train_probes
 from keras_capi.validation import check_positive_integer
-from keras_capi.validation import check_ratio
 
 
 def probe_classification(
@@ -92,7 +92,6 @@ def probe_classification(
     """
     check_positive_integer("num_steps", num_steps)
     check_positive_integer("batch_size", batch_size)
-    check_ratio("validation_share", validation_share)
     if not isinstance(seed, int | np.integer) or seed < 0:
         raise ValueError(
             f"`seed` must be an integer of at least 0. Received: seed={seed!r}"
@@ -128,9 +127,13 @@ def probe_classification(
         smallest=-1,
         num_classes=num_classes,
     )
-    held_out, kept = _split(
-        len(train_labels), validation_share, batch_size, seed
-    )
+    kept, held_out = split_held_out(len(train_labels), validation_share, seed)
+    if len(kept) < batch_size:
+        raise ValueError(
+            "At least `batch_size` samples must be left to train on. Received: "
+            f"{len(train_labels)} samples, of which {len(held_out)} are held "
+            f"out, with batch_size={batch_size}"
+        )
     model = train_probes(
         train_features,
         train_labels,
@@ -166,15 +169,3 @@ def probe_classification(
             ),
         }
     return results
-
-
-def _split(num_samples, validation_share, batch_size, seed):
-    held_out_count = max(int(num_samples * validation_share), 1)
-    if num_samples - held_out_count < batch_size:
-        raise ValueError(
-            "At least `batch_size` samples must be left to train on. Received: "
-            f"{num_samples} samples, of which {held_out_count} are held out, "
-            f"with batch_size={batch_size}"
-        )
-    order = np.random.default_rng(seed).permutation(num_samples)
-    return np.split(order, [held_out_count])

@@ -218,7 +218,7 @@ def _choose_and_test(train, test, predict, candidates, share, seed):
 
     validation, best = {}, candidates[0]
     if len(candidates) > 1:
-        kept, held = split_held_out(train.count, share, seed)
+        kept, held = map(np.sort, split_held_out(train.count, share, seed))
         results = scores(train.labelled(kept), train.all(held), candidates)
         validation = {key: x["mean_iou"] for key, x in results.items()}
         best = best_of(validation)

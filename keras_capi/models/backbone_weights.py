@@ -1,6 +1,17 @@
-"""What student and teacher ask of the weights of a backbone."""
+"""What the models around a backbone ask of it."""
 
 from keras import ops
+
+from keras_capi.models.capi_backbone import CAPIBackbone
+
+
+def check_backbone(backbone):
+    """Raises a `ValueError` unless a model is a `CAPIBackbone`."""
+    if not isinstance(backbone, CAPIBackbone):
+        raise ValueError(
+            "`backbone` must be a `CAPIBackbone`, such as `model.teacher`. "
+            f"Received: {type(backbone).__name__}"
+        )
 
 
 def check_trainable(backbone):

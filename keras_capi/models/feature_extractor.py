@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_capi.models.backbone_model import BackboneModel
-from keras_capi.models.capi_backbone import CAPIBackbone
+from keras_capi.models.backbone_weights import check_backbone
 
 LAYER_PREFIX = "layer_"
 NAMES = ("global", "average", "registers", "feature_map")
@@ -52,11 +52,7 @@ class FeatureExtractor(BackboneModel):
     """
 
     def __init__(self, backbone, features=("global",), **kwargs):
-        if not isinstance(backbone, CAPIBackbone):
-            raise ValueError(
-                "`backbone` must be a `CAPIBackbone`, such as `model.teacher`. "
-                f"Received: {type(backbone).__name__}"
-            )
+        check_backbone(backbone)
         kwargs.setdefault("dtype", backbone.dtype_policy)
         super().__init__(**kwargs)
         self.backbone = backbone

@@ -1,7 +1,7 @@
 from keras import ops
 
 from keras_capi.models.backbone_model import BackboneModel
-from keras_capi.models.capi_backbone import CAPIBackbone
+from keras_capi.models.backbone_weights import check_backbone
 from keras_capi.validation import check_positive_integer
 from keras_capi.validation import is_array
 
@@ -22,11 +22,7 @@ class FineTunedModel(BackboneModel):
     ):
         super().__init__(**kwargs)
         check_positive_integer("num_classes", num_classes)
-        if not isinstance(backbone, CAPIBackbone):
-            raise ValueError(
-                "`backbone` must be a `CAPIBackbone`, such as `model.teacher`. "
-                f"Received: {type(backbone).__name__}"
-            )
+        check_backbone(backbone)
         self.backbone = backbone
         self.num_classes = num_classes
         self.uses_predictor = uses_predictor

@@ -1,6 +1,7 @@
 from keras import ops
 
 from keras_capi.models.vit_encoder import run_blocks
+from keras_capi.ops.normalization import rms_normalize
 
 
 def attention_maps(backbone, images, layer=None):
@@ -44,21 +45,18 @@ def attention_maps(backbone, images, layer=None):
     grid_size = (height // backbone.patch_size, width // backbone.patch_size)
     num_registers = encoder.register_tokens.num_registers
 
+    patch_coordinates = encoder.patch_coordinates(images)
     tokens, coordinates = encoder.register_tokens(
-        encoder.patch_embedding(images), encoder.patch_coordinates(images)
+        encoder.patch_embedding(images), patch_coordinates
     )
-    *_, tokens = [
-        tokens,
-        *run_blocks(encoder.blocks[: layer - 1], tokens, (coordinates,)),
-    ]
+    tokens = [tokens, *run_blocks(encoder.blocks, tokens, (coordinates,))]
     block = encoder.blocks[layer - 1]
     registers = block.attention.attention_weights(
-        block.attention_norm(tokens), coordinates
+        block.attention_norm(tokens[layer - 1]), coordinates
     )
 
-    context = encoder(images)
+    context = rms_normalize(tokens[-1])
     block = predictor.blocks[0]
-    patch_coordinates = encoder.patch_coordinates(images)
     # All queries start as the same token; only their positions differ.
     queries = ops.broadcast_to(
         predictor.mask_token,

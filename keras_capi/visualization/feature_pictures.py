@@ -56,7 +56,7 @@ def principal_components(feature_maps, like=None):
     ]
 
 
-def feature_pictures(images, feature_maps, cluster_maps=None, like=None):
+def feature_pictures(images, feature_maps, cluster_maps=None):
     """Draws images beside their features and clusters.
 
     For features of any model. A row for each image: the image, the first three
@@ -70,8 +70,6 @@ def feature_pictures(images, feature_maps, cluster_maps=None, like=None):
             each image.
         cluster_maps: List of integer arrays of shape `(rows, columns)`, or
             `None`. Defaults to `None`.
-        like: An earlier result of `principal_components` whose signs to follow,
-            or `None`. Defaults to `None`.
 
     Returns:
         A `matplotlib.figure.Figure`, to be saved with `savefig`.
@@ -89,7 +87,7 @@ def feature_pictures(images, feature_maps, cluster_maps=None, like=None):
     """
     titles = list(images) if isinstance(images, dict) else None
     columns = {"": images.values() if isinstance(images, dict) else images}
-    columns["principal components"] = principal_components(feature_maps, like)
+    columns["principal components"] = principal_components(feature_maps)
     if cluster_maps is not None:
         columns["clusters"] = color_clusters(cluster_maps)
     return picture_grid(columns, titles)

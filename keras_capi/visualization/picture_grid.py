@@ -1,3 +1,5 @@
+import numpy as np
+
 from keras_capi.optional_imports import import_optional
 
 
@@ -64,3 +66,10 @@ def picture_grid(columns, titles=None):
         if title:
             axes.set_title(title)
     return figure
+
+
+def scale_to_unit(images):
+    """Scales images to [0, 1], as they were before their normalisation."""
+    images = np.asarray(images, "float32")
+    low, high = images.min(), images.max()
+    return (images - low) / max(high - low, 1e-12)

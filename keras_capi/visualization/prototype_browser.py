@@ -4,6 +4,7 @@ from keras import ops
 from keras_capi.evaluation.patch_features import patch_features
 from keras_capi.optional_imports import import_optional
 from keras_capi.validation import check_positive_integer
+from keras_capi.visualization.picture_grid import scale_to_unit
 
 
 def nearest_patches(model, images, num_patches=8, batch_size=64):
@@ -125,10 +126,3 @@ def prototype_browser(
             axes.set(xticks=(), yticks=())
         axes_row[0].set_ylabel(str(cluster), rotation=0, ha="right")
     return figure
-
-
-def scale_to_unit(images):
-    """Scales images to [0, 1], as they were before their normalisation."""
-    images = np.asarray(images, "float32")
-    low, high = images.min(), images.max()
-    return (images - low) / max(high - low, 1e-12)

@@ -15,8 +15,8 @@ from keras_capi.visualization.dictionary_maps import dictionary_maps
 from keras_capi.visualization.feature_pictures import color_clusters
 from keras_capi.visualization.feature_pictures import principal_components
 from keras_capi.visualization.picture_grid import picture_grid
+from keras_capi.visualization.picture_grid import scale_to_unit
 from keras_capi.visualization.prototype_browser import prototype_browser
-from keras_capi.visualization.prototype_browser import scale_to_unit
 from keras_capi.visualization.training_curves import LABELS
 from keras_capi.visualization.training_curves import training_curves
 
