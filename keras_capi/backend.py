@@ -80,6 +80,133 @@ def move_average(averages, variables, momentum):
         )
 
 
+def replica():
+    """Returns this replica's index and the number of replicas.
+
+    Outside a step that is run by several replicas: 0 and 1.
+    """
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        context = tf.distribute.get_replica_context()
+        if context is not None and context.num_replicas_in_sync > 1:
+            return (
+                context.replica_id_in_sync_group,
+                context.num_replicas_in_sync,
+            )
+    if BACKEND == "torch":
+        import torch.distributed as dist
+
+        if dist.is_available() and dist.is_initialized():
+            return dist.get_rank(), dist.get_world_size()
+    return 0, 1
+
+
+def all_reduce(x, operation):
+    """Combines a tensor over the replicas, see `keras_capi.ops.collectives`.
+
+    Args:
+        x: Tensor.
+        operation: `"sum"` or `"max"`.
+    """
+    if replica()[1] == 1:
+        return x
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        context = tf.distribute.get_replica_context()
+        if operation == "sum":
+            return context.all_reduce(tf.distribute.ReduceOp.SUM, x)
+        return ops.max(context.all_gather(x[None], axis=0), axis=0)
+    import torch.distributed as dist
+
+    reduced = x.detach().clone()
+    operations = {"sum": dist.ReduceOp.SUM, "max": dist.ReduceOp.MAX}
+    dist.all_reduce(reduced, operations[operation])
+    return reduced
+
+
+def check_strategy(model):
+    """Raises a `ValueError` for what Keras cannot do under `tf.distribute`.
+
+    A `keras.Sequential` of one dense layer cannot either.
+
+    Args:
+        model: A compiled `keras.Model`.
+    """
+    if BACKEND != "tensorflow":
+        return
+    strategy = model.distribute_strategy
+    if strategy.num_replicas_in_sync == 1:
+        return
+    name = type(strategy).__name__
+    if name == "MultiWorkerMirroredStrategy":
+        raise ValueError(
+            "Keras cannot train under `MultiWorkerMirroredStrategy`; use "
+            "`MirroredStrategy` on one machine, and JAX or torch for several."
+        )
+    accumulation = model.optimizer.get_config().get(
+        "gradient_accumulation_steps"
+    )
+    for option, value, allowed in (
+        ("jit_compile", model.jit_compile, False),
+        ("steps_per_execution", model.steps_per_execution, 1),
+        ("gradient_accumulation_steps", accumulation, None),
+    ):
+        if value != allowed:
+            raise ValueError(
+                f"Under `{name}` Keras needs `{option}={allowed}`. "
+                f"Received: {option}={value}"
+            )
+
+
+@contextlib.contextmanager
+def averaged_gradients(optimizer):
+    """Averages the gradients over torch's processes before they are applied.
+
+    The other backends do so by themselves.
+
+    Args:
+        optimizer: The `keras.optimizers.Optimizer` of a training step.
+    """
+    if BACKEND != "torch" or replica()[1] == 1:
+        yield
+        return
+    apply = optimizer.apply
+
+    def average_and_apply(gradients, *arguments):
+        present = [x for x in gradients if x is not None]
+        # One message, not one for each weight.
+        flat = ops.concatenate([ops.reshape(x, (-1,)) for x in present])
+        flat = all_reduce(flat, "sum") / replica()[1]
+        parts = iter(flat.split([x.numel() for x in present]))
+        averaged = [
+            None if x is None else ops.reshape(next(parts), x.shape)
+            for x in gradients
+        ]
+        return apply(averaged, *arguments)
+
+    optimizer.apply = average_and_apply
+    try:
+        yield
+    finally:
+        del optimizer.apply
+
+
+def share_variables(model):
+    """Gives a model and its optimizer the values of torch's first process.
+
+    Args:
+        model: A `keras.Model`, compiled and built.
+    """
+    if BACKEND != "torch" or replica()[1] == 1:
+        return
+    import torch.distributed as dist
+
+    for variable in [*model.variables, *model.optimizer.variables]:
+        dist.broadcast(variable.value.detach(), src=0)
+
+
 @contextlib.contextmanager
 def restored_on_error(model):
     """Gives a model its values back if compiling its step fails.
@@ -105,10 +232,17 @@ def restored_on_error(model):
     values = [(variable, variable.value) for variable in variables]
     try:
         yield
-    except BaseException:
+    except BaseException as error:
         for variable, value in values:
             if variable._value is None and not value.is_deleted():
                 variable._value = value
+        if type(error).__name__ == "IndivisibleError":
+            raise ValueError(
+                "Under `keras.distribution` the devices must be able to share "
+                "each batch equally, the last one too: choose a batch size "
+                "that they divide, and drop the remainder. The model is as "
+                "after the last batch."
+            ) from error
         raise
 
 

@@ -87,10 +87,8 @@ class DropPath(keras.layers.Layer):
         """
         if self.random_state is None:
             return None
-        uniform = keras.random.uniform(
-            (num_branches, batch_size),
-            dtype="float32",
-            seed=self.random_state.generator,
+        uniform = self.random_state.uniform(
+            (num_branches, batch_size), batch_axis=1
         )
         if self.method == "naive":
             kept = ops.cast(uniform >= self.rate, "float32")

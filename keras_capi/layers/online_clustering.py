@@ -97,7 +97,9 @@ class OnlineClustering(keras.layers.Layer):
 
     def call(self, inputs):
         logits = self.logits(ops.stop_gradient(inputs))
-        assignments = self.assign(ops.stop_gradient(logits))
+        assignments = self.assign(
+            ops.stop_gradient(logits), across_replicas=True
+        )
         loss = soft_cross_entropy(
             assignments, logits, self.prediction_temperature
         )
@@ -122,21 +124,27 @@ class OnlineClustering(keras.layers.Layer):
         logits = ops.cast(ops.matmul(features, kernel), "float32")
         return logits if self.bias is None else logits + self.bias
 
-    def assign(self, logits):
+    def assign(self, logits, across_replicas=False):
         """Returns the balanced assignments of scores.
 
         Args:
             logits: Float32 tensor of shape `(batch, patches, num_clusters)`.
+            across_replicas: Boolean. Whether to balance over the batches of all
+                replicas of a distributed training step. Defaults to `False`.
 
         Returns:
             Float32 tensor of the same shape.
         """
         logits = logits / self.target_temperature
+        options = {
+            "num_iterations": self.num_iterations,
+            "across_replicas": across_replicas,
+        }
         if self.positionwise:
             # Balanced over the batch.
-            return sinkhorn_knopp(logits, self.num_iterations, sample_axis=0)
+            return sinkhorn_knopp(logits, sample_axis=0, **options)
         flat = ops.reshape(logits, (-1, self.num_clusters))
-        assignments = sinkhorn_knopp(flat, self.num_iterations)
+        assignments = sinkhorn_knopp(flat, **options)
         return ops.reshape(assignments, ops.shape(logits))
 
     def compute_output_spec(self, inputs):

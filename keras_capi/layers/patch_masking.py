@@ -80,10 +80,8 @@ class PatchMasking(keras.layers.Layer):
     def call(self, inputs, grid_size=None):
         grid_size = self._resolve_grid_size(grid_size)
         num_patches = grid_size[0] * grid_size[1]
-        uniform = keras.random.uniform(
-            (ops.shape(inputs)[0], self.numbers_per_image + num_patches),
-            dtype="float32",
-            seed=self.random_state.generator,
+        uniform = self.random_state.uniform(
+            (ops.shape(inputs)[0], self.numbers_per_image + num_patches)
         )
         visible_indices, predict_indices = self.select_indices(
             uniform[:, : self.numbers_per_image],

@@ -101,10 +101,8 @@ class RandomResizedCrop(keras.layers.Layer):
             Four int32 tensors of shape `(batch,)`: tops, lefts, heights,
             widths.
         """
-        uniform = keras.random.uniform(
-            (batch_size, resampling.NUMBERS_PER_WINDOW),
-            dtype="float32",
-            seed=self.random_state.generator,
+        uniform = self.random_state.uniform(
+            (batch_size, resampling.NUMBERS_PER_WINDOW)
         )
         return resampling.random_windows(
             uniform, image_size, self.scale, self.aspect_ratio

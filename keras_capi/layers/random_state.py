@@ -2,6 +2,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_capi import backend
+from keras_capi.ops.collectives import take_share
+
 
 class RandomState(keras.layers.Layer):
     """Holds a seed generator whose state is saved with the model.
@@ -9,7 +12,10 @@ class RandomState(keras.layers.Layer):
     Keras saves the weights of a layer but not the state of the
     `keras.random.SeedGenerator`s that the layer owns, so that a reloaded model
     would draw other random numbers than the one that went on training. Layers
-    that draw keep one `RandomState` and pass its `generator` as `seed`.
+    that draw keep one `RandomState`.
+
+    Replicas of a distributed training step share the state. Each draws for the
+    global batch and takes its share, so that no two get the same numbers.
 
     Args:
         seed: Integer or `None`. The seed of the first draw; `None` takes a new
@@ -18,7 +24,7 @@ class RandomState(keras.layers.Layer):
     Example:
 
     >>> random_state = keras_capi.layers.RandomState(seed=0)
-    >>> numbers = keras.random.uniform((2, 3), seed=random_state.generator)
+    >>> numbers = random_state.uniform((2, 3))
     """
 
     def __init__(self, seed=None, **kwargs):
@@ -26,6 +32,24 @@ class RandomState(keras.layers.Layer):
         self.seed = seed
         self.generator = keras.random.SeedGenerator(seed)
         self.built = True
+
+    def uniform(self, shape, batch_axis=0):
+        """Draws numbers that are uniform in `[0, 1)`.
+
+        Args:
+            shape: Tuple of integers or integer scalar tensors.
+            batch_axis: Integer. The axis of the samples. Defaults to `0`.
+
+        Returns:
+            Float32 tensor of that shape.
+        """
+        _, num_replicas = backend.replica()
+        shape = list(shape)
+        shape[batch_axis] = shape[batch_axis] * num_replicas
+        uniform = keras.random.uniform(
+            tuple(shape), dtype="float32", seed=self.generator
+        )
+        return take_share(uniform, batch_axis)
 
     def save_own_variables(self, store):
         store["state"] = ops.convert_to_numpy(self.generator.state.value)

@@ -160,6 +160,41 @@ class CAPI(MaskedPrediction):
         names = (*self.loss_names, *self.log_names)
         return {name: keras.KerasTensor((), "float32") for name in names}
 
+    @staticmethod
+    def get_layout_map(device_mesh, model_axis="model"):
+        """Says how to split the weights over devices, on JAX.
+
+        For `keras.distribution.ModelParallel`, to be entered before the model
+        is made. Heads, hidden units of the perceptrons, clusters and prototypes
+        are split over one axis of the mesh; a split weight's moments in the
+        optimizer and its moving average are split alike.
+
+        Args:
+            device_mesh: `keras.distribution.DeviceMesh`.
+            model_axis: String. The axis of the mesh to split the weights over.
+                Defaults to `"model"`.
+
+        Returns:
+            `keras.distribution.LayoutMap`.
+
+        Example:
+
+        >>> mesh = keras.distribution.DeviceMesh(
+        ...     (1, len(keras.distribution.list_devices())), ("batch", "model")
+        ... )
+        >>> layout_map = keras_capi.models.CAPI.get_layout_map(mesh)
+        """
+        layout_map = keras.distribution.LayoutMap(device_mesh)
+        for name in ("query_key_value", "query", "key_value", "mlp_hidden"):
+            layout_map[f".*/{name}/kernel"] = (None, model_axis)
+        for name in ("output_projection", "mlp_output"):
+            layout_map[f".*/{name}/kernel"] = (model_axis, None)
+        for name in ("cluster_kernel", "direction"):
+            layout_map[f".*/{name}"] = (None, model_axis)
+        for name in ("cluster_bias", "gain"):
+            layout_map[f".*/{name}"] = (model_axis,)
+        return layout_map
+
     def get_config(self):
         return {
             **super().get_config(),

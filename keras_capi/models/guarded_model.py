@@ -8,11 +8,17 @@ class GuardedModel(keras.Model):
 
     Base of the models of this package that are trained or asked for
     predictions: bad input must not cost a training, see
-    `keras_capi.backend.restored_on_error`.
+    `keras_capi.backend.restored_on_error`. In a torch process group it starts
+    from the first process's values and averages the gradients.
     """
+
+    def train_step(self, *args):
+        with backend.averaged_gradients(self.optimizer):
+            return super().train_step(*args)
 
     def fit(self, *args, **kwargs):
         with backend.restored_on_error(self):
+            backend.share_variables(self)
             return super().fit(*args, **kwargs)
 
     def evaluate(self, *args, **kwargs):

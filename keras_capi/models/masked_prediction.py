@@ -9,6 +9,8 @@ from keras_capi.models.backbone_weights import copy_weights
 from keras_capi.models.capi_backbone import SEED_SPACING
 from keras_capi.models.non_finite_loss import StopAtNonFiniteLoss
 from keras_capi.models.non_finite_loss import check_finite_loss
+from keras_capi.ops.collectives import average_over_replicas
+from keras_capi.ops.collectives import mean_batch_size
 from keras_capi.ops.tokens import indices_in_range
 from keras_capi.validation import check_images
 from keras_capi.validation import check_index_arrays
@@ -133,11 +135,30 @@ class MaskedPrediction(BackboneModel):
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
         images = x["images"] if isinstance(x, dict) else x
+        batch_size = ops.shape(images)[0]
+        mean_size = mean_batch_size(batch_size)
+        share = ops.cast(batch_size, "float32") / mean_size
+        # A replica without samples has no mean.
+        results = {
+            name: ops.where(share > 0, share * y_pred[name], 0.0)
+            for name in y_pred
+        }
+        means = average_over_replicas(results)
         for tracker in self.trackers:
-            tracker.update_state(
-                y_pred[tracker.name], sample_weight=ops.shape(images)[0]
-            )
-        return sum(y_pred[name] for name in self.loss_names)
+            tracker.update_state(means[tracker.name], sample_weight=mean_size)
+        loss, mean = (
+            sum(x[name] for name in self.loss_names) for x in (results, means)
+        )
+        # The value is that of the global batch, the gradient this replica's
+        # part of it.
+        return self._aggregate_additional_loss(
+            loss + ops.stop_gradient(mean - loss)
+        )
+
+    def get_metrics_result(self):
+        logs = super().get_metrics_result()
+        # Keras weighs batches by this replica's part of them only.
+        return {**logs, "loss": sum(logs[name] for name in self.loss_names)}
 
     def train_step(self, *arguments):
         return backend.train_step(self, super().train_step, arguments)
@@ -196,6 +217,7 @@ class MaskedPrediction(BackboneModel):
         if multiplier is not None:
             self.student.set_rotary_trainable(multiplier > 0)
         super().compile(optimizer, **kwargs)
+        backend.check_strategy(self)
         # Now, so that a model can be saved before it is trained.
         self.optimizer.build(self.trainable_variables)
 

@@ -1,7 +1,16 @@
 from keras import ops
 
+from keras_capi.ops.collectives import all_reduce_max
+from keras_capi.ops.collectives import all_reduce_sum
 
-def sinkhorn_knopp(logits, num_iterations=3, epsilon=1e-8, sample_axis=-2):
+
+def sinkhorn_knopp(
+    logits,
+    num_iterations=3,
+    epsilon=1e-8,
+    sample_axis=-2,
+    across_replicas=False,
+):
     """Turns logits into soft assignments that use all clusters equally.
 
     Starting from `exp(logits)`, each iteration divides by the sums over the
@@ -19,6 +28,8 @@ def sinkhorn_knopp(logits, num_iterations=3, epsilon=1e-8, sample_axis=-2):
         epsilon: Float. Added to every divisor. Defaults to `1e-8`.
         sample_axis: Integer. The axis to balance over, so that positionwise
             balancing needs no transposed copy. Defaults to `-2`.
+        across_replicas: Boolean. Whether the samples are those of all replicas
+            of a distributed training step. Defaults to `False`.
 
     Returns:
         Tensor of the shape of `logits` in float32.
@@ -36,10 +47,15 @@ def sinkhorn_knopp(logits, num_iterations=3, epsilon=1e-8, sample_axis=-2):
     - [Cuturi, 2013](https://arxiv.org/abs/1306.0895)
     """
     logits = ops.cast(logits, "float32")
-    shift = ops.max(logits, axis=sample_axis, keepdims=True) - 50.0
-    assignments = ops.exp(logits - shift)
+    highest = ops.max(logits, axis=sample_axis, keepdims=True)
+    if across_replicas:
+        highest = all_reduce_max(highest)
+    assignments = ops.exp(logits - (highest - 50.0))
     for _ in range(num_iterations):
-        for axis in (sample_axis, -1):
-            total = ops.sum(assignments, axis=axis, keepdims=True)
-            assignments = assignments / (total + epsilon)
+        total = ops.sum(assignments, axis=sample_axis, keepdims=True)
+        if across_replicas:
+            total = all_reduce_sum(total)
+        assignments = assignments / (total + epsilon)
+        total = ops.sum(assignments, axis=-1, keepdims=True)
+        assignments = assignments / (total + epsilon)
     return assignments

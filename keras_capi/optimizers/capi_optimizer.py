@@ -282,5 +282,5 @@ def _as_rate(name, rate):
 
 def _serialize(rate):
     if isinstance(rate, keras.Variable):
-        return float(ops.convert_to_numpy(rate.value))
+        return float(ops.convert_to_numpy(ops.convert_to_tensor(rate)))
     return keras.saving.serialize_keras_object(rate)
