@@ -6,8 +6,9 @@ Trains on the 60 000 images without their labels. Then 10 000 training and 2 000
 test images are classified from the features of the teacher, standardised: by
 their 10 nearest neighbours (cosine) and by a ridge classifier. The features are
 the mean of the patch features, the global feature, and all patch features of an
-image in one vector, which keeps where things are. Raw pixels are classified in
-the same way. The data is Debian's `dataset-fashion-mnist`; needs scikit-learn.
+image in one vector, which keeps where things are, after the last block and
+after the middle one. Raw pixels are classified in the same way. The data is
+Debian's `dataset-fashion-mnist`; needs scikit-learn.
 """
 
 import argparse
@@ -85,15 +86,8 @@ def make_model(options):
         prediction_ratio=options.prediction_ratio,
         seed=options.seed,
     )
-    momentum = keras_capi.optimizers.WarmupCosine(
-        options.momentum,
-        options.steps,
-        options.steps // 10,
-        start_value=1.0,
-        final_value=1.0,
-    )
     model = keras_capi.models.CAPI(
-        backbone, options.clusters, masking, ema_momentum=momentum
+        backbone, options.clusters, masking, ema_momentum=options.momentum
     )
     model.compile(
         keras_capi.optimizers.capi_optimizer(
@@ -127,15 +121,20 @@ class Scores(keras.callbacks.Callback):
         self.start = time.time()
 
     def features(self, images):
-        outputs = self.model.teacher.predict(images, batch_size=500, verbose=0)
-        patches = outputs["feature_map"]
+        outputs = self.extractor.predict(images, batch_size=500, verbose=0)
         return {
-            "average": patches.mean(axis=(1, 2)),
+            "average": outputs["average"],
             "global": outputs["global"],
-            "patches": patches.reshape(len(patches), -1),
+            "patches": outputs["feature_map"].reshape(len(images), -1),
+            "middle_patches": outputs[self.middle].reshape(len(images), -1),
         }
 
     def on_train_begin(self, logs=None):
+        teacher = self.model.teacher
+        self.middle = f"layer_{teacher.encoder.num_layers // 2}"
+        self.extractor = keras_capi.models.FeatureExtractor(
+            teacher, ("average", "global", "feature_map", self.middle)
+        )
         self.report(0, {})
 
     def on_epoch_end(self, epoch, logs=None):

@@ -8,12 +8,11 @@ import sys
 
 import keras
 import numpy as np
-import pytest
 
 WORKER = pathlib.Path(__file__).parent / "worker.py"
 BACKEND = keras.backend.backend()
 ENGINES = {
-    "jax": ["data_parallel", "model_parallel"],
+    "jax": ["data_parallel", "model_parallel", "multi_host"],
     "tensorflow": ["mirrored"],
     "torch": ["torchrun"],
 }[BACKEND]
@@ -28,6 +27,12 @@ ERRORS = {
 }
 
 
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 def run_worker(engine, folder):
     """Runs `worker.py` and returns the results of each process."""
     root = WORKER.parents[2]
@@ -36,23 +41,35 @@ def run_worker(engine, folder):
         "PYTHONPATH": os.pathsep.join([str(root), str(root / "tests")]),
         "OMP_NUM_THREADS": "1",
     }
-    if BACKEND == "jax":
+    if engine.endswith("parallel"):
         environment["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
+    places = [{}]
     command = [sys.executable]
     if engine == "torchrun":
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
         command += ["-m", "torch.distributed.run", "--nproc-per-node=2"]
-        command += ["--master-addr=127.0.0.1", f"--master-port={port}"]
-    finished = subprocess.run(
-        [*command, WORKER, engine, folder / engine],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert finished.returncode == 0, finished.stderr[-3000:]
+        command += ["--master-addr=127.0.0.1", f"--master-port={free_port()}"]
+    if engine == "multi_host":
+        address = f"127.0.0.1:{free_port()}"
+        places = [
+            {
+                "KERAS_DISTRIBUTION_JOB_ADDRESSES": f"{address},{address}",
+                "KERAS_DISTRIBUTION_NUM_PROCESSES": "2",
+                "KERAS_DISTRIBUTION_PROCESS_ID": str(place),
+            }
+            for place in range(2)
+        ]
+    processes = [
+        subprocess.Popen(
+            [*command, WORKER, engine, folder / engine],
+            env={**environment, **place},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for place in places
+    ]
+    for process in processes:
+        _, errors = process.communicate(timeout=600)
+        assert process.returncode == 0, errors[-3000:]
     results = []
     for path in sorted(folder.glob(f"{engine}-*.npz")):
         with np.load(path) as arrays:
@@ -60,24 +77,25 @@ def run_worker(engine, folder):
     return results
 
 
-@pytest.fixture(scope="module")
-def one_device(tmp_path_factory):
-    (results,) = run_worker("single", tmp_path_factory.mktemp("single"))
-    assert not len(results.pop("errors"))
-    return results
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-def test_same_training_as_on_one_device(engine, one_device, tmp_path):
-    results = run_worker(engine, tmp_path)
-    assert len(results) == (2 if engine == "torchrun" else 1)
-    for result in results:
-        errors = list(result.pop("errors"))
-        assert len(errors) == len(ERRORS.get(engine, ()))
-        for error, expected in zip(errors, ERRORS.get(engine, ()), strict=True):
-            assert expected in error
-        assert result.keys() == one_device.keys()
-        for name, expected in one_device.items():
-            np.testing.assert_allclose(
-                result[name], expected, rtol=0, atol=3e-6, err_msg=name
-            )
+def test_same_training_as_on_one_device(tmp_path):
+    (one_device,) = run_worker("single", tmp_path)
+    assert not len(one_device.pop("errors"))
+    for engine in ENGINES:
+        results = run_worker(engine, tmp_path)
+        several = engine in ("torchrun", "multi_host")
+        assert len(results) == (2 if several else 1)
+        for result in results:
+            errors = result.pop("errors")
+            for error, expected in zip(
+                errors, ERRORS.get(engine, ()), strict=True
+            ):
+                assert expected in error
+            assert result.keys() == one_device.keys()
+            for name, expected in one_device.items():
+                np.testing.assert_allclose(
+                    result[name],
+                    expected,
+                    rtol=0,
+                    atol=3e-6,
+                    err_msg=f"{engine}: {name}",
+                )
