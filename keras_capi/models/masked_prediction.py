@@ -9,8 +9,7 @@ from keras_capi.models.backbone_weights import copy_weights
 from keras_capi.models.capi_backbone import SEED_SPACING
 from keras_capi.models.non_finite_loss import StopAtNonFiniteLoss
 from keras_capi.models.non_finite_loss import check_finite_loss
-from keras_capi.ops.collectives import average_over_replicas
-from keras_capi.ops.collectives import mean_batch_size
+from keras_capi.ops.collectives import global_means
 from keras_capi.ops.tokens import indices_in_range
 from keras_capi.validation import check_images
 from keras_capi.validation import check_index_arrays
@@ -135,17 +134,9 @@ class MaskedPrediction(BackboneModel):
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
         images = x["images"] if isinstance(x, dict) else x
-        batch_size = ops.shape(images)[0]
-        mean_size = mean_batch_size(batch_size)
-        share = ops.cast(batch_size, "float32") / mean_size
-        # A replica without samples has no mean.
-        results = {
-            name: ops.where(share > 0, share * y_pred[name], 0.0)
-            for name in y_pred
-        }
-        means = average_over_replicas(results)
+        results, means, weight = global_means(y_pred, ops.shape(images)[0])
         for tracker in self.trackers:
-            tracker.update_state(means[tracker.name], sample_weight=mean_size)
+            tracker.update_state(means[tracker.name], sample_weight=weight)
         loss, mean = (
             sum(x[name] for name in self.loss_names) for x in (results, means)
         )

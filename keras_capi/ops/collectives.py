@@ -34,38 +34,34 @@ def all_reduce_max(x):
     return backend.all_reduce(x, "max")
 
 
-def mean_batch_size(batch_size):
-    """Averages the batch size over the replicas.
-
-    A mean over a replica's batch, times its batch size over this average, makes
-    a mean over replicas one over the global batch, however that was split.
+def global_means(means, batch_size):
+    """Turns means over a replica's samples into those over the global batch.
 
     Args:
-        batch_size: Integer or integer scalar tensor: the local batch size.
+        means: Dictionary of float32 scalar tensors: means over this replica's
+            samples, which may be more or fewer than another's, or none.
+        batch_size: Integer or integer scalar tensor: how many they are.
 
     Returns:
-        Float32 scalar tensor, the same on each replica.
-    """
-    batch_size = ops.cast(batch_size, "float32")
-    return all_reduce_sum(batch_size) / backend.replica()[1]
-
-
-def average_over_replicas(scalars):
-    """Averages scalars over the replicas, without a gradient.
-
-    Args:
-        scalars: Dictionary of float32 scalar tensors.
-
-    Returns:
-        Dictionary of scalars, the same on each replica.
+        Tuple of the means, weighted so that their average over the replicas is
+        the mean over the global batch; that average, which has no gradient; and
+        the average batch size.
     """
     _, num_replicas = backend.replica()
     if num_replicas == 1:
-        return scalars
+        return means, means, batch_size
+    batch_size = ops.cast(batch_size, "float32")
+    average_size = all_reduce_sum(batch_size) / num_replicas
+    share = batch_size / average_size
+    # A replica without samples has no mean.
+    weighted = {
+        name: ops.where(share > 0, share * mean, 0.0)
+        for name, mean in means.items()
+    }
     # One message for all.
-    stacked = ops.stop_gradient(ops.stack(list(scalars.values())))
-    means = ops.unstack(all_reduce_sum(stacked) / num_replicas)
-    return dict(zip(scalars, means, strict=True))
+    stacked = ops.stop_gradient(ops.stack(list(weighted.values())))
+    averages = ops.unstack(all_reduce_sum(stacked) / num_replicas)
+    return weighted, dict(zip(means, averages, strict=True)), average_size
 
 
 def take_share(x, axis):
