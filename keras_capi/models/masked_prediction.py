@@ -137,18 +137,13 @@ class MaskedPrediction(BackboneModel):
         results, means, weight = global_means(y_pred, ops.shape(images)[0])
         for tracker in self.trackers:
             tracker.update_state(means[tracker.name], sample_weight=weight)
-        loss, mean = (
-            sum(x[name] for name in self.loss_names) for x in (results, means)
-        )
-        # The value is that of the global batch, the gradient this replica's
-        # part of it.
         return self._aggregate_additional_loss(
-            loss + ops.stop_gradient(mean - loss)
+            sum(results[name] for name in self.loss_names)
         )
 
     def get_metrics_result(self):
         logs = super().get_metrics_result()
-        # Keras weighs batches by this replica's part of them only.
+        # Keras knows this replica's part of the loss only.
         return {**logs, "loss": sum(logs[name] for name in self.loss_names)}
 
     def train_step(self, *arguments):
