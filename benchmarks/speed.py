@@ -1,0 +1,97 @@
+"""What the benchmarks of speed share: sizes, measuring, command line."""
+
+import argparse
+import json
+import os
+import resource
+import time
+
+SIZES = {
+    # hidden_dim, num_heads, num_layers, predictor_num_layers, patch_size
+    "tiny": (192, 3, 12, 6, 16),
+    "small": (384, 6, 12, 6, 14),
+    "base": (768, 12, 12, 6, 14),
+    "large": (1024, 16, 24, 12, 14),
+}
+MATRIX_SIZE = 2048
+
+
+def block_flops(width, queries, others=None):
+    """Matrix products of a block's forward pass, for one image."""
+    keys = queries if others is None else others
+    projections = 2 * width**2 * (2 * queries + 2 * keys)
+    attention = 4 * width * queries * keys
+    perceptron = 16 * width**2 * queries
+    return projections + attention + perceptron
+
+
+def matmul_peak():
+    """Returns the machine's FLOP/s in a large float32 matrix product."""
+    import keras
+    import numpy as np
+
+    matrix = keras.ops.convert_to_tensor(
+        np.random.default_rng(0).normal(size=(MATRIX_SIZE,) * 2), "float32"
+    )
+    seconds = []
+    for _ in range(12):
+        start = time.perf_counter()
+        keras.ops.convert_to_numpy(keras.ops.matmul(matrix, matrix)[0, 0])
+        seconds.append(time.perf_counter() - start)
+    return 2 * MATRIX_SIZE**3 / min(seconds)
+
+
+def make_parser(description, steps):
+    """Returns the parser of the options that all benchmarks of speed take."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--backend", default=os.getenv("KERAS_BACKEND", "jax"))
+    parser.add_argument("--size", choices=SIZES, default="tiny")
+    parser.add_argument("--image-size", type=int, default=224)
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--precision", default="float32")
+    parser.add_argument("--steps", type=int, default=steps)
+    return parser
+
+
+def make_images(options):
+    """Returns a batch of noise."""
+    import numpy as np
+
+    shape = (options.batch_size, options.image_size, options.image_size, 3)
+    return np.random.default_rng(0).normal(size=shape).astype("float32")
+
+
+def measure(run, flops, options):
+    """Times a function and prints what came out.
+
+    Args:
+        run: Function of no arguments that handles one batch and waits for it.
+        flops: Number. The matrix products of one call.
+        options: The parsed command line.
+    """
+    import numpy as np
+
+    peaks = [matmul_peak()]
+    start = time.perf_counter()
+    run()
+    first = time.perf_counter() - start
+    run()
+    seconds = []
+    for _ in range(options.steps):
+        start = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - start)
+    peaks.append(matmul_peak())
+    low, median, high = np.percentile(seconds, (25, 50, 75))
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    result = {
+        **vars(options),
+        "first_step_s": round(first, 1),
+        "step_ms": [round(1e3 * float(x)) for x in (low, median, high)],
+        "images_per_s": round(options.batch_size / float(median), 1),
+        "gflop_per_step": round(flops / 1e9, 1),
+        "peak_gflop_per_s": [round(peak / 1e9) for peak in peaks],
+        "share_of_peak": round(flops / float(median) / max(peaks), 3),
+        "peak_memory_gib": round(memory, 2),
+    }
+    print(json.dumps(result), flush=True)
