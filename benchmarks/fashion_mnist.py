@@ -12,27 +12,22 @@ Debian's `dataset-fashion-mnist`; needs scikit-learn.
 """
 
 import argparse
-import gzip
 import json
-import pathlib
 import time
 
+import garment_scenes
 import keras
 import numpy as np
 import sklearn.linear_model
 
 import keras_capi
 
-SOURCE = "/usr/share/datasets/fashion-mnist"
 NUM_TRAIN, NUM_TEST = 10_000, 2_000
 
 
 def load(source, split):
-    prefix = pathlib.Path(source) / split
-    images = gzip.open(f"{prefix}-images-idx3-ubyte.gz").read()
-    labels = gzip.open(f"{prefix}-labels-idx1-ubyte.gz").read()
-    images = np.frombuffer(images, "uint8", offset=16).reshape(-1, 28, 28, 1)
-    return images.repeat(3, -1), np.frombuffer(labels, "uint8", offset=8)
+    images, labels = garment_scenes.load_garments(split, source)
+    return images[..., None].repeat(3, -1), labels
 
 
 def normalize(images):
@@ -176,7 +171,7 @@ def main(options):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--source", default=SOURCE)
+    parser.add_argument("--source", default=garment_scenes.SOURCE)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--every", type=int, default=250)
