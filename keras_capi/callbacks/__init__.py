@@ -1,5 +1,6 @@
-"""What to watch while a model trains."""
+"""What to watch while a model trains, and how to go on after interruptions."""
 
+from keras_capi.callbacks.checkpoint import Checkpoint
 from keras_capi.callbacks.clustering_health import ClusteringHealth
 from keras_capi.callbacks.feature_images import FeatureImages
 from keras_capi.callbacks.knn_evaluation import KNNEvaluation

@@ -72,14 +72,28 @@ class RandomCrops(keras.utils.PyDataset):
         self.seed = np.random.SeedSequence(seed).entropy
         self._num_batches = num_batches
         self._epoch = 0
+        self._first_batch = 0
+
+    def go_to(self, epoch, batch):
+        """Makes a certain batch the next one, to go on after an interruption.
+
+        Args:
+            epoch: Integer, counted from 0.
+            batch: Integer. Batch within the epoch, which then has only what is
+                left of it.
+        """
+        self._epoch = epoch
+        self._first_batch = batch
 
     def __len__(self):
-        return self._num_batches
+        return self._num_batches - self._first_batch
 
     def on_epoch_end(self):
         self._epoch += 1
+        self._first_batch = 0
 
     def __getitem__(self, index):
+        index = self._first_batch + index
         # Not one generator for all batches, as workers may make them in any
         # order.
         generator = np.random.default_rng((self.seed, self._epoch, index))

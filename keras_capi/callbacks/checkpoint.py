@@ -1,0 +1,186 @@
+import json
+import os
+import pathlib
+import shutil
+import signal
+
+import keras
+
+from keras_capi import backend
+from keras_capi.validation import check_positive_integer
+
+# What `sysexits.h` calls EX_TEMPFAIL: "try again later".
+EXIT_CODE = 75
+PREFIX = "checkpoint-"
+PARTIAL = "partial-"
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Saves a training so that it goes on after any end, as if uninterrupted.
+
+    Start the same script again: `fit` goes on from the newest checkpoint in
+    `directory`, with weights, optimizer, random masks and epoch as they were,
+    and with the same data if `dataset` tells what comes next. Whatever kills a
+    process, even in the middle of saving, leaves the checkpoints before: each
+    is written under another name, flushed to the disk, and then renamed.
+
+    At the signals that schedulers send before they take a machine away, the
+    current state is saved after the running step, and the process exits with
+    code 75 ("temporary failure"), on which a scheduler can start it again.
+
+    Args:
+        directory: String or path. Where the checkpoints are, those of one
+            training only.
+        dataset: The data set of `fit` if it has a method
+            `go_to(epoch, batch)`, such as `keras_capi.data.RandomCrops`.
+            `None` goes on at the beginning of an interrupted epoch, with data
+            in the order of a new `fit`. Defaults to `None`.
+        every: Integer or `None`. Batches between checkpoints; `None` saves at
+            the end of each epoch only. Needs `dataset`. Defaults to `None`.
+        keep: Integer. How many checkpoints to keep. Defaults to `2`.
+        signals: Tuple of names. The signals at which to save and exit. Defaults
+            to `("SIGTERM", "SIGUSR1")`.
+
+    Raises:
+        ValueError: If `every` is given without `dataset`, or `dataset` has no
+            `go_to`.
+        OSError: If a checkpoint cannot be written, for example to a full disk.
+            The ones before stay.
+
+    Example:
+
+    >>> checkpoint = keras_capi.callbacks.Checkpoint("run/checkpoints")
+    >>> model.fit(images, epochs=100, callbacks=[checkpoint])
+    """
+
+    def __init__(
+        self,
+        directory,
+        dataset=None,
+        every=None,
+        keep=2,
+        signals=("SIGTERM", "SIGUSR1"),
+    ):
+        super().__init__()
+        check_positive_integer("keep", keep)
+        if every is not None:
+            check_positive_integer("every", every)
+            if dataset is None:
+                raise ValueError(
+                    "`every` needs the `dataset`, to go on within an epoch. "
+                    f"Received: every={every}, dataset=None"
+                )
+        if dataset is not None and not hasattr(dataset, "go_to"):
+            raise ValueError(
+                "`dataset` must have a method `go_to(epoch, batch)`. "
+                f"Received: dataset={dataset!r}"
+            )
+        self.directory = pathlib.Path(directory)
+        self.dataset = dataset
+        self.every = every
+        self.keep = keep
+        self.signals = signals
+        self._previous_handlers = {}
+        self._received = None
+
+    def on_train_begin(self, logs=None):
+        self._epoch = 0
+        self._first_batch = 0
+        self._batch = 0
+        self.directory.mkdir(parents=True, exist_ok=True)
+        if self._is_writer():
+            for partial in self.directory.glob(PARTIAL + "*"):
+                shutil.rmtree(partial)
+        newest = self._find()[-1:]
+        if newest:
+            self._restore(newest[0])
+        self._received = None
+        for name in self.signals:
+            number = getattr(signal, name)
+            self._previous_handlers[number] = signal.signal(
+                number, self._remember
+            )
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._batch = self._first_batch + batch + 1
+        is_due = self.every is not None and self._batch % self.every == 0
+        if self._received is None:
+            if is_due and batch + 1 != self.params["steps"]:
+                self._save()
+            return
+        if self.dataset is not None:
+            self._save()
+        self._reset_handlers()
+        name = signal.Signals(self._received).name
+        print(f"Stopped by {name}. Start again to go on.", flush=True)
+        raise SystemExit(EXIT_CODE)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._epoch = epoch + 1
+        self._first_batch = 0
+        self._batch = 0
+        self._save()
+
+    def on_train_end(self, logs=None):
+        self._reset_handlers()
+
+    def _remember(self, number, frame):
+        self._received = number
+
+    def _reset_handlers(self):
+        for number, handler in self._previous_handlers.items():
+            signal.signal(number, handler)
+        self._previous_handlers = {}
+
+    def _is_writer(self):
+        return backend.replica()[0] == 0
+
+    def _find(self):
+        return sorted(self.directory.glob(PREFIX + "*"))
+
+    def _restore(self, path):
+        self.model.load_weights(path / "model.weights.h5")
+        state = json.loads((path / "state.json").read_text())
+        self._epoch = state["epoch"]
+        # What `keras.callbacks.BackupAndRestore` sets.
+        self.model._initial_epoch = self._epoch
+        if self.dataset is not None:
+            self._first_batch = state["batch"]
+            self.dataset.go_to(self._epoch, self._first_batch)
+
+    def _save(self):
+        if not self._is_writer():
+            return
+        name = f"{self._epoch:06}-{self._batch:08}"
+        target = self.directory / (PREFIX + name)
+        if target.exists():
+            return
+        partial = self.directory / (PARTIAL + name)
+        try:
+            partial.mkdir()
+            self.model.save_weights(partial / "model.weights.h5")
+            state = {"epoch": self._epoch, "batch": self._batch}
+            (partial / "state.json").write_text(json.dumps(state))
+            for path in (*partial.iterdir(), partial):
+                _flush(path)
+            partial.rename(target)
+            _flush(self.directory)
+        except OSError as error:
+            shutil.rmtree(partial, ignore_errors=True)
+            kept = self._find()[-1:]
+            raise OSError(
+                f"The checkpoint could not be written: {error}. "
+                f"The last one is {kept[0] if kept else 'none'}; make room on "
+                "the disk and start again."
+            ) from error
+        for old in self._find()[: -self.keep]:
+            shutil.rmtree(old)
+
+
+def _flush(path):
+    """Waits until a file, or the entries of a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
