@@ -18,7 +18,8 @@ PARTIAL = "partial-"
 class Checkpoint(keras.callbacks.Callback):
     """Saves a training so that it goes on after any end, as if uninterrupted.
 
-    Start the same script again: `fit` goes on from the newest checkpoint in
+    For the models of this package that are pretrained. Start the same script
+    again: `fit` goes on from the newest checkpoint in
     `directory`, with weights, optimizer, random masks and epoch as they were,
     and with the same data if `dataset` tells what comes next. Whatever kills a
     process, even in the middle of saving, leaves the checkpoints before: each
@@ -83,23 +84,44 @@ class Checkpoint(keras.callbacks.Callback):
         self._previous_handlers = {}
         self._received = None
 
-    def on_train_begin(self, logs=None):
-        self._epoch = 0
-        self._first_batch = 0
-        self._batch = 0
+    def restore(self, model):
+        """Puts a model, and the data set, where the newest checkpoint was.
+
+        Models of this package call it in `fit`.
+
+        Args:
+            model: A compiled and built `keras.Model`.
+
+        Returns:
+            Tuple of two integers: the epoch and the batch within it to go on
+            with, both 0 without a checkpoint.
+        """
         self.directory.mkdir(parents=True, exist_ok=True)
-        if self._is_writer():
+        if _is_writer():
             for partial in self.directory.glob(PARTIAL + "*"):
                 shutil.rmtree(partial)
         newest = self._find()[-1:]
-        if newest:
-            self._restore(newest[0])
+        if not newest:
+            return 0, 0
+        model.load_weights(newest[0] / "model.weights.h5")
+        state = json.loads((newest[0] / "state.json").read_text())
+        if self.dataset is not None:
+            self.dataset.go_to(state["epoch"], state["batch"])
+        return state["epoch"], state["batch"]
+
+    def on_train_begin(self, logs=None):
         self._received = None
         for name in self.signals:
             number = getattr(signal, name)
             self._previous_handlers[number] = signal.signal(
                 number, self._remember
             )
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = epoch
+        self._first_batch = 0
+        if self.dataset is not None:
+            _, self._first_batch = self.dataset.position
 
     def on_train_batch_end(self, batch, logs=None):
         self._batch = self._first_batch + batch + 1
@@ -117,7 +139,6 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self._epoch = epoch + 1
-        self._first_batch = 0
         self._batch = 0
         self._save()
 
@@ -132,24 +153,11 @@ class Checkpoint(keras.callbacks.Callback):
             signal.signal(number, handler)
         self._previous_handlers = {}
 
-    def _is_writer(self):
-        return backend.replica()[0] == 0
-
     def _find(self):
         return sorted(self.directory.glob(PREFIX + "*"))
 
-    def _restore(self, path):
-        self.model.load_weights(path / "model.weights.h5")
-        state = json.loads((path / "state.json").read_text())
-        self._epoch = state["epoch"]
-        # What `keras.callbacks.BackupAndRestore` sets.
-        self.model._initial_epoch = self._epoch
-        if self.dataset is not None:
-            self._first_batch = state["batch"]
-            self.dataset.go_to(self._epoch, self._first_batch)
-
     def _save(self):
-        if not self._is_writer():
+        if not _is_writer():
             return
         name = f"{self._epoch:06}-{self._batch:08}"
         target = self.directory / (PREFIX + name)
@@ -175,6 +183,10 @@ class Checkpoint(keras.callbacks.Callback):
             ) from error
         for old in self._find()[: -self.keep]:
             shutil.rmtree(old)
+
+
+def _is_writer():
+    return backend.replica()[0] == 0
 
 
 def _flush(path):

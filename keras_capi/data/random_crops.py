@@ -71,8 +71,7 @@ class RandomCrops(keras.utils.PyDataset):
         self.augment = augment
         self.seed = np.random.SeedSequence(seed).entropy
         self._num_batches = num_batches
-        self._epoch = 0
-        self._first_batch = 0
+        self.go_to(0, 0)
 
     def go_to(self, epoch, batch):
         """Makes a certain batch the next one, to go on after an interruption.
@@ -84,13 +83,23 @@ class RandomCrops(keras.utils.PyDataset):
         """
         self._epoch = epoch
         self._first_batch = batch
+        self._is_running = False
+
+    @property
+    def position(self):
+        """The current epoch and its first batch."""
+        return self._epoch, self._first_batch
 
     def __len__(self):
         return self._num_batches - self._first_batch
 
+    def on_epoch_begin(self):
+        self._is_running = True
+
     def on_epoch_end(self):
-        self._epoch += 1
-        self._first_batch = 0
+        # Keras also calls it before the first epoch.
+        if self._is_running:
+            self.go_to(self._epoch + 1, 0)
 
     def __getitem__(self, index):
         index = self._first_batch + index

@@ -1,3 +1,5 @@
+import functools
+
 import keras
 from keras import ops
 
@@ -9,6 +11,7 @@ from keras_capi.models.backbone_weights import copy_weights
 from keras_capi.models.capi_backbone import SEED_SPACING
 from keras_capi.models.non_finite_loss import StopAtNonFiniteLoss
 from keras_capi.models.non_finite_loss import check_finite_loss
+from keras_capi.models.resume import fit_from_checkpoint
 from keras_capi.ops.collectives import global_means
 from keras_capi.ops.tokens import indices_in_range
 from keras_capi.validation import check_images
@@ -238,13 +241,26 @@ class MaskedPrediction(BackboneModel):
             rows, columns = (size // patch_size for size in images.shape[1:3])
             check_index_arrays(inputs, rows * columns)
 
-    def fit(self, x=None, y=None, *args, callbacks=None, **kwargs):
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        epochs=1,
+        verbose="auto",
+        callbacks=None,
+        **kwargs,
+    ):
         self.check_inputs(x)
-        if not isinstance(callbacks, keras.callbacks.CallbackList):
-            if isinstance(callbacks, keras.callbacks.Callback):
-                callbacks = [callbacks]
-            callbacks = [*(callbacks or ()), StopAtNonFiniteLoss()]
-        return super().fit(x, y, *args, callbacks=callbacks, **kwargs)
+        fit = functools.partial(
+            super().fit, x, y, batch_size, verbose=verbose, **kwargs
+        )
+        if isinstance(callbacks, keras.callbacks.CallbackList):
+            return fit(epochs=epochs, callbacks=callbacks)
+        if isinstance(callbacks, keras.callbacks.Callback):
+            callbacks = [callbacks]
+        callbacks = [*(callbacks or ()), StopAtNonFiniteLoss()]
+        return fit_from_checkpoint(self, fit, epochs, callbacks)
 
     def evaluate(self, x=None, *args, **kwargs):
         self.check_inputs(x)
@@ -270,8 +286,7 @@ class MaskedPrediction(BackboneModel):
             **kwargs: Likewise.
 
         Returns:
-            Dictionary of NumPy arrays: `"global"`, `"registers"` and
-            `"feature_map"`.
+            Dictionary of arrays: `"global"`, `"registers"`, `"feature_map"`.
         """
         return self.teacher.predict(x, *args, **kwargs)
 

@@ -1,0 +1,151 @@
+import errno
+import os
+import signal
+
+import keras
+import numpy as np
+import pytest
+from helpers import make_images
+from helpers import make_model
+from helpers import weights_of
+
+from keras_capi.callbacks import Checkpoint
+from keras_capi.data import RandomCrops
+
+NUM_BATCHES = 4
+EPOCHS = 2
+
+
+def make_crops():
+    images = list(make_images(3, 20, 24))
+    return RandomCrops(images, 16, 4, NUM_BATCHES, seed=0)
+
+
+def train(folder, interrupt=None, at=None, epochs=EPOCHS, **options):
+    """Trains a fresh model, which goes on from what is in the folder."""
+    keras.utils.set_random_seed(0)
+    crops = make_crops()
+    model = make_model()
+    checkpoint = Checkpoint(folder, crops, **options)
+    callbacks = [checkpoint]
+    if interrupt:
+        steps = []
+
+        def count(batch, logs):
+            steps.append(batch)
+            if len(steps) == at:
+                interrupt()
+
+        callbacks = [
+            keras.callbacks.LambdaCallback(on_train_batch_end=count),
+            checkpoint,
+        ]
+    model.fit(crops, epochs=epochs, callbacks=callbacks, verbose=0)
+    return weights_of(model)
+
+
+def crash():
+    raise KeyboardInterrupt
+
+
+def terminate():
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    return train(tmp_path_factory.mktemp("whole"))
+
+
+@pytest.mark.parametrize("at", [3, 4, 6])
+@pytest.mark.parametrize("every", [None, 1])
+def test_goes_on_after_a_crash(tmp_path, uninterrupted, at, every):
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, crash, at, every=every)
+    for weight, expected in zip(
+        train(tmp_path, every=every), uninterrupted, strict=True
+    ):
+        np.testing.assert_array_equal(weight, expected)
+
+
+@pytest.mark.parametrize("at", [3, 5])
+def test_goes_on_after_a_signal(tmp_path, uninterrupted, at):
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as stopped:
+        train(tmp_path, terminate, at)
+    assert stopped.value.code == 75
+    assert signal.getsignal(signal.SIGTERM) == before
+    for weight, expected in zip(train(tmp_path), uninterrupted, strict=True):
+        np.testing.assert_array_equal(weight, expected)
+
+
+def test_finished_training_is_left_alone(tmp_path, uninterrupted):
+    train(tmp_path)
+    for weight, expected in zip(train(tmp_path), uninterrupted, strict=True):
+        np.testing.assert_array_equal(weight, expected)
+
+
+def test_keeps_the_last(tmp_path):
+    train(tmp_path, every=1, keep=3)
+    assert names(tmp_path) == [
+        "checkpoint-000001-00000002",
+        "checkpoint-000001-00000003",
+        "checkpoint-000002-00000000",
+    ]
+
+
+def test_full_disk(tmp_path, monkeypatch):
+    """The last good checkpoint stays, and nothing half-written."""
+    train(tmp_path, epochs=1)
+
+    def fill(model, path):
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(keras.Model, "save_weights", fill)
+        with pytest.raises(OSError, match="No space left.*000001-00000000"):
+            train(tmp_path)
+    assert names(tmp_path) == ["checkpoint-000001-00000000"]
+    train(tmp_path)
+
+
+def test_half_written_checkpoints_do_not_count(tmp_path, uninterrupted):
+    train(tmp_path, epochs=1)
+    partial = tmp_path / "partial-000001-00000002"
+    partial.mkdir()
+    (partial / "model.weights.h5").write_bytes(b"half")
+    for weight, expected in zip(train(tmp_path), uninterrupted, strict=True):
+        np.testing.assert_array_equal(weight, expected)
+    assert not partial.exists()
+
+
+def test_arrays_go_on_at_the_epoch(tmp_path):
+    images = make_images(8)
+
+    def fit(epochs):
+        keras.utils.set_random_seed(0)
+        model = make_model()
+        checkpoint = Checkpoint(tmp_path)
+        model.fit(images, epochs=epochs, callbacks=checkpoint, verbose=0)
+        return weights_of(model)
+
+    fit(1)
+    resumed = fit(2)
+    for path in tmp_path.iterdir():
+        path.rename(path.with_name("other-" + path.name))
+    for weight, expected in zip(resumed, fit(2), strict=True):
+        np.testing.assert_array_equal(weight, expected)
+
+
+def test_bad_arguments(tmp_path):
+    with pytest.raises(ValueError, match="`every` needs the `dataset`"):
+        Checkpoint(tmp_path, every=3)
+    with pytest.raises(ValueError, match="must have a method `go_to"):
+        Checkpoint(tmp_path, dataset=make_images(2))
+    with pytest.raises(ValueError, match="`keep` must be"):
+        Checkpoint(tmp_path, keep=0)
