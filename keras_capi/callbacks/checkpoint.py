@@ -3,6 +3,7 @@ import os
 import pathlib
 import shutil
 import signal
+import threading
 
 import keras
 
@@ -33,9 +34,9 @@ class Checkpoint(keras.callbacks.Callback):
         directory: String or path. Where the checkpoints are, those of one
             training only.
         dataset: The data set of `fit` if it has a method
-            `go_to(epoch, batch)`, such as `keras_capi.data.RandomCrops`.
-            `None` goes on at the beginning of an interrupted epoch, with data
-            in the order of a new `fit`. Defaults to `None`.
+            `go_to(epoch, batch)` and tells its `position`, such as
+            `keras_capi.data.RandomCrops`. `None` goes on at the beginning of
+            an interrupted epoch, without shuffling. Defaults to `None`.
         every: Integer or `None`. Batches between checkpoints; `None` saves at
             the end of each epoch only. Needs `dataset`. Defaults to `None`.
         keep: Integer. How many checkpoints to keep. Defaults to `2`.
@@ -71,16 +72,25 @@ class Checkpoint(keras.callbacks.Callback):
                     "`every` needs the `dataset`, to go on within an epoch. "
                     f"Received: every={every}, dataset=None"
                 )
-        if dataset is not None and not hasattr(dataset, "go_to"):
+        if dataset is not None and not (
+            hasattr(dataset, "go_to") and hasattr(dataset, "position")
+        ):
             raise ValueError(
-                "`dataset` must have a method `go_to(epoch, batch)`. "
-                f"Received: dataset={dataset!r}"
+                "`dataset` must have a method `go_to(epoch, batch)` and a "
+                f"`position`. Received: dataset={dataset!r}"
+            )
+        unknown = [n for n in signals if n not in signal.Signals.__members__]
+        # Windows does not have these.
+        if not {"SIGUSR1", "SIGUSR2"}.issuperset(unknown):
+            raise ValueError(
+                "`signals` must be names of signals such as 'SIGTERM'. "
+                f"Received: signals={signals}"
             )
         self.directory = pathlib.Path(directory)
         self.dataset = dataset
         self.every = every
         self.keep = keep
-        self.signals = signals
+        self.signals = [n for n in signals if n not in unknown]
         self._previous_handlers = {}
         self._received = None
 
@@ -109,13 +119,20 @@ class Checkpoint(keras.callbacks.Callback):
             self.dataset.go_to(state["epoch"], state["batch"])
         return state["epoch"], state["batch"]
 
+    def release(self):
+        """Gives the signals back to their former handlers."""
+        for number, handler in self._previous_handlers.items():
+            signal.signal(number, handler)
+        self._previous_handlers = {}
+
     def on_train_begin(self, logs=None):
         self._received = None
-        for name in self.signals:
-            number = getattr(signal, name)
-            self._previous_handlers[number] = signal.signal(
-                number, self._remember
-            )
+        # Python lets no other thread do so.
+        if threading.current_thread() is threading.main_thread():
+            for name in self.signals:
+                number = signal.Signals[name]
+                handler = signal.signal(number, self._remember)
+                self._previous_handlers.setdefault(number, handler)
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch
@@ -124,34 +141,32 @@ class Checkpoint(keras.callbacks.Callback):
             _, self._first_batch = self.dataset.position
 
     def on_train_batch_end(self, batch, logs=None):
+        if batch + 1 == self.params["steps"]:
+            # The end of the epoch is next.
+            return
         self._batch = self._first_batch + batch + 1
         is_due = self.every is not None and self._batch % self.every == 0
-        if self._received is None:
-            if is_due and batch + 1 != self.params["steps"]:
-                self._save()
-            return
-        if self.dataset is not None:
+        if is_due or (self._received and self.dataset is not None):
             self._save()
-        self._reset_handlers()
-        name = signal.Signals(self._received).name
-        print(f"Stopped by {name}. Start again to go on.", flush=True)
-        raise SystemExit(EXIT_CODE)
+        self._stop_if_asked()
 
     def on_epoch_end(self, epoch, logs=None):
         self._epoch = epoch + 1
         self._batch = 0
         self._save()
+        self._stop_if_asked()
 
     def on_train_end(self, logs=None):
-        self._reset_handlers()
+        self.release()
 
     def _remember(self, number, frame):
         self._received = number
 
-    def _reset_handlers(self):
-        for number, handler in self._previous_handlers.items():
-            signal.signal(number, handler)
-        self._previous_handlers = {}
+    def _stop_if_asked(self):
+        if self._received:
+            name = signal.Signals(self._received).name
+            print(f"Stopped by {name}. Start again to go on.", flush=True)
+            raise SystemExit(EXIT_CODE)
 
     def _find(self):
         return sorted(self.directory.glob(PREFIX + "*"))

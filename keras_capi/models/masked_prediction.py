@@ -9,7 +9,6 @@ from keras_capi.models.backbone_model import BackboneModel
 from keras_capi.models.backbone_weights import check_trainable
 from keras_capi.models.backbone_weights import copy_weights
 from keras_capi.models.capi_backbone import SEED_SPACING
-from keras_capi.models.non_finite_loss import StopAtNonFiniteLoss
 from keras_capi.models.non_finite_loss import check_finite_loss
 from keras_capi.models.resume import fit_from_checkpoint
 from keras_capi.ops.collectives import global_means
@@ -241,25 +240,10 @@ class MaskedPrediction(BackboneModel):
             rows, columns = (size // patch_size for size in images.shape[1:3])
             check_index_arrays(inputs, rows * columns)
 
-    def fit(
-        self,
-        x=None,
-        y=None,
-        batch_size=None,
-        epochs=1,
-        verbose="auto",
-        callbacks=None,
-        **kwargs,
-    ):
+    def fit(self, x=None, y=None, batch_size=None, epochs=1, **kwargs):
         self.check_inputs(x)
-        fit = functools.partial(
-            super().fit, x, y, batch_size, verbose=verbose, **kwargs
-        )
-        if isinstance(callbacks, keras.callbacks.CallbackList):
-            return fit(epochs=epochs, callbacks=callbacks)
-        if isinstance(callbacks, keras.callbacks.Callback):
-            callbacks = [callbacks]
-        callbacks = [*(callbacks or ()), StopAtNonFiniteLoss()]
+        callbacks = kwargs.pop("callbacks", None)
+        fit = functools.partial(super().fit, x, y, batch_size, **kwargs)
         return fit_from_checkpoint(self, fit, epochs, callbacks)
 
     def evaluate(self, x=None, *args, **kwargs):

@@ -64,15 +64,17 @@ def uninterrupted(tmp_path_factory):
 @pytest.mark.parametrize("at", [3, 4, 6])
 @pytest.mark.parametrize("every", [None, 1])
 def test_goes_on_after_a_crash(tmp_path, uninterrupted, at, every):
+    before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path, crash, at, every=every)
+    assert signal.getsignal(signal.SIGTERM) == before
     for weight, expected in zip(
         train(tmp_path, every=every), uninterrupted, strict=True
     ):
         np.testing.assert_array_equal(weight, expected)
 
 
-@pytest.mark.parametrize("at", [3, 5])
+@pytest.mark.parametrize("at", [3, 4, 5])
 def test_goes_on_after_a_signal(tmp_path, uninterrupted, at):
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit) as stopped:
@@ -147,5 +149,7 @@ def test_bad_arguments(tmp_path):
         Checkpoint(tmp_path, every=3)
     with pytest.raises(ValueError, match="must have a method `go_to"):
         Checkpoint(tmp_path, dataset=make_images(2))
+    with pytest.raises(ValueError, match="`signals` must be names"):
+        Checkpoint(tmp_path, signals=("SIGTREM",))
     with pytest.raises(ValueError, match="`keep` must be"):
         Checkpoint(tmp_path, keep=0)
