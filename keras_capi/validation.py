@@ -6,11 +6,24 @@ import numpy as np
 
 def check_positive_integer(name, value):
     """Raises a `ValueError` unless an argument is a positive integer."""
-    is_integer = isinstance(value, int | np.integer)
-    if not is_integer or isinstance(value, bool) or value < 1:
+    if not _is_integer(value) or value < 1:
         raise ValueError(
             f"`{name}` must be a positive integer. Received: {name}={value!r}"
         )
+
+
+def check_non_negative_integer(name, value):
+    """Raises a `ValueError` unless an argument is 0, 1, 2, ..."""
+    if not _is_integer(value) or value < 0:
+        raise ValueError(
+            f"`{name}` must be 0 or a positive integer. Received: "
+            f"{name}={value!r}"
+        )
+
+
+def _is_integer(value):
+    is_integer = isinstance(value, int | np.integer)
+    return is_integer and not isinstance(value, bool)
 
 
 def check_ratio(name, value):

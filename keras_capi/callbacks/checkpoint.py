@@ -1,4 +1,5 @@
 import json
+import math
 import os
 import pathlib
 import shutil
@@ -8,23 +9,26 @@ import threading
 import keras
 
 from keras_capi import backend
+from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_positive_integer
 
 # What `sysexits.h` calls EX_TEMPFAIL: "try again later".
 EXIT_CODE = 75
 PREFIX = "checkpoint-"
 PARTIAL = "partial-"
+WEIGHTS = "model.weights.h5"
+STATE = "state.json"
 
 
 class Checkpoint(keras.callbacks.Callback):
     """Saves a training so that it goes on after any end, as if uninterrupted.
 
     For the models of this package that are pretrained. Start the same script
-    again: `fit` goes on from the newest checkpoint in
-    `directory`, with weights, optimizer, random masks and epoch as they were,
-    and with the same data if `dataset` tells what comes next. Whatever kills a
-    process, even in the middle of saving, leaves the checkpoints before: each
-    is written under another name, flushed to the disk, and then renamed.
+    again: `fit` goes on from the newest checkpoint in `directory`, with
+    weights, optimizer, random masks and epoch as they were, and with the same
+    data if `dataset` tells what comes next. Whatever kills a process, even in
+    the middle of saving, leaves the checkpoints before: each is written under
+    another name, flushed to the disk, and then renamed.
 
     At the signals that schedulers send before they take a machine away, the
     current state is saved after the running step, and the process exits with
@@ -40,6 +44,11 @@ class Checkpoint(keras.callbacks.Callback):
         every: Integer or `None`. Batches between checkpoints; `None` saves at
             the end of each epoch only. Needs `dataset`. Defaults to `None`.
         keep: Integer. How many checkpoints to keep. Defaults to `2`.
+        max_restores: Integer. How often one `fit` may go back to the last
+            checkpoint when a loss is not finite. It then goes on with the data
+            after the bad batch or, without `dataset`, after the bad epoch.
+            After that many times, or without a checkpoint, it ends with an
+            error. Defaults to `0`, an error at once.
         signals: Tuple of names. The signals at which to save and exit. Defaults
             to `("SIGTERM", "SIGUSR1")`.
 
@@ -61,10 +70,12 @@ class Checkpoint(keras.callbacks.Callback):
         dataset=None,
         every=None,
         keep=2,
+        max_restores=0,
         signals=("SIGTERM", "SIGUSR1"),
     ):
         super().__init__()
         check_positive_integer("keep", keep)
+        check_non_negative_integer("max_restores", max_restores)
         if every is not None:
             check_positive_integer("every", every)
             if dataset is None:
@@ -90,9 +101,11 @@ class Checkpoint(keras.callbacks.Callback):
         self.dataset = dataset
         self.every = every
         self.keep = keep
+        self.max_restores = max_restores
         self.signals = [n for n in signals if n not in unknown]
         self._previous_handlers = {}
         self._received = None
+        self._num_restores = 0
 
     def restore(self, model):
         """Puts a model, and the data set, where the newest checkpoint was.
@@ -110,14 +123,42 @@ class Checkpoint(keras.callbacks.Callback):
         if _is_writer():
             for partial in self.directory.glob(PARTIAL + "*"):
                 shutil.rmtree(partial)
+        self._num_restores = 0
         newest = self._find()[-1:]
         if not newest:
             return 0, 0
-        model.load_weights(newest[0] / "model.weights.h5")
-        state = json.loads((newest[0] / "state.json").read_text())
-        if self.dataset is not None:
-            self.dataset.go_to(state["epoch"], state["batch"])
-        return state["epoch"], state["batch"]
+        model.load_weights(newest[0] / WEIGHTS)
+        state = json.loads((newest[0] / STATE).read_text())
+        return self._go_to(state["epoch"], state["batch"])
+
+    def skip(self, model):
+        """Puts a model where the newest checkpoint was, but not the data.
+
+        Models of this package call it in `fit` when a loss is not finite. The
+        same batches would most likely end there again.
+
+        Args:
+            model: The model.
+
+        Returns:
+            Tuple of two integers: the epoch and the batch after the one with
+            the bad loss. `None` if there is no checkpoint, or if
+            `max_restores` are used up.
+        """
+        newest = self._find()[-1:]
+        if not newest or self._num_restores == self.max_restores:
+            return None
+        self._num_restores += 1
+        model.load_weights(newest[0] / WEIGHTS)
+        print(
+            f"The loss was not finite in epoch {self._epoch + 1}, batch "
+            f"{self._batch}. Back to the weights of {newest[0]}, on with the "
+            f"data after it ({self._num_restores} of {self.max_restores}).",
+            flush=True,
+        )
+        if self._is_last_batch or self.dataset is None:
+            return self._go_to(self._epoch + 1, 0)
+        return self._go_to(self._epoch, self._batch)
 
     def release(self):
         """Gives the signals back to their former handlers."""
@@ -137,23 +178,24 @@ class Checkpoint(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch
         self._first_batch = 0
+        self._is_last_batch = False
         if self.dataset is not None:
             _, self._first_batch = self.dataset.position
+        self._batch = self._first_batch
 
     def on_train_batch_end(self, batch, logs=None):
-        if batch + 1 == self.params["steps"]:
+        self._batch = self._first_batch + batch + 1
+        self._is_last_batch = batch + 1 == self.params["steps"]
+        if self._is_last_batch:
             # The end of the epoch is next.
             return
-        self._batch = self._first_batch + batch + 1
         is_due = self.every is not None and self._batch % self.every == 0
         if is_due or (self._received and self.dataset is not None):
-            self._save()
+            self._save(self._epoch, self._batch, logs)
         self._stop_if_asked()
 
     def on_epoch_end(self, epoch, logs=None):
-        self._epoch = epoch + 1
-        self._batch = 0
-        self._save()
+        self._save(epoch + 1, 0, logs)
         self._stop_if_asked()
 
     def on_train_end(self, logs=None):
@@ -171,19 +213,26 @@ class Checkpoint(keras.callbacks.Callback):
     def _find(self):
         return sorted(self.directory.glob(PREFIX + "*"))
 
-    def _save(self):
-        if not _is_writer():
+    def _go_to(self, epoch, batch):
+        if self.dataset is not None:
+            self.dataset.go_to(epoch, batch)
+        return epoch, batch
+
+    def _save(self, epoch, batch, logs):
+        # The callback that ends such a training may notice it later.
+        is_finite = math.isfinite((logs or {}).get("loss", 0.0))
+        if not (is_finite and _is_writer()):
             return
-        name = f"{self._epoch:06}-{self._batch:08}"
+        name = f"{epoch:06}-{batch:08}"
         target = self.directory / (PREFIX + name)
         if target.exists():
             return
         partial = self.directory / (PARTIAL + name)
         try:
             partial.mkdir()
-            self.model.save_weights(partial / "model.weights.h5")
-            state = {"epoch": self._epoch, "batch": self._batch}
-            (partial / "state.json").write_text(json.dumps(state))
+            self.model.save_weights(partial / WEIGHTS)
+            state = {"epoch": epoch, "batch": batch}
+            (partial / STATE).write_text(json.dumps(state))
             for path in (*partial.iterdir(), partial):
                 _flush(path)
             partial.rename(target)

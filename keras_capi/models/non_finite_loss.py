@@ -3,10 +3,14 @@ import math
 import keras
 
 
+class NonFiniteLossError(RuntimeError):
+    """A loss was NaN or infinite."""
+
+
 def check_finite_loss(loss, step):
-    """Raises a `RuntimeError` that names the step if a loss is not finite."""
+    """Raises an error that names the step if a loss is not finite."""
     if not math.isfinite(loss):
-        raise RuntimeError(
+        raise NonFiniteLossError(
             f"The loss is not finite at step {step}: {loss}. Training was "
             "stopped. Usual causes: a learning rate that is too high or warms "
             "up too fast, images with NaN or infinite values, or own mask "

@@ -1,7 +1,10 @@
 """Going on with an interrupted training."""
 
+import functools
+
 import keras
 
+from keras_capi.models.non_finite_loss import NonFiniteLossError
 from keras_capi.models.non_finite_loss import StopAtNonFiniteLoss
 
 
@@ -14,11 +17,13 @@ def fit_from_checkpoint(model, fit, epochs, callbacks):
         epochs: Integer.
         callbacks: What `fit` takes. One like `keras_capi.callbacks.Checkpoint`
             has a method `restore(model)`, which puts the model and the data
-            back and returns the epoch and the batch to go on with, and a method
-            `release()`, which is called however the training ends.
+            back and returns the epoch and the batch to go on with; a method
+            `skip(model)`, which does so after a loss that is not finite, or
+            returns `None`; and a method `release()`, which is called however
+            the training ends.
 
     Returns:
-        What `fit` returns.
+        The `History` of what was trained now.
     """
     if isinstance(callbacks, keras.callbacks.CallbackList):
         return fit(epochs=epochs, callbacks=callbacks)
@@ -29,14 +34,30 @@ def fit_from_checkpoint(model, fit, epochs, callbacks):
     if checkpoint is None:
         return fit(epochs=epochs, callbacks=callbacks)
     # In order, or nothing says which batches come next.
-    options = {"callbacks": callbacks, "shuffle": False}
+    fit = functools.partial(fit, callbacks=callbacks, shuffle=False)
     try:
-        epoch, batch = checkpoint.restore(model)
-        if batch:
-            # Keras takes all epochs for as long as the first: the rest of the
-            # interrupted one needs a `fit` of its own.
-            fit(epochs=epoch + 1, initial_epoch=epoch, **options)
-            epoch += 1
-        return fit(epochs=epochs, initial_epoch=epoch, **options)
+        position = checkpoint.restore(model)
+        while True:
+            try:
+                return _fit_from(fit, epochs, *position)
+            except NonFiniteLossError:
+                position = checkpoint.skip(model)
+                if position is None:
+                    raise
     finally:
         checkpoint.release()
+
+
+def _fit_from(fit, epochs, epoch, batch):
+    if (epoch, batch) == (0, 0):
+        return fit(epochs=epochs)
+    if not batch:
+        return fit(epochs=epochs, initial_epoch=epoch)
+    # Keras takes all epochs for as long as the first: the rest of the
+    # interrupted one needs a `fit` of its own.
+    first = fit(epochs=epoch + 1, initial_epoch=epoch)
+    history = fit(epochs=epochs, initial_epoch=epoch + 1)
+    history.epoch[:0] = first.epoch
+    for name, values in first.history.items():
+        history.history[name] = values + history.history.get(name, [])
+    return history

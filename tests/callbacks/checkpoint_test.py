@@ -144,6 +144,74 @@ def test_arrays_go_on_at_the_epoch(tmp_path):
         np.testing.assert_array_equal(weight, expected)
 
 
+def test_history_has_all_that_was_trained_now(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, crash, 3, every=1)
+    keras.utils.set_random_seed(0)
+    crops = make_crops()
+    checkpoint = Checkpoint(tmp_path, crops)
+    history = make_model().fit(crops, epochs=3, callbacks=checkpoint, verbose=0)
+    assert history.epoch == [0, 1, 2]
+    assert len(history.history["loss"]) == 3
+
+
+class BrokenCrops(RandomCrops):
+    """Some batches have infinite pixels."""
+
+    def __init__(self, broken):
+        images = list(make_images(3, 20, 24))
+        super().__init__(images, 16, 4, NUM_BATCHES, seed=0)
+        self.broken = broken
+
+    def __getitem__(self, index):
+        position = (self.position[0], self.position[1] + index)
+        (images,) = super().__getitem__(index)
+        return (images * np.inf,) if position in self.broken else (images,)
+
+
+def fit_broken(folder, broken, **options):
+    keras.utils.set_random_seed(0)
+    crops = BrokenCrops(broken)
+    model = make_model()
+    checkpoint = Checkpoint(folder, crops, **options)
+    model.fit(crops, epochs=3, callbacks=checkpoint, verbose=0)
+    return model
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_goes_back_if_the_loss_is_not_finite(tmp_path, batch, capsys):
+    """To the last good weights, and past the bad batch."""
+    model = fit_broken(tmp_path, [(1, batch)], max_restores=1)
+    assert "The loss was not finite in epoch 2" in capsys.readouterr().out
+    assert names(tmp_path)[-1] == "checkpoint-000003-00000000"
+    assert all(np.isfinite(weight).all() for weight in weights_of(model))
+    # The updates of the first epoch, of what followed the bad batch (on JAX
+    # the callback may see it a step late), and of the last epoch.
+    updates = int(model.optimizer.iterations)
+    expected = 2 * NUM_BATCHES + (NUM_BATCHES - 1 - batch)
+    assert expected - 1 <= updates <= expected
+    if keras.backend.backend() != "jax":
+        assert updates == expected
+
+
+def test_bad_losses_are_never_saved(tmp_path):
+    with pytest.raises(RuntimeError, match="not finite"):
+        fit_broken(tmp_path, [(1, 1)], every=1)
+    assert names(tmp_path)[-1] == "checkpoint-000001-00000001"
+
+
+def test_stops_after_so_many_restores(tmp_path):
+    broken = [(1, 0), (1, 2), (2, 1)]
+    fit_broken(tmp_path / "enough", broken, max_restores=3)
+    with pytest.raises(RuntimeError, match="not finite"):
+        fit_broken(tmp_path / "too few", broken, max_restores=2)
+
+
+def test_stops_without_a_checkpoint_to_go_back_to(tmp_path):
+    with pytest.raises(RuntimeError, match="not finite"):
+        fit_broken(tmp_path, [(0, 1)], max_restores=3)
+
+
 def test_bad_arguments(tmp_path):
     with pytest.raises(ValueError, match="`every` needs the `dataset`"):
         Checkpoint(tmp_path, every=3)
@@ -153,3 +221,5 @@ def test_bad_arguments(tmp_path):
         Checkpoint(tmp_path, signals=("SIGTREM",))
     with pytest.raises(ValueError, match="`keep` must be"):
         Checkpoint(tmp_path, keep=0)
+    with pytest.raises(ValueError, match="`max_restores` must be 0 or"):
+        Checkpoint(tmp_path, max_restores=-1)
