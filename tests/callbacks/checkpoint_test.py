@@ -61,8 +61,7 @@ def uninterrupted(tmp_path_factory):
     return train(tmp_path_factory.mktemp("whole"))
 
 
-@pytest.mark.parametrize("at", [3, 4, 6])
-@pytest.mark.parametrize("every", [None, 1])
+@pytest.mark.parametrize(("at", "every"), [(4, None), (3, 2), (6, 1)])
 def test_goes_on_after_a_crash(tmp_path, uninterrupted, at, every):
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt):
@@ -74,7 +73,7 @@ def test_goes_on_after_a_crash(tmp_path, uninterrupted, at, every):
         np.testing.assert_array_equal(weight, expected)
 
 
-@pytest.mark.parametrize("at", [3, 4, 5])
+@pytest.mark.parametrize("at", [3, 4])
 def test_goes_on_after_a_signal(tmp_path, uninterrupted, at):
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit) as stopped:
@@ -85,19 +84,17 @@ def test_goes_on_after_a_signal(tmp_path, uninterrupted, at):
         np.testing.assert_array_equal(weight, expected)
 
 
-def test_finished_training_is_left_alone(tmp_path, uninterrupted):
-    train(tmp_path)
-    for weight, expected in zip(train(tmp_path), uninterrupted, strict=True):
-        np.testing.assert_array_equal(weight, expected)
-
-
-def test_keeps_the_last(tmp_path):
+def test_keeps_the_last_and_a_finished_training(tmp_path, uninterrupted):
     train(tmp_path, every=1, keep=3)
-    assert names(tmp_path) == [
+    checkpoints = [
         "checkpoint-000001-00000002",
         "checkpoint-000001-00000003",
         "checkpoint-000002-00000000",
     ]
+    assert names(tmp_path) == checkpoints
+    for weight, expected in zip(train(tmp_path), uninterrupted, strict=True):
+        np.testing.assert_array_equal(weight, expected)
+    assert names(tmp_path) == checkpoints
 
 
 def test_full_disk(tmp_path, monkeypatch):
@@ -113,16 +110,13 @@ def test_full_disk(tmp_path, monkeypatch):
         with pytest.raises(OSError, match="No space left.*000001-00000000"):
             train(tmp_path)
     assert names(tmp_path) == ["checkpoint-000001-00000000"]
-    train(tmp_path)
 
 
-def test_half_written_checkpoints_do_not_count(tmp_path, uninterrupted):
-    train(tmp_path, epochs=1)
+def test_half_written_checkpoints_do_not_count(tmp_path):
     partial = tmp_path / "partial-000001-00000002"
     partial.mkdir()
     (partial / "model.weights.h5").write_bytes(b"half")
-    for weight, expected in zip(train(tmp_path), uninterrupted, strict=True):
-        np.testing.assert_array_equal(weight, expected)
+    assert Checkpoint(tmp_path).restore(make_model()) == (0, 0)
     assert not partial.exists()
 
 
@@ -178,7 +172,7 @@ def fit_broken(folder, broken, **options):
     return model
 
 
-@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("batch", [1, NUM_BATCHES - 1])
 def test_goes_back_if_the_loss_is_not_finite(tmp_path, batch, capsys):
     """To the last good weights, and past the bad batch."""
     model = fit_broken(tmp_path, [(1, batch)], max_restores=1)

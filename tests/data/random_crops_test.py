@@ -53,6 +53,9 @@ def test_seed_batches_and_epochs():
     np.testing.assert_array_equal(first, make_crops()[0][0])
     assert np.any(first != make_crops(seed=1)[0][0])
     assert np.any(first != crops[1][0])
+    crops.on_epoch_end()  # Keras does so before the first epoch, too.
+    np.testing.assert_array_equal(first, crops[0][0])
+    crops.on_epoch_begin()
     crops.on_epoch_end()
     assert np.any(first != crops[0][0])
     unseeded = make_crops(seed=None)
