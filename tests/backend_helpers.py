@@ -122,13 +122,14 @@ def gradients(function, *arrays):
     return [None if g is None else to_numpy(g) for g in found]
 
 
-def layer_gradients(layer, loss, *inputs):
+def layer_gradients(layer, loss, *inputs, **keywords):
     """Gradients of a loss of a built layer without random state.
 
     Args:
         layer: The layer.
         loss: Function of the layer's outputs that returns a scalar.
         *inputs: Float arrays, the layer's positional arguments.
+        **keywords: Further arguments of the layer, constant.
 
     Returns:
         Tuple of a list of gradients of the inputs and a dictionary of gradients
@@ -140,7 +141,7 @@ def layer_gradients(layer, loss, *inputs):
         values, tensors = arrays[: len(variables)], arrays[len(variables) :]
         mapping = list(zip(variables, values, strict=True))
         with keras.StatelessScope(state_mapping=mapping):
-            return loss(layer(*tensors))
+            return loss(layer(*tensors, **keywords))
 
     values = [to_numpy(variable) for variable in variables]
     found = gradients(function, *values, *inputs)

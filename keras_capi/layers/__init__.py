@@ -3,6 +3,7 @@
 from keras_capi.layers.attention_pooling import AttentionPooling
 from keras_capi.layers.block_masking import BlockMasking
 from keras_capi.layers.drop_path import DropPath
+from keras_capi.layers.feature_queue import FeatureQueue
 from keras_capi.layers.imagenet_normalization import ImageNetNormalization
 from keras_capi.layers.inverse_block_masking import InverseBlockMasking
 from keras_capi.layers.online_clustering import OnlineClustering

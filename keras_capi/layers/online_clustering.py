@@ -1,10 +1,18 @@
 import keras
 from keras import ops
 
+from keras_capi.layers.feature_queue import FeatureQueue
+from keras_capi.ops.attach_gradients import attach_gradients
 from keras_capi.ops.cross_entropy import soft_cross_entropy
+from keras_capi.ops.cross_entropy import soft_cross_entropy_gradient
 from keras_capi.ops.normalization import l2_normalize
 from keras_capi.ops.sinkhorn import sinkhorn_knopp
+from keras_capi.ops.tokens import gather_tokens_in_range
+from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_positive_integer
+
+# A score that has no share in any cluster.
+NOTHING = -1e30
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
@@ -18,7 +26,14 @@ class OnlineClustering(keras.layers.Layer):
     is trained apart from all else, which makes CAPI stable.
 
     By default the assignments are balanced position by position, over the
-    batch: otherwise clusters could stand for places instead of contents.
+    batch: otherwise clusters could stand for places instead of contents. That
+    needs batches of about as many images as there are clusters. Smaller ones
+    can be balanced together with a queue of the images before them.
+
+    With many clusters the scores are what fills the memory. Given
+    `predict_indices`, the layer returns the assignments of those patches only,
+    and computes them for `chunk_size` positions at a time: the same numbers,
+    and no `(batch, patches, num_clusters)` tensor.
 
     Args:
         num_clusters: Integer. Defaults to `16384`.
@@ -30,13 +45,28 @@ class OnlineClustering(keras.layers.Layer):
         positionwise: Boolean. Whether to balance each position on its own;
             otherwise over all patches of the batch. Defaults to `True`.
         use_bias: Boolean. Defaults to `True`.
+        chunk_size: Integer or `None`. Positions to compute at a time if
+            `predict_indices` are given; `None` computes all at once. Needs
+            `positionwise`. Defaults to `None`.
+        queue_size: Integer. How many images of the training batches before are
+            balanced together with the present one. With gradient accumulation
+            over `s` batches, `s - 1` batches balance as the large batch would.
+            Keeps their features, `(queue_size, patches, width)` in float32.
+            Defaults to `0`, as published.
+
+    Call arguments:
+        inputs: The teacher's patch features.
+        predict_indices: Optional integer tensor of shape `(batch,
+            predictions)`: the patches whose assignments are needed.
+        training: Boolean. Whether the batch enters the queue.
 
     Input shape:
-        `(batch, patches, width)`: the teacher's patch features.
+        `(batch, patches, width)`.
 
     Output shape:
-        A tuple: assignments of shape `(batch, patches, num_clusters)`, each
-        summing to 1, and the clustering loss, a scalar in nats. Both float32.
+        A tuple: assignments of shape `(batch, patches, num_clusters)`, or
+        `(batch, predictions, num_clusters)`, each summing to 1, and the
+        clustering loss over all patches, a scalar in nats. Both float32.
 
     Example:
 
@@ -58,6 +88,8 @@ class OnlineClustering(keras.layers.Layer):
         num_iterations=3,
         positionwise=True,
         use_bias=True,
+        chunk_size=None,
+        queue_size=0,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -71,12 +103,26 @@ class OnlineClustering(keras.layers.Layer):
                 raise ValueError(
                     f"`{name}` must be positive. Received: {name}={temperature}"
                 )
+        check_non_negative_integer("queue_size", queue_size)
+        if chunk_size is not None:
+            check_positive_integer("chunk_size", chunk_size)
+            if not positionwise:
+                raise ValueError(
+                    "`chunk_size` needs `positionwise`: otherwise all "
+                    "positions are balanced together. Received: "
+                    f"chunk_size={chunk_size}, positionwise=False"
+                )
         self.num_clusters = num_clusters
         self.target_temperature = target_temperature
         self.prediction_temperature = prediction_temperature
         self.num_iterations = num_iterations
         self.positionwise = positionwise
         self.use_bias = use_bias
+        self.chunk_size = chunk_size
+        self.queue_size = queue_size
+        self.queue = None
+        if queue_size:
+            self.queue = FeatureQueue(queue_size, name="queue")
 
     def build(self, input_shape):
         # Named so that the optimizer finds them whatever the layer is called.
@@ -95,15 +141,70 @@ class OnlineClustering(keras.layers.Layer):
                 autocast=False,
             )
 
-    def call(self, inputs):
-        logits = self.logits(ops.stop_gradient(inputs))
-        assignments = self.assign(
-            ops.stop_gradient(logits), across_replicas=True
-        )
-        loss = soft_cross_entropy(
-            assignments, logits, self.prediction_temperature
-        )
+        if self.queue is not None:
+            self.queue.build(input_shape)
+
+    def call(self, inputs, predict_indices=None, training=None):
+        features = ops.stop_gradient(inputs)
+        if predict_indices is None:
+            logits = self.logits(features)
+            assignments = self._assign_in_training(logits, slice(None))
+            loss = soft_cross_entropy(
+                assignments, logits, self.prediction_temperature
+            )
+        else:
+            assignments, loss = self._assign_in_chunks(
+                features, predict_indices
+            )
+        if self.queue is not None and training:
+            self.queue(features)
         return assignments, loss
+
+    def _assign_in_chunks(self, features, predict_indices):
+        """Computes the loss, its gradient and some assignments by position."""
+        num_patches = features.shape[1]
+        chunk_size = self.chunk_size or num_patches
+        sums, targets = [0.0, 0.0, 0.0], 0.0
+        for start in range(0, num_patches, chunk_size):
+            chunk = slice(start, start + chunk_size)
+            normalized = self._normalize(features[:, chunk])
+            logits = ops.stop_gradient(self._score(normalized))
+            assignments = self._assign_in_training(logits, chunk)
+            loss, errors = soft_cross_entropy_gradient(
+                assignments, logits, self.prediction_temperature
+            )
+            parts = (loss, *self._gradients(normalized, errors))
+            sums = [x + part for x, part in zip(sums, parts, strict=True)]
+            targets = targets + gather_tokens_in_range(
+                assignments, predict_indices, start
+            )
+        count = ops.cast(ops.shape(features)[0] * num_patches, "float32")
+        loss, kernel_gradient, bias_gradient = (x / count for x in sums)
+        gradients = [(self.kernel, kernel_gradient)]
+        if self.bias is not None:
+            gradients.append((self.bias, bias_gradient))
+        return targets, attach_gradients(loss, gradients)
+
+    def _gradients(self, normalized, errors):
+        """Gradients of kernel and bias, from those of the scores."""
+        flat = ops.reshape(errors, (-1, self.num_clusters))
+        inputs = ops.reshape(normalized, (-1, ops.shape(normalized)[-1]))
+        product = ops.matmul(
+            ops.transpose(inputs), ops.cast(flat, self.compute_dtype)
+        )
+        return ops.cast(product, "float32"), ops.sum(flat, axis=0)
+
+    def _assign_in_training(self, logits, chunk):
+        """Balances over all replicas, and over the queue if there is one."""
+        logits = ops.stop_gradient(logits)
+        if self.queue is None:
+            return self.assign(logits, across_replicas=True)
+        earlier = self.logits(self.queue.features[:, chunk])
+        is_filled = self.queue.is_filled[:, None, None]
+        earlier = ops.where(is_filled, ops.stop_gradient(earlier), NOTHING)
+        together = ops.concatenate([logits, earlier], axis=0)
+        assignments = self.assign(together, across_replicas=True)
+        return assignments[: ops.shape(logits)[0]]
 
     def logits(self, features):
         """Returns the scores of features against the clusters.
@@ -117,8 +218,13 @@ class OnlineClustering(keras.layers.Layer):
         Returns:
             Float32 tensor of shape `(..., num_clusters)`.
         """
+        return self._score(self._normalize(features))
+
+    def _normalize(self, features):
         features = l2_normalize(features, epsilon=1e-7)
-        features = ops.cast(features, self.compute_dtype)
+        return ops.cast(features, self.compute_dtype)
+
+    def _score(self, features):
         # Calls of the layer cast by themselves.
         kernel = ops.cast(self.kernel, self.compute_dtype)
         logits = ops.cast(ops.matmul(features, kernel), "float32")
@@ -147,10 +253,11 @@ class OnlineClustering(keras.layers.Layer):
         assignments = sinkhorn_knopp(flat, **options)
         return ops.reshape(assignments, ops.shape(logits))
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs, predict_indices=None, training=None):
+        patches = inputs if predict_indices is None else predict_indices
         return (
             keras.KerasTensor(
-                (*inputs.shape[:-1], self.num_clusters), "float32"
+                (*patches.shape[:2], self.num_clusters), "float32"
             ),
             keras.KerasTensor((), "float32"),
         )
@@ -164,4 +271,6 @@ class OnlineClustering(keras.layers.Layer):
             "num_iterations": self.num_iterations,
             "positionwise": self.positionwise,
             "use_bias": self.use_bias,
+            "chunk_size": self.chunk_size,
+            "queue_size": self.queue_size,
         }

@@ -7,7 +7,6 @@ from keras_capi.models.backbone_weights import copy_weights
 from keras_capi.models.masked_prediction import MaskedPrediction
 from keras_capi.ops.cross_entropy import entropy
 from keras_capi.ops.cross_entropy import soft_cross_entropy
-from keras_capi.ops.tokens import gather_tokens
 
 DEFAULT_NUM_CLUSTERS = 16384
 
@@ -124,11 +123,19 @@ class CAPI(MaskedPrediction):
 
     def build(self, input_shape=None):
         if not self.clustering.built:
-            self.clustering.build((None, None, self.student.encoder.hidden_dim))
+            width = self.student.encoder.hidden_dim
+            self.clustering.build((None, self._num_patches(), width))
         shape = (None, None, self.student.predictor.hidden_dim)
         self.prototype_head.build(shape)
         self.teacher_prototype_head.build(shape)
         copy_weights(self.prototype_head, self.teacher_prototype_head)
+
+    def _num_patches(self):
+        height, width = self.student.image_shape[:2]
+        if height is None or width is None:
+            return None
+        patch_size = self.student.patch_size
+        return (height // patch_size) * (width // patch_size)
 
     def averaged_pairs(self):
         return [
@@ -140,10 +147,9 @@ class CAPI(MaskedPrediction):
         self, images, visible_indices, predict_indices, training
     ):
         patches = self.teacher.encode_patches(images, training=False)
-        assignments, clustering_loss = self.clustering(
-            ops.stop_gradient(patches)
+        targets, clustering_loss = self.clustering(
+            ops.stop_gradient(patches), predict_indices, training=training
         )
-        targets = gather_tokens(assignments, predict_indices)
         predictions = self.student.predict_masked(
             images, visible_indices, predict_indices, training=training
         )

@@ -1,5 +1,6 @@
 """The maths: pure functions on tensors."""
 
+from keras_capi.ops.attach_gradients import attach_gradients
 from keras_capi.ops.block_masks import block_sizes
 from keras_capi.ops.block_masks import sample_blocks
 from keras_capi.ops.block_masks import select_patches
@@ -9,6 +10,7 @@ from keras_capi.ops.coordinates import register_coordinates
 from keras_capi.ops.coordinates import scale_to_bounding_box
 from keras_capi.ops.cross_entropy import entropy
 from keras_capi.ops.cross_entropy import soft_cross_entropy
+from keras_capi.ops.cross_entropy import soft_cross_entropy_gradient
 from keras_capi.ops.normalization import l2_normalize
 from keras_capi.ops.normalization import rms_normalize
 from keras_capi.ops.rotary import apply_rotary
@@ -19,3 +21,4 @@ from keras_capi.ops.stochastic_depth import add_to_all
 from keras_capi.ops.stochastic_depth import add_to_subset
 from keras_capi.ops.tokens import extract_patches
 from keras_capi.ops.tokens import gather_tokens
+from keras_capi.ops.tokens import gather_tokens_in_range

@@ -24,6 +24,26 @@ def gather_tokens(tokens, indices):
     )
 
 
+def gather_tokens_in_range(tokens, indices, start):
+    """Picks tokens of which a part only is at hand.
+
+    The sum over all parts is what `gather_tokens` picks from the whole.
+
+    Args:
+        tokens: Tensor of shape `(batch, tokens, width)`: those from `start` on.
+        indices: Integer tensor of shape `(batch, picked)`, counted in the
+            whole.
+        start: Integer.
+
+    Returns:
+        Tensor of shape `(batch, picked, width)`: 0 for tokens of other parts.
+    """
+    indices = ops.convert_to_tensor(indices, "int32") - start
+    inside = ops.logical_and(indices >= 0, indices < tokens.shape[1])
+    picked = gather_tokens(tokens, ops.where(inside, indices, 0))
+    return ops.where(inside[..., None], picked, 0.0)
+
+
 def indices_in_range(indices, num_tokens):
     """Tells whether all indices point at a token.
 

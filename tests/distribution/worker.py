@@ -68,10 +68,11 @@ def take_share(inputs, place, count):
     return {name: values[chosen] for name, values in inputs.items()}
 
 
-def train(name, inputs, share, **overrides):
+def train(name, inputs, share, queue_size=0, **overrides):
     """Returns the logs and the weights after two epochs."""
     keras.utils.set_random_seed(0)
-    model = make_model(make_backbone(**overrides))
+    clustering = keras_capi.layers.OnlineClustering(8, queue_size=queue_size)
+    model = make_model(make_backbone(**overrides), clustering=clustering)
     # Processes of torch may start from different weights.
     if share[0] and keras.backend.backend() == "torch":
         kernel = model.student.encoder.blocks[0].mlp_hidden.kernel
@@ -87,6 +88,8 @@ def train(name, inputs, share, **overrides):
     weights = {
         f"{name}/{index:03}": to_numpy(weight)
         for index, weight in enumerate(model.weights)
+        # Replicas of TensorFlow and torch have queues of their own.
+        if "/queue/" not in weight.path
     }
     return {f"{name}/logs": np.array(logs), **weights}
 
@@ -125,12 +128,15 @@ def main(engine, path):
         # The last batch has fewer samples, which two devices share unevenly
         # where the engine can do so.
         num_samples = 22 if keras.backend.backend() == "jax" else 21
+        num_queues = 2 if engine in ("mirrored", "torchrun") else 1
         inputs = {"images": images[:num_samples], **make_indices(num_samples)}
         results |= train("given_masks", inputs, share)
         results |= train(
             "own_masks",
             {"images": images},
             share,
+            queue_size=8 // num_queues,
+            image_shape=(16, 16, 3),
             drop_path_rate=0.5,
             drop_path_method="naive",
         )

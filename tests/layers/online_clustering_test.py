@@ -41,6 +41,15 @@ CASES = {
         trainable={"cluster_kernel": (8, 5)},
         tolerance=0.1,
     ),
+    "queue": battery.Case(
+        OnlineClustering,
+        {"num_clusters": 5, "queue_size": 4, "chunk_size": 2},
+        (FEATURES,),
+        OUTPUTS,
+        trainable={"cluster_kernel": (8, 5), "cluster_bias": (5,)},
+        non_trainable={"queue/features": (4, 4, 8), "queue/num_filled": ()},
+        tolerance=0.3,
+    ),
 }
 
 
@@ -152,6 +161,68 @@ def test_assignments_have_no_gradient(positionwise):
         assert_no_gradient(gradient)
 
 
+INDICES = np.array([[3, 1], [0, 2], [2, 2], [1, 3], [3, 0], [0, 1]], "int32")
+
+
+@pytest.mark.parametrize("use_bias", [True, False])
+@pytest.mark.parametrize("chunk_size", [None, 1, 3, 4, 9])
+def test_chunks_change_nothing(chunk_size, use_bias):
+    whole = make_clustering(use_bias=use_bias)
+    chunked = make_clustering(use_bias=use_bias, chunk_size=chunk_size)
+    chunked.kernel.assign(whole.kernel)
+    assignments, loss = whole(FEATURES)
+    targets, chunked_loss = chunked(FEATURES, INDICES)
+    rows = np.arange(len(INDICES))[:, None]
+    np.testing.assert_allclose(
+        to_numpy(targets), to_numpy(assignments)[rows, INDICES], atol=1e-6
+    )
+    np.testing.assert_allclose(
+        to_numpy(chunked_loss), to_numpy(loss), rtol=1e-6
+    )
+    # Scaled, as losses are in half precision.
+    _, expected = layer_gradients(
+        whole, lambda outputs: 8.0 * outputs[1], FEATURES
+    )
+    (features,), gradients = layer_gradients(
+        chunked,
+        lambda outputs: 8.0 * outputs[1],
+        FEATURES,
+        predict_indices=INDICES,
+    )
+    assert_no_gradient(features)
+    for name, gradient in gradients.items():
+        np.testing.assert_allclose(gradient, expected[name], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "arguments", [{}, {"positionwise": False}, {"chunk_size": 3}]
+)
+def test_queue_is_balanced_with_the_batch(arguments):
+    batches = np.random.default_rng(2).normal(size=(3, 6, 4, 8))
+    batches = batches.astype("float32")
+    layer = OnlineClustering(5, queue_size=9, **arguments)
+    layer.build((None, 4, 8))
+    indices = np.tile(np.arange(4, dtype="int32"), (6, 1))
+    for step, batch in enumerate(batches):
+        # A look without training leaves the queue alone.
+        layer(batch)
+        assignments, loss = layer(batch, indices, training=True)
+        # The newest first, nine images at most.
+        earlier = [*batches[:step]][::-1]
+        together = np.concatenate([batch, *earlier])[: 6 + 9]
+        expected, _ = expected_outputs(layer, together)
+        np.testing.assert_allclose(
+            to_numpy(assignments), expected[:6], atol=1e-4
+        )
+        logits = to_numpy(layer.logits(batch)) / layer.prediction_temperature
+        log_probabilities = to_numpy(ops.log_softmax(logits))
+        np.testing.assert_allclose(
+            to_numpy(loss),
+            -np.mean(np.sum(expected[:6] * log_probabilities, axis=-1)),
+            rtol=1e-4,
+        )
+
+
 def test_balances_each_position_over_the_batch():
     # Features that tell the position only.
     features = np.repeat(FEATURES[:1], 6, axis=0)
@@ -195,6 +266,12 @@ def test_initial_weights():
             {"prediction_temperature": -1},
             "`prediction_temperature` must be positive.*temperature=-1",
         ),
+        ({"chunk_size": 0}, "`chunk_size` must be a positive.*chunk_size=0"),
+        (
+            {"chunk_size": 2, "positionwise": False},
+            "`chunk_size` needs `positionwise`.*chunk_size=2, positionwise=F",
+        ),
+        ({"queue_size": -1}, "`queue_size` must be 0 or.*queue_size=-1"),
     ],
 )
 def test_bad_arguments(arguments, message):

@@ -1,0 +1,80 @@
+import keras
+from keras import ops
+
+from keras_capi.validation import check_positive_integer
+
+
+@keras.saving.register_keras_serializable(package="keras_capi")
+class FeatureQueue(keras.layers.Layer):
+    """Remembers the patch features of the last images of a training.
+
+    For what needs more images than fit into a batch. `features` are those in
+    memory, newest first, and `is_filled` tells which of them there are yet.
+    Calling the layer puts a batch in, in place of the oldest images.
+
+    Args:
+        size: Integer. How many images to remember.
+
+    Input shape:
+        `(batch, patches, width)`, patches and width known.
+
+    Output shape:
+        None: the layer returns nothing.
+
+    Example:
+
+    >>> queue = keras_capi.layers.FeatureQueue(size=6)
+    >>> queue(keras.random.normal((4, 9, 16)))
+    >>> queue.features.shape  # (6, 9, 16)
+    >>> queue.is_filled  # four times True, twice False
+
+    Reference:
+
+    - [SwAV](https://arxiv.org/abs/2006.09882), section 3.1 (working with small
+      batches)
+    """
+
+    def __init__(self, size, **kwargs):
+        super().__init__(**kwargs)
+        check_positive_integer("size", size)
+        self.size = size
+
+    def build(self, input_shape):
+        if None in input_shape[1:]:
+            raise ValueError(
+                "A queue needs to know the number of patches: give the "
+                "backbone its `image_shape`. Received: features of shape "
+                f"{tuple(input_shape)}"
+            )
+        self.features = self._add_state(
+            "features", (self.size, *input_shape[1:]), "float32"
+        )
+        self._num_filled = self._add_state("num_filled", (), "int32")
+
+    def _add_state(self, name, shape, dtype):
+        return self.add_weight(
+            name=name,
+            shape=shape,
+            initializer="zeros",
+            dtype=dtype,
+            trainable=False,
+            autocast=False,
+        )
+
+    @property
+    def is_filled(self):
+        """Boolean tensor of shape `(size,)`."""
+        return ops.arange(self.size) < self._num_filled
+
+    def call(self, inputs):
+        inputs = ops.cast(ops.stop_gradient(inputs), "float32")
+        together = ops.concatenate([inputs, self.features], axis=0)
+        self.features.assign(together[: self.size])
+        num_filled = self._num_filled + ops.shape(inputs)[0]
+        self._num_filled.assign(ops.minimum(num_filled, self.size))
+
+    def compute_output_spec(self, inputs):
+        return None
+
+    def get_config(self):
+        return {**super().get_config(), "size": self.size}
