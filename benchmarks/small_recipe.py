@@ -99,6 +99,7 @@ def make_model(options):
         predictor_num_layers=options.predictor_num_layers,
         hidden_dim=options.hidden_dim,
         num_heads=4,
+        num_register_tokens=options.registers,
         drop_path_rate=0.0,
         image_shape=(SIZE, SIZE, 3),
         seed=options.seed,
@@ -106,8 +107,14 @@ def make_model(options):
     masking = keras_capi.layers.InverseBlockMasking(
         prediction_ratio=options.prediction_ratio, seed=options.seed
     )
+    clustering = keras_capi.layers.OnlineClustering(
+        options.clusters, queue_size=options.queue_size
+    )
     model = keras_capi.models.CAPI(
-        backbone, options.clusters, masking, ema_momentum=options.momentum
+        backbone,
+        masking=masking,
+        clustering=clustering,
+        ema_momentum=options.momentum,
     )
     model.compile(
         keras_capi.optimizers.capi_optimizer(
@@ -224,12 +231,14 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--every", type=int, default=1000)
-    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--patch-size", type=int, default=8)
     parser.add_argument("--num-layers", type=int, default=4)
     parser.add_argument("--predictor-num-layers", type=int, default=2)
-    parser.add_argument("--hidden-dim", type=int, default=128)
+    parser.add_argument("--hidden-dim", type=int, default=96)
+    parser.add_argument("--registers", type=int, default=4)
     parser.add_argument("--clusters", type=int, default=128)
+    parser.add_argument("--queue-size", type=int, default=192)
     parser.add_argument("--prediction-ratio", type=float, default=0.5)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument("--clustering-learning-rate", type=float, default=1e-3)

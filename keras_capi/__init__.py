@@ -10,5 +10,6 @@ from keras_capi import models
 from keras_capi import ops
 from keras_capi import optimizers
 from keras_capi import presets
+from keras_capi import recipes
 from keras_capi import visualization
 from keras_capi.version import __version__
