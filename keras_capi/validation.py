@@ -1,5 +1,7 @@
 """Checks of arguments and inputs that several parts of the package share."""
 
+import math
+
 import keras
 import numpy as np
 
@@ -32,6 +34,24 @@ def check_ratio(name, value):
         raise ValueError(
             f"`{name}` must be in (0, 1). Received: {name}={value}"
         )
+
+
+def check_bounds(name, value, largest=math.inf):
+    """Returns two floats, 0 < low <= high <= largest, or raises."""
+    try:
+        low, high = (float(bound) for bound in value)
+        is_valid = 0 < low <= high <= largest and math.isfinite(high)
+    except (TypeError, ValueError):
+        is_valid = False
+    if not is_valid:
+        rule = "0 < low <= high"
+        if largest < math.inf:
+            rule += f" <= {largest:g}"
+        raise ValueError(
+            f"`{name}` must be two numbers with {rule}. "
+            f"Received: {name}={value!r}"
+        )
+    return low, high
 
 
 def check_images(images, patch_size, num_channels):

@@ -1,5 +1,6 @@
 """Images to start from: shipped photographs, and the user's own."""
 
+from keras_capi.data.augmented_images import AugmentedImages
 from keras_capi.data.image_files import find_images
 from keras_capi.data.image_folder import load_images
 from keras_capi.data.image_loader import ImageLoader
@@ -8,3 +9,4 @@ from keras_capi.data.load_segmentation import load_segmentation
 from keras_capi.data.random_crops import RandomCrops
 from keras_capi.data.resizing import resize_shorter_side
 from keras_capi.data.sample_photos import sample_photos
+from keras_capi.data.tar_shards import TarShards

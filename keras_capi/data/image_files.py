@@ -101,10 +101,11 @@ def skipped_message(skipped, total):
         skipped: Dictionary from name to reason.
         total: Integer. Number of images that there should be.
     """
-    problems = ", ".join(f"{name} ({why})" for name, why in skipped.items())
+    problems = [f"{name} ({why})" for name, why in skipped.items()]
+    more = ", ..." if len(problems) > 10 else ""
     return (
         f"Skipped {len(skipped)} of {total} images, which cannot be read: "
-        f"{problems}"
+        f"{', '.join(problems[:10])}{more}"
     )
 
 

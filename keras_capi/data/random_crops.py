@@ -1,10 +1,11 @@
 import keras
 import numpy as np
 
+from keras_capi.data.resumable_dataset import ResumableDataset
 from keras_capi.validation import check_positive_integer
 
 
-class RandomCrops(keras.utils.PyDataset):
+class RandomCrops(ResumableDataset):
     """Endless batches of random crops of images of different sizes.
 
     To pretrain on images that are larger than the model's input, and to make
@@ -20,7 +21,9 @@ class RandomCrops(keras.utils.PyDataset):
         augment: Callable or `None`. Gets a batch of crops and returns what the
             model takes, such as a `keras.Sequential` of
             `keras_capi.layers.RandomResizedCrop`, `keras.layers.RandomFlip` and
-            `keras_capi.layers.ImageNetNormalization`. Defaults to `None`.
+            `keras_capi.layers.ImageNetNormalization`. Random layers draw on
+            from where they are: only without them an interrupted training goes
+            on with the very same batches. Defaults to `None`.
         seed: Integer or `None`. Seed of the crops. Defaults to `None`.
         **kwargs: Arguments of `keras.utils.PyDataset`.
 
@@ -71,41 +74,15 @@ class RandomCrops(keras.utils.PyDataset):
         self.augment = augment
         self.seed = np.random.SeedSequence(seed).entropy
         self._num_batches = num_batches
-        self.go_to(0, 0)
-
-    def go_to(self, epoch, batch):
-        """Makes a certain batch the next one, to go on after an interruption.
-
-        Args:
-            epoch: Integer, counted from 0.
-            batch: Integer. Batch within the epoch, which then has only what is
-                left of it.
-        """
-        self._epoch = epoch
-        self._first_batch = batch
-        self._is_running = False
 
     @property
-    def position(self):
-        """The current epoch and its first batch."""
-        return self._epoch, self._first_batch
+    def epoch_length(self):
+        return self._num_batches
 
-    def __len__(self):
-        return self._num_batches - self._first_batch
-
-    def on_epoch_begin(self):
-        self._is_running = True
-
-    def on_epoch_end(self):
-        # Keras also calls it before the first epoch.
-        if self._is_running:
-            self.go_to(self._epoch + 1, 0)
-
-    def __getitem__(self, index):
-        index = self._first_batch + index
+    def make_batch(self, epoch, batch):
         # Not one generator for all batches, as workers may make them in any
         # order.
-        generator = np.random.default_rng((self.seed, self._epoch, index))
+        generator = np.random.default_rng((self.seed, epoch, batch))
         crops = np.stack(
             [self._crop(generator) for _ in range(self.batch_size)]
         )

@@ -1,10 +1,9 @@
-import math
-
 import keras
 from keras import ops
 
 from keras_capi.layers.random_state import RandomState
 from keras_capi.ops import resampling
+from keras_capi.validation import check_bounds
 from keras_capi.validation import check_positive_integer
 
 
@@ -80,12 +79,8 @@ class RandomResizedCrop(keras.layers.Layer):
         check_positive_integer("width", width)
         self.height = height
         self.width = width
-        self.scale = _check_bounds(
-            "scale", scale, "0 < low <= high <= 1", largest=1.0
-        )
-        self.aspect_ratio = _check_bounds(
-            "aspect_ratio", aspect_ratio, "0 < low <= high"
-        )
+        self.scale = check_bounds("scale", scale, largest=1.0)
+        self.aspect_ratio = check_bounds("aspect_ratio", aspect_ratio)
         self.seed = seed
         self.random_state = RandomState(seed)
         self.built = True
@@ -146,20 +141,6 @@ class RandomResizedCrop(keras.layers.Layer):
             "aspect_ratio": self.aspect_ratio,
             "seed": self.seed,
         }
-
-
-def _check_bounds(name, value, rule, largest=math.inf):
-    try:
-        low, high = (float(bound) for bound in value)
-        is_valid = 0 < low <= high <= largest and math.isfinite(high)
-    except (TypeError, ValueError):
-        is_valid = False
-    if not is_valid:
-        raise ValueError(
-            f"`{name}` must be two numbers with {rule}. "
-            f"Received: {name}={value!r}"
-        )
-    return low, high
 
 
 def _check_rank(shape):

@@ -1,0 +1,228 @@
+import collections
+import pathlib
+import threading
+import warnings
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+
+from keras_capi.data.decode_image import decode_image
+from keras_capi.data.image_files import find_images
+from keras_capi.data.image_files import read_errors
+from keras_capi.data.image_files import skipped_message
+from keras_capi.data.random_window import random_window
+from keras_capi.data.resizing import resize_image
+from keras_capi.data.resumable_dataset import ResumableDataset
+from keras_capi.layers.imagenet_normalization import MEAN
+from keras_capi.layers.imagenet_normalization import STANDARD_DEVIATION
+from keras_capi.validation import check_bounds
+from keras_capi.validation import check_positive_integer
+
+# How often to try another image in place of one that cannot be read.
+NUM_ATTEMPTS = 20
+
+
+class AugmentedImages(ResumableDataset):
+    """Batches to pretrain on, from images of any size and kind.
+
+    Threads read, decode and augment images while the model trains: a random
+    part of each image, resized, flipped half of the time, and normalised, as
+    published. Each epoch takes each image once, in another order, and leaves
+    out what does not fill a batch.
+
+    A batch is determined by the seed, the epoch and its number, whatever the
+    number of workers. With `keras_capi.callbacks.Checkpoint` an interrupted
+    training goes on with the very batches that would have come next.
+
+    Greyscale, CMYK, 16-bit, palette and transparent images become RGB, EXIF
+    orientations are applied, and images that cannot be read are replaced by
+    others. `counts` says how many there were of each kind, and `skipped` which
+    could not be read, and why.
+
+    Args:
+        source: Path of a folder of images (searched with its subfolders), list
+            of paths, `keras_capi.data.TarShards`, or anything with a length
+            whose items are images: `datasets.Dataset` of Hugging Face,
+            `tensorflow_datasets.data_source`, `ArrayRecordDataSource`, an
+            array. Items may be paths, encoded bytes, PIL images, uint8 arrays,
+            or dictionaries with one of these.
+        image_size: Integer. Height and width of the result. Defaults to `224`.
+        batch_size: Integer. Defaults to `64`.
+        scale: Tuple of two floats. Bounds of the part's area. Defaults to
+            `(0.6, 1.0)`.
+        aspect_ratio: Tuple of two floats. Bounds of the part's width over
+            height. Defaults to `(3 / 4, 4 / 3)`.
+        normalization: Callable that turns a uint8 batch into floats, or
+            `"imagenet"` for what `keras_capi.layers.ImageNetNormalization`
+            computes. Defaults to `"imagenet"`.
+        key: String. Where the image is in items that are dictionaries. Defaults
+            to `"image"`.
+        share: Tuple `(index, count)`: which part of each epoch's images is for
+            this process, of so many. Defaults to `(0, 1)`, all.
+        seed: Integer or `None`. Seed of order and augmentation. Defaults to
+            `None`.
+        workers: Integer. Threads. Defaults to `4`.
+        **kwargs: Other arguments of `keras.utils.PyDataset`.
+
+    Output shape:
+        Tuple of one float32 array of shape `(batch_size, image_size,
+        image_size, 3)`.
+
+    Raises:
+        ImportError: If Pillow is not installed.
+        ValueError: If arguments are out of range, there are fewer images than a
+            batch takes, or images cannot be read.
+
+    Example:
+
+    >>> dataset = keras_capi.data.AugmentedImages("photos", image_size=112)
+    >>> model.fit(dataset, epochs=100)
+    >>> dataset.counts  # {"images": 6400, "greyscale": 12, "unreadable": 1}
+
+    Reference:
+
+    - [CAPI](https://arxiv.org/abs/2502.08769), section 4.1
+    """
+
+    def __init__(
+        self,
+        source,
+        image_size=224,
+        batch_size=64,
+        scale=(0.6, 1.0),
+        aspect_ratio=(3 / 4, 4 / 3),
+        normalization="imagenet",
+        key="image",
+        share=(0, 1),
+        seed=None,
+        workers=4,
+        **kwargs,
+    ):
+        super().__init__(workers=workers, **kwargs)
+        check_positive_integer("image_size", image_size)
+        check_positive_integer("batch_size", batch_size)
+        self.scale = check_bounds("scale", scale, largest=1.0)
+        self.aspect_ratio = check_bounds("aspect_ratio", aspect_ratio)
+        if normalization == "imagenet":
+            normalization = _imagenet_normalization
+        if isinstance(source, str | pathlib.Path):
+            source = find_images(source)
+        index, count = share
+        if not 0 <= index < count:
+            raise ValueError(
+                "`share` must be (index, count) with 0 <= index < count. "
+                f"Received: share={share}"
+            )
+        if len(source) // count < batch_size:
+            raise ValueError(
+                "There must be enough images for a batch. Received: "
+                f"{len(source)} images, batch_size={batch_size}, share={share}"
+            )
+        self.source = source
+        self.image_size = image_size
+        self.batch_size = batch_size
+        self.normalization = normalization
+        self.key = key
+        self.share = (index, count)
+        self.seed = np.random.SeedSequence(seed).entropy
+        self.counts = collections.Counter()
+        self.skipped = {}
+        # A pixel of the result comes from at least two of the image along each
+        # side, even in the smallest part.
+        smallest = (self.scale[0] * self.aspect_ratio[0]) ** 0.5
+        self._sufficient_size = int(2 * image_size / smallest)
+        self._lock = threading.Lock()
+        self._order_of_epoch = (None, None)
+
+    @property
+    def epoch_length(self):
+        return len(self.source) // self.share[1] // self.batch_size
+
+    def make_batch(self, epoch, batch):
+        first = batch * self.batch_size
+        order = self._order(epoch)[first : first + self.batch_size]
+        images = np.stack(
+            [
+                self._prepare(index, (self.seed, epoch, first + place))
+                for place, index in enumerate(order)
+            ]
+        )
+        images = self.normalization(images)
+        return (keras.ops.convert_to_numpy(images).astype("float32"),)
+
+    def on_epoch_end(self):
+        if self.skipped:
+            message = skipped_message(self.skipped, len(self.source))
+            # Python shows each message once.
+            warnings.warn(message, stacklevel=2)
+        super().on_epoch_end()
+
+    def _order(self, epoch):
+        with self._lock:
+            known, order = self._order_of_epoch
+            if known != epoch:
+                generator = np.random.default_rng((self.seed, epoch))
+                index, count = self.share
+                order = generator.permutation(len(self.source))
+                # All processes have parts of the same size.
+                order = order[: len(order) // count * count][index::count]
+                self._order_of_epoch = (epoch, order)
+            return order
+
+    def _prepare(self, index, seed):
+        # The number of the place tells those of an epoch apart from its order.
+        generator = np.random.default_rng((*seed, self.share[0]))
+        image = self._read(int(index), generator)
+        top, left, height, width = random_window(
+            generator, image.shape[:2], self.scale, self.aspect_ratio
+        )
+        window = image[top : top + height, left : left + width]
+        resized = resize_image(window, (self.image_size, self.image_size))
+        return resized[:, ::-1] if generator.random() < 0.5 else resized
+
+    def _read(self, index, generator):
+        for _ in range(NUM_ATTEMPTS):
+            try:
+                item = self._item(index)
+                image, kinds = decode_image(item, self._sufficient_size)
+            except read_errors() as error:
+                with self._lock:
+                    self.counts["unreadable"] += 1
+                    self.skipped[self._name(index)] = error
+                index = int(generator.integers(len(self.source)))
+                continue
+            with self._lock:
+                self.counts.update(["images", *kinds])
+            return image
+        raise ValueError(
+            "The images must be readable. Received: "
+            f"{skipped_message(self.skipped, len(self.source))}"
+        )
+
+    def _item(self, index):
+        item = self.source[index]
+        if not isinstance(item, Mapping):
+            return item
+        if self.key not in item:
+            raise ValueError(
+                "`key` must say where the image is in an item of the source. "
+                f"Received: key={self.key!r}, an item with {list(item)}"
+            )
+        return item[self.key]
+
+    def _name(self, index):
+        if hasattr(self.source, "name"):
+            return self.source.name(index)
+        if isinstance(self.source, list) and isinstance(
+            self.source[index], str | pathlib.Path
+        ):
+            return str(self.source[index])
+        return str(index)
+
+
+def _imagenet_normalization(images):
+    # In NumPy, as the threads must not compete for the model's device.
+    deviation = np.array(STANDARD_DEVIATION, "float32")
+    images = images.astype("float32") * (1 / 255 / deviation)
+    return images - np.array(MEAN, "float32") / deviation

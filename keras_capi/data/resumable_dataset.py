@@ -1,0 +1,55 @@
+import keras
+
+
+class ResumableDataset(keras.utils.PyDataset):
+    """Base of data sets that can go on in the middle of an epoch.
+
+    A subclass has `epoch_length`, the number of batches of a whole epoch, and
+    makes batch `batch` of epoch `epoch` in `make_batch(epoch, batch)`, from its
+    arguments alone: workers may ask for batches in any order.
+
+    Args:
+        **kwargs: Arguments of `keras.utils.PyDataset`.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.go_to(0, 0)
+
+    def go_to(self, epoch, batch):
+        """Makes a certain batch the next one, to go on after an interruption.
+
+        Args:
+            epoch: Integer, counted from 0.
+            batch: Integer. Batch within the epoch, which then has only what is
+                left of it.
+        """
+        self._epoch = epoch
+        self._first_batch = batch
+        self._is_running = False
+
+    @property
+    def position(self):
+        """The current epoch and its first batch."""
+        return self._epoch, self._first_batch
+
+    @property
+    def epoch_length(self):
+        raise NotImplementedError
+
+    def make_batch(self, epoch, batch):
+        raise NotImplementedError
+
+    def __len__(self):
+        return self.epoch_length - self._first_batch
+
+    def __getitem__(self, index):
+        return self.make_batch(self._epoch, self._first_batch + index)
+
+    def on_epoch_begin(self):
+        self._is_running = True
+
+    def on_epoch_end(self):
+        # Keras also calls it before the first epoch.
+        if self._is_running:
+            self.go_to(self._epoch + 1, 0)

@@ -1,0 +1,73 @@
+import pathlib
+import tarfile
+from collections.abc import Sequence
+
+from keras_capi.data.image_files import EXTENSIONS
+
+
+class TarShards(Sequence):
+    """The images in tar files, such as WebDataset's, in any order.
+
+    Reads the tables of contents once, and each image when it is asked for, so
+    that shuffling and going on after an interruption are exact, unlike in a
+    stream. Shards must be on a disk that can seek, and not be compressed.
+
+    Args:
+        paths: Path, or list of paths, of tar files. A folder stands for the
+            `.tar` files in it, in alphabetical order.
+
+    Raises:
+        ValueError: If there are no tar files, or no images in them.
+
+    Example:
+
+    >>> shards = keras_capi.data.TarShards("shards")
+    >>> encoded = shards[0]  # the bytes of a JPEG file, for example
+    >>> dataset = keras_capi.data.AugmentedImages(shards, image_size=224)
+    """
+
+    def __init__(self, paths):
+        if isinstance(paths, str | pathlib.Path):
+            paths = [paths]
+        self._members = []
+        for path in _list_shards(paths):
+            # Without "r:", compressed files would be taken, and read slowly.
+            with tarfile.open(path, "r:") as shard:
+                self._members += [
+                    (path, member.name, member.offset_data, member.size)
+                    for member in shard
+                    if member.isfile()
+                    and pathlib.Path(member.name).suffix.lower() in EXTENSIONS
+                ]
+        if not self._members:
+            raise ValueError(
+                f"Shards must contain images ({', '.join(EXTENSIONS)}). "
+                f"Received: paths={[str(path) for path in paths]}"
+            )
+
+    def __len__(self):
+        return len(self._members)
+
+    def __getitem__(self, index):
+        path, _, offset, size = self._members[index]
+        with open(path, "rb") as shard:
+            shard.seek(offset)
+            return shard.read(size)
+
+    def name(self, index):
+        """Returns where an image is, as `shard.tar/folder/image.jpg`."""
+        path, name, _, _ = self._members[index]
+        return f"{path}/{name}"
+
+
+def _list_shards(paths):
+    for path in map(pathlib.Path, paths):
+        if not path.is_dir():
+            yield path
+            continue
+        found = sorted(path.glob("*.tar"))
+        if not found:
+            raise ValueError(
+                f"A folder of shards must have `.tar` files. Received: {path}"
+            )
+        yield from found

@@ -1,0 +1,293 @@
+"""Batches for pretraining, from images of all kinds."""
+
+import io
+import tarfile
+
+import keras
+import numpy as np
+import pytest
+from helpers import make_model
+from helpers import weights_of
+from PIL import Image
+
+import keras_capi
+from keras_capi.data import AugmentedImages
+from keras_capi.data import TarShards
+
+SIZE = 16
+
+
+def identity(batch):
+    return batch
+
+
+def photo(index, height=40, width=50):
+    """An image whose colour tells which one it is."""
+    image = np.zeros((height, width, 3), "uint8")
+    image[...] = (10 * index, 100, 200)
+    return image
+
+
+def write_folder(folder, count=12):
+    folder.mkdir(exist_ok=True)
+    for index in range(count):
+        Image.fromarray(photo(index)).save(folder / f"{index:02}.png")
+    return folder
+
+
+def make_dataset(source, **overrides):
+    arguments = {
+        "image_size": SIZE,
+        "batch_size": 4,
+        "normalization": identity,
+        "seed": 0,
+        **overrides,
+    }
+    return AugmentedImages(source, **arguments)
+
+
+def run_epoch(dataset):
+    """The batches of an epoch, as `fit` asks for them."""
+    dataset.on_epoch_begin()
+    batches = [dataset[index][0] for index in range(len(dataset))]
+    dataset.on_epoch_end()
+    return batches
+
+
+def which(batches):
+    """The numbers of the images in batches."""
+    return [round(float(x)) for x in np.concatenate(batches)[:, 8, 8, 0] / 10]
+
+
+def test_each_epoch_takes_each_image_once_in_another_order(tmp_path):
+    dataset = make_dataset(write_folder(tmp_path / "images"))
+    assert len(dataset) == 3
+    first, second = run_epoch(dataset), run_epoch(dataset)
+    assert first[0].shape == (4, SIZE, SIZE, 3)
+    assert first[0].dtype == np.float32
+    assert sorted(which(first)) == sorted(which(second)) == list(range(12))
+    assert which(first) != which(second) != list(range(12))
+    assert dataset.counts == {"images": 24}
+    again = make_dataset(tmp_path / "images")
+    np.testing.assert_array_equal(run_epoch(again), first)
+    other = make_dataset(tmp_path / "images", seed=1)
+    assert which(run_epoch(other)) != which(first)
+
+
+def test_goes_on_within_an_epoch():
+    images = np.stack([photo(index) for index in range(12)])
+    dataset = make_dataset(images)
+    run_epoch(dataset)
+    expected = run_epoch(dataset)
+    resumed = make_dataset(images)
+    resumed.go_to(1, 2)
+    assert len(resumed) == 1
+    np.testing.assert_array_equal(run_epoch(resumed), expected[2:])
+    assert resumed.position == (2, 0)
+
+
+def test_processes_share_the_images():
+    images = np.stack([photo(index) for index in range(13)])
+    parts = [
+        which(run_epoch(make_dataset(images, batch_size=3, share=(index, 2))))
+        for index in range(2)
+    ]
+    assert len(parts[0]) == len(parts[1]) == 6
+    assert len({*parts[0], *parts[1]}) == 12
+
+
+def test_windows_are_flipped_and_of_the_right_size():
+    rows, columns = np.indices((100, 120))
+    image = np.stack([rows, columns, 0 * rows], axis=-1).astype("uint8")
+    dataset = make_dataset([image] * 400, batch_size=400)
+    ((batch,),) = [dataset[0]]
+    heights = batch[:, -1, 0, 0] - batch[:, 0, 0, 0]
+    widths = batch[:, 0, -1, 1] - batch[:, 0, 0, 1]
+    assert 0.4 < np.mean(widths < 0) < 0.6
+    areas = heights * np.abs(widths) / (100 * 120)
+    # Pixels at the edges of the result are means of a few.
+    assert 0.45 < areas.min() < 0.6 and 0.8 < areas.max() <= 1
+    aspects = np.abs(widths) / heights
+    assert 0.7 < aspects.min() < 0.85 and 1.2 < aspects.max() < 1.4
+
+
+def test_normalizes_as_published():
+    image = np.full((20, 20, 3), 255, "uint8")
+    (batch,) = make_dataset([image] * 4, normalization="imagenet")[0]
+    expected = (1 - np.array([0.485, 0.456, 0.406])) / [0.229, 0.224, 0.225]
+    np.testing.assert_allclose(batch[0, 0, 0], expected, rtol=1e-5)
+
+
+def encode(image, kind="PNG", **options):
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def odd_images():
+    """One of each kind, and what they should count as."""
+    image = Image.fromarray(photo(5))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    grey16 = Image.fromarray(np.full((30, 30), 200 * 256, "uint16"))
+    palette = image.quantize(4)
+    truncated = encode(image, "JPEG")
+    return {
+        "plain": (encode(image), []),
+        "greyscale": (encode(image.convert("L")), ["greyscale"]),
+        "greyscale array": (photo(5)[..., :1], ["greyscale"]),
+        "cmyk": (encode(image.convert("CMYK"), "JPEG"), ["cmyk"]),
+        "16-bit": (encode(grey16), ["16-bit", "greyscale"]),
+        "alpha": (encode(image.convert("RGBA")), ["alpha"]),
+        "palette": (encode(palette, transparency=0), ["alpha"]),
+        "rotated": (encode(image, "JPEG", exif=exif), ["rotated"]),
+        "huge": (
+            encode(Image.new("L", (8000, 7000)), "JPEG"),
+            ["huge", "greyscale"],
+        ),
+        "bilevel": (encode(image.convert("1")), ["greyscale"]),
+        "empty": (b"", ["unreadable"]),
+        "not an image": (b"text", ["unreadable"]),
+        "truncated": (truncated[: len(truncated) // 2], ["unreadable"]),
+    }
+
+
+@pytest.mark.parametrize("kind", odd_images())
+def test_odd_images_are_handled_and_counted(kind):
+    image, kinds = odd_images()[kind]
+    dataset = make_dataset([image, photo(1), photo(1), photo(1)])
+    (batch,) = dataset[0]
+    assert batch.shape == (4, SIZE, SIZE, 3)
+    assert set(dataset.counts) == {"images", *kinds}
+    assert dataset.counts["images"] == 4
+    assert all(dataset.counts[name] >= 1 for name in kinds)
+    dataset.on_epoch_begin()
+    if "unreadable" in kinds:
+        assert list(dataset.skipped) == ["0"]
+        with pytest.warns(UserWarning, match=r"Skipped 1 of 4 images.*: 0 \("):
+            dataset.on_epoch_end()
+    else:
+        dataset.on_epoch_end()
+
+
+def test_rotated_images_are_turned():
+    image = np.zeros((40, 20, 3), "uint8")
+    image[:20] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    encoded = encode(Image.fromarray(image), "JPEG", exif=exif)
+    (batch,) = make_dataset([encoded] * 4)[0]
+    assert batch[:, 0].mean() < 20 and batch[:, -1].mean() > 235
+
+
+def test_unreadable_images_are_named(tmp_path):
+    folder = write_folder(tmp_path / "images", 5)
+    (folder / "02.png").write_bytes(b"broken")
+    dataset = make_dataset(folder, batch_size=5)
+    (batch,) = dataset[0]
+    assert list(dataset.skipped) == [str(folder / "02.png")]
+    # Others take its place.
+    assert set(which([batch])) <= {0, 1, 3, 4}
+
+
+def test_large_jpegs_are_decoded_smaller(monkeypatch):
+    encoded = encode(Image.fromarray(photo(5, 800, 900)), "JPEG")
+    sizes = []
+    resize = keras_capi.data.augmented_images.random_window
+
+    def remember(generator, image_size, *arguments):
+        sizes.append(image_size)
+        return resize(generator, image_size, *arguments)
+
+    monkeypatch.setattr(
+        keras_capi.data.augmented_images, "random_window", remember
+    )
+    make_dataset([encoded] * 4)[0]
+    assert sizes == [(100, 113)] * 4
+
+
+def write_shards(folder):
+    folder.mkdir()
+    for shard in range(2):
+        with tarfile.open(folder / f"{shard}.tar", "w") as tar:
+            for index in range(6 * shard, 6 * shard + 6):
+                for suffix, content in (
+                    (".png", encode(Image.fromarray(photo(index)))),
+                    (".cls", b"3"),
+                ):
+                    info = tarfile.TarInfo(f"{index:02}{suffix}")
+                    info.size = len(content)
+                    tar.addfile(info, io.BytesIO(content))
+    return folder
+
+
+def test_tar_shards(tmp_path):
+    folder = write_shards(tmp_path / "shards")
+    shards = TarShards(folder)
+    assert len(shards) == 12
+    assert shards.name(7) == f"{folder / '1.tar'}/07.png"
+    np.testing.assert_array_equal(
+        np.array(Image.open(io.BytesIO(shards[7]))), photo(7)
+    )
+    batches = run_epoch(make_dataset(shards))
+    assert sorted(which(batches)) == list(range(12))
+    one = TarShards(folder / "1.tar")
+    assert [one[0], len(one)] == [shards[6], 6]
+
+
+def test_bad_shards(tmp_path):
+    with pytest.raises(ValueError, match="must have `.tar` files"):
+        TarShards(tmp_path)
+    with tarfile.open(tmp_path / "empty.tar", "w"):
+        pass
+    with pytest.raises(ValueError, match="Shards must contain images"):
+        TarShards(tmp_path / "empty.tar")
+
+
+def test_rows_with_images():
+    """As of Hugging Face's and TensorFlow's data sets."""
+    rows = [{"image": Image.fromarray(photo(i)), "label": 1} for i in range(4)]
+    assert sorted(which([make_dataset(rows)[0][0]])) == [0, 1, 2, 3]
+    rows = [{"img": row["image"]} for row in rows]
+    dataset = make_dataset(rows, key="img")
+    assert sorted(which([dataset[0][0]])) == [0, 1, 2, 3]
+    with pytest.raises(ValueError, match=r"`key` must.*'image'.*\['img'\]"):
+        make_dataset(rows)[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"image_size": 0}, "`image_size` must be a positive"),
+        ({"batch_size": 5}, "enough images.*4 images, batch_size=5"),
+        ({"scale": (0.5, 2)}, "`scale` must be.*<= 1.*Received"),
+        ({"aspect_ratio": 3}, "`aspect_ratio` must be two numbers"),
+        ({"share": (2, 2)}, "`share` must be"),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        make_dataset([photo(1)] * 4, **arguments)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_trains_and_goes_on_bit_for_bit(tmp_path, workers):
+    images = np.stack([photo(index) for index in range(12)])
+    images = images + np.arange(50, dtype="uint8")[:, None]
+
+    def train(folder, epochs):
+        keras.utils.set_random_seed(0)
+        dataset = make_dataset(
+            images, normalization="imagenet", workers=workers
+        )
+        model = make_model()
+        checkpoint = keras_capi.callbacks.Checkpoint(folder, dataset, every=1)
+        model.fit(dataset, epochs=epochs, callbacks=checkpoint, verbose=0)
+        return weights_of(model)
+
+    whole = train(tmp_path / "whole", 2)
+    train(tmp_path / "parts", 1)
+    for weight, expected in zip(
+        train(tmp_path / "parts", 2), whole, strict=True
+    ):
+        np.testing.assert_array_equal(weight, expected)
