@@ -63,7 +63,10 @@ def main(options):
         drop_path_rate=0.2,
         image_shape=(options.image_size, options.image_size, 3),
     )
-    model = keras_capi.models.CAPI(backbone, options.clusters)
+    clustering = keras_capi.layers.OnlineClustering(
+        options.clusters, chunk_size=options.chunk_size
+    )
+    model = keras_capi.models.CAPI(backbone, clustering=clustering)
     model.compile(
         keras_capi.optimizers.capi_optimizer(1e-3),
         jit_compile={"auto": "auto", "on": True, "off": False}[options.compile],
@@ -79,6 +82,7 @@ def main(options):
 if __name__ == "__main__":
     parser = make_parser(__doc__.splitlines()[0], steps=20)
     parser.add_argument("--clusters", type=int, default=4096)
+    parser.add_argument("--chunk-size", type=int)
     parser.add_argument(
         "--compile", choices=("auto", "on", "off"), default="auto"
     )
