@@ -72,6 +72,7 @@ def make_model(options):
         predictor_num_layers=2,
         hidden_dim=options.hidden_dim,
         num_heads=4,
+        num_register_tokens=options.registers,
         drop_path_rate=0.0,
         image_shape=(28, 28, 3),
         seed=options.seed,
@@ -169,7 +170,7 @@ def main(options):
     )
 
 
-if __name__ == "__main__":
+def make_parser():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--source", default=garment_scenes.SOURCE)
     parser.add_argument("--seed", type=int, default=0)
@@ -179,6 +180,7 @@ if __name__ == "__main__":
     parser.add_argument("--patch-size", type=int, default=4)
     parser.add_argument("--num-layers", type=int, default=4)
     parser.add_argument("--hidden-dim", type=int, default=96)
+    parser.add_argument("--registers", type=int, default=16)
     parser.add_argument("--clusters", type=int, default=128)
     parser.add_argument("--mask-ratio", type=float, default=0.65)
     parser.add_argument("--prediction-ratio", type=float, default=0.5)
@@ -186,4 +188,8 @@ if __name__ == "__main__":
     parser.add_argument("--clustering-learning-rate", type=float, default=1e-3)
     parser.add_argument("--momentum", type=float, default=0.98)
     parser.add_argument("--min-scale", type=float, default=0.6)
-    main(parser.parse_args())
+    return parser
+
+
+if __name__ == "__main__":
+    main(make_parser().parse_args())
