@@ -43,6 +43,7 @@ OPTIONAL = {
     "sklearn",
     "tensorflow_datasets",
     "torchvision",
+    "yaml",
 }
 
 

@@ -126,6 +126,52 @@ def embed(
 
 
 @app.command()
+def pretrain(
+    recipe: Annotated[
+        str,
+        typer.Option(
+            help="demo, small, base, paper_large, or a YAML file, such as the "
+            "recipe.yaml of a run."
+        ),
+    ] = "small",
+    images: Annotated[
+        pathlib.Path | None,
+        typer.Option(help="Folder of images; needed unless the recipe has it."),
+    ] = None,
+    out: Annotated[
+        pathlib.Path, typer.Option(help="Folder to write.")
+    ] = pathlib.Path("run"),
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Instead of the recipe's steps or epochs."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="Another value, such as backbone.num_layers=6; repeatable.",
+        ),
+    ] = None,
+):
+    """Train a model on your own images, without labels.
+
+    The folder gets model.keras, history.csv, checkpoints and recipe.yaml with
+    all settings. The same command goes on after an interruption.
+    """
+    resolved = keras_capi.recipes.load_recipe(recipe, settings or ())
+    if images is not None:
+        resolved["images"] = str(images)
+    if epochs is not None:
+        resolved["training"].pop("steps", None)
+        resolved["training"]["epochs"] = epochs
+    keras_capi.recipes.pretrain(resolved, out)
+    print(
+        f"Wrote {out / 'model.keras'}. `keras-capi report {out}` makes a page "
+        "of what it has learned."
+    )
+
+
+@app.command()
 def report(
     run: Annotated[
         pathlib.Path,

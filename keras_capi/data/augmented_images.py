@@ -56,6 +56,9 @@ class AugmentedImages(ResumableDataset):
         normalization: Callable that turns a uint8 batch into floats, or
             `"imagenet"` for what `keras_capi.layers.ImageNetNormalization`
             computes. Defaults to `"imagenet"`.
+        samples_per_image: Integer. How often each image is taken in an epoch,
+            each time another part of it: for data sets of few images. Defaults
+            to `1`.
         key: String. Where the image is in items that are dictionaries. Defaults
             to `"image"`.
         share: Tuple `(index, count)`: which part of each epoch's images is for
@@ -93,6 +96,7 @@ class AugmentedImages(ResumableDataset):
         scale=(0.6, 1.0),
         aspect_ratio=(3 / 4, 4 / 3),
         normalization="imagenet",
+        samples_per_image=1,
         key="image",
         share=(0, 1),
         seed=None,
@@ -102,6 +106,7 @@ class AugmentedImages(ResumableDataset):
         super().__init__(workers=workers, **kwargs)
         check_positive_integer("image_size", image_size)
         check_positive_integer("batch_size", batch_size)
+        check_positive_integer("samples_per_image", samples_per_image)
         self.scale = check_bounds("scale", scale, largest=1.0)
         self.aspect_ratio = check_bounds("aspect_ratio", aspect_ratio)
         if normalization == "imagenet":
@@ -114,15 +119,17 @@ class AugmentedImages(ResumableDataset):
                 "`share` must be (index, count) with 0 <= index < count. "
                 f"Received: share={share}"
             )
-        if len(source) // count < batch_size:
+        if len(source) * samples_per_image // count < batch_size:
             raise ValueError(
-                "There must be enough images for a batch. Received: "
+                "There must be enough images for a batch: take a smaller one, "
+                "or raise `samples_per_image`. Received: "
                 f"{len(source)} images, batch_size={batch_size}, share={share}"
             )
         self.source = source
         self.image_size = image_size
         self.batch_size = batch_size
         self.normalization = normalization
+        self.samples_per_image = samples_per_image
         self.key = key
         self.share = (index, count)
         self.seed = np.random.SeedSequence(seed).entropy
@@ -137,7 +144,8 @@ class AugmentedImages(ResumableDataset):
 
     @property
     def epoch_length(self):
-        return len(self.source) // self.share[1] // self.batch_size
+        num_samples = len(self.source) * self.samples_per_image
+        return num_samples // self.share[1] // self.batch_size
 
     def make_batch(self, epoch, batch):
         first = batch * self.batch_size
@@ -164,9 +172,11 @@ class AugmentedImages(ResumableDataset):
             if known != epoch:
                 generator = np.random.default_rng((self.seed, epoch))
                 index, count = self.share
-                order = generator.permutation(len(self.source))
+                num_images = len(self.source)
+                num_samples = num_images * self.samples_per_image
+                order = generator.permutation(num_samples) % num_images
                 # All processes have parts of the same size.
-                order = order[: len(order) // count * count][index::count]
+                order = order[: num_samples // count * count][index::count]
                 self._order_of_epoch = (epoch, order)
             return order
 

@@ -96,6 +96,14 @@ def test_processes_share_the_images():
     assert len({*parts[0], *parts[1]}) == 12
 
 
+def test_few_images_are_taken_often():
+    images = np.stack([photo(index) for index in range(3)])
+    dataset = make_dataset(images, samples_per_image=8)
+    assert len(dataset) == 6
+    assert sorted(which(run_epoch(dataset))) == sorted([0, 1, 2] * 8)
+    assert which(run_epoch(dataset)) != which(run_epoch(dataset))
+
+
 def test_windows_are_flipped_and_of_the_right_size():
     rows, columns = np.indices((100, 120))
     image = np.stack([rows, columns, 0 * rows], axis=-1).astype("uint8")
@@ -259,7 +267,10 @@ def test_rows_with_images():
     ("arguments", "message"),
     [
         ({"image_size": 0}, "`image_size` must be a positive"),
-        ({"batch_size": 5}, "enough images.*4 images, batch_size=5"),
+        (
+            {"batch_size": 5},
+            "enough images.*`samples_per_image`.*4 images, batch_size=5",
+        ),
         ({"scale": (0.5, 2)}, "`scale` must be.*<= 1.*Received"),
         ({"aspect_ratio": 3}, "`aspect_ratio` must be two numbers"),
         ({"share": (2, 2)}, "`share` must be"),

@@ -1,0 +1,64 @@
+import keras
+
+from keras_capi.layers.inverse_block_masking import InverseBlockMasking
+from keras_capi.layers.online_clustering import OnlineClustering
+from keras_capi.models.capi import CAPI
+from keras_capi.models.capi_backbone import CAPIBackbone
+from keras_capi.optimizers.capi_optimizer import capi_optimizer
+from keras_capi.optimizers.warmup_cosine import WarmupCosine
+
+
+def make_model(recipe, total_steps):
+    """Makes a model as a recipe describes it.
+
+    Seeds all random generators of Keras.
+
+    Args:
+        recipe: Dictionary from `keras_capi.recipes.load_recipe`.
+        total_steps: Integer. Batches of the whole training, for the schedules.
+
+    Returns:
+        Compiled `keras_capi.models.CAPI`.
+
+    Example:
+
+    >>> recipe = keras_capi.recipes.load_recipe("small")
+    >>> model = keras_capi.recipes.make_model(recipe, total_steps=5000)
+    """
+    training = recipe["training"]
+    seed = training["seed"]
+    keras.utils.set_random_seed(seed)
+    image_size = recipe["data"]["image_size"]
+    former = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(training["precision"])
+    try:
+        backbone = CAPIBackbone(
+            **recipe["backbone"],
+            image_shape=(image_size, image_size, 3),
+            seed=seed,
+        )
+        masking = InverseBlockMasking(**recipe["masking"], seed=seed)
+        clustering = OnlineClustering(**recipe["clustering"], name="clustering")
+    finally:
+        keras.config.set_dtype_policy(former)
+
+    optimizer = recipe["optimizer"]
+    accumulated = optimizer.get("gradient_accumulation_steps") or 1
+    num_updates = max(total_steps // accumulated, 1)
+    warmup_steps = optimizer.get("warmup_steps", num_updates // 10)
+    momentum = recipe["ema_momentum"]
+    if not isinstance(momentum, int | float):
+        start, value, end = momentum
+        momentum = WarmupCosine(
+            value, num_updates, warmup_steps, start_value=start, final_value=end
+        )
+    model = CAPI(
+        backbone,
+        masking=masking,
+        clustering=clustering,
+        ema_momentum=momentum,
+        seed=seed,
+    )
+    schedule = {"total_steps": num_updates, "warmup_steps": warmup_steps}
+    model.compile(capi_optimizer(**{**optimizer, **schedule}))
+    return model
