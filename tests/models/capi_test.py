@@ -315,6 +315,29 @@ def test_rematerialisation_changes_no_number(drop_path_rate):
     np.testing.assert_allclose(*losses, rtol=1e-4)
 
 
+@pytest.mark.parametrize("queue_size", [0, 6])
+def test_chunks_of_the_clustering_change_no_number(queue_size):
+    weights = []
+    for chunk_size in (None, 5):
+        keras.utils.set_random_seed(0)
+        model = make_model(
+            make_backbone(image_shape=(16, 16, 3)),
+            clustering=keras_capi.layers.OnlineClustering(
+                8, chunk_size=chunk_size, queue_size=queue_size
+            ),
+        )
+        model.fit(make_images(8), batch_size=4, epochs=2, verbose=0)
+        weights.append(weights_of(model))
+    for weight, expected in zip(*weights, strict=True):
+        np.testing.assert_allclose(weight, expected, atol=1e-5)
+
+
+def test_a_queue_needs_the_image_shape():
+    clustering = keras_capi.layers.OnlineClustering(8, queue_size=6)
+    with pytest.raises(ValueError, match="give the backbone its `image_shape`"):
+        make_model(clustering=clustering)
+
+
 def test_own_parts():
     clustering = keras_capi.layers.OnlineClustering(
         6, positionwise=False, use_bias=False, name="mine"
