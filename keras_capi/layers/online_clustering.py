@@ -92,7 +92,10 @@ class OnlineClustering(keras.layers.Layer):
         queue_size=0,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        # A `keras.RematScope` is for the blocks, see `ViTEncoder`. This layer
+        # keeps little for its gradient, and a queue must not move twice.
+        with keras.RematScope(mode=None):
+            super().__init__(**kwargs)
         check_positive_integer("num_clusters", num_clusters)
         check_positive_integer("num_iterations", num_iterations)
         for name, temperature in (
