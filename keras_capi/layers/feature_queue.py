@@ -35,7 +35,9 @@ class FeatureQueue(keras.layers.Layer):
     """
 
     def __init__(self, size, **kwargs):
-        super().__init__(**kwargs)
+        # Recomputed under a `keras.RematScope`, it would take a batch twice.
+        with keras.RematScope(mode=None):
+            super().__init__(**kwargs)
         check_positive_integer("size", size)
         self.size = size
 

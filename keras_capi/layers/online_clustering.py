@@ -93,7 +93,7 @@ class OnlineClustering(keras.layers.Layer):
         **kwargs,
     ):
         # A `keras.RematScope` is for the blocks, see `ViTEncoder`. This layer
-        # keeps little for its gradient, and a queue must not move twice.
+        # keeps little for its gradient anyway.
         with keras.RematScope(mode=None):
             super().__init__(**kwargs)
         check_positive_integer("num_clusters", num_clusters)
