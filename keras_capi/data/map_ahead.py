@@ -19,10 +19,15 @@ def map_ahead(function, items, count=32):
         Pairs of an item and a future with its result, in order.
     """
     ahead = collections.deque()
-    with concurrent.futures.ThreadPoolExecutor(NUM_THREADS) as executor:
+    executor = concurrent.futures.ThreadPoolExecutor(NUM_THREADS)
+    try:
         for item in items:
             ahead.append((item, executor.submit(function, item)))
             if len(ahead) > count:
                 yield ahead.popleft()
         while ahead:
             yield ahead.popleft()
+    finally:
+        # Not waiting: what a caller abandons may be collected in one of the
+        # threads, which cannot wait for itself.
+        executor.shutdown(wait=False, cancel_futures=True)
