@@ -34,6 +34,10 @@ class Checkpoint(keras.callbacks.Callback):
     current state is saved after the running step, and the process exits with
     code 75 ("temporary failure"), on which a scheduler can start it again.
 
+    Make it the last of the callbacks, so that what the others do at the end of
+    an epoch is done before its state is saved. For one process, and on torch
+    for the first of several.
+
     Args:
         directory: String or path. Where the checkpoints are, those of one
             training only.
@@ -126,7 +130,7 @@ class Checkpoint(keras.callbacks.Callback):
         self._num_restores = 0
         newest = self._find()[-1:]
         if not newest:
-            return 0, 0
+            return self._go_to(0, 0)
         model.load_weights(newest[0] / WEIGHTS)
         state = json.loads((newest[0] / STATE).read_text())
         return self._go_to(state["epoch"], state["batch"])
@@ -181,17 +185,20 @@ class Checkpoint(keras.callbacks.Callback):
         self._is_last_batch = False
         if self.dataset is not None:
             _, self._first_batch = self.dataset.position
-        self._batch = self._first_batch
+        self._batch = self._saved = self._first_batch
 
     def on_train_batch_end(self, batch, logs=None):
         self._batch = self._first_batch + batch + 1
-        self._is_last_batch = batch + 1 == self.params["steps"]
+        # The last of several steps per execution may be beyond the end.
+        num_batches = self.params["steps"]
+        self._is_last_batch = num_batches and batch + 1 >= num_batches
         if self._is_last_batch:
             # The end of the epoch is next.
             return
-        is_due = self.every is not None and self._batch % self.every == 0
+        is_due = self.every and self._batch - self._saved >= self.every
         if is_due or (self._received and self.dataset is not None):
             self._save(self._epoch, self._batch, logs)
+            self._saved = self._batch
         self._stop_if_asked()
 
     def on_epoch_end(self, epoch, logs=None):
@@ -237,7 +244,8 @@ class Checkpoint(keras.callbacks.Callback):
                 _flush(path)
             partial.rename(target)
             _flush(self.directory)
-        except OSError as error:
+        # HDF5 may say so when it closes the file, as a RuntimeError.
+        except (OSError, RuntimeError) as error:
             shutil.rmtree(partial, ignore_errors=True)
             kept = self._find()[-1:]
             raise OSError(

@@ -52,6 +52,10 @@ def options(
     # Keras fixes its backend when it is imported, so this takes a new process.
     command = [sys.executable, "-m", "keras_capi", *sys.argv[1:]]
     environment = {**os.environ, "KERAS_BACKEND": backend.value}
+    if os.name == "posix":
+        # In place of this process, so that signals reach the training.
+        sys.stdout.flush()
+        os.execve(sys.executable, command, environment)
     result = subprocess.run(command, env=environment, check=False)
     raise typer.Exit(result.returncode)
 

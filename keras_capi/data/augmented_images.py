@@ -37,8 +37,8 @@ class AugmentedImages(ResumableDataset):
 
     Greyscale, CMYK, 16-bit, palette and transparent images become RGB, EXIF
     orientations are applied, and images that cannot be read are replaced by
-    others. `counts` says how many there were of each kind, and `skipped` which
-    could not be read, and why.
+    others. `counts` says how many of each kind were read so far, and `skipped`
+    which could not be read, and why.
 
     Args:
         source: Path of a folder of images (searched with its subfolders), list
@@ -63,8 +63,8 @@ class AugmentedImages(ResumableDataset):
             to `"image"`.
         share: Tuple `(index, count)`: which part of each epoch's images is for
             this process, of so many. Defaults to `(0, 1)`, all.
-        seed: Integer or `None`. Seed of order and augmentation. Defaults to
-            `None`.
+        seed: Integer. Seed of order and augmentation. Defaults to `0`, as a
+            training must go on with the same.
         workers: Integer. Threads. Defaults to `4`.
         **kwargs: Other arguments of `keras.utils.PyDataset`.
 
@@ -81,7 +81,8 @@ class AugmentedImages(ResumableDataset):
 
     >>> dataset = keras_capi.data.AugmentedImages("photos", image_size=112)
     >>> model.fit(dataset, epochs=100)
-    >>> dataset.counts  # {"images": 6400, "greyscale": 12, "unreadable": 1}
+    >>> dataset.counts
+    ... # {"images": 640000, "greyscale": 1200, "unreadable": 100}
 
     Reference:
 
@@ -99,7 +100,7 @@ class AugmentedImages(ResumableDataset):
         samples_per_image=1,
         key="image",
         share=(0, 1),
-        seed=None,
+        seed=0,
         workers=4,
         **kwargs,
     ):
@@ -132,12 +133,13 @@ class AugmentedImages(ResumableDataset):
         self.samples_per_image = samples_per_image
         self.key = key
         self.share = (index, count)
-        self.seed = np.random.SeedSequence(seed).entropy
+        self.seed = seed
         self.counts = collections.Counter()
         self.skipped = {}
         # A pixel of the result comes from at least two of the image along each
         # side, even in the smallest part.
-        smallest = (self.scale[0] * self.aspect_ratio[0]) ** 0.5
+        narrowest = min(self.aspect_ratio[0], 1 / self.aspect_ratio[1])
+        smallest = (self.scale[0] * narrowest) ** 0.5
         self._sufficient_size = int(2 * image_size / smallest)
         self._lock = threading.Lock()
         self._order_of_epoch = (None, None)
@@ -160,8 +162,10 @@ class AugmentedImages(ResumableDataset):
         return (keras.ops.convert_to_numpy(images).astype("float32"),)
 
     def on_epoch_end(self):
-        if self.skipped:
-            message = skipped_message(self.skipped, len(self.source))
+        with self._lock:
+            skipped = dict(self.skipped)
+        if skipped:
+            message = skipped_message(skipped, len(self.source))
             # Python shows each message once.
             warnings.warn(message, stacklevel=2)
         super().on_epoch_end()
@@ -181,8 +185,9 @@ class AugmentedImages(ResumableDataset):
             return order
 
     def _prepare(self, index, seed):
-        # The number of the place tells those of an epoch apart from its order.
-        generator = np.random.default_rng((*seed, self.share[0]))
+        # Counted from 1: seeds with zeros at the end equal those without, and
+        # that of the order has no place.
+        generator = np.random.default_rng((*seed, self.share[0] + 1))
         image = self._read(int(index), generator)
         top, left, height, width = random_window(
             generator, image.shape[:2], self.scale, self.aspect_ratio
@@ -199,7 +204,8 @@ class AugmentedImages(ResumableDataset):
             except read_errors() as error:
                 with self._lock:
                     self.counts["unreadable"] += 1
-                    self.skipped[self._name(index)] = error
+                    # Not the error, which would keep the whole batch alive.
+                    self.skipped[self._name(index)] = str(error)
                 index = int(generator.integers(len(self.source)))
                 continue
             with self._lock:

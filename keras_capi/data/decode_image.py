@@ -43,16 +43,24 @@ def decode_image(image, sufficient_size=None):
     if isinstance(image, str | pathlib.Path | io.BytesIO):
         pillow = import_optional("PIL.Image", extra="images")
         with pillow.open(image) as opened:
-            return _decode_pil(opened, sufficient_size)
+            kinds = _kinds(opened)
+            if sufficient_size is not None and opened.format == "JPEG":
+                # Keeps the aspect ratio, and both sides at least so long.
+                opened.draft(None, (sufficient_size, sufficient_size))
+            return _upright(opened), kinds
     if hasattr(image, "convert"):
-        return _decode_pil(image, sufficient_size)
+        return _upright(image), _kinds(image)
     image = np.asarray(image)
     is_grey = image.ndim == 2 or image.shape[-1] == 1
     return as_rgb(image), {"greyscale"} if is_grey else set()
 
 
-def _decode_pil(image, sufficient_size):
+def _upright(image):
     image_ops = import_optional("PIL.ImageOps", extra="images")
+    return as_rgb(image_ops.exif_transpose(image))
+
+
+def _kinds(image):
     kinds = set(KINDS_OF_MODES.get(image.mode, ()))
     if "transparency" in image.info:
         kinds.add("alpha")
@@ -60,7 +68,4 @@ def _decode_pil(image, sufficient_size):
         kinds.add("rotated")
     if image.width * image.height > HUGE:
         kinds.add("huge")
-    if sufficient_size is not None and image.format == "JPEG":
-        # Keeps the aspect ratio, and both sides at least so long.
-        image.draft(None, (sufficient_size, sufficient_size))
-    return as_rgb(image_ops.exif_transpose(image)), kinds
+    return kinds

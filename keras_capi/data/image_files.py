@@ -1,6 +1,7 @@
 """Finds and reads image files, and makes RGB arrays of images in memory."""
 
 import pathlib
+import struct
 
 import numpy as np
 
@@ -53,7 +54,16 @@ def find_images(paths):
 def read_errors():
     """Returns what Pillow raises for damaged files of one format or another."""
     pillow = import_optional("PIL.Image", extra="images")
-    return (OSError, SyntaxError, ValueError, pillow.DecompressionBombError)
+    return (
+        OSError,
+        SyntaxError,
+        ValueError,
+        TypeError,
+        IndexError,
+        EOFError,
+        struct.error,
+        pillow.DecompressionBombError,
+    )
 
 
 def read_image(path):

@@ -49,9 +49,9 @@ class OnlineClustering(keras.layers.Layer):
             `predict_indices` are given; `None` computes all at once. Needs
             `positionwise`. Defaults to `None`.
         queue_size: Integer. How many images of the training batches before are
-            balanced together with the present one. With gradient accumulation
-            over `s` batches, `s - 1` batches balance as the large batch would.
-            Keeps their features, `(queue_size, patches, width)` in float32.
+            balanced together with the present one: with gradient accumulation
+            over `s` batches, best those of `s - 1` batches. Keeps their
+            features, `(queue_size, patches, width)` in float32.
             Defaults to `0`, as published.
 
     Call arguments:

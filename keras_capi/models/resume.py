@@ -56,6 +56,8 @@ def _fit_from(fit, epochs, epoch, batch):
     # Keras takes all epochs for as long as the first: the rest of the
     # interrupted one needs a `fit` of its own.
     first = fit(epochs=epoch + 1, initial_epoch=epoch)
+    if first.model.stop_training:
+        return first
     history = fit(epochs=epochs, initial_epoch=epoch + 1)
     history.epoch[:0] = first.epoch
     for name, values in first.history.items():

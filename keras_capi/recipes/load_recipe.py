@@ -1,4 +1,4 @@
-import copy
+import contextlib
 import inspect
 import pathlib
 
@@ -80,6 +80,8 @@ def load_recipe(recipe, overrides=()):
             f"file. Received: {recipe}"
         )
     settings = yaml.safe_load(path.read_text())
+    if not isinstance(settings, dict):
+        raise ValueError(f"A recipe must have sections. Received: {path}")
     for override in overrides:
         name, equals, value = override.partition("=")
         section, dot, setting = name.partition(".")
@@ -91,13 +93,43 @@ def load_recipe(recipe, overrides=()):
         value = yaml.safe_load(value)
         if dot:
             settings.setdefault(section, {})[setting] = value
+            # One takes the place of the other.
+            if name == "training.epochs":
+                settings["training"].pop("steps", None)
+            elif name == "training.steps":
+                settings["training"].pop("epochs", None)
         else:
             settings[section] = value
+    settings = _with_numbers(settings)
     _check_settings(settings)
-    return copy.deepcopy(settings)
+    return settings
+
+
+def _with_numbers(value):
+    """Turns strings such as 1e-3, which YAML takes for text, into floats."""
+    if isinstance(value, dict):
+        return {name: _with_numbers(x) for name, x in value.items()}
+    if isinstance(value, list):
+        return [_with_numbers(x) for x in value]
+    if isinstance(value, str) and value[:1] in "0123456789.-+":
+        with contextlib.suppress(ValueError):
+            return float(value)
+    return value
 
 
 def _check_settings(settings):
+    missing = {*TAKEN_BY, "ema_momentum", "training"} - set(settings)
+    if missing:
+        raise ValueError(
+            f"A recipe must have all sections. Received: none for "
+            f"{sorted(missing)}"
+        )
+    missing = {"precision", "seed"} - set(settings["training"])
+    if missing:
+        raise ValueError(
+            "`training` must have a precision and a seed. Received: none for "
+            f"{sorted(missing)}"
+        )
     for section, content in settings.items():
         if section in SINGLE:
             continue

@@ -58,8 +58,8 @@ def pretrain(recipe, output, verbose="auto"):
         dataset,
         epochs=epochs,
         callbacks=[
-            Checkpoint(output / "checkpoints", dataset),
             keras.callbacks.CSVLogger(str(output / "history.csv"), append=True),
+            Checkpoint(output / "checkpoints", dataset),
         ],
         verbose=verbose,
     )

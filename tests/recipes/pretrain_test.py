@@ -103,6 +103,18 @@ def test_command_trains_and_its_recipe_does_the_same_again(photos, tmp_path):
     assert "must have the run of one recipe" in str(result.exception)
 
 
+def test_overrides():
+    recipe = load_recipe(
+        "small", ["training.epochs=20", "optimizer.learning_rate=1e-3"]
+    )
+    assert recipe["training"]["epochs"] == 20
+    assert "steps" not in recipe["training"]
+    assert recipe["optimizer"]["learning_rate"] == 1e-3
+    assert (
+        "epochs" not in load_recipe("small", ["training.steps=9"])["training"]
+    )
+
+
 def test_momentum_and_accumulation():
     recipe = load_recipe(
         "demo",
@@ -130,6 +142,11 @@ def test_bad_recipes(photos, tmp_path):
         load_recipe("demo", ["model.num_layers=3"])
     with pytest.raises(ValueError, match="`images` must be in the recipe"):
         pretrain(load_recipe("demo"), tmp_path)
-    both = load_recipe("demo", ["training.epochs=3", f"images={photos}"])
+    with pytest.raises(ValueError, match="must have all sections"):
+        path = tmp_path / "part.yaml"
+        path.write_text("data: {image_size: 32}")
+        load_recipe(path)
+    both = load_recipe("demo", [f"images={photos}"])
+    both["training"]["epochs"] = 3
     with pytest.raises(ValueError, match="either steps or epochs"):
         pretrain(both, tmp_path)
