@@ -162,12 +162,12 @@ def pretrain(
     The folder gets model.keras, history.csv, checkpoints and recipe.yaml with
     all settings. The same command goes on after an interruption.
     """
-    resolved = keras_capi.recipes.load_recipe(recipe, settings or ())
+    overrides = list(settings or ())
+    if epochs is not None:
+        overrides.append(f"training.epochs={epochs}")
+    resolved = keras_capi.recipes.load_recipe(recipe, overrides)
     if images is not None:
         resolved["images"] = str(images)
-    if epochs is not None:
-        resolved["training"].pop("steps", None)
-        resolved["training"]["epochs"] = epochs
     keras_capi.recipes.pretrain(resolved, out)
     print(
         f"Wrote {out / 'model.keras'}. `keras-capi report {out}` makes a page "

@@ -14,8 +14,7 @@ from keras_capi.data.image_files import skipped_message
 from keras_capi.data.random_window import random_window
 from keras_capi.data.resizing import resize_image
 from keras_capi.data.resumable_dataset import ResumableDataset
-from keras_capi.layers.imagenet_normalization import MEAN
-from keras_capi.layers.imagenet_normalization import STANDARD_DEVIATION
+from keras_capi.layers.imagenet_normalization import imagenet_scale_and_offset
 from keras_capi.validation import check_bounds
 from keras_capi.validation import check_positive_integer
 
@@ -158,8 +157,8 @@ class AugmentedImages(ResumableDataset):
                 for place, index in enumerate(order)
             ]
         )
-        images = self.normalization(images)
-        return (keras.ops.convert_to_numpy(images).astype("float32"),)
+        images = keras.ops.convert_to_numpy(self.normalization(images))
+        return (images.astype("float32", copy=False),)
 
     def on_epoch_end(self):
         with self._lock:
@@ -239,6 +238,5 @@ class AugmentedImages(ResumableDataset):
 
 def _imagenet_normalization(images):
     # In NumPy, as the threads must not compete for the model's device.
-    deviation = np.array(STANDARD_DEVIATION, "float32")
-    images = images.astype("float32") * (1 / 255 / deviation)
-    return images - np.array(MEAN, "float32") / deviation
+    scale, offset = imagenet_scale_and_offset((0, 255))
+    return images * scale.astype("float32") + offset.astype("float32")

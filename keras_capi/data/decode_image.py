@@ -6,6 +6,7 @@ import pathlib
 import numpy as np
 
 from keras_capi.data.image_files import as_rgb
+from keras_capi.data.image_files import as_upright_rgb
 from keras_capi.optional_imports import import_optional
 
 EXIF_ORIENTATION = 0x0112
@@ -47,17 +48,12 @@ def decode_image(image, sufficient_size=None):
             if sufficient_size is not None and opened.format == "JPEG":
                 # Keeps the aspect ratio, and both sides at least so long.
                 opened.draft(None, (sufficient_size, sufficient_size))
-            return _upright(opened), kinds
+            return as_upright_rgb(opened), kinds
     if hasattr(image, "convert"):
-        return _upright(image), _kinds(image)
+        return as_upright_rgb(image), _kinds(image)
     image = np.asarray(image)
     is_grey = image.ndim == 2 or image.shape[-1] == 1
     return as_rgb(image), {"greyscale"} if is_grey else set()
-
-
-def _upright(image):
-    image_ops = import_optional("PIL.ImageOps", extra="images")
-    return as_rgb(image_ops.exif_transpose(image))
 
 
 def _kinds(image):

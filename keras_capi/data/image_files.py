@@ -72,9 +72,14 @@ def read_image(path):
     The image is turned as its EXIF orientation says.
     """
     pillow = import_optional("PIL.Image", extra="images")
-    image_ops = import_optional("PIL.ImageOps", extra="images")
     with pillow.open(path) as image:
-        return as_rgb(image_ops.exif_transpose(image))
+        return as_upright_rgb(image)
+
+
+def as_upright_rgb(image):
+    """Turns a PIL image into uint8 RGB pixels, as its EXIF orientation says."""
+    image_ops = import_optional("PIL.ImageOps", extra="images")
+    return as_rgb(image_ops.exif_transpose(image))
 
 
 def as_rgb(image):
@@ -112,10 +117,9 @@ def skipped_message(skipped, total):
         total: Integer. Number of images that there should be.
     """
     problems = [f"{name} ({why})" for name, why in skipped.items()]
-    more = ", ..." if len(problems) > 10 else ""
     return (
         f"Skipped {len(skipped)} of {total} images, which cannot be read: "
-        f"{', '.join(problems[:10])}{more}"
+        f"{_list_some(problems)}"
     )
 
 
@@ -123,5 +127,9 @@ def name_some(names):
     """Counts and lists names for a message, of many the first ten."""
     if not names:
         return "none"
+    return f"{len(names)}: {_list_some(names)}"
+
+
+def _list_some(names):
     listed = ", ".join(map(str, names[:10]))
-    return f"{len(names)}: {listed}{', ...' if len(names) > 10 else ''}"
+    return f"{listed}{', ...' if len(names) > 10 else ''}"

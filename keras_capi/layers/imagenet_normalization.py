@@ -44,10 +44,7 @@ class ImageNetNormalization(keras.layers.Layer):
         # is subtracted.
         super().__init__(autocast=False, **kwargs)
         self.value_range = _check_value_range(value_range)
-        low, high = self.value_range
-        deviation = np.array(STANDARD_DEVIATION)
-        self._scale = 1.0 / ((high - low) * deviation)
-        self._offset = -low * self._scale - np.array(MEAN) / deviation
+        self._scale, self._offset = imagenet_scale_and_offset(self.value_range)
         self.built = True
 
     def call(self, images):
@@ -63,6 +60,21 @@ class ImageNetNormalization(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "value_range": self.value_range}
+
+
+def imagenet_scale_and_offset(value_range):
+    """Returns what to multiply pixels with and then to add, for each channel.
+
+    Args:
+        value_range: Tuple of two floats, the pixels' least and largest value.
+
+    Returns:
+        Tuple of two float64 arrays of shape `(3,)`.
+    """
+    low, high = value_range
+    deviation = np.array(STANDARD_DEVIATION)
+    scale = 1.0 / ((high - low) * deviation)
+    return scale, -low * scale - np.array(MEAN) / deviation
 
 
 def _check_value_range(value_range):

@@ -143,7 +143,6 @@ class OnlineClustering(keras.layers.Layer):
                 initializer="zeros",
                 autocast=False,
             )
-
         if self.queue is not None:
             self.queue.build(input_shape)
 

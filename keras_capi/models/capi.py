@@ -123,19 +123,13 @@ class CAPI(MaskedPrediction):
 
     def build(self, input_shape=None):
         if not self.clustering.built:
-            width = self.student.encoder.hidden_dim
-            self.clustering.build((None, self._num_patches(), width))
+            embedding = self.student.encoder.patch_embedding
+            images_shape = (None, *self.student.image_shape)
+            self.clustering.build(embedding.compute_output_shape(images_shape))
         shape = (None, None, self.student.predictor.hidden_dim)
         self.prototype_head.build(shape)
         self.teacher_prototype_head.build(shape)
         copy_weights(self.prototype_head, self.teacher_prototype_head)
-
-    def _num_patches(self):
-        height, width = self.student.image_shape[:2]
-        if height is None or width is None:
-            return None
-        patch_size = self.student.patch_size
-        return (height // patch_size) * (width // patch_size)
 
     def averaged_pairs(self):
         return [

@@ -39,7 +39,7 @@ def gather_tokens_in_range(tokens, indices, start):
         Tensor of shape `(batch, picked, width)`: 0 for tokens of other parts.
     """
     indices = ops.convert_to_tensor(indices, "int32") - start
-    inside = ops.logical_and(indices >= 0, indices < tokens.shape[1])
+    inside = _in_range(indices, tokens.shape[1])
     picked = gather_tokens(tokens, ops.where(inside, indices, 0))
     return ops.where(inside[..., None], picked, 0.0)
 
@@ -54,7 +54,11 @@ def indices_in_range(indices, num_tokens):
     Returns:
         Boolean scalar tensor.
     """
-    return ops.all(ops.logical_and(indices >= 0, ops.less(indices, num_tokens)))
+    return ops.all(_in_range(indices, num_tokens))
+
+
+def _in_range(indices, num_tokens):
+    return ops.logical_and(indices >= 0, ops.less(indices, num_tokens))
 
 
 def extract_patches(images, patch_size):

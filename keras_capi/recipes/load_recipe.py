@@ -121,7 +121,7 @@ def _check_settings(settings):
     missing = {*TAKEN_BY, "ema_momentum", "training"} - set(settings)
     if missing:
         raise ValueError(
-            f"A recipe must have all sections. Received: none for "
+            "A recipe must have all sections. Received: none for "
             f"{sorted(missing)}"
         )
     missing = {"precision", "seed"} - set(settings["training"])

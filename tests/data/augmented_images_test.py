@@ -108,7 +108,7 @@ def test_windows_are_flipped_and_of_the_right_size():
     rows, columns = np.indices((100, 120))
     image = np.stack([rows, columns, 0 * rows], axis=-1).astype("uint8")
     dataset = make_dataset([image] * 400, batch_size=400)
-    ((batch,),) = [dataset[0]]
+    (batch,) = dataset[0]
     heights = batch[:, -1, 0, 0] - batch[:, 0, 0, 0]
     widths = batch[:, 0, -1, 1] - batch[:, 0, 0, 1]
     assert 0.4 < np.mean(widths < 0) < 0.6
@@ -201,11 +201,11 @@ def test_unreadable_images_are_named(tmp_path):
 def test_large_jpegs_are_decoded_smaller(monkeypatch):
     encoded = encode(Image.fromarray(photo(5, 800, 900)), "JPEG")
     sizes = []
-    resize = keras_capi.data.augmented_images.random_window
+    draw = keras_capi.data.augmented_images.random_window
 
     def remember(generator, image_size, *arguments):
         sizes.append(image_size)
-        return resize(generator, image_size, *arguments)
+        return draw(generator, image_size, *arguments)
 
     monkeypatch.setattr(
         keras_capi.data.augmented_images, "random_window", remember
