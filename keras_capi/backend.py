@@ -102,6 +102,15 @@ def replica():
     return 0, 1
 
 
+def process_index():
+    """Returns which of the processes of a training this one is."""
+    if BACKEND == "jax":
+        import jax
+
+        return jax.process_index()
+    return replica()[0]
+
+
 def all_reduce(x, operation):
     """Combines a tensor over the replicas, see `keras_capi.ops.collectives`.
 
@@ -128,8 +137,6 @@ def all_reduce(x, operation):
 
 def check_strategy(model):
     """Raises a `ValueError` for what Keras cannot do under `tf.distribute`.
-
-    A `keras.Sequential` of one dense layer cannot either.
 
     Args:
         model: A compiled `keras.Model`.

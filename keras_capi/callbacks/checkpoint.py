@@ -7,6 +7,7 @@ import signal
 import threading
 
 import keras
+from keras import ops
 
 from keras_capi import backend
 from keras_capi.validation import check_non_negative_integer
@@ -35,8 +36,9 @@ class Checkpoint(keras.callbacks.Callback):
     code 75 ("temporary failure"), on which a scheduler can start it again.
 
     Make it the last of the callbacks, so that what the others do at the end of
-    an epoch is done before its state is saved. For one process, and on torch
-    for the first of several.
+    an epoch is done before its state is saved. Of several processes the first
+    writes and all read: they need a directory in common. On torch a signal to
+    one of them stops all after the same step; on JAX it must reach all.
 
     Args:
         directory: String or path. Where the checkpoints are, those of one
@@ -108,7 +110,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.max_restores = max_restores
         self.signals = [n for n in signals if n not in unknown]
         self._previous_handlers = {}
-        self._received = None
+        self._received = 0
         self._num_restores = 0
 
     def restore(self, model):
@@ -171,7 +173,7 @@ class Checkpoint(keras.callbacks.Callback):
         self._previous_handlers = {}
 
     def on_train_begin(self, logs=None):
-        self._received = None
+        self._received = 0
         # Python lets no other thread do so.
         if threading.current_thread() is threading.main_thread():
             for name in self.signals:
@@ -195,6 +197,7 @@ class Checkpoint(keras.callbacks.Callback):
         if self._is_last_batch:
             # The end of the epoch is next.
             return
+        self._hear_others()
         is_due = self.every and self._batch - self._saved >= self.every
         if is_due or (self._received and self.dataset is not None):
             self._save(self._epoch, self._batch, logs)
@@ -202,6 +205,7 @@ class Checkpoint(keras.callbacks.Callback):
         self._stop_if_asked()
 
     def on_epoch_end(self, epoch, logs=None):
+        self._hear_others()
         self._save(epoch + 1, 0, logs)
         self._stop_if_asked()
 
@@ -210,6 +214,10 @@ class Checkpoint(keras.callbacks.Callback):
 
     def _remember(self, number, frame):
         self._received = number
+
+    def _hear_others(self):
+        received = ops.convert_to_tensor(self._received, "int32")
+        self._received = int(backend.all_reduce(received, "max"))
 
     def _stop_if_asked(self):
         if self._received:
@@ -226,8 +234,11 @@ class Checkpoint(keras.callbacks.Callback):
         return epoch, batch
 
     def _save(self, epoch, batch, logs):
-        # The callback that ends such a training may notice it later.
-        is_finite = math.isfinite((logs or {}).get("loss", 0.0))
+        # The callback that ends such a training may notice it later, and not
+        # before the next step if gradients were not finite, but their loss.
+        is_finite = math.isfinite((logs or {}).get("loss", 0.0)) and all(
+            ops.all(ops.isfinite(x)) for x in self.model.trainable_variables
+        )
         if not (is_finite and _is_writer()):
             return
         name = f"{epoch:06}-{batch:08}"
@@ -258,11 +269,14 @@ class Checkpoint(keras.callbacks.Callback):
 
 
 def _is_writer():
-    return backend.replica()[0] == 0
+    return backend.process_index() == 0
 
 
 def _flush(path):
     """Waits until a file, or the entries of a folder, are on the disk."""
+    if os.name == "nt" and path.is_dir():
+        # Windows opens no folders, and its file system logs its renames.
+        return
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

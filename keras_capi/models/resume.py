@@ -24,6 +24,9 @@ def fit_from_checkpoint(model, fit, epochs, callbacks):
 
     Returns:
         The `History` of what was trained now.
+
+    Raises:
+        ValueError: If there is a checkpoint and `steps_per_epoch`.
     """
     if isinstance(callbacks, keras.callbacks.CallbackList):
         return fit(epochs=epochs, callbacks=callbacks)
@@ -33,6 +36,14 @@ def fit_from_checkpoint(model, fit, epochs, callbacks):
     checkpoint = next((c for c in callbacks if hasattr(c, "restore")), None)
     if checkpoint is None:
         return fit(epochs=epochs, callbacks=callbacks)
+    steps = fit.keywords.get("steps_per_epoch")
+    if steps is not None:
+        raise ValueError(
+            "A training with a checkpoint goes through its whole data set in "
+            "each epoch, or nothing says where to go on: leave out "
+            "`steps_per_epoch`, and choose the number of batches of the data "
+            f"set. Received: steps_per_epoch={steps}"
+        )
     # In order, or nothing says which batches come next.
     fit = functools.partial(fit, callbacks=callbacks, shuffle=False)
     try:

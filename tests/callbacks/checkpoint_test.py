@@ -194,6 +194,25 @@ def test_bad_losses_are_never_saved(tmp_path):
     assert names(tmp_path)[-1] == "checkpoint-000001-00000001"
 
 
+def test_weights_that_are_not_finite_are_never_saved(tmp_path):
+    """Their loss may still be finite: it is of the step before."""
+    model = make_model()
+    checkpoint = Checkpoint(tmp_path)
+    checkpoint.set_model(model)
+    kernel = model.student.encoder.blocks[0].mlp_hidden.kernel
+    kernel.assign(kernel.value * np.nan)
+    checkpoint.on_epoch_end(0, {"loss": 1.0})
+    assert names(tmp_path) == []
+
+
+def test_refuses_a_part_of_the_data_as_epoch(tmp_path):
+    crops = make_crops()
+    with pytest.raises(ValueError, match="steps_per_epoch=2"):
+        make_model().fit(
+            crops, steps_per_epoch=2, callbacks=[Checkpoint(tmp_path, crops)]
+        )
+
+
 def test_stops_after_so_many_restores(tmp_path):
     broken = [(1, 0), (1, 2), (2, 1)]
     fit_broken(tmp_path / "enough", broken, max_restores=3)
