@@ -1,3 +1,5 @@
+import string
+
 from keras import ops
 
 from keras_capi.ops.collectives import all_reduce_max
@@ -47,15 +49,41 @@ def sinkhorn_knopp(
     - [Cuturi, 2013](https://arxiv.org/abs/1306.0895)
     """
     logits = ops.cast(logits, "float32")
+    axes = string.ascii_lowercase[: len(logits.shape)]
+    samples = axes[:-1]
+    sample = axes[sample_axis]
+    clusters = axes.replace(sample, "")
     highest = ops.max(logits, axis=sample_axis, keepdims=True)
     if across_replicas:
         highest = all_reduce_max(highest)
-    assignments = ops.exp(logits - (highest - 50.0))
-    for _ in range(num_iterations):
-        total = ops.sum(assignments, axis=sample_axis, keepdims=True)
+    scores = ops.exp(logits - (highest - 50.0))
+    # The assignments are the scores times a scale of each sample and one of
+    # each cluster: balancing only needs to change these, and each sum is a
+    # product of the scores with a vector.
+    sample_scale = ops.ones_like(scores[..., 0])
+    cluster_scale = 1.0
+    for iteration in range(num_iterations):
+        total = ops.einsum(
+            f"{axes},{samples}->{clusters}", scores, sample_scale
+        )
         if across_replicas:
             total = all_reduce_sum(total)
-        assignments = assignments / (total + epsilon)
-        total = ops.sum(assignments, axis=-1, keepdims=True)
-        assignments = assignments / (total + epsilon)
-    return assignments
+        cluster_scale = _balance(cluster_scale, total, epsilon)
+        # Only the product of the two counts, and they drift apart.
+        highest = ops.max(cluster_scale, axis=-1, keepdims=True)
+        cluster_scale /= highest
+        sample_scale *= ops.expand_dims(highest[..., 0], axes.index(sample))
+        if iteration < num_iterations - 1:
+            total = ops.einsum(
+                f"{axes},{clusters}->{samples}", scores, cluster_scale
+            )
+            sample_scale = _balance(sample_scale, total, epsilon)
+    assignments = scores * ops.expand_dims(cluster_scale, sample_axis)
+    # By a sum, since products may be of lower precision on accelerators.
+    total = ops.sum(assignments, axis=-1)
+    return assignments * _balance(sample_scale, total, epsilon)[..., None]
+
+
+def _balance(scale, total, epsilon):
+    """Rescales so that the total becomes 1, or stays 0."""
+    return ops.where(total > 0, scale / (scale * total + epsilon), 0.0)

@@ -98,3 +98,23 @@ def test_compiled(compilation):
     np.testing.assert_allclose(
         to_numpy(run(LOGITS)), [sinkhorn(x) for x in LOGITS], atol=1e-5
     )
+
+
+def test_samples_without_a_score_take_no_part():
+    """Such as the places of a queue that are not filled yet."""
+    logits = LOGITS.copy()
+    logits[:, 1] = -1e9
+    outputs = to_numpy(sinkhorn_knopp(logits, 200))
+    expected = sinkhorn_knopp(np.delete(logits, 1, axis=1), 200)
+    assert (outputs[:, 1] == 0).all()
+    np.testing.assert_allclose(
+        np.delete(outputs, 1, axis=1), to_numpy(expected), atol=1e-6
+    )
+
+
+def test_many_more_clusters_than_samples():
+    """The scales of both stay within float32."""
+    logits = np.random.default_rng(0).normal(size=(3, 4096)) / 0.06
+    outputs = to_numpy(sinkhorn_knopp(logits.astype("float32"), 50))
+    expected = sinkhorn(logits, 50)
+    np.testing.assert_allclose(outputs, expected, atol=1e-5)
