@@ -40,7 +40,7 @@ ModelOption = Annotated[
 ]
 ImagesArgument = Annotated[
     list[pathlib.Path],
-    typer.Argument(metavar="IMAGES...", help="Image files and folders."),
+    typer.Argument(metavar="IMAGES", help="Image files and folders."),
 ]
 BatchSizeOption = Annotated[
     int, typer.Option(min=1, metavar="NUMBER", help="Images at a time.")
