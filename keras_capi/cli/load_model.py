@@ -9,6 +9,7 @@ from keras_capi.models.capi_backbone import CAPIBackbone
 from keras_capi.models.masked_prediction import MaskedPrediction
 
 MODEL_FILE = "model.keras"
+RECIPE_FILE = "recipe.yaml"
 DEFAULT_IMAGE_SIZE = 224
 
 
@@ -28,6 +29,11 @@ def load_model(name):
     path = pathlib.Path(name)
     if (path / MODEL_FILE).is_file():
         path = path / MODEL_FILE
+    elif (path / RECIPE_FILE).is_file():
+        raise ValueError(
+            f"The folder of a run must have {MODEL_FILE}, which the end of the "
+            f"training writes. Received: {path}"
+        )
     if path.suffix != ".keras":
         return CAPIBackbone.from_preset(name), None
     model = load_keras_file(path)

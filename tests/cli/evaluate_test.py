@@ -170,6 +170,7 @@ def test_a_preset_has_the_same_scores(model, classes, tmp_path):
         ({"--test": "missing"}, "existing folder.*missing"),
         ({"--model": "missing.keras"}, "must be a file missing.keras"),
         ({"--model": "missing"}, "A preset must be.*'missing'"),
+        ({"--model": "{unfinished}"}, "end of the training writes"),
         ({"--model": "{bad}"}, "`model.save` wrote.*damaged"),
         ({"--model": "{other}"}, "contain a CAPIBackbone.*with Sequential"),
         ({"--model": "{unknown}"}, "must be of Keras or keras_capi"),
@@ -181,6 +182,8 @@ def test_errors_say_the_rule(model, classes, tmp_path, changes, message):
     for name in ("bad", "other", "unknown"):
         places[name] = tmp_path / f"{name}.keras"
     places["bad"].write_text("not a model")
+    places["unfinished"] = tmp_path
+    (tmp_path / "recipe.yaml").write_text("images: photos")
 
     class Unknown(keras.layers.Layer):
         def call(self, x):
