@@ -1,10 +1,7 @@
 """The commands. Their options are made from the functions' signatures."""
 
 import enum
-import os
 import pathlib
-import subprocess
-import sys
 from typing import Annotated
 
 import keras
@@ -12,70 +9,45 @@ import numpy as np
 import typer
 
 import keras_capi
-
-app = typer.Typer(
-    name="keras-capi",
-    help="Visual features from images: CAPI in Keras.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-
-
-class Backend(enum.StrEnum):
-    jax = "jax"
-    tensorflow = "tensorflow"
-    torch = "torch"
+from keras_capi.cli.app import BatchSizeOption
+from keras_capi.cli.app import ImagesArgument
+from keras_capi.cli.app import ModelOption
+from keras_capi.cli.app import app
+from keras_capi.cli.evaluate import evaluate
+from keras_capi.cli.load_model import MODEL_FILE
+from keras_capi.cli.load_model import choose_image_size
+from keras_capi.cli.load_model import load_keras_file
+from keras_capi.cli.load_model import load_model
+from keras_capi.cli.visualize import visualize
 
 
-def _print_version(value):
-    if value:
-        print(keras_capi.__version__)
-        raise typer.Exit
-
-
-@app.callback()
-def options(
-    backend: Annotated[
-        Backend | None,
-        typer.Option(help="Keras backend; else KERAS_BACKEND decides."),
-    ] = None,
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=_print_version, help="Print the version."
-        ),
-    ] = False,
-):
-    if backend is None or backend == keras.backend.backend():
-        return
-    # Keras fixes its backend when it is imported, so this takes a new process.
-    command = [sys.executable, "-m", "keras_capi", *sys.argv[1:]]
-    environment = {**os.environ, "KERAS_BACKEND": backend.value}
-    if os.name == "posix":
-        # In place of this process, so that signals reach the training.
-        sys.stdout.flush()
-        os.execve(sys.executable, command, environment)
-    result = subprocess.run(command, env=environment, check=False)
-    raise typer.Exit(result.returncode)
+class Part(enum.StrEnum):
+    teacher = "teacher"
+    student = "student"
 
 
 @app.command()
 def convert(
     checkpoint: Annotated[
         pathlib.Path,
-        typer.Argument(help="A .pth file of the authors' PyTorch code."),
+        typer.Argument(
+            metavar="CHECKPOINT",
+            help="A .pth file of the authors' PyTorch code.",
+        ),
     ],
     preset: Annotated[
-        str, typer.Argument(help="Folder to write, or hf://user/name.")
+        str,
+        typer.Argument(
+            metavar="PRESET", help="Folder to write, or hf://user/name."
+        ),
     ],
     part: Annotated[
-        str,
+        Part,
         typer.Option(help="Backbone of a training checkpoint to take."),
-    ] = "teacher",
+    ] = Part.teacher,
 ):
     """Turn a PyTorch checkpoint into a preset."""
-    backbone = keras_capi.convert.load_torch_checkpoint(checkpoint, part)
+    backbone = keras_capi.convert.load_torch_checkpoint(checkpoint, part.value)
     backbone.save_to_preset(preset)
     print(
         f"Wrote {preset} ({backbone.count_params():,} parameters). To load it: "
@@ -85,31 +57,33 @@ def convert(
 
 @app.command()
 def embed(
-    images: Annotated[
-        list[pathlib.Path], typer.Argument(help="Image files and folders.")
-    ],
-    preset: Annotated[
-        str,
-        typer.Option(help="Preset: a name, a folder or hf://user/name."),
-    ],
+    images: ImagesArgument,
+    model: ModelOption,
     out: Annotated[
         pathlib.Path,
-        typer.Option(help="File to write: .h5, .hdf5, or .npy (one feature)."),
+        typer.Option(
+            metavar="FILE",
+            help="File to write: .h5, .hdf5, or .npy (one feature).",
+        ),
     ],
     features: Annotated[
         str,
         typer.Option(
+            metavar="NAMES",
             help="Comma-separated: global, average, registers, feature_map, "
-            "layer_1, ..."
+            "layer_1, ...",
         ),
     ] = "global",
     image_size: Annotated[
-        int,
+        int | None,
         typer.Option(
-            min=0, help="Height and width; 0 keeps the size of each image."
+            min=0,
+            metavar="PIXELS",
+            help="Height and width; 0 keeps the size of each image. Else that "
+            "of the training images, or 224.",
         ),
-    ] = 224,
-    batch_size: Annotated[int, typer.Option(min=1)] = 32,
+    ] = None,
+    batch_size: BatchSizeOption = 32,
 ):
     """Compute features of images.
 
@@ -117,12 +91,12 @@ def embed(
     images, and `names`, their paths. A .npy file has the features alone, in
     alphabetical order within each folder.
     """
-    backbone = keras_capi.models.CAPIBackbone.from_preset(preset)
+    backbone, _ = load_model(model)
     names, _ = keras_capi.features.extract_features(
         backbone,
         keras_capi.data.find_images(images),
         tuple(name.strip() for name in features.split(",")),
-        image_size or None,
+        choose_image_size(backbone, image_size),
         batch_size,
         out,
     )
@@ -134,25 +108,35 @@ def pretrain(
     recipe: Annotated[
         str,
         typer.Option(
+            metavar="RECIPE",
             help="demo, small, base, paper_large, or a YAML file, such as the "
-            "recipe.yaml of a run."
+            "recipe.yaml of a run.",
         ),
     ] = "small",
     images: Annotated[
         pathlib.Path | None,
-        typer.Option(help="Folder of images; needed unless the recipe has it."),
+        typer.Option(
+            metavar="FOLDER",
+            help="Folder of images; needed unless the recipe has it.",
+        ),
     ] = None,
     out: Annotated[
-        pathlib.Path, typer.Option(help="Folder to write.")
+        pathlib.Path,
+        typer.Option(metavar="FOLDER", help="Folder to write."),
     ] = pathlib.Path("run"),
     epochs: Annotated[
         int | None,
-        typer.Option(min=1, help="Instead of the recipe's steps or epochs."),
+        typer.Option(
+            min=1,
+            metavar="NUMBER",
+            help="Instead of the recipe's steps or epochs.",
+        ),
     ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
             "--set",
+            metavar="SECTION.NAME=VALUE",
             help="Another value, such as backbone.num_layers=6; repeatable.",
         ),
     ] = None,
@@ -167,7 +151,8 @@ def pretrain(
         overrides.append(f"training.epochs={epochs}")
     resolved = keras_capi.recipes.load_recipe(recipe, overrides)
     if images is not None:
-        resolved["images"] = str(images)
+        # The recipe of a run is to work from any folder.
+        resolved["images"] = str(images.absolute())
     keras_capi.recipes.pretrain(resolved, out)
     print(
         f"Wrote {out / 'model.keras'}. `keras-capi report {out}` makes a page "
@@ -180,24 +165,28 @@ def report(
     run: Annotated[
         pathlib.Path,
         typer.Argument(
+            metavar="RUN",
             help="Folder with model.keras, pictures.npy (uint8 images that the "
-            "model takes, some hundreds) and, if there is one, history.csv."
+            "model takes, some hundreds) and, if there is one, history.csv.",
         ),
     ],
     out: Annotated[
         pathlib.Path | None,
-        typer.Option(help="Page to write; else report.html in the folder."),
+        typer.Option(
+            metavar="FILE",
+            help="Page to write; else report.html in the folder.",
+        ),
     ] = None,
 ):
     """Write a page that shows what a model has learned."""
     missing = [
         name
-        for name in ("model.keras", "pictures.npy")
+        for name in (MODEL_FILE, "pictures.npy")
         if not (run / name).is_file()
     ]
     if missing:
         raise ValueError(f"{run} must contain {' and '.join(missing)}")
-    model = keras.saving.load_model(run / "model.keras", compile=False)
+    model = load_keras_file(run / MODEL_FILE)
     pictures = np.load(run / "pictures.npy")
     normalize = keras_capi.layers.ImageNetNormalization()
     history = run / "history.csv"
@@ -217,3 +206,7 @@ def presets():
     """List the presets that have a name."""
     for name, description in keras_capi.presets.list_presets().items():
         print(f"{name:40} {description}")
+
+
+app.command()(evaluate)
+app.command()(visualize)

@@ -15,6 +15,7 @@ def main():
     # Without the line of code, which says nothing to who types commands.
     warnings.formatwarning = lambda message, *_, **__: f"\nWarning: {message}\n"
     try:
-        app()
+        # Else usage lines of `--backend` would say `python -m keras_capi`.
+        app(prog_name="keras-capi")
     except (ValueError, OSError, ImportError) as error:
         sys.exit(f"Error: {error}")

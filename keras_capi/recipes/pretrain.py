@@ -8,6 +8,7 @@ from keras_capi.data.augmented_images import AugmentedImages
 from keras_capi.data.image_loader import ImageLoader
 from keras_capi.optional_imports import import_optional
 from keras_capi.recipes.make_model import make_model
+from keras_capi.version import __version__
 
 NUM_PICTURES = 200
 
@@ -79,7 +80,12 @@ def _keep_recipe(recipe, path):
             )
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(recipe, sort_keys=False))
+    # What the recipe leaves out are defaults of this version.
+    heading = (
+        f"# Written by keras-capi {__version__} with Keras {keras.version()} "
+        f"on {keras.backend.backend()}.\n"
+    )
+    path.write_text(heading + yaml.safe_dump(recipe, sort_keys=False))
 
 
 def _pictures(dataset):

@@ -7,6 +7,7 @@ import yaml
 from PIL import Image
 from typer.testing import CliRunner
 
+import keras_capi
 from keras_capi.cli.commands import app
 from keras_capi.recipes import list_recipes
 from keras_capi.recipes import load_recipe
@@ -80,7 +81,11 @@ def test_command_trains_and_its_recipe_does_the_same_again(photos, tmp_path):
     assert len(lines) == 3 and lines[0].startswith("epoch,")
     pictures = np.load(out / "pictures.npy")
     assert pictures.shape == (9, 16, 16, 3) and pictures.dtype == np.uint8
-    recipe = yaml.safe_load((out / "recipe.yaml").read_text())
+    text = (out / "recipe.yaml").read_text()
+    heading = text.splitlines()[0]
+    assert f"keras-capi {keras_capi.__version__} " in heading
+    assert keras.backend.backend() in heading
+    recipe = yaml.safe_load(text)
     assert recipe["images"] == str(photos)
     assert recipe["backbone"]["hidden_dim"] == 16
 

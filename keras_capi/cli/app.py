@@ -1,0 +1,99 @@
+"""The command itself, and what its commands share."""
+
+import enum
+import os
+import pathlib
+import subprocess
+import sys
+from typing import Annotated
+
+import keras
+import typer
+
+import keras_capi
+
+app = typer.Typer(
+    name="keras-capi",
+    help="Visual features from images: CAPI in Keras.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class Backend(enum.StrEnum):
+    jax = "jax"
+    tensorflow = "tensorflow"
+    torch = "torch"
+
+
+ModelOption = Annotated[
+    str,
+    typer.Option(
+        # `--preset` is the older name.
+        "--model",
+        "--preset",
+        metavar="MODEL",
+        help="Folder of a run, .keras file, or preset: a name, a folder or "
+        "hf://user/name.",
+    ),
+]
+ImagesArgument = Annotated[
+    list[pathlib.Path],
+    typer.Argument(metavar="IMAGES", help="Image files and folders."),
+]
+BatchSizeOption = Annotated[
+    int, typer.Option(min=1, metavar="NUMBER", help="Images at a time.")
+]
+
+
+def _print_version(value):
+    if value:
+        print(keras_capi.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    backend: Annotated[
+        Backend | None,
+        typer.Option(
+            help="Keras backend, before the command; else KERAS_BACKEND "
+            "decides."
+        ),
+    ] = None,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, help="Print the version."
+        ),
+    ] = False,
+):
+    if backend is None or backend == keras.backend.backend():
+        return
+    # Keras fixes its backend when it is imported, so this takes a new process.
+    command = [sys.executable, "-m", "keras_capi", *sys.argv[1:]]
+    environment = {**os.environ, "KERAS_BACKEND": backend.value}
+    if os.name == "posix":
+        # In place of this process, so that signals reach the training.
+        sys.stdout.flush()
+        os.execve(sys.executable, command, environment)
+    result = subprocess.run(command, env=environment, check=False)
+    raise typer.Exit(result.returncode)
+
+
+def split_names(option, value, known):
+    """Returns the names in a comma-separated option, each of them once.
+
+    Args:
+        option: String. The option's name, for errors.
+        value: String that the user gave.
+        known: Sequence of the names that there are.
+    """
+    names = list(dict.fromkeys(name.strip() for name in value.split(",")))
+    if not set(names) <= set(known):
+        raise ValueError(
+            f"{option} must be one or more of {', '.join(known)}, separated by "
+            f"commas. Received: {value}"
+        )
+    return names

@@ -1,0 +1,297 @@
+"""The command `evaluate`."""
+
+import json
+import pathlib
+from typing import Annotated
+
+import keras
+import numpy as np
+import typer
+
+from keras_capi import evaluation
+from keras_capi.cli.app import BatchSizeOption
+from keras_capi.cli.app import ModelOption
+from keras_capi.cli.app import split_names
+from keras_capi.cli.load_model import choose_image_size
+from keras_capi.cli.load_model import load_model
+from keras_capi.data.image_files import name_some
+from keras_capi.data.image_loader import ImageLoader
+from keras_capi.data.load_labelled_images import load_labelled_images
+from keras_capi.data.load_segmentation import load_segmentation
+from keras_capi.features.extract_features import extract_features
+from keras_capi.version import __version__
+
+VECTORS = ("global", "average")
+# The features that each protocol of classification takes.
+CLASSIFICATION = {
+    "knn": VECTORS,
+    "linear": VECTORS,
+    "attentive": ("feature_map",),
+}
+SEGMENTATION = {
+    "knn": evaluation.knn_segmentation,
+    "logistic": evaluation.logistic_segmentation,
+}
+SCORES = ("accuracy", "mean_iou", "pixel_accuracy")
+CHOICES = (
+    "num_neighbors",
+    "metric",
+    "strength",
+    "learning_rate",
+    "weight_decay",
+)
+
+
+def evaluate(
+    model: ModelOption,
+    train: Annotated[
+        pathlib.Path,
+        typer.Option(
+            metavar="FOLDER",
+            help="Training images: a subfolder for each class, or any images "
+            "with --train-masks.",
+        ),
+    ],
+    test: Annotated[
+        pathlib.Path,
+        typer.Option(metavar="FOLDER", help="Test images, likewise."),
+    ],
+    train_masks: Annotated[
+        pathlib.Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Masks of the training images, to score segmentation: a/b.png "
+            "for the image a/b.jpg.",
+        ),
+    ] = None,
+    test_masks: Annotated[
+        pathlib.Path | None,
+        typer.Option(metavar="FOLDER", help="Masks of the test images."),
+    ] = None,
+    protocols: Annotated[
+        str,
+        typer.Option(
+            metavar="NAMES",
+            help="Comma-separated: knn, linear and attentive (probes); with "
+            "masks knn and logistic.",
+        ),
+    ] = "knn",
+    ignore_labels: Annotated[
+        str,
+        typer.Option(
+            metavar="LABELS",
+            help="Comma-separated labels of masks that do not count.",
+        ),
+    ] = "255",
+    probe_steps: Annotated[
+        int,
+        typer.Option(
+            min=1, metavar="NUMBER", help="Batches to train probes on."
+        ),
+    ] = 12500,
+    probe_batch_size: Annotated[
+        int,
+        typer.Option(
+            min=1, metavar="NUMBER", help="Samples in each of these batches."
+        ),
+    ] = 128,
+    image_size: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="PIXELS",
+            help="Height and width; else that of the training images of the "
+            "model, or 224.",
+        ),
+    ] = None,
+    batch_size: BatchSizeOption = 32,
+    out: Annotated[
+        pathlib.Path | None,
+        typer.Option(metavar="FILE", help="JSON file to write as well."),
+    ] = None,
+):
+    """Score the features of a model with labelled images or masks.
+
+    The protocols are those of the paper: hyper-parameters are chosen on a tenth
+    of the training images, and the test images decide nothing.
+    """
+    if (train_masks is None) != (test_masks is None):
+        raise ValueError(
+            "--train-masks and --test-masks must be given together. "
+            "Received: one of them"
+        )
+    settings = {
+        "model": model,
+        "train": str(train),
+        "test": str(test),
+        "keras_capi_version": __version__,
+        "backend": keras.backend.backend(),
+    }
+    is_segmentation = train_masks is not None
+    names = split_names(
+        "--protocols",
+        protocols,
+        tuple(SEGMENTATION if is_segmentation else CLASSIFICATION),
+    )
+    labels = _split_integers(ignore_labels)
+    backbone, _ = load_model(model)
+    size = choose_image_size(backbone, image_size)
+    settings |= {"image_size": size, "batch_size": batch_size}
+    if is_segmentation:
+        settings |= {
+            "train_masks": str(train_masks),
+            "test_masks": str(test_masks),
+            "ignore_labels": labels,
+        }
+        data = [
+            load_segmentation(pair, size)
+            for pair in ((train, train_masks), (test, test_masks))
+        ]
+        features = _extract(backbone, data, ("feature_map",), size, batch_size)
+        scores = _score_segmentation(names, features, data, labels)
+    else:
+        settings |= {
+            "probe_steps": probe_steps,
+            "probe_batch_size": probe_batch_size,
+        }
+        data = _load_classes(train, test, size)
+        wanted = tuple(
+            dict.fromkeys(x for name in names for x in CLASSIFICATION[name])
+        )
+        features = _extract(backbone, data, wanted, size, batch_size)
+        scores = _score_classification(
+            names, features, data, probe_steps, probe_batch_size
+        )
+    print(_table(scores))
+    if out is not None:
+        for name, (images, _) in zip(("train", "test"), data, strict=True):
+            settings[f"num_{name}_images"] = len(images)
+        text = json.dumps({**settings, "scores": scores}, indent=2)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(text + "\n")
+        print(f"Wrote {out}")
+
+
+def _split_integers(value):
+    try:
+        return [int(part) for part in value.split(",") if part.strip()]
+    except ValueError as error:
+        raise ValueError(
+            "--ignore-labels must be integers, separated by commas. "
+            f"Received: {value}"
+        ) from error
+
+
+def _load_classes(train, test, image_size):
+    """Returns pairs of images and labels, of the training and test folder."""
+    images, labels, classes = load_labelled_images(train, image_size)
+    test_images, test_labels, test_classes = load_labelled_images(
+        test, image_size
+    )
+    unknown = sorted(set(test_classes) - set(classes))
+    if unknown:
+        raise ValueError(
+            "The classes of --test must be among those of --train. Received: "
+            f"{test} with {name_some(unknown)}"
+        )
+    # A test folder may lack classes, and would number the others anew.
+    numbers = np.array([classes.index(name) for name in test_classes])
+    return [(images, labels), (test_images, numbers[test_labels])]
+
+
+def _extract(backbone, data, names, image_size, batch_size):
+    """Returns a dictionary of features for each pair of images and labels."""
+    return [
+        extract_features(
+            backbone,
+            ImageLoader(
+                images,
+                image_size,
+                # They have this size already.
+                crop_ratio=1.0,
+                patch_size=backbone.patch_size,
+                batch_size=batch_size,
+            ),
+            names,
+        )[1]
+        for images, _ in data
+    ]
+
+
+def _score_classification(names, features, data, num_steps, batch_size):
+    (train, test), ((_, train_labels), (_, test_labels)) = features, data
+    scores = []
+    for protocol in names:
+        sources = CLASSIFICATION[protocol]
+        if protocol == "knn":
+            results = {
+                source: evaluation.knn_classification(
+                    train[source], train_labels, test[source], test_labels
+                )
+                for source in sources
+            }
+        else:
+            results = evaluation.probe_classification(
+                {source: train[source] for source in sources},
+                train_labels,
+                {source: test[source] for source in sources},
+                test_labels,
+                num_steps=num_steps,
+                batch_size=batch_size,
+            )
+        scores += [
+            _select(protocol, source, result)
+            for source, result in results.items()
+        ]
+    return scores
+
+
+def _score_segmentation(names, features, data, ignore_labels):
+    (train, test), ((_, train_masks), (_, test_masks)) = features, data
+    return [
+        _select(
+            protocol,
+            "feature_map",
+            SEGMENTATION[protocol](
+                train["feature_map"],
+                train_masks,
+                test["feature_map"],
+                test_masks,
+                tuple(ignore_labels),
+            ),
+        )
+        for protocol in names
+    ]
+
+
+def _select(protocol, source, result):
+    """Returns scores and what was chosen, as a JSON file can hold them."""
+    return {
+        "protocol": protocol,
+        "features": source,
+        **{name: result[name] for name in SCORES if name in result},
+        "chosen": {name: result[name] for name in CHOICES if name in result},
+    }
+
+
+def _table(scores):
+    headings = ["protocol", "features"]
+    headings += [name for name in SCORES if name in scores[0]]
+    rows = [[name.replace("_", " ") for name in [*headings, "chosen"]]]
+    for score in scores:
+        chosen = ", ".join(
+            f"{name.replace('_', ' ')} {value:g}"
+            if isinstance(value, int | float)
+            else f"{name.replace('_', ' ')} {value}"
+            for name, value in score["chosen"].items()
+        )
+        values = [score[name] for name in headings[2:]]
+        cells = [f"{value:.4f}" for value in values]
+        rows.append([score["protocol"], score["features"], *cells, chosen])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) for cell, width in zip(row, widths, strict=True)
+        ).rstrip()
+        for row in rows
+    )

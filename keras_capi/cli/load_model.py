@@ -1,0 +1,100 @@
+"""Models and presets, as the command line names them."""
+
+import pathlib
+import zipfile
+
+import keras
+
+from keras_capi.models.capi_backbone import CAPIBackbone
+from keras_capi.models.masked_prediction import MaskedPrediction
+
+MODEL_FILE = "model.keras"
+RECIPE_FILE = "recipe.yaml"
+DEFAULT_IMAGE_SIZE = 224
+
+
+def load_model(name):
+    """Loads what `--model` names.
+
+    Args:
+        name: String: the folder of a run, a `.keras` file, or a preset.
+
+    Returns:
+        Tuple of the backbone, a teacher's if there is one, and the pretraining
+        model around it, or `None`.
+
+    Raises:
+        ValueError: If there is nothing of that name, or no backbone in it.
+    """
+    path = pathlib.Path(name)
+    if (path / MODEL_FILE).is_file():
+        path = path / MODEL_FILE
+    elif (path / RECIPE_FILE).is_file():
+        raise ValueError(
+            f"The folder of a run must have {MODEL_FILE}, which the end of the "
+            f"training writes. Received: {path}"
+        )
+    if path.suffix != ".keras":
+        return CAPIBackbone.from_preset(name), None
+    model = load_keras_file(path)
+    if isinstance(model, MaskedPrediction):
+        return model.teacher, model
+    # Of models for fine-tuning, and of feature extractors.
+    backbone = getattr(model, "backbone", model)
+    if not isinstance(backbone, CAPIBackbone):
+        raise ValueError(
+            "A model must be or contain a CAPIBackbone. "
+            f"Received: {path} with {type(model).__name__}"
+        )
+    return backbone, None
+
+
+def load_keras_file(path):
+    """Loads a `.keras` file without its optimizer.
+
+    Raises:
+        ValueError: If the file cannot be read.
+    """
+    if not path.is_file():
+        raise ValueError(f"There must be a file {path}")
+    if not zipfile.is_zipfile(path):
+        raise ValueError(
+            "A .keras file must be one that `model.save` wrote. "
+            f"Received: {path}, damaged or of another kind"
+        )
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except (KeyError, OSError, TypeError, ValueError) as error:
+        # Keras shows the whole configuration.
+        reason = str(error).strip().partition("\n")[0]
+        raise ValueError(
+            "The classes in a .keras file must be of Keras or keras_capi. "
+            f"Received: {path} ({reason})"
+        ) from error
+
+
+def choose_image_size(backbone, image_size):
+    """Returns the size to load images with.
+
+    Args:
+        backbone: `keras_capi.models.CAPIBackbone`.
+        image_size: Integer, rounded down to a multiple of the patch size; 0 to
+            keep the size of each image; or `None` for the size that the model
+            was made for, if it is square, else 224.
+
+    Returns:
+        Integer or `None`.
+    """
+    patch_size = backbone.patch_size
+    if image_size == 0:
+        return None
+    if image_size is None:
+        height, width, _ = backbone.image_shape
+        is_square = height is not None and height == width
+        image_size = height if is_square else DEFAULT_IMAGE_SIZE
+    if image_size < patch_size:
+        raise ValueError(
+            f"--image-size must be at least {patch_size}, the size of a patch. "
+            f"Received: {image_size}"
+        )
+    return image_size // patch_size * patch_size

@@ -1,0 +1,143 @@
+"""The command `visualize`."""
+
+import pathlib
+from typing import Annotated
+
+import numpy as np
+import typer
+from keras import ops
+
+from keras_capi.cli.app import BatchSizeOption
+from keras_capi.cli.app import ImagesArgument
+from keras_capi.cli.app import ModelOption
+from keras_capi.cli.app import split_names
+from keras_capi.cli.load_model import choose_image_size
+from keras_capi.cli.load_model import load_model
+from keras_capi.data.image_files import find_images
+from keras_capi.data.image_loader import ImageLoader
+from keras_capi.layers.imagenet_normalization import ImageNetNormalization
+from keras_capi.visualization.attention_maps import attention_maps
+from keras_capi.visualization.feature_pictures import color_clusters
+from keras_capi.visualization.feature_pictures import principal_components
+from keras_capi.visualization.picture_grid import picture_grid
+
+MAPS = ("components", "clusters", "predictor", "registers")
+# A model has 16 registers as published; the report shows as many.
+NUM_REGISTERS = 3
+
+
+def visualize(
+    images: ImagesArgument,
+    model: ModelOption,
+    out: Annotated[
+        pathlib.Path,
+        typer.Option(
+            metavar="PATH",
+            help="One picture (.png) to write, or a folder, for a picture of "
+            "each image.",
+        ),
+    ],
+    show: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="Comma-separated: components, clusters, predictor, registers; "
+            "else all that the model has.",
+        ),
+    ] = None,
+    num_images: Annotated[
+        int,
+        typer.Option(
+            min=1, metavar="NUMBER", help="The first so many are drawn."
+        ),
+    ] = 16,
+    image_size: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="PIXELS",
+            help="Height and width; 0 keeps the size of each image. Else that "
+            "of the training images, or 224.",
+        ),
+    ] = None,
+    batch_size: BatchSizeOption = 32,
+):
+    """Draw what a model sees in images.
+
+    Principal components of the patch features as red, green and blue, the same
+    for all images; the clusters of the patches, which a preset does not have;
+    and where predictor and registers look.
+    """
+    if out.suffix and out.suffix.lower() != ".png":
+        raise ValueError(
+            f"--out must end in .png, or be a folder. Received: {out}"
+        )
+    names = MAPS if show is None else split_names("--show", show, MAPS)
+    backbone, trained = load_model(model)
+    clustering = getattr(trained, "clustering", None)
+    if clustering is None and show is not None and "clusters" in names:
+        raise ValueError(
+            "--show clusters needs a model with clusters, such as the folder "
+            f"of a run. Received: {model}"
+        )
+    files = find_images(images)[:num_images]
+    loader = ImageLoader(
+        files,
+        choose_image_size(backbone, image_size),
+        patch_size=backbone.patch_size,
+        batch_size=batch_size,
+        normalization=lambda pixels: pixels,
+    )
+    shown, columns = _compute(backbone, clustering, loader, names)
+    if out.suffix:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        picture_grid(columns).savefig(out)
+        print(f"Wrote {len(shown)} images to {out}")
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    for index, name in enumerate(shown):
+        row = {heading: [column[index]] for heading, column in columns.items()}
+        # Numbered, as files of several folders may have the same name.
+        file = f"{index + 1:04}_{pathlib.Path(name).stem}.png"
+        picture_grid(row).savefig(out / file)
+    print(f"Wrote {len(shown)} pictures to {out}")
+
+
+def _compute(backbone, clustering, loader, names):
+    """Returns names of images, and a dictionary of columns to draw."""
+    normalize = ImageNetNormalization(dtype="float32")
+    shown, pictures, features = [], [], []
+    maps = {"clusters": [], "predictor": [], "registers": []}
+    for batch_names, pixels in loader:
+        inputs = ops.convert_to_numpy(normalize(pixels))
+        feature_map = backbone.predict_on_batch(inputs)["feature_map"]
+        feature_map = np.asarray(feature_map, "float32")
+        if clustering is not None and "clusters" in names:
+            logits = clustering.logits(ops.convert_to_tensor(feature_map))
+            maps["clusters"] += list(
+                ops.convert_to_numpy(ops.argmax(logits, axis=-1))
+            )
+        if "predictor" in names or "registers" in names:
+            for name, values in attention_maps(backbone, inputs).items():
+                maps[name] += list(values)
+        shown += batch_names
+        pictures += list(pixels.astype("uint8"))
+        features += list(feature_map)
+    if not shown:
+        raise ValueError(
+            "At least one image must be readable; the warning above says what "
+            "is wrong with each. Received: none"
+        )
+    columns = {"image": pictures}
+    if "components" in names:
+        columns["principal components"] = principal_components(features)
+    if maps["clusters"]:
+        columns["clusters"] = color_clusters(maps["clusters"])
+    if "predictor" in names:
+        columns["predictor"] = maps["predictor"]
+    if "registers" in names:
+        for index in range(min(NUM_REGISTERS, len(maps["registers"][0]))):
+            columns[f"register {index + 1}"] = [
+                registers[index] for registers in maps["registers"]
+            ]
+    return shown, columns

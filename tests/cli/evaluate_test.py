@@ -1,0 +1,213 @@
+"""The command `evaluate`, as a user calls it."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from helpers import make_backbone
+from helpers import make_model
+from PIL import Image
+from typer.testing import CliRunner
+
+import keras_capi
+from keras_capi.cli.commands import app
+
+SIZE = 16
+
+
+def run(*arguments):
+    return CliRunner().invoke(
+        app, ["evaluate", *(str(argument) for argument in arguments)]
+    )
+
+
+def save(path, pixels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels.astype("uint8")).save(path)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A run's folder, of a model for images of 16 pixels."""
+    folder = tmp_path_factory.mktemp("run")
+    keras.utils.set_random_seed(0)
+    backbone = make_backbone(image_shape=(SIZE, SIZE, 3))
+    make_model(backbone).save(folder / "model.keras")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def classes(tmp_path_factory):
+    """Dark, middling and bright images; the test has no dark ones."""
+    folder = tmp_path_factory.mktemp("classes")
+    generator = np.random.default_rng(0)
+    for split, names, count in (
+        ("train", ("a", "b", "c"), 16),
+        ("test", ("b", "c"), 4),
+    ):
+        for name in names:
+            low = {"a": 0, "b": 100, "c": 200}[name]
+            for index in range(count):
+                pixels = generator.integers(low, low + 50, (20, 20, 3))
+                save(folder / split / name / f"{index}.png", pixels)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def masks(tmp_path_factory):
+    """Images whose dark left has label 0, and whose bright right label 1."""
+    folder = tmp_path_factory.mktemp("masks")
+    generator = np.random.default_rng(0)
+    for split, count in (("train", 12), ("test", 3)):
+        for index in range(count):
+            pixels = generator.integers(0, 50, (SIZE, SIZE, 3))
+            mask = np.zeros((SIZE, SIZE))
+            edge = 4 * generator.integers(1, 4)
+            pixels[:, edge:] += 200
+            mask[:, edge:] = 1
+            save(folder / split / "images" / f"{index}.jpg", pixels)
+            save(folder / split / "masks" / f"{index}.png", mask)
+    return folder
+
+
+def test_classification(model, classes, tmp_path):
+    out = tmp_path / "new" / "scores.json"
+    result = run(
+        *("--model", model, "--train", classes / "train"),
+        *("--test", classes / "test", "--protocols", "knn,linear,attentive"),
+        *("--probe-steps", 60, "--probe-batch-size", 16, "--out", out),
+    )
+    assert result.exit_code == 0, result.output
+    written = json.loads(out.read_text())
+    assert written["image_size"] == SIZE
+    assert written["num_train_images"] == 48
+    assert written["backend"] == keras.backend.backend()
+    scores = {(x["protocol"], x["features"]): x for x in written["scores"]}
+    assert set(scores) == {
+        ("knn", "global"),
+        ("knn", "average"),
+        ("linear", "global"),
+        ("linear", "average"),
+        ("linear", "global+average"),
+        ("attentive", "feature_map"),
+    }
+    # Labels of the test folder numbered on their own would all be wrong.
+    assert scores["knn", "average"]["accuracy"] == 1.0
+    assert set(scores["attentive", "feature_map"]["chosen"]) == {
+        "learning_rate",
+        "weight_decay",
+    }
+
+    images, labels, _ = keras_capi.data.load_labelled_images(
+        classes / "train", SIZE
+    )
+    tests, test_labels, _ = keras_capi.data.load_labelled_images(
+        classes / "test", SIZE
+    )
+    normalize = keras_capi.layers.ImageNetNormalization()
+    teacher = keras.saving.load_model(model / "model.keras").teacher
+    expected = keras_capi.evaluation.knn_classification(
+        teacher.predict(normalize(images), verbose=0)["global"],
+        labels,
+        teacher.predict(normalize(tests), verbose=0)["global"],
+        test_labels + 1,
+    )
+    assert scores["knn", "global"]["accuracy"] == expected["accuracy"]
+    assert scores["knn", "global"]["chosen"] == {
+        "num_neighbors": expected["num_neighbors"],
+        "metric": expected["metric"],
+    }
+    lines = result.output.splitlines()
+    assert any(line.split()[:2] == ["protocol", "features"] for line in lines)
+    assert any(line.startswith("knn        average") for line in lines)
+
+
+def test_segmentation(model, masks, tmp_path):
+    out = tmp_path / "scores.json"
+    result = run(
+        *("--model", model / "model.keras", "--protocols", "knn,logistic"),
+        *("--train", masks / "train" / "images"),
+        *("--train-masks", masks / "train" / "masks"),
+        *("--test", masks / "test" / "images"),
+        *("--test-masks", masks / "test" / "masks"),
+        *("--ignore-labels", "7,255", "--out", out),
+    )
+    assert result.exit_code == 0, result.output
+    written = json.loads(out.read_text())
+    assert written["ignore_labels"] == [7, 255]
+    assert [x["protocol"] for x in written["scores"]] == ["knn", "logistic"]
+    for score in written["scores"]:
+        assert score["pixel_accuracy"] > 0.9
+        assert score["mean_iou"] > 0.8
+    assert "mean iou" in result.output
+
+
+def test_a_preset_has_the_same_scores(model, classes, tmp_path):
+    teacher = keras.saving.load_model(model / "model.keras").teacher
+    teacher.save_to_preset(tmp_path / "preset")
+    outputs = []
+    for name in (model, tmp_path / "preset"):
+        out = tmp_path / "scores.json"
+        result = run(
+            *("--model", name, "--train", classes / "train"),
+            *("--test", classes / "test", "--out", out),
+        )
+        assert result.exit_code == 0, result.output
+        outputs.append(json.loads(out.read_text()))
+    assert outputs[0]["scores"] == outputs[1]["scores"]
+    assert outputs[0]["image_size"] == outputs[1]["image_size"] == SIZE
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"--protocols": "knn,logistic"}, "one or more of knn, linear, att"),
+        ({"--train-masks": "masks"}, "must be given together"),
+        ({"--ignore-labels": "sky"}, "must be integers.*sky"),
+        ({"--image-size": "3"}, "at least 4.*: 3"),
+        ({"--train": "{test}", "--test": "{train}"}, "among.*1: a"),
+        ({"--test": "missing"}, "existing folder.*missing"),
+        ({"--model": "missing.keras"}, "must be a file missing.keras"),
+        ({"--model": "missing"}, "A preset must be.*'missing'"),
+        ({"--model": "{unfinished}"}, "end of the training writes"),
+        ({"--model": "{bad}"}, "`model.save` wrote.*damaged"),
+        ({"--model": "{other}"}, "contain a CAPIBackbone.*with Sequential"),
+        ({"--model": "{unknown}"}, "must be of Keras or keras_capi"),
+    ],
+    ids=str,
+)
+def test_errors_say_the_rule(model, classes, tmp_path, changes, message):
+    places = {"train": classes / "train", "test": classes / "test"}
+    for name in ("bad", "other", "unknown"):
+        places[name] = tmp_path / f"{name}.keras"
+    places["bad"].write_text("not a model")
+    places["unfinished"] = tmp_path
+    (tmp_path / "recipe.yaml").write_text("images: photos")
+
+    class Unknown(keras.layers.Layer):
+        def call(self, x):
+            return x
+
+    for name, layer in (
+        ("other", keras.layers.Dense(1)),
+        ("unknown", Unknown()),
+    ):
+        keras.Sequential([keras.Input((2,)), layer]).save(places[name])
+    options = {
+        "--model": str(model),
+        "--train": "{train}",
+        "--test": "{test}",
+        **changes,
+    }
+    result = run(
+        *(
+            part.format(**places)
+            for option in options.items()
+            for part in option
+        )
+    )
+    assert isinstance(result.exception, ValueError)
+    assert "\n" not in str(result.exception)
+    with pytest.raises(ValueError, match=message):
+        raise result.exception

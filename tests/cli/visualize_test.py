@@ -1,0 +1,123 @@
+"""The command `visualize`, as a user calls it."""
+
+import numpy as np
+import pytest
+from helpers import make_backbone
+from helpers import make_model
+from PIL import Image
+from typer.testing import CliRunner
+
+from keras_capi.cli import visualize as module
+from keras_capi.cli.commands import app
+
+
+def run(*arguments):
+    return CliRunner().invoke(
+        app, ["visualize", *(str(argument) for argument in arguments)]
+    )
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    backbone = make_backbone(image_shape=(16, 16, 3))
+    make_model(backbone).save(folder / "model.keras")
+    return folder
+
+
+@pytest.fixture
+def photos(tmp_path):
+    generator = np.random.default_rng(0)
+    for name in ("a/photo.png", "a/b.jpg", "c/photo.png"):
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = generator.integers(0, 256, (20, 33, 3), "uint8")
+        Image.fromarray(pixels).save(path)
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The columns of each picture, which is drawn all the same."""
+    columns = []
+    draw = module.picture_grid
+
+    def picture_grid(given):
+        columns.append(given)
+        return draw(given)
+
+    monkeypatch.setattr(module, "picture_grid", picture_grid)
+    return columns
+
+
+def test_one_picture(model, photos, tmp_path, drawn):
+    out = tmp_path / "new" / "all.png"
+    result = run(photos, "--model", model, "--out", out, "--num-images", 2)
+    assert result.exit_code == 0, result.output
+    assert "2 images" in result.output
+    with Image.open(out) as picture:
+        assert picture.format == "PNG"
+    (columns,) = drawn
+    assert list(columns) == [
+        "image",
+        "principal components",
+        "clusters",
+        "predictor",
+        *(f"register {index}" for index in (1, 2, 3)),
+    ]
+    assert {len(column) for column in columns.values()} == {2}
+    assert columns["image"][0].shape == (16, 16, 3)
+    assert columns["image"][0].dtype == np.uint8
+    assert columns["clusters"][0].shape == (4, 4, 3)
+    assert columns["register 3"][1].shape == (4, 4)
+
+
+def test_a_folder_of_pictures(model, photos, tmp_path, drawn):
+    out = tmp_path / "pictures"
+    result = run(
+        *(photos, "--model", model, "--out", out, "--image-size", 0),
+        *("--show", "components,predictor"),
+    )
+    assert result.exit_code == 0, result.output
+    names = sorted(path.name for path in out.iterdir())
+    assert names == ["0001_b.png", "0002_photo.png", "0003_photo.png"]
+    for columns in drawn:
+        assert list(columns) == ["image", "principal components", "predictor"]
+        assert columns["image"][0].shape == (20, 32, 3)
+        assert columns["predictor"][0].shape == (5, 8)
+
+
+def test_presets_have_no_clusters(photos, tmp_path, drawn):
+    make_backbone().save_to_preset(tmp_path / "preset")
+    arguments = (photos, "--model", tmp_path / "preset", "--image-size", 16)
+    out = tmp_path / "all.png"
+    result = run(*arguments, "--out", out)
+    assert result.exit_code == 0, result.output
+    assert "clusters" not in drawn[0]
+    result = run(*arguments, "--out", out, "--show", "clusters")
+    with pytest.raises(ValueError, match="needs a model with clusters"):
+        raise result.exception
+
+
+@pytest.mark.filterwarnings("ignore:Skipped 1 of 1 images")
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"--out": "all.jpg"}, "must end in .png, or be a folder.*all.jpg"),
+        ({"--show": "edges"}, "one or more of components.*edges"),
+        ({"images": "missing"}, "must be a file or folder missing"),
+        ({"images": "{damaged}"}, "At least one image must be readable"),
+    ],
+    ids=str,
+)
+def test_errors_say_the_rule(model, photos, tmp_path, changes, message):
+    damaged = tmp_path / "damaged.png"
+    damaged.write_text("no image")
+    options = {"--out": str(tmp_path / "all.png"), **changes}
+    images = options.pop("images", str(photos)).format(damaged=damaged)
+    result = run(
+        *(images, "--model", model),
+        *(part for option in options.items() for part in option),
+    )
+    with pytest.raises(ValueError, match=message):
+        raise result.exception
