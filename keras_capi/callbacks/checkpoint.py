@@ -216,6 +216,8 @@ class Checkpoint(keras.callbacks.Callback):
         self._received = number
 
     def _hear_others(self):
+        if backend.replica()[1] == 1:
+            return
         received = ops.convert_to_tensor(self._received, "int32")
         self._received = int(backend.all_reduce(received, "max"))
 
@@ -224,6 +226,13 @@ class Checkpoint(keras.callbacks.Callback):
             name = signal.Signals(self._received).name
             print(f"Stopped by {name}. Start again to go on.", flush=True)
             raise SystemExit(EXIT_CODE)
+
+    def _is_finite(self, logs):
+        # The callback that ends such a training may notice it later, and not
+        # before the next step if gradients were not finite, but their loss.
+        return math.isfinite((logs or {}).get("loss", 0.0)) and all(
+            ops.all(ops.isfinite(x)) for x in self.model.trainable_variables
+        )
 
     def _find(self):
         return sorted(self.directory.glob(PREFIX + "*"))
@@ -234,16 +243,9 @@ class Checkpoint(keras.callbacks.Callback):
         return epoch, batch
 
     def _save(self, epoch, batch, logs):
-        # The callback that ends such a training may notice it later, and not
-        # before the next step if gradients were not finite, but their loss.
-        is_finite = math.isfinite((logs or {}).get("loss", 0.0)) and all(
-            ops.all(ops.isfinite(x)) for x in self.model.trainable_variables
-        )
-        if not (is_finite and _is_writer()):
-            return
         name = f"{epoch:06}-{batch:08}"
         target = self.directory / (PREFIX + name)
-        if target.exists():
+        if not _is_writer() or target.exists() or not self._is_finite(logs):
             return
         partial = self.directory / (PARTIAL + name)
         try:

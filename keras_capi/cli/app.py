@@ -42,6 +42,15 @@ ImagesArgument = Annotated[
     list[pathlib.Path],
     typer.Argument(metavar="IMAGES", help="Image files and folders."),
 ]
+ImageSizeOption = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        metavar="PIXELS",
+        help="Height and width; 0 keeps the size of each image. Else that of "
+        "the training images, or 224.",
+    ),
+]
 BatchSizeOption = Annotated[
     int, typer.Option(min=1, metavar="NUMBER", help="Images at a time.")
 ]

@@ -11,14 +11,17 @@ import typer
 import keras_capi
 from keras_capi.cli.app import BatchSizeOption
 from keras_capi.cli.app import ImagesArgument
+from keras_capi.cli.app import ImageSizeOption
 from keras_capi.cli.app import ModelOption
 from keras_capi.cli.app import app
 from keras_capi.cli.evaluate import evaluate
-from keras_capi.cli.load_model import MODEL_FILE
 from keras_capi.cli.load_model import choose_image_size
 from keras_capi.cli.load_model import load_keras_file
 from keras_capi.cli.load_model import load_model
 from keras_capi.cli.visualize import visualize
+from keras_capi.recipes.pretrain import HISTORY_FILE
+from keras_capi.recipes.pretrain import MODEL_FILE
+from keras_capi.recipes.pretrain import PICTURES_FILE
 
 
 class Part(enum.StrEnum):
@@ -74,15 +77,7 @@ def embed(
             "layer_1, ...",
         ),
     ] = "global",
-    image_size: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            metavar="PIXELS",
-            help="Height and width; 0 keeps the size of each image. Else that "
-            "of the training images, or 224.",
-        ),
-    ] = None,
+    image_size: ImageSizeOption = None,
     batch_size: BatchSizeOption = 32,
 ):
     """Compute features of images.
@@ -155,7 +150,7 @@ def pretrain(
         resolved["images"] = str(images.absolute())
     keras_capi.recipes.pretrain(resolved, out)
     print(
-        f"Wrote {out / 'model.keras'}. `keras-capi report {out}` makes a page "
+        f"Wrote {out / MODEL_FILE}. `keras-capi report {out}` makes a page "
         "of what it has learned."
     )
 
@@ -181,15 +176,15 @@ def report(
     """Write a page that shows what a model has learned."""
     missing = [
         name
-        for name in (MODEL_FILE, "pictures.npy")
+        for name in (MODEL_FILE, PICTURES_FILE)
         if not (run / name).is_file()
     ]
     if missing:
         raise ValueError(f"{run} must contain {' and '.join(missing)}")
     model = load_keras_file(run / MODEL_FILE)
-    pictures = np.load(run / "pictures.npy")
+    pictures = np.load(run / PICTURES_FILE)
     normalize = keras_capi.layers.ImageNetNormalization()
-    history = run / "history.csv"
+    history = run / HISTORY_FILE
     out = out or run / "report.html"
     keras_capi.visualization.write_report(
         out,

@@ -7,9 +7,9 @@ import keras
 
 from keras_capi.models.capi_backbone import CAPIBackbone
 from keras_capi.models.masked_prediction import MaskedPrediction
+from keras_capi.recipes.pretrain import MODEL_FILE
+from keras_capi.recipes.pretrain import RECIPE_FILE
 
-MODEL_FILE = "model.keras"
-RECIPE_FILE = "recipe.yaml"
 DEFAULT_IMAGE_SIZE = 224
 
 

@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_capi.cli.app import BatchSizeOption
 from keras_capi.cli.app import ImagesArgument
+from keras_capi.cli.app import ImageSizeOption
 from keras_capi.cli.app import ModelOption
 from keras_capi.cli.app import split_names
 from keras_capi.cli.load_model import choose_image_size
@@ -19,11 +20,11 @@ from keras_capi.layers.imagenet_normalization import ImageNetNormalization
 from keras_capi.visualization.attention_maps import attention_maps
 from keras_capi.visualization.feature_pictures import color_clusters
 from keras_capi.visualization.feature_pictures import principal_components
+from keras_capi.visualization.map_columns import cluster_maps
+from keras_capi.visualization.map_columns import register_columns
 from keras_capi.visualization.picture_grid import picture_grid
 
 MAPS = ("components", "clusters", "predictor", "registers")
-# A model has 16 registers as published; the report shows as many.
-NUM_REGISTERS = 3
 
 
 def visualize(
@@ -51,15 +52,7 @@ def visualize(
             min=1, metavar="NUMBER", help="The first so many are drawn."
         ),
     ] = 16,
-    image_size: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            metavar="PIXELS",
-            help="Height and width; 0 keeps the size of each image. Else that "
-            "of the training images, or 224.",
-        ),
-    ] = None,
+    image_size: ImageSizeOption = None,
     batch_size: BatchSizeOption = 32,
 ):
     """Draw what a model sees in images.
@@ -113,10 +106,7 @@ def _compute(backbone, clustering, loader, names):
         feature_map = backbone.predict_on_batch(inputs)["feature_map"]
         feature_map = np.asarray(feature_map, "float32")
         if clustering is not None and "clusters" in names:
-            logits = clustering.logits(ops.convert_to_tensor(feature_map))
-            maps["clusters"] += list(
-                ops.convert_to_numpy(ops.argmax(logits, axis=-1))
-            )
+            maps["clusters"] += list(cluster_maps(clustering, feature_map))
         if "predictor" in names or "registers" in names:
             for name, values in attention_maps(backbone, inputs).items():
                 maps[name] += list(values)
@@ -136,8 +126,5 @@ def _compute(backbone, clustering, loader, names):
     if "predictor" in names:
         columns["predictor"] = maps["predictor"]
     if "registers" in names:
-        for index in range(min(NUM_REGISTERS, len(maps["registers"][0]))):
-            columns[f"register {index + 1}"] = [
-                registers[index] for registers in maps["registers"]
-            ]
+        columns |= register_columns(maps["registers"])
     return shown, columns

@@ -70,9 +70,9 @@ def sinkhorn_knopp(
             total = all_reduce_sum(total)
         cluster_scale = _balance(cluster_scale, total, epsilon)
         # Only the product of the two counts, and they drift apart.
-        highest = ops.max(cluster_scale, axis=-1, keepdims=True)
-        cluster_scale /= highest
-        sample_scale *= ops.expand_dims(highest[..., 0], axes.index(sample))
+        largest = ops.max(cluster_scale, axis=-1)
+        cluster_scale /= largest[..., None]
+        sample_scale *= ops.expand_dims(largest, axes.index(sample))
         if iteration < num_iterations - 1:
             total = ops.einsum(
                 f"{axes},{clusters}->{samples}", scores, cluster_scale

@@ -10,6 +10,10 @@ from keras_capi.optional_imports import import_optional
 from keras_capi.recipes.make_model import make_model
 from keras_capi.version import __version__
 
+MODEL_FILE = "model.keras"
+RECIPE_FILE = "recipe.yaml"
+PICTURES_FILE = "pictures.npy"
+HISTORY_FILE = "history.csv"
 NUM_PICTURES = 200
 
 
@@ -51,7 +55,7 @@ def pretrain(recipe, output, verbose="auto"):
         recipe["images"], **recipe["data"], seed=training["seed"]
     )
     output = pathlib.Path(output)
-    _keep_recipe(recipe, output / "recipe.yaml")
+    _keep_recipe(recipe, output / RECIPE_FILE)
     epochs = training.get("epochs") or -(-training["steps"] // len(dataset))
 
     model = make_model(recipe, epochs * len(dataset))
@@ -59,13 +63,13 @@ def pretrain(recipe, output, verbose="auto"):
         dataset,
         epochs=epochs,
         callbacks=[
-            keras.callbacks.CSVLogger(str(output / "history.csv"), append=True),
+            keras.callbacks.CSVLogger(str(output / HISTORY_FILE), append=True),
             Checkpoint(output / "checkpoints", dataset),
         ],
         verbose=verbose,
     )
-    model.save(output / "model.keras")
-    np.save(output / "pictures.npy", _pictures(dataset))
+    model.save(output / MODEL_FILE)
+    np.save(output / PICTURES_FILE, _pictures(dataset))
     return model
 
 

@@ -4,7 +4,6 @@ import io
 import pathlib
 
 import numpy as np
-from keras import ops
 
 from keras_capi.evaluation.clustering_health import clustering_health
 from keras_capi.evaluation.patch_features import patch_features
@@ -14,6 +13,8 @@ from keras_capi.visualization.attention_maps import attention_maps
 from keras_capi.visualization.dictionary_maps import dictionary_maps
 from keras_capi.visualization.feature_pictures import color_clusters
 from keras_capi.visualization.feature_pictures import principal_components
+from keras_capi.visualization.map_columns import cluster_maps
+from keras_capi.visualization.map_columns import register_columns
 from keras_capi.visualization.picture_grid import picture_grid
 from keras_capi.visualization.picture_grid import scale_to_unit
 from keras_capi.visualization.prototype_browser import prototype_browser
@@ -22,7 +23,6 @@ from keras_capi.visualization.training_curves import training_curves
 
 TEMPLATES = pathlib.Path(__file__).parent / "templates"
 NUM_ATOMS = 5
-NUM_REGISTERS = 3
 
 
 def write_report(path, model, images, pictures=None, history=None):
@@ -95,8 +95,7 @@ def write_report(path, model, images, pictures=None, history=None):
 
 def _draw_features(model, images, pictures):
     features = patch_features(model, images)
-    logits = model.clustering.logits(ops.convert_to_tensor(features))
-    clusters = ops.convert_to_numpy(ops.argmax(logits, axis=-1))
+    clusters = cluster_maps(model.clustering, features)
     atoms = np.stack(dictionary_maps(features, NUM_ATOMS))
     return picture_grid(
         {
@@ -113,11 +112,13 @@ def _draw_features(model, images, pictures):
 
 def _draw_attention(model, images, pictures):
     maps = attention_maps(model.teacher, images)
-    registers = maps["registers"]
-    columns = {"image": pictures, "predictor": maps["predictor"]}
-    for index in range(min(NUM_REGISTERS, registers.shape[1])):
-        columns[f"register {index + 1}"] = registers[:, index]
-    return picture_grid(columns)
+    return picture_grid(
+        {
+            "image": pictures,
+            "predictor": maps["predictor"],
+            **register_columns(maps["registers"]),
+        }
+    )
 
 
 def _read_history(history):

@@ -8,20 +8,15 @@ import h5py
 import keras
 import numpy as np
 import pytest
+from cli.run_command import run_command as run
 from conftest import REFERENCE
 from helpers import make_model
 from PIL import Image
-from typer.testing import CliRunner
 
 import keras_capi
-from keras_capi.cli.commands import app
 from keras_capi.cli.main import main
 
 CHECKPOINT = str(REFERENCE / "capi_reference.pth")
-
-
-def run(*arguments):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture

@@ -1,25 +1,19 @@
 """The command `evaluate`, as a user calls it."""
 
+import functools
 import json
 
 import keras
 import numpy as np
 import pytest
-from helpers import make_backbone
-from helpers import make_model
+from cli.run_command import SIZE
+from cli.run_command import run_command
+from cli.run_command import save_run
 from PIL import Image
-from typer.testing import CliRunner
 
 import keras_capi
-from keras_capi.cli.commands import app
 
-SIZE = 16
-
-
-def run(*arguments):
-    return CliRunner().invoke(
-        app, ["evaluate", *(str(argument) for argument in arguments)]
-    )
+run = functools.partial(run_command, "evaluate")
 
 
 def save(path, pixels):
@@ -29,12 +23,8 @@ def save(path, pixels):
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    """A run's folder, of a model for images of 16 pixels."""
-    folder = tmp_path_factory.mktemp("run")
-    keras.utils.set_random_seed(0)
-    backbone = make_backbone(image_shape=(SIZE, SIZE, 3))
-    make_model(backbone).save(folder / "model.keras")
-    return folder
+    """A run's folder."""
+    return save_run(tmp_path_factory.mktemp("run"))
 
 
 @pytest.fixture(scope="module")

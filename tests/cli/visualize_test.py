@@ -1,28 +1,23 @@
 """The command `visualize`, as a user calls it."""
 
+import functools
+
 import numpy as np
 import pytest
+from cli.run_command import run_command
+from cli.run_command import save_run
 from helpers import make_backbone
-from helpers import make_model
 from PIL import Image
-from typer.testing import CliRunner
 
 from keras_capi.cli import visualize as module
-from keras_capi.cli.commands import app
 
-
-def run(*arguments):
-    return CliRunner().invoke(
-        app, ["visualize", *(str(argument) for argument in arguments)]
-    )
+run = functools.partial(run_command, "visualize")
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("run")
-    backbone = make_backbone(image_shape=(16, 16, 3))
-    make_model(backbone).save(folder / "model.keras")
-    return folder
+    """A run's folder."""
+    return save_run(tmp_path_factory.mktemp("run"))
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Several devices give the results of one on the same global batches."""
 
-import os
 import pathlib
 import socket
 import subprocess
@@ -8,6 +7,7 @@ import sys
 
 import keras
 import numpy as np
+from distribution.worker_environment import worker_environment
 
 WORKER = pathlib.Path(__file__).parent / "worker.py"
 BACKEND = keras.backend.backend()
@@ -35,12 +35,7 @@ def free_port():
 
 def run_worker(engine, folder):
     """Runs `worker.py` and returns the results of each process."""
-    root = WORKER.parents[2]
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(root), str(root / "tests")]),
-        "OMP_NUM_THREADS": "1",
-    }
+    environment = worker_environment()
     if engine.endswith("parallel"):
         environment["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
     places = [{}]

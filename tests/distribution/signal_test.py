@@ -1,10 +1,10 @@
-import os
 import pathlib
 import subprocess
 import sys
 
 import keras
 import pytest
+from distribution.worker_environment import worker_environment
 
 WORKER = pathlib.Path(__file__).with_name("signal_worker.py")
 
@@ -15,15 +15,10 @@ WORKER = pathlib.Path(__file__).with_name("signal_worker.py")
 )
 def test_a_signal_to_one_process_stops_all(tmp_path):
     """After the same step; otherwise one would wait for the other for ever."""
-    root = WORKER.parents[2]
     finished = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--standalone"]
         + ["--nproc-per-node=2", WORKER, tmp_path],
-        env={
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join([str(root), str(root / "tests")]),
-            "OMP_NUM_THREADS": "1",
-        },
+        env=worker_environment(),
         capture_output=True,
         text=True,
         timeout=300,

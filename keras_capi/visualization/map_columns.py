@@ -1,0 +1,33 @@
+"""Maps of a model, as `picture_grid` takes them."""
+
+from keras import ops
+
+# A model has 16 registers as published, more than a picture has room for.
+NUM_REGISTERS = 3
+
+
+def cluster_maps(clustering, feature_maps):
+    """Returns the cluster of each patch by itself.
+
+    Args:
+        clustering: `keras_capi.layers.OnlineClustering`.
+        feature_maps: Float32 array of shape `(images, rows, columns, width)`.
+
+    Returns:
+        Integer array of shape `(images, rows, columns)`.
+    """
+    logits = clustering.logits(ops.convert_to_tensor(feature_maps))
+    return ops.convert_to_numpy(ops.argmax(logits, axis=-1))
+
+
+def register_columns(registers):
+    """Returns a dictionary of columns: where the first registers look.
+
+    Args:
+        registers: List, one item an image, of float arrays of shape
+            `(registers, rows, columns)`.
+    """
+    return {
+        f"register {index + 1}": [maps[index] for maps in registers]
+        for index in range(min(NUM_REGISTERS, len(registers[0])))
+    }
