@@ -26,6 +26,7 @@ test: lint
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 $(VENV)/installed: pyproject.toml $(BIN)/python
 	$(BIN)/pip install --quiet --editable ".[demo,dev]" $(BACKEND_PACKAGES)

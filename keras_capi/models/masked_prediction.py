@@ -36,8 +36,8 @@ class MaskedPrediction(BackboneModel):
             `None`.
     """
 
-    loss_names = ()
-    log_names = ()
+    loss_names: tuple[str, ...] = ()
+    log_names: tuple[str, ...] = ()
 
     def __init__(
         self, backbone, masking=None, ema_momentum=0.999, seed=None, **kwargs

@@ -7,6 +7,7 @@ KerasHub's tasks take as a backbone, and `model.weights.h5` holds its weights.
 import json
 import pathlib
 import tempfile
+from collections.abc import Callable
 
 import keras
 
@@ -21,7 +22,7 @@ HUB_PREFIX = "hf://"
 # Functions that load a backbone by name, with overrides of its arguments. They
 # are registered from above, so that models need not know where weights come
 # from.
-LOADERS = {}
+LOADERS: dict[str, Callable] = {}
 
 
 class PresetMixin:
