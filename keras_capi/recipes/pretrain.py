@@ -40,7 +40,9 @@ def pretrain(recipe, output, verbose="auto"):
 
     Example:
 
-    >>> recipe = keras_capi.recipes.load_recipe("small", ["images=photos"])
+    >>> recipe = keras_capi.recipes.load_recipe(
+    ...     "small", ["images=photos", "training.epochs=20"]
+    ... )
     >>> model = keras_capi.recipes.pretrain(recipe, "run")
     """
     training = recipe["training"]

@@ -1,0 +1,81 @@
+"""Every example of a docstring runs, and gives what it says."""
+
+import ast
+import doctest
+import importlib
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+
+import keras_capi
+from docs import world
+
+PACKAGE = pathlib.Path(keras_capi.__file__).parent
+
+# Examples that take more than a machine without a network has.
+NOT_RUN = {
+    "models/preset.py:from_preset": "downloads 1.8 GB",
+}
+# Examples of what one backend has.
+BACKENDS = {"models/capi.py:get_layout_map": "jax"}
+# Statements that do, in examples of which the rest runs.
+NOT_RUN_STATEMENTS = {"tfds:mnist": "downloads MNIST"}
+# Their own labels and features differ from those of other examples.
+OWN_NAMES = {
+    "evaluation/train_probes.py:train_probes": {"labels": np.arange(160) % 10},
+}
+
+
+def find_examples():
+    examples = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+                text = ast.get_docstring(node) or ""
+                if ">>>" in text:
+                    name = f"{path.relative_to(PACKAGE)}:{node.name}"
+                    examples[name] = (path, text)
+    return examples
+
+
+EXAMPLES = find_examples()
+
+
+def test_tables_are_up_to_date():
+    assert len(EXAMPLES) > 70
+    assert (
+        not (NOT_RUN.keys() | BACKENDS.keys() | OWN_NAMES.keys())
+        - EXAMPLES.keys()
+    )
+    everything = "".join(text for _, text in EXAMPLES.values())
+    assert all(part in everything for part in NOT_RUN_STATEMENTS)
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLES.keys() - NOT_RUN.keys()))
+def test_example_runs(name, example_files, tmp_path, monkeypatch):
+    backend = keras.backend.backend()
+    if BACKENDS.get(name, backend) != backend:
+        pytest.skip(f"What it shows exists on {BACKENDS[name]} only.")
+    path, text = EXAMPLES[name]
+    world.link_files(example_files, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    module = path.relative_to(PACKAGE.parent).with_suffix("")
+    namespace = {
+        **vars(importlib.import_module(".".join(module.parts))),
+        **world.make_namespace(),
+        **OWN_NAMES.get(name, {}),
+    }
+    for example in doctest.DocTestParser().get_examples(text):
+        if any(part in example.source for part in NOT_RUN_STATEMENTS):
+            continue
+        source = world.shorten(example.source)
+        tree = ast.parse(source)
+        last = tree.body[-1]
+        if not example.want or not isinstance(last, ast.Expr):
+            exec(compile(tree, name, "exec"), namespace)
+            continue
+        expression = compile(ast.Expression(last.value), name, "eval")
+        value = eval(expression, namespace)
+        assert repr(value) == example.want.strip()

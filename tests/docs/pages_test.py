@@ -1,0 +1,70 @@
+"""Every Python block of the pages runs, in order, on the backends it is for."""
+
+import pathlib
+import re
+
+import keras
+import pytest
+
+from docs import world
+
+ROOT = pathlib.Path(__file__).parents[2]
+BACKEND = keras.backend.backend()
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+}
+BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+# Blocks that run on some backends only, found by a part of them.
+BACKENDS = {
+    "tf.distribute": "tensorflow",
+    "keras.distribution.": "jax",
+    "torch.export": "torch",
+}
+# Blocks that need what a machine for tests does not have.
+NOT_RUN = {
+    "capi_vit_large_patch14_imagenet1k": "downloads 1.8 GB",
+    "import keras_hub": "an optional package, which the dev extra leaves out",
+    "torch.distributed.init_process_group": "tests/distribution starts it",
+    'format="openvino"': "OpenVINO is not installed; benchmarks/export.py",
+    "keras.distribution.": "changes the whole process; tests/distribution",
+}
+
+
+def blocks_of(page):
+    return BLOCK.findall(PAGES[page].read_text())
+
+
+WITH_BLOCKS = [page for page in PAGES if blocks_of(page)]
+
+
+def test_tables_are_up_to_date():
+    everything = "".join(text for page in PAGES for text in blocks_of(page))
+    assert all(part in everything for part in (*NOT_RUN, *BACKENDS))
+
+
+@pytest.mark.parametrize("page", WITH_BLOCKS)
+@pytest.mark.filterwarnings(
+    # What the converters to ONNX say of one another.
+    "ignore:The feature will be removed:DeprecationWarning",
+    "ignore:You are using the legacy TorchScript:DeprecationWarning",
+)
+def test_blocks_run(page, example_files, tmp_path, monkeypatch):
+    world.link_files(example_files, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    namespace = world.make_namespace()
+    for number, block in enumerate(blocks_of(page)):
+        if any(part in block for part in NOT_RUN):
+            continue
+        if any(
+            part in block and backend != BACKEND
+            for part, backend in BACKENDS.items()
+        ):
+            continue
+        if "tf." in block:
+            import tensorflow
+
+            namespace["tf"] = tensorflow
+        source = world.shorten(block)
+        exec(compile(source, f"{page}, block {number}", "exec"), namespace)
