@@ -10,7 +10,7 @@ BACKEND_PACKAGES := tensorflow-cpu jax torch==2.13.0
 DEMO_BACKEND := $(if $(filter all,$(BACKEND)),$(or $(KERAS_BACKEND),jax),$(BACKEND))
 DEMO_PACKAGE := $(filter $(DEMO_BACKEND)%,$(BACKEND_PACKAGES))
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint docs clean
 
 demo: $(BIN)/python
 	$(BIN)/pip install --quiet --editable ".[demo]" $(DEMO_PACKAGE)
@@ -28,6 +28,9 @@ lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: $(VENV)/installed
+	$(BIN)/mkdocs build --strict
+
 $(VENV)/installed: pyproject.toml $(BIN)/python
 	$(BIN)/pip install --quiet --editable ".[demo,dev]" $(BACKEND_PACKAGES)
 	touch $@
@@ -36,4 +39,4 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) build site *.egg-info

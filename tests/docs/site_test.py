@@ -1,0 +1,98 @@
+"""The site: every page is built and in its menu, every link leads somewhere."""
+
+import html.parser
+import inspect
+import pathlib
+import re
+import subprocess
+import sys
+import urllib.parse
+
+import keras
+import pytest
+
+import keras_capi
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+pytestmark = pytest.mark.skipif(
+    keras.backend.backend() != "jax",
+    reason="The site does not depend on the backend: once is enough.",
+)
+
+
+class Links(html.parser.HTMLParser):
+    """Collects where a page leads, and what can be led to in it."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.targets, self.names = [], set()
+        self.feed(page.read_text())
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        self.names.add(attributes.get("id"))
+        for name in ("href", "src"):
+            if attributes.get(name):
+                self.targets.append(attributes[name])
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    pytest.importorskip("mkdocs", reason="mkdocs builds the site")
+    folder = tmp_path_factory.mktemp("site")
+    result = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict"]
+        + ["--site-dir", folder],
+        check=False,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+def test_links_lead_somewhere(site):
+    pages = {path: Links(path) for path in site.rglob("*.html")}
+    assert len(pages) > 25
+    for path, links in pages.items():
+        for target in links.targets:
+            parts = urllib.parse.urlsplit(target)
+            if parts.scheme or parts.netloc or path.name == "404.html":
+                continue
+            place = (path.parent / urllib.parse.unquote(parts.path)).resolve()
+            if not parts.path:
+                place = path
+            assert place.exists(), f"{path.name}: {target}"
+            if parts.fragment and place in pages:
+                names = pages[place].names
+                assert parts.fragment in names, f"{path.name}: {target}"
+
+
+def test_pages_load_nothing_from_elsewhere(site):
+    for path in site.rglob("*.html"):
+        loaded = re.findall(
+            r"<(?:script|img|link)[^>]*(?:src|href)=\"?(https?:[^\" >]*)",
+            path.read_text(),
+        )
+        assert not loaded, path.name
+
+
+def test_menu_has_every_page(site):
+    menu = (ROOT / "mkdocs.yml").read_text()
+    for page in (ROOT / "docs").rglob("*.md"):
+        name = page.relative_to(ROOT / "docs").as_posix()
+        assert f": {name}\n" in menu, name
+
+
+def test_everything_public_is_on_an_api_page(site):
+    for name, module in inspect.getmembers(keras_capi, inspect.ismodule):
+        page = ROOT / "docs" / "api" / f"{name}.md"
+        if name in ("version", "optional_imports", "backend", "validation"):
+            continue
+        text = page.read_text()
+        for part, value in vars(module).items():
+            if part.startswith("_") or inspect.ismodule(value):
+                continue
+            assert f"::: keras_capi.{name}.{part}\n" in text, part
