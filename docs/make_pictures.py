@@ -60,13 +60,15 @@ def draw_assignments():
     scores = (0.1 * scores).astype("float32")
     softmax = ops.softmax(scores / 0.06)
     balanced = keras_capi.ops.sinkhorn_knopp(scores / 0.06)
-    figure, axes = plt.subplots(1, 2, figsize=(7, 3.2), layout="constrained")
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
     for axis, values, title in (
         (axes[0], softmax, "softmax"),
         (axes[1], balanced, "sinkhorn_knopp"),
     ):
         values = ops.convert_to_numpy(values)
-        picture = axis.imshow(values.T, vmin=0, vmax=1, cmap="viridis")
+        picture = axis.imshow(
+            values.T, vmin=0, vmax=1, cmap="viridis", aspect="auto"
+        )
         axis.set_title(title)
         axis.set_xlabel("images of the batch")
         axis.set_ylabel("clusters")

@@ -48,6 +48,7 @@ def test_tables_are_up_to_date():
 @pytest.mark.parametrize("page", WITH_BLOCKS)
 # The converters to ONNX warn of their own parts.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_blocks_run(page, example_files, tmp_path, monkeypatch):
     world.link_files(example_files, tmp_path)
     monkeypatch.chdir(tmp_path)
