@@ -18,7 +18,6 @@ import time
 import garment_scenes
 import keras
 import numpy as np
-import sklearn.linear_model
 
 import keras_capi
 
@@ -98,6 +97,9 @@ def make_model(options):
 
 def score(train, train_labels, test, test_labels):
     """Returns the accuracies of 10 nearest neighbours and of a ridge."""
+    # Here, as `benchmarks/precision.py` takes the rest without it.
+    import sklearn.linear_model
+
     knn = keras_capi.evaluation.knn_classification(
         train, train_labels, test, test_labels, (10,), ("cosine",)
     )

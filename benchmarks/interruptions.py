@@ -2,10 +2,14 @@
 
     KERAS_BACKEND=jax python benchmarks/interruptions.py --trials 20
 
-Trains a small model once without interruption. Then, in each trial, kills
-a training with `kill -9` at a random moment, restarts it, kills it again, and
-lets the third run end. Every checkpoint found after a kill must load, and
-the final weights must be those of the uninterrupted training, bit for bit.
+Trains a small model once without interruption, with a checkpoint after each
+step. Then, in each trial, kills a training with `kill -9` once or twice and
+lets the next run end. A kill comes in a step drawn from those that are left,
+after the first checkpoint: at any moment of the step, or, every second time,
+while a checkpoint is written. After each kill all checkpoints are read in full;
+the next run has to begin with the step after the newest; and the final weights,
+the states of the random generators among them, must be those of the
+uninterrupted training, bit for bit.
 """
 
 import argparse
@@ -19,8 +23,12 @@ import time
 
 import numpy as np
 
-NUM_KILLS = 2
+MAX_KILLS = 2
 EPOCHS, BATCHES = 3, 8
+# Seconds. The moment of a kill is drawn from such a time after a step began,
+# or after a checkpoint began to be written; either takes about as long.
+LONGEST_WAIT = 0.05
+PAUSE = 0.0005
 
 
 def train(folder):
@@ -30,11 +38,12 @@ def train(folder):
     import keras_capi
 
     class Mark(keras.callbacks.Callback):
-        """Tells the killer that training has begun, and takes its time."""
+        """Writes down which step begins, for the one who kills."""
 
         def on_train_batch_begin(self, batch, logs=None):
-            (folder / "begun").touch()
-            time.sleep(0.02)
+            epoch, first_batch = crops.position
+            with open(folder / "steps.txt", "a") as file:
+                file.write(f"{epoch * BATCHES + first_batch + batch}\n")
 
     keras.utils.set_random_seed(0)
     generator = np.random.default_rng(0)
@@ -63,23 +72,77 @@ def train(folder):
     np.savez(folder / "weights.npz", *weights)
 
 
-def start(folder):
-    (folder / "begun").unlink(missing_ok=True)
-    process = subprocess.Popen(
-        [sys.executable, __file__, "--train", folder],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    while process.poll() is None and not (folder / "begun").exists():
-        time.sleep(0.005)
-    return process, time.time()
+class Run:
+    """A process that trains in a folder."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.steps_file = folder / "steps.txt"
+        self.steps_file.unlink(missing_ok=True)
+        with open(folder / "output.txt", "w") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, __file__, "--train", folder],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def steps(self):
+        if not self.steps_file.exists():
+            return []
+        # The last line may be half written.
+        lines = self.steps_file.read_text().split("\n")[:-1]
+        return [int(line) for line in lines]
+
+    def wait_for(self, condition):
+        """Returns the time when the condition held, or when the run ended."""
+        while self.process.poll() is None and not condition():
+            time.sleep(PAUSE)
+        return time.perf_counter()
+
+    def is_writing(self):
+        return any(self.folder.glob("checkpoints/partial-*"))
+
+    def finish(self):
+        if self.process.wait() != 0:
+            output = (self.folder / "output.txt").read_text()
+            raise RuntimeError(f"The training failed:\n{output[-2000:]}")
 
 
-def finish(process):
-    output, _ = process.communicate()
-    if process.returncode != 0:
-        raise RuntimeError(f"The training failed:\n{output[-2000:]}")
+def read_checkpoints(folder):
+    """Returns how many steps each checkpoint has, having read all of it."""
+    import h5py
+
+    def read(_, item):
+        if isinstance(item, h5py.Dataset):
+            item[()]
+
+    steps = []
+    for path in sorted(folder.glob("checkpoints/checkpoint-*")):
+        state = json.loads((path / "state.json").read_text())
+        with h5py.File(path / "model.weights.h5") as file:
+            file.visititems(read)
+        steps.append(state["epoch"] * BATCHES + state["batch"])
+    return steps
+
+
+def kill(folder, generator, first_step, stop_signal):
+    """Trains until a random moment; returns what the kill left."""
+    run = Run(folder)
+    # The first checkpoint is written at the end of step 0.
+    step = int(generator.integers(max(first_step, 1), EPOCHS * BATCHES))
+    run.wait_for(lambda: run.steps()[-1:] >= [step])
+    if generator.random() < 0.5:
+        run.wait_for(run.is_writing)
+    time.sleep(generator.uniform(0, LONGEST_WAIT))
+    run.process.send_signal(signal.Signals[stop_signal])
+    code = run.process.wait()
+    return {
+        "exit_code": code,
+        "in_step": run.steps()[-1],
+        "first_step": run.steps()[0],
+        "half_written": run.is_writing(),
+        "checkpoints": read_checkpoints(folder),
+    }
 
 
 def read_weights(folder):
@@ -87,43 +150,55 @@ def read_weights(folder):
         return list(arrays.values())
 
 
+def check(condition, message):
+    if not condition:
+        raise SystemExit(message)
+
+
 def main(trials, seed, stop_signal):
     generator = np.random.default_rng(seed)
+    start = time.time()
+    num_kills = num_half_written = 0
     with tempfile.TemporaryDirectory() as root:
         root = pathlib.Path(root)
         (root / "whole").mkdir()
-        process, begun = start(root / "whole")
-        finish(process)
-        duration = time.time() - begun
+        Run(root / "whole").finish()
         expected = read_weights(root / "whole")
         for trial in range(trials):
             folder = root / str(trial)
             folder.mkdir()
-            found, codes = [], []
-            for _ in range(NUM_KILLS):
-                process, begun = start(folder)
-                time.sleep(generator.uniform(0, 0.7 * duration))
-                process.send_signal(signal.Signals[stop_signal])
-                process.wait()
-                codes.append(process.returncode)
-                names = sorted(x.name for x in folder.glob("checkpoints/*"))
-                found.append(names)
-            process, _ = start(folder)
-            finish(process)
+            newest = 0
+            for _ in range(generator.integers(1, MAX_KILLS + 1)):
+                left = kill(folder, generator, newest, stop_signal)
+                print(json.dumps({"trial": trial, **left}), flush=True)
+                check(left["first_step"] == newest, "Not the step after.")
+                check(left["checkpoints"], "No checkpoint.")
+                newest = left["checkpoints"][-1]
+                if left["exit_code"] == 0 or newest == EPOCHS * BATCHES:
+                    # Killed, if at all, when all was done.
+                    break
+                num_kills += 1
+                num_half_written += left["half_written"]
+            run = Run(folder)
+            run.finish()
+            if newest < EPOCHS * BATCHES:
+                check(run.steps()[0] == newest, "Not the step after.")
+            check(not run.is_writing(), "Something half-written stays.")
+            read_checkpoints(folder)
             weights = read_weights(folder)
             equal = all(map(np.array_equal, weights, expected))
-            result = {
-                "trial": trial,
-                "exit_codes": codes,
-                "checkpoints": [names[-1:] for names in found],
-                "half_written": sum(
-                    name.startswith("partial") for x in found for name in x
-                ),
-                "equal": equal,
+            print(json.dumps({"trial": trial, "equal": equal}), flush=True)
+            check(equal, "The weights differ.")
+    print(
+        json.dumps(
+            {
+                "trials": trials,
+                "kills": num_kills,
+                "half_written": num_half_written,
+                "minutes": round((time.time() - start) / 60, 1),
             }
-            print(json.dumps(result), flush=True)
-            if not equal:
-                raise SystemExit("The weights differ.")
+        )
+    )
 
 
 if __name__ == "__main__":

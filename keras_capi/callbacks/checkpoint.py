@@ -267,7 +267,9 @@ class Checkpoint(keras.callbacks.Callback):
                 "the disk and start again."
             ) from error
         for old in self._find()[: -self.keep]:
-            shutil.rmtree(old)
+            # Half-deleted, it must not look like a checkpoint.
+            doomed = old.with_name(old.name.replace(PREFIX, PARTIAL))
+            shutil.rmtree(old.rename(doomed))
 
 
 def _is_writer():

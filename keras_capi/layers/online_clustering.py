@@ -1,18 +1,26 @@
+import functools
+
 import keras
 from keras import ops
 
 from keras_capi.layers.feature_queue import FeatureQueue
 from keras_capi.ops.attach_gradients import attach_gradients
+from keras_capi.ops.chunks import sum_over_chunks
 from keras_capi.ops.cross_entropy import soft_cross_entropy
 from keras_capi.ops.cross_entropy import soft_cross_entropy_gradient
 from keras_capi.ops.normalization import l2_normalize
 from keras_capi.ops.sinkhorn import sinkhorn_knopp
 from keras_capi.ops.tokens import gather_tokens_in_range
+from keras_capi.ops.tokens import slice_tokens
 from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_positive_integer
 
 # A score that has no share in any cluster.
 NOTHING = -1e30
+# From how many scores an image has, positions times clusters, on they are
+# computed in chunks if nothing is said, and in how many.
+MANY_SCORES = 2**18
+DEFAULT_NUM_CHUNKS = 4
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
@@ -30,10 +38,9 @@ class OnlineClustering(keras.layers.Layer):
     needs batches of about as many images as there are clusters. Smaller ones
     can be balanced together with a queue of the images before them.
 
-    With many clusters the scores are what fills the memory. Given
-    `predict_indices`, the layer returns the assignments of those patches only,
-    and computes them for `chunk_size` positions at a time: the same numbers,
-    and no `(batch, patches, num_clusters)` tensor.
+    With many clusters the scores fill the memory. Given `predict_indices`, the
+    layer returns the assignments of those patches only, computed for some
+    positions at a time, without a `(batch, patches, num_clusters)` tensor.
 
     Args:
         num_clusters: Integer. Defaults to `16384`.
@@ -46,8 +53,9 @@ class OnlineClustering(keras.layers.Layer):
             otherwise over all patches of the batch. Defaults to `True`.
         use_bias: Boolean. Defaults to `True`.
         chunk_size: Integer or `None`. Positions to compute at a time if
-            `predict_indices` are given; `None` computes all at once. Needs
-            `positionwise`. Defaults to `None`.
+            `predict_indices` are given; `None` computes a quarter of them at a
+            time if positions times clusters are more than 2**18, else all.
+            Needs `positionwise`. Defaults to `None`.
         queue_size: Integer. How many images of the training batches before are
             balanced together with the present one: with gradient accumulation
             over `s` batches, best those of `s - 1` batches. Keeps their
@@ -150,7 +158,7 @@ class OnlineClustering(keras.layers.Layer):
         features = ops.stop_gradient(inputs)
         if predict_indices is None:
             logits = self.logits(features)
-            assignments = self._assign_in_training(logits, slice(None))
+            assignments = self._assign_in_training(logits)
             loss = soft_cross_entropy(
                 assignments, logits, self.prediction_temperature
             )
@@ -164,28 +172,39 @@ class OnlineClustering(keras.layers.Layer):
 
     def _assign_in_chunks(self, features, predict_indices):
         """Computes the loss, its gradient and some assignments by position."""
-        num_patches = features.shape[1]
-        chunk_size = self.chunk_size or num_patches
-        sums, targets = [0.0, 0.0, 0.0], 0.0
-        for start in range(0, num_patches, chunk_size):
-            chunk = slice(start, start + chunk_size)
-            normalized = self._normalize(features[:, chunk])
-            logits = ops.stop_gradient(self._score(normalized))
-            assignments = self._assign_in_training(logits, chunk)
-            loss, errors = soft_cross_entropy_gradient(
-                assignments, logits, self.prediction_temperature
-            )
-            parts = (loss, *self._gradients(normalized, errors))
-            sums = [x + part for x, part in zip(sums, parts, strict=True)]
-            targets = targets + gather_tokens_in_range(
-                assignments, predict_indices, start
-            )
+        num_patches, width = features.shape[1:]
+        kernel_shape = (width, self.num_clusters)
+        targets_shape = (*ops.shape(predict_indices), self.num_clusters)
+        *sums, targets = sum_over_chunks(
+            functools.partial(self._assign_chunk, features, predict_indices),
+            num_patches,
+            self._choose_chunk_size(num_patches),
+            ((), kernel_shape, kernel_shape[1:], targets_shape),
+        )
         count = ops.cast(ops.shape(features)[0] * num_patches, "float32")
         loss, kernel_gradient, bias_gradient = (x / count for x in sums)
         gradients = [(self.kernel, kernel_gradient)]
         if self.bias is not None:
             gradients.append((self.bias, bias_gradient))
         return targets, attach_gradients(loss, gradients)
+
+    def _choose_chunk_size(self, num_patches):
+        if self.chunk_size is not None:
+            return min(self.chunk_size, num_patches)
+        is_large = num_patches * self.num_clusters > MANY_SCORES
+        num_chunks = DEFAULT_NUM_CHUNKS if is_large and self.positionwise else 1
+        return -(-num_patches // num_chunks)
+
+    def _assign_chunk(self, features, predict_indices, start, size):
+        """Computes what some positions add to loss, gradients, targets."""
+        normalized = self._normalize(slice_tokens(features, start, size))
+        logits = ops.stop_gradient(self._score(normalized))
+        assignments = self._assign_in_training(logits, start)
+        loss, errors = soft_cross_entropy_gradient(
+            assignments, logits, self.prediction_temperature
+        )
+        targets = gather_tokens_in_range(assignments, predict_indices, start)
+        return loss, *self._gradients(normalized, errors), targets
 
     def _gradients(self, normalized, errors):
         """Gradients of kernel and bias, from those of the scores."""
@@ -196,12 +215,13 @@ class OnlineClustering(keras.layers.Layer):
         )
         return ops.cast(product, "float32"), ops.sum(flat, axis=0)
 
-    def _assign_in_training(self, logits, chunk):
+    def _assign_in_training(self, logits, start=0):
         """Balances over all replicas, and over the queue if there is one."""
         logits = ops.stop_gradient(logits)
         if self.queue is None:
             return self.assign(logits, across_replicas=True)
-        earlier = self.logits(self.queue.features[:, chunk])
+        earlier = slice_tokens(self.queue.features, start, logits.shape[1])
+        earlier = self.logits(earlier)
         is_filled = self.queue.is_filled[:, None, None]
         earlier = ops.where(is_filled, ops.stop_gradient(earlier), NOTHING)
         together = ops.concatenate([logits, earlier], axis=0)

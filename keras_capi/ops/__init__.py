@@ -5,6 +5,7 @@ from keras_capi.ops.block_masks import block_sizes
 from keras_capi.ops.block_masks import sample_blocks
 from keras_capi.ops.block_masks import select_patches
 from keras_capi.ops.block_masks import split_at_random
+from keras_capi.ops.chunks import sum_over_chunks
 from keras_capi.ops.coordinates import patch_coordinates
 from keras_capi.ops.coordinates import register_coordinates
 from keras_capi.ops.coordinates import scale_to_bounding_box
@@ -22,3 +23,4 @@ from keras_capi.ops.stochastic_depth import add_to_subset
 from keras_capi.ops.tokens import extract_patches
 from keras_capi.ops.tokens import gather_tokens
 from keras_capi.ops.tokens import gather_tokens_in_range
+from keras_capi.ops.tokens import slice_tokens

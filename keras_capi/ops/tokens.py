@@ -24,6 +24,22 @@ def gather_tokens(tokens, indices):
     )
 
 
+def slice_tokens(tokens, start, size):
+    """Takes tokens that follow each other.
+
+    Args:
+        tokens: Tensor of shape `(batch, tokens, width)`.
+        start: Integer or integer scalar tensor. The first of them.
+        size: Integer. How many.
+
+    Returns:
+        Tensor of shape `(batch, size, width)`.
+    """
+    tokens = ops.convert_to_tensor(tokens)
+    batch_size, _, width = ops.shape(tokens)
+    return ops.slice(tokens, (0, start, 0), (batch_size, size, width))
+
+
 def gather_tokens_in_range(tokens, indices, start):
     """Picks tokens of which a part only is at hand.
 
@@ -33,7 +49,7 @@ def gather_tokens_in_range(tokens, indices, start):
         tokens: Tensor of shape `(batch, tokens, width)`: those from `start` on.
         indices: Integer tensor of shape `(batch, picked)`, counted in the
             whole.
-        start: Integer.
+        start: Integer or integer scalar tensor.
 
     Returns:
         Tensor of shape `(batch, picked, width)`: 0 for tokens of other parts.

@@ -1,3 +1,5 @@
+import inspect
+
 import numpy as np
 import pytest
 from backend_helpers import assert_no_gradient
@@ -192,6 +194,27 @@ def test_chunks_change_nothing(chunk_size, use_bias):
     assert_no_gradient(features)
     for name, gradient in gradients.items():
         np.testing.assert_allclose(gradient, expected[name], atol=1e-5)
+
+
+def test_many_scores_are_computed_in_chunks(monkeypatch):
+    def count_chunks(layer):
+        starts = []
+        monkeypatch.setattr(
+            layer,
+            "_score",
+            lambda features: starts.append(features.shape) or score(features),
+        )
+        score = type(layer)._score.__get__(layer)
+        layer(FEATURES, INDICES)
+        return starts
+
+    module = inspect.getmodule(OnlineClustering)
+    assert count_chunks(make_clustering()) == [(6, 4, 8)]
+    monkeypatch.setattr(module, "MANY_SCORES", 4 * 5 - 1)
+    # JAX traces a loop's body once, or twice.
+    assert set(count_chunks(make_clustering())) == {(6, 1, 8)}
+    whole = make_clustering(positionwise=False)
+    assert count_chunks(whole) == [(6, 4, 8)]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from keras import ops
 from keras_capi.ops import extract_patches
 from keras_capi.ops import gather_tokens
 from keras_capi.ops.tokens import indices_in_range
+from keras_capi.ops.tokens import slice_tokens
 
 TOKENS = np.random.default_rng(0).normal(size=(3, 6, 4)).astype("float32")
 # With repetition, in any order.
@@ -49,6 +50,18 @@ def test_gradient_goes_to_the_picked_tokens():
 def test_indices_in_range(indices, expected):
     indices = ops.convert_to_tensor(np.array(indices, "int32"))
     assert bool(to_numpy(indices_in_range(indices, 6))) is expected
+
+
+@pytest.mark.parametrize("compilation", COMPILATIONS)
+def test_slices_from_a_start_that_may_be_a_tensor(compilation):
+    run = compile_function(
+        lambda tokens, starts: slice_tokens(tokens, starts[1], 3),
+        compilation,
+        unknown_batch=True,
+    )
+    starts = np.array([0, 2], "int32")
+    np.testing.assert_array_equal(to_numpy(run(TOKENS, starts)), TOKENS[:, 2:5])
+    np.testing.assert_array_equal(to_numpy(slice_tokens(TOKENS, 0, 6)), TOKENS)
 
 
 def check_patches(patches, images, size):

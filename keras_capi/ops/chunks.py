@@ -1,0 +1,52 @@
+from keras import ops
+
+from keras_capi import backend
+
+
+def sum_over_chunks(function, length, chunk_size, shapes):
+    """Sums what a function computes for the parts of an axis.
+
+    One part after the other: in a sequence without a loop, XLA would compute
+    several at a time, and hold what each of them needs.
+
+    Args:
+        function: Function of where a chunk starts, an integer or a scalar
+            tensor, and its size, an integer. Returns float32 tensors. It may
+            call what is in `keras_capi.ops.collectives`.
+        length: Integer. The length of the axis.
+        chunk_size: Integer. The last chunk may be smaller.
+        shapes: The shapes of these tensors.
+
+    Returns:
+        Tuple of float32 tensors. They must not need a gradient.
+
+    Example:
+
+    >>> x = keras.ops.arange(5.0)
+    >>> keras_capi.ops.sum_over_chunks(
+    ...     lambda start, size: [keras.ops.sum(x[start : start + size])],
+    ...     length=5,
+    ...     chunk_size=5,
+    ...     shapes=[()],
+    ... )
+    """
+    num_chunks, num_left = divmod(length, chunk_size)
+
+    def add(start, size, sums):
+        parts = function(start, size)
+        return tuple(
+            total + ops.stop_gradient(part)
+            for total, part in zip(sums, parts, strict=True)
+        )
+
+    def add_chunk(index, sums):
+        return add(index * chunk_size, chunk_size, sums)
+
+    sums = tuple(ops.zeros(shape, "float32") for shape in shapes)
+    if num_chunks > 1 and backend.replica()[1] == 1:
+        sums = ops.fori_loop(0, num_chunks, add_chunk, sums)
+    else:
+        # Replicas of TensorFlow cannot meet within a loop of a graph.
+        for index in range(num_chunks):
+            sums = add_chunk(index, sums)
+    return add(length - num_left, num_left, sums) if num_left else sums
