@@ -1,7 +1,7 @@
 """Lets mkdocstrings read docstrings in Keras's style.
 
-It knows the sections of Google's style. Keras adds shapes and call arguments, and
-has examples that are not indented.
+It knows the sections of Google's style. Keras adds shapes and call
+arguments, and has examples that are not indented.
 """
 
 import re

@@ -17,9 +17,9 @@ from keras_capi.validation import check_positive_integer
 
 # A score that has no share in any cluster.
 NOTHING = -1e30
-# From how many scores an image has, positions times clusters, on they are
-# computed in chunks if nothing is said, and in how many.
-MANY_SCORES = 2**18
+# From how many clusters on scores are computed in chunks if nothing is said, and
+# in how many. With fewer, the memory matters less than the time of the loop.
+MANY_CLUSTERS = 8192
 DEFAULT_NUM_CHUNKS = 4
 
 
@@ -54,7 +54,7 @@ class OnlineClustering(keras.layers.Layer):
         use_bias: Boolean. Defaults to `True`.
         chunk_size: Integer or `None`. Positions to compute at a time if
             `predict_indices` are given; `None` computes a quarter of them at a
-            time if positions times clusters are more than 2**18, else all.
+            time from 8192 clusters on, else all.
             Needs `positionwise`. Defaults to `None`.
         queue_size: Integer. How many images of the training batches before are
             balanced together with the present one: with gradient accumulation
@@ -191,7 +191,7 @@ class OnlineClustering(keras.layers.Layer):
     def _choose_chunk_size(self, num_patches):
         if self.chunk_size is not None:
             return min(self.chunk_size, num_patches)
-        is_large = num_patches * self.num_clusters > MANY_SCORES
+        is_large = self.num_clusters >= MANY_CLUSTERS
         num_chunks = DEFAULT_NUM_CHUNKS if is_large and self.positionwise else 1
         return -(-num_patches // num_chunks)
 

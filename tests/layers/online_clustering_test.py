@@ -196,7 +196,7 @@ def test_chunks_change_nothing(chunk_size, use_bias):
         np.testing.assert_allclose(gradient, expected[name], atol=1e-5)
 
 
-def test_many_scores_are_computed_in_chunks(monkeypatch):
+def test_many_clusters_are_computed_in_chunks(monkeypatch):
     def count_chunks(layer):
         starts = []
         monkeypatch.setattr(
@@ -210,7 +210,7 @@ def test_many_scores_are_computed_in_chunks(monkeypatch):
 
     module = inspect.getmodule(OnlineClustering)
     assert count_chunks(make_clustering()) == [(6, 4, 8)]
-    monkeypatch.setattr(module, "MANY_SCORES", 4 * 5 - 1)
+    monkeypatch.setattr(module, "MANY_CLUSTERS", 5)
     # JAX traces a loop's body once, or twice.
     assert set(count_chunks(make_clustering())) == {(6, 1, 8)}
     whole = make_clustering(positionwise=False)
