@@ -17,8 +17,8 @@ from keras_capi.validation import check_positive_integer
 
 # A score that has no share in any cluster.
 NOTHING = -1e30
-# From how many clusters on scores are computed in chunks if nothing is said, and
-# in how many. With fewer, the memory matters less than the time of the loop.
+# From how many clusters on scores are computed in chunks if nothing is said,
+# and in how many. With fewer, memory matters less than the time of the loop.
 MANY_CLUSTERS = 8192
 DEFAULT_NUM_CHUNKS = 4
 
