@@ -7,6 +7,8 @@ Runs each in a kernel of its own, in an empty folder, and keeps its outputs.
 """
 
 import argparse
+import base64
+import io
 import os
 import pathlib
 import tempfile
@@ -15,8 +17,10 @@ import time
 import jupytext
 import nbclient
 import nbformat
+from PIL import Image
 
-FOLDER = pathlib.Path(__file__).parents[1] / "examples" / "notebooks"
+ROOT = pathlib.Path(__file__).parents[1]
+FOLDER = ROOT / "examples" / "notebooks"
 METADATA = {
     "kernelspec": {
         "display_name": "Python 3",
@@ -46,21 +50,42 @@ def run(notebook):
             timeout=TIMEOUT,
             kernel_name="python3",
             record_timing=False,
+            coalesce_streams=True,
             resources={"metadata": {"path": folder}},
         )
         client.execute()
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
-            output.metadata = nbformat.from_dict({})
-            if "text" in output:
-                output["text"] = output["text"].replace(folder, ".")
+            clean(output, folder)
     # What the kernel says of itself differs between machines.
     notebook.metadata = nbformat.from_dict(METADATA)
 
 
+def clean(output, folder):
+    """Removes from an output what concerns the machine, and shrinks it."""
+    if "metadata" in output:
+        output.metadata = nbformat.from_dict({})
+    if "text" in output:
+        text = output["text"].replace(f"{ROOT}{os.sep}", "")
+        output["text"] = text.replace(folder, ".")
+    if "image/png" in output.get("data", {}):
+        output["data"]["image/png"] = shrink(output["data"]["image/png"])
+
+
+def shrink(encoded):
+    """Returns a PNG with a palette of 256 colours, a third of the size."""
+    picture = Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGB")
+    picture = picture.quantize(256, dither=Image.Dither.NONE)
+    file = io.BytesIO()
+    picture.save(file, "png", optimize=True)
+    return base64.b64encode(file.getvalue()).decode()
+
+
 def main(names):
-    # No messages of libraries about the machine's processor.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # The package of this checkout, whichever is installed.
+    os.environ["PYTHONPATH"] = str(ROOT)
+    # Else TensorFlow tells of the machine's processor, wherever it is imported.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     for script in sorted(FOLDER.glob("*.py")):
         if names and script.stem not in names:
             continue

@@ -164,6 +164,9 @@ print(f"one thread prepares {2 * batch_size / seconds:.0f} images a second")
 # on JAX a training step is one program, compiled by XLA in the first step and
 # again for each new size of batch or image. `steps_per_execution=10` would put
 # ten steps into one program, for devices that wait for Python.
+#
+# `AugmentedImages` shuffles the images itself. `shuffle=False` keeps Keras from
+# shuffling the batches once more, so that the two trainings below are the same.
 
 
 # %%
@@ -224,8 +227,8 @@ print(
 # Each weight is on all devices; a batch is divided among them:
 
 # %%
-weight = model.teacher.trainable_variables or model.teacher.weights
-print(f"a weight is on {len(weight[0].value.sharding.device_set)} devices")
+weight = model.student.trainable_variables[0]
+print(f"a weight is on {len(weight.value.sharding.device_set)} devices")
 batch = distribution.get_data_layout((batch_size, 64, 64, 3))
 print(f"axes of a batch of images: {batch.axes}")
 
