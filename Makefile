@@ -10,7 +10,7 @@ BACKEND_PACKAGES := tensorflow-cpu jax torch==2.13.0
 DEMO_BACKEND := $(if $(filter all,$(BACKEND)),$(or $(KERAS_BACKEND),jax),$(BACKEND))
 DEMO_PACKAGE := $(filter $(DEMO_BACKEND)%,$(BACKEND_PACKAGES))
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint notebooks clean
 
 demo: $(BIN)/python
 	$(BIN)/pip install --quiet --editable ".[demo]" $(DEMO_PACKAGE)
@@ -26,6 +26,10 @@ test: lint
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# About ten minutes: runs them all. NAMES="train_with_jax" takes one.
+notebooks: $(VENV)/installed
+	KERAS_BACKEND=jax $(BIN)/python .ci/make_notebooks.py $(NAMES)
 
 $(VENV)/installed: pyproject.toml $(BIN)/python
 	$(BIN)/pip install --quiet --editable ".[demo,dev]" $(BACKEND_PACKAGES)

@@ -253,7 +253,7 @@ for kind, backbone in (("untrained", untrained), ("trained", model.teacher)):
 # ## Segmentation, and where nothing is gained
 #
 # A harder task: mosaics of crops of two photographs, where every pixel is to be
-# labelled with its own. `knn_segmentation` classifies patches by their neighbours.
+# labelled with its own. In `knn_segmentation` the nearest patches vote.
 
 
 # %%

@@ -165,10 +165,10 @@ visualization.prototype_browser(
 )
 
 # %% [markdown]
-# Some clusters are easy to name: galaxies (or black), curled petals, letters and
-# drawings on the astronaut's suit, plain orange. Others mix what has a colour
-# or an edge in common. Two minutes on ten photographs teach colour and texture
-# rather than things.
+# Some clusters are easy to name: galaxies (or black), curled petals, letters
+# and drawings on the astronaut's suit, plain orange. Others mix what has
+# a colour or an edge in common. Two minutes on ten photographs teach colour and
+# texture rather than things.
 #
 # ## Nearest neighbours between images
 #
