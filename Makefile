@@ -10,7 +10,7 @@ BACKEND_PACKAGES := tensorflow-cpu jax torch==2.13.0
 DEMO_BACKEND := $(if $(filter all,$(BACKEND)),$(or $(KERAS_BACKEND),jax),$(BACKEND))
 DEMO_PACKAGE := $(filter $(DEMO_BACKEND)%,$(BACKEND_PACKAGES))
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test lint docs notebooks clean
 
 demo: $(BIN)/python
 	$(BIN)/pip install --quiet --editable ".[demo]" $(DEMO_PACKAGE)
@@ -30,6 +30,10 @@ lint: $(VENV)/installed
 
 docs: $(VENV)/installed
 	$(BIN)/mkdocs build --strict
+
+# About six minutes: runs them all. NAMES=explore_patch_features takes one.
+notebooks: $(VENV)/installed
+	KERAS_BACKEND=jax $(BIN)/python .ci/make_notebooks.py $(NAMES)
 
 $(VENV)/installed: pyproject.toml $(BIN)/python
 	$(BIN)/pip install --quiet --editable ".[demo,dev]" $(BACKEND_PACKAGES)
