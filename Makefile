@@ -31,7 +31,7 @@ lint: $(VENV)/installed
 docs: $(VENV)/installed
 	$(BIN)/mkdocs build --strict
 
-# About six minutes: runs them all. NAMES=explore_patch_features takes one.
+# About ten minutes: runs them all. NAMES=explore_patch_features takes one.
 notebooks: $(VENV)/installed
 	KERAS_BACKEND=jax $(BIN)/python .ci/make_notebooks.py $(NAMES)
 
