@@ -2,8 +2,11 @@
 
     python .ci/make_notebooks.py
     python .ci/make_notebooks.py explore_patch_features
+    python .ci/make_notebooks.py --text-only
 
 Runs each in a kernel of its own, in an empty folder, and keeps its outputs.
+`--text-only` takes the outputs of the former notebook, which must have the same
+code.
 """
 
 import argparse
@@ -61,6 +64,19 @@ def run(notebook):
     notebook.metadata = nbformat.from_dict(METADATA)
 
 
+def take_outputs(notebook, former):
+    """Gives the cells of a notebook the outputs that they have in another."""
+    cells, others = (
+        [cell for cell in x.cells if cell.cell_type == "code"]
+        for x in (notebook, former)
+    )
+    if [cell.source for cell in cells] != [cell.source for cell in others]:
+        raise SystemExit("The code has changed: run without --text-only.")
+    for cell, other in zip(cells, others, strict=True):
+        cell.outputs = other.outputs
+        cell.execution_count = other.execution_count
+
+
 def clean(output, folder):
     """Removes from an output what concerns the machine, and shrinks it."""
     if "metadata" in output:
@@ -81,7 +97,7 @@ def shrink(encoded):
     return base64.b64encode(file.getvalue()).decode()
 
 
-def main(names):
+def main(names, text_only):
     # The package of this checkout, whichever is installed.
     os.environ["PYTHONPATH"] = str(ROOT)
     # Else TensorFlow tells of the machine's processor, wherever it is imported.
@@ -91,8 +107,11 @@ def main(names):
             continue
         start = time.perf_counter()
         notebook = make_notebook(script)
-        run(notebook)
         path = script.with_suffix(".ipynb")
+        if text_only:
+            take_outputs(notebook, nbformat.read(path, as_version=4))
+        else:
+            run(notebook)
         nbformat.write(notebook, path)
         seconds = time.perf_counter() - start
         size = path.stat().st_size / 1000
@@ -102,4 +121,5 @@ def main(names):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help="scripts, without .py")
-    main(parser.parse_args().names)
+    parser.add_argument("--text-only", action="store_true")
+    main(**vars(parser.parse_args()))

@@ -128,8 +128,8 @@ visualization.feature_pictures(
 )
 
 # %% [markdown]
-# Smooth bright surfaces, sky and the rim of the cup, have one colour in all
-# photographs; the eyes and the nose stand out from the fur. The clusters are
+# Smooth bright surfaces, the sky and the rim of the cup, have similar colours;
+# the eyes and the nose stand out from the fur. The clusters are
 # finer: they part the sky where it turns darker, and foliage, where every patch
 # is different, is a mixture.
 #
@@ -166,9 +166,9 @@ visualization.prototype_browser(
 )
 
 # %% [markdown]
-# Some clusters are easy to name: galaxies (or black), curled petals, letters
-# and drawings on the astronaut's suit, plain orange. Others mix what has
-# a colour or an edge in common. Two minutes on ten photographs teach colour and
+# Some clusters are easy to name: the night sky (40), brown fur and skin (11),
+# mostly curled petals (49), pale stripes on red (5). Others mix what has a
+# colour or an edge in common. Two minutes on ten photographs teach colour and
 # texture rather than things.
 #
 # ## Nearest neighbours between images
@@ -220,8 +220,8 @@ for name, describe in DESCRIPTIONS.items():
     print(f"{name:20} {same:6.1%} of the neighbours from the same photograph")
 
 # %% [markdown]
-# Training takes the network a long way, but for a *single* patch it only draws
-# level with pixels: these photographs differ in colour, and a patch shows its
+# Training takes the network a long way, but for a *single* patch it stays
+# behind pixels: these photographs differ in colour, and a patch shows its
 # colour as it is. For whole crops the features are far ahead, see *Evaluate and
 # fine-tune*.
 #
@@ -258,9 +258,9 @@ for name, describe in DESCRIPTIONS.items():
     print(f"{name:20} {is_right[valid].mean():6.1%} of the matches are right")
 
 # %% [markdown]
-# Nothing gained, and it should not surprise: the same thing has nearly the same
-# pixels in both views, and the network has learned to tell kinds of patches,
-# for which it does not matter which of two boxes a patch is from.
+# All about equal, and it should not surprise: the same thing has nearly the
+# same pixels in both views, and the network has learned to tell kinds of
+# patches, for which it does not matter which of two boxes a patch is from.
 #
 # Some matches of the trained network, green where they are right:
 

@@ -189,20 +189,20 @@ known_images, held_out_images = (
 # patches in this step; the grey ones are hidden and not asked for.
 
 # %%
-masks = {
-    name: ops.convert_to_numpy(patches)
-    for name, patches in masking(held_out_images[:4], grid_size=(8, 8)).items()
-}
+grid = IMAGE_SIZE // PATCH_SIZE
+masks = masking(held_out_images[:4], grid_size=(grid, grid))
+masks = {name: ops.convert_to_numpy(x) for name, x in masks.items()}
 
 
 def keep(pixels, visible, predicted):
     """Returns the visible patches of an image on grey, with white ones."""
     picture = np.full_like(pixels, 128)
     for patches, paint in ((visible, pixels), (predicted, 255)):
-        hidden = np.ones((IMAGE_SIZE // PATCH_SIZE) ** 2, bool)
+        hidden = np.ones(grid**2, bool)
         hidden[patches] = False
-        hidden = hidden.reshape(IMAGE_SIZE // PATCH_SIZE, -1)
-        hidden = np.kron(hidden, np.ones((PATCH_SIZE, PATCH_SIZE), bool))
+        hidden = np.kron(
+            hidden.reshape(grid, grid), np.ones((PATCH_SIZE, PATCH_SIZE), bool)
+        )
         picture = np.where(hidden[..., None], picture, paint)
     return picture.astype("uint8")
 

@@ -71,8 +71,6 @@ def test_ran_from_top_to_bottom(name):
     kinds = {output.output_type for output in outputs}
     assert "stream" in kinds
     assert "error" not in kinds
-    # The small setting is for tests only.
-    assert "QUICK" not in os.environ
     assert (FOLDER / f"{name}.ipynb").stat().st_size < MAX_SIZE
 
 
