@@ -110,8 +110,8 @@ if __name__ == "__main__":
         "--chunk-sizes",
         nargs="+",
         type=int,
-        default=(0, 16, 4),
-        help="0 is all positions at once.",
+        default=(GRID**2, 0, 16, 4),
+        help="0 is the layer's default, 49 all positions at once.",
     )
     parser.add_argument("--measure", action="store_true", help="Internal.")
     parser.add_argument("--chunk-size", type=int, help="Internal.")

@@ -190,7 +190,7 @@ class OnlineClustering(keras.layers.Layer):
 
     def _choose_chunk_size(self, num_patches):
         if self.chunk_size is not None:
-            return min(self.chunk_size, num_patches)
+            return self.chunk_size
         is_large = self.num_clusters >= MANY_CLUSTERS
         num_chunks = DEFAULT_NUM_CHUNKS if is_large and self.positionwise else 1
         return -(-num_patches // num_chunks)

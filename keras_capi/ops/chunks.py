@@ -22,12 +22,12 @@ def sum_over_chunks(function, length, chunk_size, shapes):
 
     Example:
 
-    >>> x = keras.ops.arange(5.0)
-    >>> keras_capi.ops.sum_over_chunks(
-    ...     lambda start, size: [keras.ops.sum(x[start : start + size])],
-    ...     length=5,
-    ...     chunk_size=5,
-    ...     shapes=[()],
+    >>> tokens = keras.random.normal((8, 5, 16))
+    >>> def total(start, size):
+    ...     part = keras_capi.ops.slice_tokens(tokens, start, size)
+    ...     return [keras.ops.sum(part, axis=1)]
+    >>> (sums,) = keras_capi.ops.sum_over_chunks(
+    ...     total, length=5, chunk_size=2, shapes=[(8, 16)]
     ... )
     """
     num_chunks, num_left = divmod(length, chunk_size)

@@ -19,7 +19,6 @@ BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # Blocks that run on some backends only, found by a part of them.
 BACKENDS = {
     "tf.distribute": "tensorflow",
-    "keras.distribution.": "jax",
     "torch.export": "torch",
     'format="onnx"': "torch",  # JAX needs yet another package
 }

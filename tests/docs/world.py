@@ -4,15 +4,14 @@ A folder with tiny images, masks, shards and weights under the names that the
 examples use, and the variables that they leave to the reader.
 """
 
-import io
 import pathlib
 import re
 import shutil
 import tarfile
 
+import helpers
 import keras
 import numpy as np
-from helpers import make_masking
 from PIL import Image
 
 import keras_capi
@@ -70,10 +69,7 @@ def write_files(folder):
     (folder / "shards").mkdir()
     with tarfile.open(folder / "shards" / "000.tar", "w") as shard:
         for path in sorted((folder / "photos").iterdir()):
-            content = path.read_bytes()
-            entry = tarfile.TarInfo(path.name)
-            entry.size = len(content)
-            shard.addfile(entry, io.BytesIO(content))
+            shard.add(path, path.name)
     # One page asks for the features after its block 12.
     make_backbone(num_layers=12).save_to_preset(folder / "my_preset")
 
@@ -84,27 +80,12 @@ def link_files(template, folder):
         (folder / path.name).symlink_to(path)
 
 
-def make_backbone(num_layers=1):
-    return keras_capi.models.CAPIBackbone(
-        patch_size=PATCH_SIZE,
-        num_layers=num_layers,
-        predictor_num_layers=1,
-        hidden_dim=16,
-        num_heads=2,
-        num_register_tokens=4,
-        drop_path_rate=0.0,
-    )
+def make_backbone(**overrides):
+    return helpers.make_backbone(patch_size=PATCH_SIZE, **overrides)
 
 
 def make_model():
-    model = keras_capi.models.CAPI(
-        make_backbone(),
-        num_clusters=4,
-        masking=make_masking(),
-        ema_momentum=0.9,
-    )
-    model.compile(keras_capi.optimizers.capi_optimizer(1e-3))
-    return model
+    return helpers.make_model(make_backbone(), num_clusters=4)
 
 
 def make_namespace():

@@ -1,17 +1,14 @@
 """The notebooks: each is what its script makes, ran, and runs again."""
 
 import importlib.util
-import os
-import pathlib
 import re
-import subprocess
-import sys
 
 import keras
 import nbformat
 import pytest
+from examples.run_example import ROOT
+from examples.run_example import run_example
 
-ROOT = pathlib.Path(__file__).parents[2]
 FOLDER = ROOT / "examples" / "notebooks"
 BACKEND = keras.backend.backend()
 # Where each is run by the tests, as all of them everywhere take too long.
@@ -118,20 +115,7 @@ def test_first_cell_installs_and_picks_the_backend(name):
 )
 def test_script_runs(name, tmp_path):
     """In the small setting, as a plain script."""
-    result = subprocess.run(
-        [sys.executable, FOLDER / f"{name}.py"],
-        env={
-            **os.environ,
-            "KERAS_BACKEND": BACKEND,
-            "OMP_NUM_THREADS": "1",
-            "PYTHONPATH": str(ROOT),
-            "QUICK": "1",
-        },
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
+    finished = run_example(
+        f"notebooks/{name}.py", tmp_path, OMP_NUM_THREADS="1", QUICK="1"
     )
-    assert result.returncode == 0, result.stderr[-3000:]
-    assert "nan" not in result.stdout
+    assert "nan" not in finished.stdout

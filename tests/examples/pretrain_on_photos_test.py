@@ -1,15 +1,8 @@
-import os
-import pathlib
 import re
-import subprocess
-import sys
 
-import keras
 import numpy as np
+from examples.run_example import run_example
 from PIL import Image
-
-ROOT = pathlib.Path(__file__).parents[2]
-SCRIPT = ROOT / "examples" / "pretrain_on_photos.py"
 
 
 def test_runs_on_own_images(tmp_path):
@@ -22,19 +15,10 @@ def test_runs_on_own_images(tmp_path):
         Image.fromarray(pixels).save(images / f"{index}.png")
     (images / "bad.jpg").write_text("no image")
     output = tmp_path / "new" / "output"
-    arguments = ["--images", images, "--output", output, "--steps", 2]
-    run = subprocess.run(
-        [sys.executable, SCRIPT, *map(str, arguments)],
-        env={
-            **os.environ,
-            "KERAS_BACKEND": keras.backend.backend(),
-            "PYTHONPATH": str(ROOT),
-        },
-        capture_output=True,
-        text=True,
-        check=False,
+    run = run_example(
+        *("pretrain_on_photos.py", tmp_path, "--images", images),
+        *("--output", output, "--steps", 2),
     )
-    assert run.returncode == 0, run.stderr
     assert "Skipped 1 of 3 images" in run.stderr
     loss = re.search(r"held-out crops: (\d+\.\d+) nats", run.stdout)
     ceiling = re.search(r"(\d+\.\d+), the entropy of the mean", run.stdout)

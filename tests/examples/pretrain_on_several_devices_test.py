@@ -1,36 +1,20 @@
-import os
-import pathlib
-import subprocess
-import sys
-
 import keras
-
-ROOT = pathlib.Path(__file__).parents[2]
-SCRIPT = ROOT / "examples" / "pretrain_on_several_devices.py"
+from examples.run_example import run_example
 
 
 def test_trains_and_saves(tmp_path):
     """As a user starts it; JAX and torch with two devices."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "OMP_NUM_THREADS": "1",
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
-    }
-    command = [sys.executable]
+    launcher = []
     if keras.backend.backend() == "torch":
-        command += ["-m", "torch.distributed.run", "--standalone"]
-        command += ["--nproc-per-node=2"]
-    arguments = ["--batch-size=8", "--epochs=1"]
-    finished = subprocess.run(
-        [*command, SCRIPT, *arguments],
-        env=environment,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=600,
+        launcher += ["-m", "torch.distributed.run", "--standalone"]
+        launcher += ["--nproc-per-node=2"]
+    finished = run_example(
+        *("pretrain_on_several_devices.py", tmp_path),
+        *("--batch-size=8", "--epochs=1"),
+        launcher=launcher,
+        OMP_NUM_THREADS="1",
+        XLA_FLAGS="--xla_force_host_platform_device_count=2",
     )
-    assert finished.returncode == 0, finished.stderr[-3000:]
     losses = [
         line.split(": ")[1]
         for line in finished.stdout.splitlines()
