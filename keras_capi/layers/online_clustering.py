@@ -17,10 +17,13 @@ from keras_capi.validation import check_positive_integer
 
 # A score that has no share in any cluster.
 NOTHING = -1e30
-# From how many clusters on scores are computed in chunks if nothing is said,
-# and in how many. With fewer, memory matters less than the time of the loop.
-MANY_CLUSTERS = 8192
-DEFAULT_NUM_CHUNKS = 4
+# How many scores are computed at a time if nothing is said: 8 MiB, few enough
+# to be read again at low cost, enough to be worth a round of the loop. But
+# accelerators want large chunks, and replicas meet in each one.
+SCORES_PER_CHUNK = 2**21
+MAX_NUM_CHUNKS = 16
+# If the batch size is not known when a step is compiled.
+ASSUMED_BATCH_SIZE = 64
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
@@ -53,8 +56,8 @@ class OnlineClustering(keras.layers.Layer):
             otherwise over all patches of the batch. Defaults to `True`.
         use_bias: Boolean. Defaults to `True`.
         chunk_size: Integer or `None`. Positions to compute at a time if
-            `predict_indices` are given; `None` computes a quarter of them at a
-            time from 8192 clusters on, else all.
+            `predict_indices` are given; `None` computes about two million
+            scores at a time, in 16 chunks at most.
             Needs `positionwise`. Defaults to `None`.
         queue_size: Integer. How many images of the training batches before are
             balanced together with the present one: with gradient accumulation
@@ -158,7 +161,9 @@ class OnlineClustering(keras.layers.Layer):
         features = ops.stop_gradient(inputs)
         if predict_indices is None:
             logits = self.logits(features)
-            assignments = self._assign_in_training(logits)
+            assignments = self._assign_in_training(
+                logits / self.target_temperature
+            )
             loss = soft_cross_entropy(
                 assignments, logits, self.prediction_temperature
             )
@@ -172,42 +177,55 @@ class OnlineClustering(keras.layers.Layer):
 
     def _assign_in_chunks(self, features, predict_indices):
         """Computes the loss, its gradient and some assignments by position."""
-        num_patches, width = features.shape[1:]
+        num_images, num_patches, width = features.shape
         kernel_shape = (width, self.num_clusters)
         targets_shape = (*ops.shape(predict_indices), self.num_clusters)
         *sums, targets = sum_over_chunks(
             functools.partial(self._assign_chunk, features, predict_indices),
             num_patches,
-            self._choose_chunk_size(num_patches),
+            self._choose_chunk_size(num_images, num_patches),
             ((), kernel_shape, kernel_shape[1:], targets_shape),
         )
         count = ops.cast(ops.shape(features)[0] * num_patches, "float32")
-        loss, kernel_gradient, bias_gradient = (x / count for x in sums)
+        loss, *gradients = (x / count for x in sums)
+        kernel_gradient, bias_gradient = (
+            x / self.prediction_temperature for x in gradients
+        )
         gradients = [(self.kernel, kernel_gradient)]
         if self.bias is not None:
             gradients.append((self.bias, bias_gradient))
         return targets, attach_gradients(loss, gradients)
 
-    def _choose_chunk_size(self, num_patches):
+    def _choose_chunk_size(self, num_images, num_patches):
         if self.chunk_size is not None:
             return self.chunk_size
-        is_large = self.num_clusters >= MANY_CLUSTERS
-        num_chunks = DEFAULT_NUM_CHUNKS if is_large and self.positionwise else 1
+        if not self.positionwise:
+            return num_patches
+        num_images = num_images or ASSUMED_BATCH_SIZE
+        num_scores = num_images * num_patches * self.num_clusters
+        num_chunks = round(num_scores / SCORES_PER_CHUNK)
+        num_chunks = min(max(num_chunks, 1), MAX_NUM_CHUNKS)
         return -(-num_patches // num_chunks)
 
     def _assign_chunk(self, features, predict_indices, start, size):
         """Computes what some positions add to loss, gradients, targets."""
         normalized = self._normalize(slice_tokens(features, start, size))
-        logits = ops.stop_gradient(self._score(normalized))
+        # Each pass over the scores counts, so what is smaller is divided.
+        logits = self._score(normalized, self.target_temperature)
+        logits = ops.stop_gradient(logits)
         assignments = self._assign_in_training(logits, start)
+        sharpness = self.target_temperature / self.prediction_temperature
         loss, errors = soft_cross_entropy_gradient(
-            assignments, logits, self.prediction_temperature
+            assignments, logits * sharpness
         )
         targets = gather_tokens_in_range(assignments, predict_indices, start)
         return loss, *self._gradients(normalized, errors), targets
 
     def _gradients(self, normalized, errors):
-        """Gradients of kernel and bias, from those of the scores."""
+        """Gradients of kernel and bias, from those of the scores.
+
+        As if scores were not divided by a temperature.
+        """
         flat = ops.reshape(errors, (-1, self.num_clusters))
         inputs = ops.reshape(normalized, (-1, ops.shape(normalized)[-1]))
         product = ops.matmul(
@@ -219,13 +237,13 @@ class OnlineClustering(keras.layers.Layer):
         """Balances over all replicas, and over the queue if there is one."""
         logits = ops.stop_gradient(logits)
         if self.queue is None:
-            return self.assign(logits, across_replicas=True)
+            return self._balance(logits, across_replicas=True)
         earlier = slice_tokens(self.queue.features, start, logits.shape[1])
-        earlier = self.logits(earlier)
+        earlier = self._score(self._normalize(earlier), self.target_temperature)
         is_filled = self.queue.is_filled[:, None, None]
         earlier = ops.where(is_filled, ops.stop_gradient(earlier), NOTHING)
         together = ops.concatenate([logits, earlier], axis=0)
-        assignments = self.assign(together, across_replicas=True)
+        assignments = self._balance(together, across_replicas=True)
         return assignments[: ops.shape(logits)[0]]
 
     def logits(self, features):
@@ -246,11 +264,13 @@ class OnlineClustering(keras.layers.Layer):
         features = l2_normalize(features, epsilon=1e-7)
         return ops.cast(features, self.compute_dtype)
 
-    def _score(self, features):
+    def _score(self, normalized, temperature=1.0):
+        """Scores of normalised features, divided by a temperature."""
         # Calls of the layer cast by themselves.
         kernel = ops.cast(self.kernel, self.compute_dtype)
-        logits = ops.cast(ops.matmul(features, kernel), "float32")
-        return logits if self.bias is None else logits + self.bias
+        products = ops.matmul(normalized / temperature, kernel)
+        logits = ops.cast(products, "float32")
+        return logits if self.bias is None else logits + self.bias / temperature
 
     def assign(self, logits, across_replicas=False):
         """Returns the balanced assignments of scores.
@@ -263,7 +283,10 @@ class OnlineClustering(keras.layers.Layer):
         Returns:
             Float32 tensor of the same shape.
         """
-        logits = logits / self.target_temperature
+        return self._balance(logits / self.target_temperature, across_replicas)
+
+    def _balance(self, logits, across_replicas):
+        """Balances scores that are divided by the target temperature."""
         options = {
             "num_iterations": self.num_iterations,
             "across_replicas": across_replicas,

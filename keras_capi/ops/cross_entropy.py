@@ -25,7 +25,7 @@ def soft_cross_entropy(assignments, logits, temperature):
     return -ops.mean(ops.sum(assignments * log_probabilities, axis=-1))
 
 
-def soft_cross_entropy_gradient(assignments, logits, temperature):
+def soft_cross_entropy_gradient(assignments, logits):
     """Sum of the cross-entropies, and its gradient with respect to the logits.
 
     What `soft_cross_entropy` averages, for parts of a batch that are not to be
@@ -33,18 +33,17 @@ def soft_cross_entropy_gradient(assignments, logits, temperature):
 
     Args:
         assignments: Float32 tensor of shape `(..., clusters)`. The targets.
-        logits: Float32 tensor of the same shape. The predictions.
-        temperature: Float. Divides the logits.
+        logits: Float32 tensor of the same shape. The predictions, already
+            divided by their temperature.
 
     Returns:
         Tuple of a float32 scalar tensor, in nats, and a float32 tensor of the
         shape of `logits`.
     """
-    log_probabilities = ops.log_softmax(logits / temperature, axis=-1)
+    log_probabilities = ops.log_softmax(logits, axis=-1)
     total = -ops.sum(assignments * log_probabilities)
     sums = ops.sum(assignments, axis=-1, keepdims=True)
-    errors = ops.exp(log_probabilities) * sums - assignments
-    return total, errors / temperature
+    return total, ops.exp(log_probabilities) * sums - assignments
 
 
 def entropy(probabilities):

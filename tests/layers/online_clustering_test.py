@@ -196,25 +196,43 @@ def test_chunks_change_nothing(chunk_size, use_bias):
         np.testing.assert_allclose(gradient, expected[name], atol=1e-5)
 
 
-def test_many_clusters_are_computed_in_chunks(monkeypatch):
-    def count_chunks(layer):
-        starts = []
-        monkeypatch.setattr(
-            layer,
-            "_score",
-            lambda features: starts.append(features.shape) or score(features),
-        )
-        score = type(layer)._score.__get__(layer)
+@pytest.mark.parametrize(
+    ("scores_per_chunk", "num_positions"),
+    # Of 6 images x 4 positions x 5 clusters.
+    [(2**21, 4), (120, 4), (60, 2), (30, 1), (1, 1)],
+)
+def test_many_scores_are_computed_in_chunks(
+    scores_per_chunk, num_positions, monkeypatch
+):
+    def chunk_shapes(layer):
+        shapes = []
+
+        def record(features, *arguments):
+            shapes.append(features.shape)
+            return score(features, *arguments)
+
+        score = layer._score
+        monkeypatch.setattr(layer, "_score", record)
         layer(FEATURES, INDICES)
-        return starts
+        # JAX traces a loop's body once, or twice.
+        return set(shapes)
 
     module = inspect.getmodule(OnlineClustering)
-    assert count_chunks(make_clustering()) == [(6, 4, 8)]
-    monkeypatch.setattr(module, "MANY_CLUSTERS", 5)
-    # JAX traces a loop's body once, or twice.
-    assert set(count_chunks(make_clustering())) == {(6, 1, 8)}
-    whole = make_clustering(positionwise=False)
-    assert count_chunks(whole) == [(6, 4, 8)]
+    monkeypatch.setattr(module, "SCORES_PER_CHUNK", scores_per_chunk)
+    assert chunk_shapes(make_clustering()) == {(6, num_positions, 8)}
+    # Balanced together.
+    assert chunk_shapes(make_clustering(positionwise=False)) == {(6, 4, 8)}
+    # What is said counts.
+    assert chunk_shapes(make_clustering(chunk_size=2)) == {(6, 2, 8)}
+
+
+def test_chunks_are_few_however_many_scores(monkeypatch):
+    module = inspect.getmodule(OnlineClustering)
+    monkeypatch.setattr(module, "SCORES_PER_CHUNK", 1)
+    choose = make_clustering()._choose_chunk_size
+    assert choose(num_images=64, num_patches=196) == 13
+    # TensorFlow may not know the batch before it comes.
+    assert choose(num_images=None, num_patches=196) == 13
 
 
 @pytest.mark.parametrize(
