@@ -1,0 +1,20 @@
+"""The one place that knows which Keras backend is active.
+
+Everything else in the package is written once, in `keras.ops`. What stands here
+does the same on every backend, but needs another route on one of them to be
+possible (the training step, export) or fast (gathering, the moving average).
+"""
+
+from keras_capi.backend.gathering import take_tokens
+from keras_capi.backend.moving_average import move_average
+from keras_capi.backend.numerics import dot_product_attention
+from keras_capi.backend.numerics import gelu
+from keras_capi.backend.numerics import rms_normalization
+from keras_capi.backend.process_group import averaged_gradients
+from keras_capi.backend.process_group import share_variables
+from keras_capi.backend.recovery import restored_on_error
+from keras_capi.backend.replicas import all_reduce
+from keras_capi.backend.replicas import check_strategy
+from keras_capi.backend.replicas import process_index
+from keras_capi.backend.replicas import replica
+from keras_capi.backend.training_step import train_step

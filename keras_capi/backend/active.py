@@ -1,0 +1,5 @@
+"""The name of the active backend."""
+
+import keras
+
+BACKEND = keras.backend.backend()

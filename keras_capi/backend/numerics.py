@@ -1,0 +1,40 @@
+"""Functions of `keras.ops` that some backend lacks or cannot export."""
+
+from keras import ops
+
+from keras_capi.backend.active import BACKEND
+
+
+def dot_product_attention(query, key, value):
+    """Attends like `keras.ops.dot_product_attention`."""
+    if BACKEND == "jax" and query.dtype == "float16":
+        import jax
+
+        if jax.default_backend() == "cpu":
+            # XLA has no half precision product with a float32 sum on the CPU.
+            attended = ops.dot_product_attention(
+                *(ops.cast(x, "float32") for x in (query, key, value))
+            )
+            return ops.cast(attended, query.dtype)
+    return ops.dot_product_attention(query, key, value)
+
+
+def gelu(x):
+    """Computes the exact `keras.ops.gelu`."""
+    if BACKEND == "tensorflow":
+        # The same without `erfc`, which ONNX does not have.
+        return 0.5 * x * (1.0 + ops.erf(x * 0.5**0.5))
+    return ops.gelu(x, approximate=False)
+
+
+def rms_normalization(x, scale, epsilon):
+    """Normalises the last axis like `keras.ops.rms_normalization`."""
+    if BACKEND == "torch":
+        import torch
+
+        if torch.jit.is_tracing():
+            # ONNX and OpenVINO lack torch's fused norm.
+            mean_square = ops.mean(ops.square(x), axis=-1, keepdims=True)
+            normalized = x * ops.rsqrt(mean_square + epsilon)
+            return normalized if scale is None else normalized * scale
+    return ops.rms_normalization(x, scale=scale, epsilon=epsilon)

@@ -1,0 +1,44 @@
+"""Giving a model its values back when a step fails."""
+
+import contextlib
+
+from keras_capi.backend.active import BACKEND
+
+
+@contextlib.contextmanager
+def restored_on_error(model):
+    """Gives a model its values back if compiling its step fails.
+
+    On JAX, Keras takes the values out of the variables before the first step
+    and only puts back what a step has returned. A bad batch would leave a
+    trained model without weights.
+
+    Args:
+        model: A `keras.Model`, built.
+    """
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is not None and not optimizer.built:
+        # TensorFlow cannot repeat it after a failed step, and on JAX its
+        # variables must be among those to restore.
+        optimizer.build(model.trainable_variables)
+    if BACKEND != "jax":
+        yield
+        return
+    variables = [*model.variables, *model.metrics_variables]
+    if optimizer is not None:
+        variables += optimizer.variables
+    values = [(variable, variable.value) for variable in variables]
+    try:
+        yield
+    except BaseException as error:
+        for variable, value in values:
+            if variable._value is None and not value.is_deleted():
+                variable._value = value
+        if type(error).__name__ == "IndivisibleError":
+            raise ValueError(
+                "Under `keras.distribution` the devices must be able to share "
+                "each batch equally, the last one too: choose a batch size "
+                "that they divide, and drop the remainder. The model is as "
+                "after the last batch."
+            ) from error
+        raise
