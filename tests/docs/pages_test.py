@@ -44,6 +44,20 @@ def test_tables_are_up_to_date():
     assert all(part in everything for part in (*NOT_RUN, *BACKENDS))
 
 
+def test_schedules_follow_from_the_data():
+    """A number of steps would be wrong for all data but the author's."""
+    trainings = [
+        block
+        for page in PAGES
+        for block in blocks_of(page)
+        if "capi_optimizer(" in block and ".fit(" in block
+    ]
+    assert len(trainings) >= 2
+    for block in trainings:
+        assert "epochs * len(dataset)" in block
+        assert not re.search(r"total_steps=\d", block)
+
+
 @pytest.mark.parametrize("page", WITH_BLOCKS)
 # The converters to ONNX warn of their own parts.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -23,7 +23,7 @@ NUM_IMAGES = 64  # a batch of the pages
 
 # Examples train for as long as a user would; once through the data will do.
 SHORTER = (
-    (re.compile(r"\bepochs=\d+"), "epochs=1"),
+    (re.compile(r"\bepochs( ?= ?)\d+"), r"epochs\g<1>1"),
     (re.compile(r"\bnum_steps=\d+"), "num_steps=3"),
     (re.compile(r"\bnum_batches=\d+"), "num_batches=1"),
 )
