@@ -4,7 +4,8 @@
     KERAS_BACKEND=jax python examples/pretrain_on_photos.py --images my_photos
 
 Needs no download, and 81 to 99 s on two CPU cores (measured). The backends
-`tensorflow` and `torch` will do as well. The right third of each photo is held out for the test.
+`tensorflow` and `torch` will do as well. The right third of each photo is held
+out for the test.
 """
 
 import argparse
