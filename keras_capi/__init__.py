@@ -1,5 +1,11 @@
 """CAPI (Cluster and Predict Latent Patches) in Keras 3."""
 
+# ruff: noqa: E402
+from keras_capi.backend_choice import choose_backend
+
+# Before Keras is imported: then it is too late.
+choose_backend()
+
 from keras_capi import callbacks
 from keras_capi import convert
 from keras_capi import data

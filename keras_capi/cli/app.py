@@ -67,8 +67,8 @@ def options(
     backend: Annotated[
         Backend | None,
         typer.Option(
-            help="Keras backend, before the command; else KERAS_BACKEND "
-            "decides."
+            help="Keras backend, before the command; else that of "
+            "KERAS_BACKEND or keras.json, if installed, or one that is."
         ),
     ] = None,
     version: Annotated[
@@ -80,7 +80,8 @@ def options(
 ):
     if backend is None or backend == keras.backend.backend():
         return
-    # Keras fixes its backend when it is imported, so this takes a new process.
+    # Keras was imported before the option was read, as by a program that calls
+    # `main`. Its backend is fixed then, so this takes a new process.
     command = [sys.executable, "-m", "keras_capi", *sys.argv[1:]]
     environment = {**os.environ, "KERAS_BACKEND": backend.value}
     if os.name == "posix":
