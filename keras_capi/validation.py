@@ -1,6 +1,7 @@
 """Checks of arguments and inputs that several parts of the package share."""
 
 import math
+import numbers
 
 import keras
 import numpy as np
@@ -26,6 +27,15 @@ def check_non_negative_integer(name, value):
 def _is_integer(value):
     is_integer = isinstance(value, int | np.integer)
     return is_integer and not isinstance(value, bool)
+
+
+def check_positive(name, value):
+    """Raises a `ValueError` unless an argument is a number above 0."""
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not is_number or not 0 < value < math.inf:
+        raise ValueError(
+            f"`{name}` must be a positive number. Received: {name}={value!r}"
+        )
 
 
 def check_ratio(name, value):

@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_capi.layers.feature_queue import FeatureQueue
 from keras_capi.ops.attach_gradients import attach_gradients
+from keras_capi.ops.chunks import choose_chunk_size
 from keras_capi.ops.chunks import sum_over_chunks
 from keras_capi.ops.cross_entropy import soft_cross_entropy
 from keras_capi.ops.cross_entropy import soft_cross_entropy_gradient
@@ -13,15 +14,11 @@ from keras_capi.ops.sinkhorn import sinkhorn_knopp
 from keras_capi.ops.tokens import gather_tokens_in_range
 from keras_capi.ops.tokens import slice_tokens
 from keras_capi.validation import check_non_negative_integer
+from keras_capi.validation import check_positive
 from keras_capi.validation import check_positive_integer
 
 # A score that has no share in any cluster.
 NOTHING = -1e30
-# How many scores are computed at a time if nothing is said: 8 MiB, few enough
-# to be read again at low cost, enough to be worth a round of the loop. But
-# accelerators want large chunks, and replicas meet in each one.
-SCORES_PER_CHUNK = 2**21
-MAX_NUM_CHUNKS = 16
 # If the batch size is not known when a step is compiled.
 ASSUMED_BATCH_SIZE = 64
 
@@ -109,14 +106,8 @@ class OnlineClustering(keras.layers.Layer):
             super().__init__(**kwargs)
         check_positive_integer("num_clusters", num_clusters)
         check_positive_integer("num_iterations", num_iterations)
-        for name, temperature in (
-            ("target_temperature", target_temperature),
-            ("prediction_temperature", prediction_temperature),
-        ):
-            if not temperature > 0:
-                raise ValueError(
-                    f"`{name}` must be positive. Received: {name}={temperature}"
-                )
+        check_positive("target_temperature", target_temperature)
+        check_positive("prediction_temperature", prediction_temperature)
         check_non_negative_integer("queue_size", queue_size)
         if chunk_size is not None:
             check_positive_integer("chunk_size", chunk_size)
@@ -161,29 +152,30 @@ class OnlineClustering(keras.layers.Layer):
         features = ops.stop_gradient(inputs)
         if predict_indices is None:
             logits = self.logits(features)
-            assignments = self._assign_in_training(
-                logits / self.target_temperature
-            )
+            sharpened = logits / self.target_temperature
+            assignments = self._assign_in_training(sharpened)
             loss = soft_cross_entropy(
                 assignments, logits, self.prediction_temperature
             )
         else:
-            assignments, loss = self._assign_in_chunks(
-                features, predict_indices
-            )
+            assignments, loss = self._assign_chunks(features, predict_indices)
         if self.queue is not None and training:
             self.queue(features)
         return assignments, loss
 
-    def _assign_in_chunks(self, features, predict_indices):
+    def _assign_chunks(self, features, predict_indices):
         """Computes the loss, its gradient and some assignments by position."""
         num_images, num_patches, width = features.shape
+        chunk_size = self.chunk_size or num_patches
+        if self.chunk_size is None and self.positionwise:
+            num_scores = (num_images or ASSUMED_BATCH_SIZE) * self.num_clusters
+            chunk_size = choose_chunk_size(num_patches, num_scores)
         kernel_shape = (width, self.num_clusters)
         targets_shape = (*ops.shape(predict_indices), self.num_clusters)
         *sums, targets = sum_over_chunks(
             functools.partial(self._assign_chunk, features, predict_indices),
             num_patches,
-            self._choose_chunk_size(num_images, num_patches),
+            chunk_size,
             ((), kernel_shape, kernel_shape[1:], targets_shape),
         )
         count = ops.cast(ops.shape(features)[0] * num_patches, "float32")
@@ -195,17 +187,6 @@ class OnlineClustering(keras.layers.Layer):
         if self.bias is not None:
             gradients.append((self.bias, bias_gradient))
         return targets, attach_gradients(loss, gradients)
-
-    def _choose_chunk_size(self, num_images, num_patches):
-        if self.chunk_size is not None:
-            return self.chunk_size
-        if not self.positionwise:
-            return num_patches
-        num_images = num_images or ASSUMED_BATCH_SIZE
-        num_scores = num_images * num_patches * self.num_clusters
-        num_chunks = round(num_scores / SCORES_PER_CHUNK)
-        num_chunks = min(max(num_chunks, 1), MAX_NUM_CHUNKS)
-        return -(-num_patches // num_chunks)
 
     def _assign_chunk(self, features, predict_indices, start, size):
         """Computes what some positions add to loss, gradients, targets."""
@@ -222,10 +203,7 @@ class OnlineClustering(keras.layers.Layer):
         return loss, *self._gradients(normalized, errors), targets
 
     def _gradients(self, normalized, errors):
-        """Gradients of kernel and bias, from those of the scores.
-
-        As if scores were not divided by a temperature.
-        """
+        """Gradients of kernel and bias, from those of undivided scores."""
         flat = ops.reshape(errors, (-1, self.num_clusters))
         inputs = ops.reshape(normalized, (-1, ops.shape(normalized)[-1]))
         product = ops.matmul(
@@ -287,23 +265,23 @@ class OnlineClustering(keras.layers.Layer):
 
     def _balance(self, logits, across_replicas):
         """Balances scores that are divided by the target temperature."""
-        options = {
-            "num_iterations": self.num_iterations,
-            "across_replicas": across_replicas,
-        }
-        if self.positionwise:
-            # Balanced over the batch.
-            return sinkhorn_knopp(logits, sample_axis=0, **options)
-        flat = ops.reshape(logits, (-1, self.num_clusters))
-        assignments = sinkhorn_knopp(flat, **options)
-        return ops.reshape(assignments, ops.shape(logits))
+        shape = ops.shape(logits)
+        if not self.positionwise:
+            logits = ops.reshape(logits, (-1, self.num_clusters))
+        # The first axis has the batch, or all patches of it.
+        assignments = sinkhorn_knopp(
+            logits,
+            num_iterations=self.num_iterations,
+            sample_axis=0,
+            across_replicas=across_replicas,
+        )
+        return ops.reshape(assignments, shape)
 
     def compute_output_spec(self, inputs, predict_indices=None, training=None):
         patches = inputs if predict_indices is None else predict_indices
+        shape = (*patches.shape[:2], self.num_clusters)
         return (
-            keras.KerasTensor(
-                (*patches.shape[:2], self.num_clusters), "float32"
-            ),
+            keras.KerasTensor(shape, "float32"),
             keras.KerasTensor((), "float32"),
         )
 

@@ -5,6 +5,7 @@ from keras_capi.ops.block_masks import block_sizes
 from keras_capi.ops.block_masks import sample_blocks
 from keras_capi.ops.block_masks import select_patches
 from keras_capi.ops.block_masks import split_at_random
+from keras_capi.ops.chunks import choose_chunk_size
 from keras_capi.ops.chunks import sum_over_chunks
 from keras_capi.ops.coordinates import patch_coordinates
 from keras_capi.ops.coordinates import register_coordinates

@@ -2,6 +2,33 @@ from keras import ops
 
 from keras_capi import backend
 
+# 8 MiB of float32: few enough to be read again at low cost, enough to be worth
+# a round of the loop. But accelerators want large chunks, and replicas meet in
+# each one.
+NUMBERS_PER_CHUNK = 2**21
+MAX_NUM_CHUNKS = 16
+
+
+def choose_chunk_size(length, numbers_per_item):
+    """Chooses what part of an axis to compute at a time.
+
+    Args:
+        length: Integer. The length of the axis.
+        numbers_per_item: Integer. How many numbers the largest tensor has for
+            each item of the axis.
+
+    Returns:
+        Integer. Chunks of about two million numbers, 16 chunks at most.
+
+    Example:
+
+    >>> keras_capi.ops.choose_chunk_size(196, numbers_per_item=16 * 4096)
+    33
+    """
+    num_chunks = round(length * numbers_per_item / NUMBERS_PER_CHUNK)
+    num_chunks = min(max(num_chunks, 1), MAX_NUM_CHUNKS)
+    return -(-length // num_chunks)
+
 
 def sum_over_chunks(function, length, chunk_size, shapes):
     """Sums what a function computes for the parts of an axis.

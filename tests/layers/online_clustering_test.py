@@ -9,6 +9,7 @@ from keras import ops
 from layers import battery
 from ops.numpy_sinkhorn import sinkhorn
 
+import keras_capi
 from keras_capi.layers import OnlineClustering
 
 FEATURES = np.random.default_rng(0).normal(size=(6, 4, 8)).astype("float32")
@@ -197,12 +198,12 @@ def test_chunks_change_nothing(chunk_size, use_bias):
 
 
 @pytest.mark.parametrize(
-    ("scores_per_chunk", "num_positions"),
+    ("numbers_per_chunk", "num_positions"),
     # Of 6 images x 4 positions x 5 clusters.
     [(2**21, 4), (120, 4), (60, 2), (30, 1), (1, 1)],
 )
 def test_many_scores_are_computed_in_chunks(
-    scores_per_chunk, num_positions, monkeypatch
+    numbers_per_chunk, num_positions, monkeypatch
 ):
     def chunk_shapes(layer):
         shapes = []
@@ -217,22 +218,13 @@ def test_many_scores_are_computed_in_chunks(
         # JAX traces a loop's body once, or twice.
         return set(shapes)
 
-    module = inspect.getmodule(OnlineClustering)
-    monkeypatch.setattr(module, "SCORES_PER_CHUNK", scores_per_chunk)
+    module = inspect.getmodule(keras_capi.ops.choose_chunk_size)
+    monkeypatch.setattr(module, "NUMBERS_PER_CHUNK", numbers_per_chunk)
     assert chunk_shapes(make_clustering()) == {(6, num_positions, 8)}
     # Balanced together.
     assert chunk_shapes(make_clustering(positionwise=False)) == {(6, 4, 8)}
     # What is said counts.
     assert chunk_shapes(make_clustering(chunk_size=2)) == {(6, 2, 8)}
-
-
-def test_chunks_are_few_however_many_scores(monkeypatch):
-    module = inspect.getmodule(OnlineClustering)
-    monkeypatch.setattr(module, "SCORES_PER_CHUNK", 1)
-    choose = make_clustering()._choose_chunk_size
-    assert choose(num_images=64, num_patches=196) == 13
-    # TensorFlow may not know the batch before it comes.
-    assert choose(num_images=None, num_patches=196) == 13
 
 
 @pytest.mark.parametrize(
@@ -301,11 +293,11 @@ def test_initial_weights():
         ({"num_iterations": 0}, "`num_iterations` must be a pos.*iterations=0"),
         (
             {"target_temperature": 0.0},
-            "`target_temperature` must be positive.*target_temperature=0.0",
+            "`target_temperature` must be a positive number.*target_temperature=0.0",
         ),
         (
             {"prediction_temperature": -1},
-            "`prediction_temperature` must be positive.*temperature=-1",
+            "`prediction_temperature` must be a positive number.*temperature=-1",
         ),
         ({"chunk_size": 0}, "`chunk_size` must be a positive.*chunk_size=0"),
         (

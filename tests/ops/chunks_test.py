@@ -5,6 +5,7 @@ from backend_helpers import compile_function
 from helpers import to_numpy
 from keras import ops
 
+from keras_capi.ops import choose_chunk_size
 from keras_capi.ops import slice_tokens
 from keras_capi.ops import sum_over_chunks
 
@@ -26,3 +27,20 @@ def test_the_parts_sum_up(chunk_size, compilation):
     squares, sums = run(TOKENS)
     np.testing.assert_allclose(to_numpy(squares), (TOKENS**2).sum(), rtol=1e-5)
     np.testing.assert_allclose(to_numpy(sums), TOKENS.sum(axis=1), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("length", "numbers_per_item", "expected"),
+    [
+        (196, 64, 196),
+        (196, 16 * 1024, 98),
+        (196, 16 * 4096, 33),
+        # Sixteen chunks at most.
+        (196, 64 * 16384, 13),
+        (5, 2**40, 1),
+    ],
+)
+def test_chunk_size_follows_the_size_of_the_tensors(
+    length, numbers_per_item, expected
+):
+    assert choose_chunk_size(length, numbers_per_item) == expected
