@@ -5,11 +5,11 @@ import pathlib
 
 import numpy as np
 
+from keras_capi.data.exif_orientation import read_orientation
 from keras_capi.data.image_files import as_rgb
 from keras_capi.data.image_files import as_upright_rgb
 from keras_capi.optional_imports import import_optional
 
-EXIF_ORIENTATION = 0x0112
 KINDS_OF_MODES = {
     "1": {"greyscale"},
     "L": {"greyscale"},
@@ -60,7 +60,7 @@ def _kinds(image):
     kinds = set(KINDS_OF_MODES.get(image.mode, ()))
     if "transparency" in image.info:
         kinds.add("alpha")
-    if image.getexif().get(EXIF_ORIENTATION, 1) != 1:
+    if read_orientation(image) != 1:
         kinds.add("rotated")
     if image.width * image.height > HUGE:
         kinds.add("huge")

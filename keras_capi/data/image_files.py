@@ -5,6 +5,7 @@ import struct
 
 import numpy as np
 
+from keras_capi.data.exif_orientation import turn_upright
 from keras_capi.optional_imports import import_optional
 
 EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -78,8 +79,7 @@ def read_image(path):
 
 def as_upright_rgb(image):
     """Turns a PIL image into uint8 RGB pixels, as its EXIF orientation says."""
-    image_ops = import_optional("PIL.ImageOps", extra="images")
-    return as_rgb(image_ops.exif_transpose(image))
+    return as_rgb(turn_upright(image))
 
 
 def as_rgb(image):
