@@ -56,7 +56,7 @@ def write_files(folder):
     for split in ("train", "test"):
         for label in ("daisy", "rose"):
             write_images(folder / "flowers" / split / label, 4)
-            write_images(folder / "digits" / split / label, 12)
+            write_images(folder / "digits" / split / label, 18)
         write_images(folder / "streets" / split / "images", 6)
         write_images(folder / "streets" / split / "masks", 6, mode="L")
     ade20k = folder / "ADEChallengeData2016"

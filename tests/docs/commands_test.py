@@ -1,0 +1,112 @@
+"""Every shell block of the pages runs, in order, but for what it must not."""
+
+import pathlib
+import re
+import shlex
+import tomllib
+
+import keras
+import pytest
+
+from docs import world
+from keras_capi.cli.main import main
+
+ROOT = pathlib.Path(__file__).parents[2]
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+}
+BLOCK = re.compile(r"^```bash\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+# Commands that are not run, found by how they begin.
+NOT_RUN = {
+    "pip install": "needs a network",
+    "python3 -m venv": "needs a network afterwards",
+    "export KERAS_BACKEND": "the tests choose the backend",
+    "KERAS_BACKEND=jax python examples/": "tests/examples",
+    "KERAS_BACKEND=jax python -m pytest": "runs the tests, this one too",
+    "keras-capi report demo_output": "the folder that an example writes",
+}
+# A user's training is longer, and of a larger model.
+SMALLER = (
+    "data.image_size=32",
+    "backbone.num_layers=1",
+    "backbone.predictor_num_layers=1",
+    "backbone.hidden_dim=16",
+    "backbone.num_heads=2",
+)
+
+
+def commands_of(page):
+    """Returns the commands of a page, each as a line without its comment."""
+    lines = "".join(BLOCK.findall(PAGES[page].read_text()))
+    lines = lines.replace("\\\n", " ").splitlines()
+    return [
+        " ".join(shlex.split(line, comments=True))
+        for line in lines
+        if line.strip()
+    ]
+
+
+WITH_COMMANDS = [
+    page
+    for page in PAGES
+    if any(x.startswith("keras-capi ") for x in commands_of(page))
+]
+
+
+def is_run(command):
+    return not command.startswith(tuple(NOT_RUN))
+
+
+def shorten(arguments):
+    """Returns the arguments of a command that takes a second or two."""
+    if "--backend" in arguments:
+        # The backend of this process: Keras cannot change it.
+        place = arguments.index("--backend")
+        arguments = arguments[:place] + arguments[place + 2 :]
+    if arguments[0] == "visualize":
+        return [*arguments, "--num-images", "3"]  # the last one counts
+    if arguments[0] != "pretrain":
+        return arguments
+    for setting in SMALLER:
+        arguments = [*arguments, "--set", setting]
+    if "--epochs" in arguments:
+        arguments[arguments.index("--epochs") + 1] = "1"
+        return arguments
+    return [*arguments, "--set", "training.steps=1"]
+
+
+def test_tables_are_up_to_date():
+    commands = [command for page in PAGES for command in commands_of(page)]
+    for start in NOT_RUN:
+        assert any(command.startswith(start) for command in commands), start
+    for command in filter(is_run, commands):
+        assert command.startswith("keras-capi "), command
+
+
+def test_extras_exist():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for page in PAGES.values():
+        for extras in re.findall(
+            r"keras-capi\[([\w,]+)\]|-e \"\.\[([\w,]+)\]\"", page.read_text()
+        ):
+            for extra in "".join(extras).split(","):
+                assert extra in project["optional-dependencies"], page.name
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "torch",
+    reason="tests/cli runs all commands; torch has nothing to compile here.",
+)
+@pytest.mark.parametrize("page", WITH_COMMANDS)
+def test_commands_run(page, example_files, tmp_path, monkeypatch):
+    world.link_files(example_files, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for command in filter(is_run, commands_of(page)):
+        keras.utils.set_random_seed(0)
+        arguments = shorten(shlex.split(command)[1:])
+        monkeypatch.setattr("sys.argv", ["keras-capi", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code in (0, None), f"{command}: {ended.value.code}"
