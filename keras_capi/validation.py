@@ -6,27 +6,73 @@ import numbers
 import keras
 import numpy as np
 
+# Seeds below it suit the generators of all backends.
+SEED_END = 2**31
 
-def check_positive_integer(name, value):
+
+def check_positive_integer(name, value, or_none=False):
     """Raises a `ValueError` unless an argument is a positive integer."""
-    if not _is_integer(value) or value < 1:
-        raise ValueError(
-            f"`{name}` must be a positive integer. Received: {name}={value!r}"
-        )
+    _check_integer(name, value, 1, "a positive integer", or_none)
 
 
-def check_non_negative_integer(name, value):
+def check_non_negative_integer(name, value, or_none=False):
     """Raises a `ValueError` unless an argument is 0, 1, 2, ..."""
-    if not _is_integer(value) or value < 0:
-        raise ValueError(
-            f"`{name}` must be 0 or a positive integer. Received: "
-            f"{name}={value!r}"
-        )
+    _check_integer(name, value, 0, "0 or a positive integer", or_none)
 
 
-def _is_integer(value):
-    is_integer = isinstance(value, int | np.integer)
-    return is_integer and not isinstance(value, bool)
+def check_seed(name, value, or_none=True):
+    """Raises a `ValueError` unless an argument is a seed on every backend."""
+    rule = f"an integer from 0 to {SEED_END - 1}"
+    _check_integer(name, value, 0, rule, or_none, SEED_END)
+
+
+def _check_integer(name, value, low, rule, or_none, end=math.inf):
+    if or_none and value is None:
+        return
+    if not _is_number(value, numbers.Integral) or not low <= value < end:
+        rule += " or None" if or_none else ""
+        raise ValueError(f"`{name}` must be {rule}. Received: {name}={value!r}")
+
+
+def _is_number(value, kind=numbers.Real):
+    return isinstance(value, kind) and not isinstance(value, bool | np.bool_)
+
+
+def check_number(name, value, interval="(-inf, inf)"):
+    """Raises a `ValueError` unless an argument is a number in an interval.
+
+    Args:
+        name: String. The name of the argument.
+        value: The argument.
+        interval: String such as `"[0, 1)"`, which the message quotes. Defaults
+            to all finite numbers.
+    """
+    low, high = (float(bound) for bound in interval[1:-1].split(","))
+    if _is_number(value):
+        above = value >= low if interval[0] == "[" else value > low
+        below = value <= high if interval[-1] == "]" else value < high
+        if above and below:
+            return
+    rule = WORDS.get(interval, f"in {interval}")
+    raise ValueError(f"`{name}` must be {rule}. Received: {name}={value!r}")
+
+
+# Intervals that are better said than written.
+WORDS = {
+    "(-inf, inf)": "a finite number",
+    "(0, inf)": "a positive number",
+    "[0, inf)": "0 or a positive number",
+}
+
+
+def check_positive(name, value):
+    """Raises a `ValueError` unless an argument is a number above 0."""
+    check_number(name, value, "(0, inf)")
+
+
+def check_non_negative(name, value):
+    """Raises a `ValueError` unless an argument is 0 or a number above it."""
+    check_number(name, value, "[0, inf)")
 
 
 def check_positive(name, value):
@@ -40,10 +86,40 @@ def check_positive(name, value):
 
 def check_ratio(name, value):
     """Raises a `ValueError` unless an argument is in (0, 1)."""
-    if not 0.0 < value < 1.0:
+    check_number(name, value, "(0, 1)")
+
+
+def check_each(name, values, check, *arguments):
+    """Returns a sequence as a tuple, each of whose items passes a check.
+
+    Args:
+        name: String. The name of the argument.
+        values: The argument, which must have an item or more.
+        check: One of the functions above.
+        *arguments: Further arguments of `check`.
+    """
+    is_sequence = hasattr(values, "__iter__") and not isinstance(values, str)
+    values = tuple(values) if is_sequence else values
+    if not is_sequence or not values:
         raise ValueError(
-            f"`{name}` must be in (0, 1). Received: {name}={value}"
+            f"`{name}` must be a sequence of one or more values. "
+            f"Received: {name}={values!r}"
         )
+    for value in values:
+        check(name, value, *arguments)
+    return values
+
+
+def check_grid_size(grid_size):
+    """Returns rows and columns of patches as a tuple, or raises."""
+    if not isinstance(grid_size, list | tuple) or len(grid_size) != 2:
+        raise ValueError(
+            "`grid_size` must be two integers, rows and columns of patches. "
+            f"Received: grid_size={grid_size}"
+        )
+    for size in grid_size:
+        check_positive_integer("grid_size", size)
+    return tuple(grid_size)
 
 
 def check_bounds(name, value, largest=math.inf):

@@ -1,6 +1,7 @@
 import keras
 
 from keras_capi import backend
+from keras_capi.models.rate_callbacks import check_rate_callbacks
 
 
 class GuardedModel(keras.Model):
@@ -17,6 +18,8 @@ class GuardedModel(keras.Model):
             return super().train_step(*args)
 
     def fit(self, *args, **kwargs):
+        callbacks = kwargs.get("callbacks", args[5] if len(args) > 5 else None)
+        check_rate_callbacks(self, callbacks)
         with backend.restored_on_error(self):
             backend.share_variables(self)
             return super().fit(*args, **kwargs)

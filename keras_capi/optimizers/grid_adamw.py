@@ -1,6 +1,11 @@
 import keras
 from keras import ops
 
+from keras_capi.optimizers.learning_rates import as_rate
+from keras_capi.optimizers.learning_rates import check_moments
+from keras_capi.validation import check_each
+from keras_capi.validation import check_non_negative
+
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class GridAdamW(keras.optimizers.Optimizer):
@@ -24,8 +29,9 @@ class GridAdamW(keras.optimizers.Optimizer):
         **kwargs: Other arguments of `keras.optimizers.Optimizer`.
 
     Raises:
-        ValueError: If there are not as many multipliers as decays or, when it
-            is built, not as many as a variable has entries.
+        ValueError: If an argument is out of range, there are not as many
+            multipliers as decays or, when it is built, not as many as a
+            variable has entries.
 
     Example:
 
@@ -50,7 +56,16 @@ class GridAdamW(keras.optimizers.Optimizer):
         epsilon=1e-8,
         **kwargs,
     ):
-        super().__init__(learning_rate, **kwargs)
+        super().__init__(as_rate("learning_rate", learning_rate), **kwargs)
+        check_moments(beta_1, beta_2, epsilon)
+        learning_rate_multipliers = check_each(
+            "learning_rate_multipliers",
+            learning_rate_multipliers,
+            check_non_negative,
+        )
+        weight_decays = check_each(
+            "weight_decays", weight_decays, check_non_negative
+        )
         if len(learning_rate_multipliers) != len(weight_decays):
             raise ValueError(
                 "`learning_rate_multipliers` and `weight_decays` must have the "

@@ -3,6 +3,12 @@ import re
 import keras
 from keras import ops
 
+from keras_capi.optimizers.learning_rates import as_rate
+from keras_capi.optimizers.learning_rates import check_moments
+from keras_capi.validation import check_non_negative
+from keras_capi.validation import check_number
+from keras_capi.validation import check_positive_integer
+
 FIRST = re.compile(r"(^|/)(patch_embedding|register_tokens)/")
 BLOCK = re.compile(r"(^|/)encoder/block_(\d+)/")
 PREDICTOR = re.compile(r"(^|/)predictor/")
@@ -30,7 +36,7 @@ class LayerDecayAdamW(keras.optimizers.AdamW):
         **kwargs: Other arguments of `keras.optimizers.AdamW`.
 
     Raises:
-        ValueError: If `layer_decay` is not in `(0, 1]`.
+        ValueError: If an argument is out of range.
 
     Example:
 
@@ -57,13 +63,12 @@ class LayerDecayAdamW(keras.optimizers.AdamW):
         epsilon=1e-8,
         **kwargs,
     ):
-        if not 0.0 < layer_decay <= 1.0:
-            raise ValueError(
-                "`layer_decay` must be in (0, 1]. "
-                f"Received: layer_decay={layer_decay}"
-            )
+        check_positive_integer("num_layers", num_layers)
+        check_number("layer_decay", layer_decay, "(0, 1]")
+        check_non_negative("weight_decay", weight_decay)
+        check_moments(beta_1, beta_2, epsilon)
         super().__init__(
-            learning_rate=learning_rate,
+            learning_rate=as_rate("learning_rate", learning_rate),
             weight_decay=weight_decay,
             beta_1=beta_1,
             beta_2=beta_2,

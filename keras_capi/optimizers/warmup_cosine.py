@@ -3,6 +3,9 @@ import math
 import keras
 from keras import ops
 
+from keras_capi.validation import check_non_negative
+from keras_capi.validation import check_non_negative_integer
+from keras_capi.validation import check_number
 from keras_capi.validation import check_positive_integer
 
 
@@ -33,8 +36,8 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
             Defaults to `0.8`.
 
     Raises:
-        ValueError: If `warmup_steps` is not below `total_steps`, or `truncate`
-            is out of range.
+        ValueError: If an argument is out of range, or `warmup_steps` not below
+            `total_steps`.
 
     Example:
 
@@ -61,15 +64,16 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
     ):
         super().__init__()
         check_positive_integer("total_steps", total_steps)
-        if not 0 <= warmup_steps < total_steps:
+        check_non_negative_integer("warmup_steps", warmup_steps)
+        if warmup_steps >= total_steps:
             raise ValueError(
                 "`warmup_steps` must be in [0, total_steps). Received: "
                 f"warmup_steps={warmup_steps}, total_steps={total_steps}"
             )
-        if not 0.0 < truncate <= 1.0:
-            raise ValueError(
-                f"`truncate` must be in (0, 1]. Received: truncate={truncate}"
-            )
+        check_non_negative("base_value", base_value)
+        check_non_negative("start_value", start_value)
+        check_non_negative("final_value", final_value)
+        check_number("truncate", truncate, "(0, 1]")
         self.base_value = base_value
         self.total_steps = total_steps
         self.warmup_steps = warmup_steps

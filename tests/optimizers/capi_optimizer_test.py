@@ -71,6 +71,94 @@ def test_rates_can_be_set_during_training():
     assert float(inner.learning_rate) == pytest.approx(5e-4)
 
 
+def test_setting_one_rate_keeps_the_others_in_proportion():
+    optimizer = capi_optimizer(1e-3, clustering_learning_rate=1e-4)
+    for rate in (0.0, 2e-3):
+        optimizer.learning_rate = rate
+        assert rates_of(optimizer) == pytest.approx((rate, rate / 10))
+    optimizer.clustering_learning_rate = 1e-3
+    optimizer.learning_rate = 1e-3
+    assert rates_of(optimizer) == pytest.approx((1e-3, 5e-4))
+    optimizer = capi_optimizer(1e-3, None, None, 0.1, WarmupCosine(1e-4, 9))
+    optimizer.learning_rate = 1e-2
+    assert rates_of(optimizer) == pytest.approx((1e-2, 1e-4))
+
+
+def rates_of(optimizer):
+    return (
+        float(optimizer.learning_rate),
+        float(optimizer.clustering_learning_rate),
+    )
+
+
+@pytest.mark.parametrize("value", [-1.0, float("nan"), "3"])
+def test_a_bad_rate_is_not_set(value):
+    optimizer = capi_optimizer(1e-3)
+    for name in ("learning_rate", "clustering_learning_rate"):
+        with pytest.raises(ValueError, match=f"`{name}` must be 0 or"):
+            setattr(optimizer, name, value)
+    assert rates_of(optimizer) == pytest.approx((1e-3, 5e-4))
+
+
+def test_a_scheduled_rate_cannot_be_set():
+    optimizer = capi_optimizer(1e-3, total_steps=10)
+    for name in ("learning_rate", "clustering_learning_rate"):
+        with pytest.raises(ValueError, match=f"`{name}` follows a schedule"):
+            setattr(optimizer, name, 1e-4)
+
+
+CALLBACKS = {
+    "absolute": lambda: keras.callbacks.LearningRateScheduler(
+        lambda epoch: 1e-2 * 0.5**epoch
+    ),
+    "relative": lambda: keras.callbacks.LearningRateScheduler(
+        lambda epoch, rate: 0.5 * rate if epoch else rate
+    ),
+    "plateau": lambda: keras.callbacks.ReduceLROnPlateau(
+        "loss", factor=0.5, patience=1, min_delta=100.0
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    "name, precision",
+    [
+        ("absolute", "float32"),
+        ("relative", "mixed_float16"),
+        ("plateau", "float32"),
+    ],
+)
+def test_callbacks_set_the_rates(name, precision):
+    keras.config.set_dtype_policy(precision)
+    model = make_model(
+        compile_arguments={
+            "optimizer": capi_optimizer(1e-2, clustering_learning_rate=2e-3)
+        }
+    )
+    history = model.fit(
+        make_images(8),
+        batch_size=4,
+        epochs=3,
+        callbacks=[CALLBACKS[name]()],
+        verbose=0,
+    ).history
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    # On a plateau the first epoch is the best, and the others cost a half each.
+    assert rates_of(optimizer) == pytest.approx((2.5e-3, 5e-4))
+    inner = [float(x.learning_rate) for x in optimizer.optimizers]
+    assert sorted(set(inner)) == pytest.approx([0.0, 5e-4, 2.5e-3])
+    assert history["learning_rate"][0] == pytest.approx(1e-2)
+
+
+@pytest.mark.parametrize("name", CALLBACKS)
+def test_callbacks_that_set_a_scheduled_rate_are_refused_at_once(name):
+    arguments = {"optimizer": capi_optimizer(1e-3, total_steps=10)}
+    model = make_model(compile_arguments=arguments)
+    with pytest.raises(ValueError, match="sets the learning rate, but"):
+        model.fit(make_images(), verbose=0, callbacks=[CALLBACKS[name]()])
+    assert int(model.optimizer.iterations) == 0
+
+
 def test_config_round_trip():
     optimizer = capi_optimizer(
         1e-3, total_steps=10, beta_2=0.9, gradient_accumulation_steps=3
@@ -153,6 +241,13 @@ def test_update_is_that_of_torch():
     [
         ({"warmup_steps": 3}, "warmup_steps=3"),
         ({"learning_rate": -1.0}, "learning_rate=-1.0"),
+        ({"learning_rate": -1.0, "total_steps": 9}, "learning_rate=-1.0"),
+        ({"beta_2": 1.0}, "beta_2=1.0"),
+        ({"epsilon": -1}, "epsilon=-1"),
+        ({"weight_decay": -0.1}, "weight_decay=-0.1"),
+        ({"norm_weight_decay_multiplier": np.nan}, "multiplier=nan"),
+        ({"total_steps": "3"}, "total_steps='3'"),
+        ({"gradient_accumulation_steps": 1}, "steps=1"),
         (
             {"clustering_learning_rate": -1.0},
             "clustering_learning_rate=-1.0",

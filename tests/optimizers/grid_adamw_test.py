@@ -79,3 +79,11 @@ def test_bad_arguments():
         GridAdamW(1.0, RATES, DECAYS).build(
             [keras.Variable(np.zeros((2, 3), "float32"), name="name")]
         )
+    for arguments, message in (
+        ((-1.0, RATES, DECAYS), "learning_rate=-1.0"),
+        ((1.0, -1, DECAYS), "learning_rate_multipliers=-1"),
+        ((1.0, RATES, (0.1, -0.1, 0.0)), "weight_decays=-0.1"),
+        ((1.0, RATES, DECAYS, 0.9, float("nan")), "beta_2=nan"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            GridAdamW(*arguments)

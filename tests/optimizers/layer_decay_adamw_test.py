@@ -82,6 +82,31 @@ def test_number_of_layers_is_checked(num_layers):
         optimizer.build(backbone.trainable_variables)
 
 
-def test_bad_arguments():
-    with pytest.raises(ValueError, match=r"`layer_decay` must be in \(0, 1\]"):
-        LayerDecayAdamW(layer_decay=0.0)
+def test_callbacks_set_the_rate():
+    model = CAPIClassifier(make_backbone(), 2)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    callback = keras.callbacks.LearningRateScheduler(lambda epoch: 0.25)
+    data = (make_images(4), np.array([0, 1, 1, 0]))
+    model.compile(LayerDecayAdamW(1e-3, 1), loss)
+    model.fit(*data, callbacks=callback, verbose=0)
+    assert float(model.optimizer.learning_rate) == 0.25
+    schedule = keras.optimizers.schedules.CosineDecay(1e-3, 10)
+    model.compile(LayerDecayAdamW(schedule, 1), loss)
+    with pytest.raises(ValueError, match="sets the learning rate, but"):
+        model.fit(*data, callbacks=callback, verbose=0)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"layer_decay": 0.0}, r"`layer_decay` must be in \(0, 1\]"),
+        ({"learning_rate": -0.1}, "learning_rate=-0.1"),
+        ({"num_layers": 1.5}, "num_layers=1.5"),
+        ({"weight_decay": -1}, "weight_decay=-1"),
+        ({"beta_1": 1.0}, "beta_1=1.0"),
+        ({"epsilon": 0.0}, "epsilon=0.0"),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        LayerDecayAdamW(**arguments)

@@ -1,0 +1,35 @@
+import keras
+
+CALLBACKS = (
+    keras.callbacks.LearningRateScheduler,
+    keras.callbacks.ReduceLROnPlateau,
+)
+
+
+def check_rate_callbacks(model, callbacks):
+    """Raises a `ValueError` if a callback will set a rate that a schedule sets.
+
+    Now, as `ReduceLROnPlateau` may first do so hours into a training.
+
+    Args:
+        model: A `keras.Model`.
+        callbacks: What `fit` takes: a callback, a list of them, or a
+            `keras.callbacks.CallbackList`.
+    """
+    callbacks = getattr(callbacks, "callbacks", callbacks)
+    strangers = [
+        type(callback).__name__
+        for callback in keras.tree.flatten(callbacks)
+        if isinstance(callback, CALLBACKS)
+    ]
+    optimizer = getattr(model, "optimizer", None)
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    if not strangers or optimizer is None:
+        return
+    if isinstance(optimizer.get_config().get("learning_rate"), dict):
+        raise ValueError(
+            f"`{strangers[0]}` sets the learning rate, but the optimizer's "
+            "follows a schedule: leave out the callback, or make the optimizer "
+            "with a plain number as rate (`capi_optimizer` without "
+            f"`total_steps`). Received: callbacks={strangers}"
+        )
