@@ -75,15 +75,6 @@ def check_non_negative(name, value):
     check_number(name, value, "[0, inf)")
 
 
-def check_positive(name, value):
-    """Raises a `ValueError` unless an argument is a number above 0."""
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not is_number or not 0 < value < math.inf:
-        raise ValueError(
-            f"`{name}` must be a positive number. Received: {name}={value!r}"
-        )
-
-
 def check_ratio(name, value):
     """Raises a `ValueError` unless an argument is in (0, 1)."""
     check_number(name, value, "(0, 1)")

@@ -293,11 +293,11 @@ def test_initial_weights():
         ({"num_iterations": 0}, "`num_iterations` must be a pos.*iterations=0"),
         (
             {"target_temperature": 0.0},
-            "`target_temperature` must be a positive number.*target_temperature=0.0",
+            "`target_temperature` must be a positive.*target_temperature=0.0",
         ),
         (
             {"prediction_temperature": -1},
-            "`prediction_temperature` must be a positive number.*temperature=-1",
+            "`prediction_temperature` must be a positive.*temperature=-1",
         ),
         ({"chunk_size": 0}, "`chunk_size` must be a positive.*chunk_size=0"),
         (
