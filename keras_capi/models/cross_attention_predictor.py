@@ -3,13 +3,14 @@ from keras import ops
 
 from keras_capi.layers.drop_path import DropPath
 from keras_capi.layers.transformer_block import TransformerBlock
+from keras_capi.models.base_model import BaseModel
 from keras_capi.models.vit_encoder import run_blocks
 from keras_capi.ops.normalization import rms_normalize
 from keras_capi.validation import check_positive_integer
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
-class CrossAttentionPredictor(keras.Model):
+class CrossAttentionPredictor(BaseModel):
     """Predicts the features of patches from where they are and what is visible.
 
     Every query is the same learnt mask token; its position enters through the

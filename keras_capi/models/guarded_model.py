@@ -1,10 +1,9 @@
-import keras
-
 from keras_capi import backend
+from keras_capi.models.base_model import BaseModel
 from keras_capi.models.rate_callbacks import check_rate_callbacks
 
 
-class GuardedModel(keras.Model):
+class GuardedModel(BaseModel):
     """A model that keeps its weights when a batch is refused.
 
     Base of the models of this package that are trained or asked for

@@ -5,6 +5,7 @@ from keras_capi.layers.drop_path import DropPath
 from keras_capi.layers.patch_embedding import PatchEmbedding
 from keras_capi.layers.register_tokens import RegisterTokens
 from keras_capi.layers.transformer_block import TransformerBlock
+from keras_capi.models.base_model import BaseModel
 from keras_capi.ops.coordinates import patch_coordinates
 from keras_capi.ops.normalization import rms_normalize
 from keras_capi.ops.tokens import gather_tokens
@@ -13,7 +14,7 @@ from keras_capi.validation import check_positive_integer
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
-class ViTEncoder(keras.Model):
+class ViTEncoder(BaseModel):
     """Vision transformer with registers and rotary positions.
 
     Encodes all patches of an image, or only the visible ones. There are no
