@@ -1,12 +1,19 @@
 """Finds and reads image files, and makes RGB arrays of images in memory."""
 
-import pathlib
+import contextlib
 import struct
+import warnings
+import zlib
+from collections.abc import Iterable
 
 import numpy as np
 
 from keras_capi.data.exif_orientation import turn_upright
+from keras_capi.data.walk_folder import walk_folder
 from keras_capi.optional_imports import import_optional
+from keras_capi.paths import PATH_TYPES
+from keras_capi.paths import as_path
+from keras_capi.paths import printable
 
 EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
@@ -14,66 +21,100 @@ EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 def find_images(paths):
     """Lists image files.
 
+    Every reader of folders in this package finds the same files: not hidden
+    ones, whose names start with a dot, nor those of systems (`__MACOSX`,
+    `@eaDir`, ...). Links to folders are followed, and each folder is read once.
+    Subfolders that cannot be read are left out with a warning.
+
     Args:
-        paths: Path of a file or folder, or list of such. Folders are searched,
-            with their subfolders, for bmp, gif, jpeg, png, tiff and webp files.
+        paths: Path of a file or folder, or iterable of such. Folders are
+            searched, with their subfolders, for bmp, gif, jpeg, png, tiff and
+            webp files; files are taken as they are.
 
     Returns:
         List of `pathlib.Path`s: files as given, those of a folder in
         alphabetical order.
 
     Raises:
+        TypeError: If something is no path.
         ValueError: If there is no such file or folder, or no image in a folder.
 
     Example:
 
     >>> paths = keras_capi.data.find_images(["holidays", "portrait.png"])
     """
-    if isinstance(paths, str | pathlib.Path):
+    if isinstance(paths, PATH_TYPES) or not isinstance(paths, Iterable):
         paths = [paths]
     files = []
-    for path in map(pathlib.Path, paths):
-        if not path.exists():
-            raise ValueError(f"There must be a file or folder {path}")
+    for path in paths:
+        path = as_path(path, "paths")
         if path.is_dir():
-            found = sorted(
-                file
-                for file in path.rglob("*")
-                if file.suffix.lower() in EXTENSIONS and file.is_file()
-            )
-            if not found:
-                raise ValueError(
-                    f"A folder must contain images ({', '.join(EXTENSIONS)}). "
-                    f"Received: {path}"
-                )
-            files += found
-        else:
+            files += _find_in_folder(path)
+        elif path.exists():
             files.append(path)
+        else:
+            raise ValueError(
+                f"There must be a file or folder {printable(path)}"
+            )
     return files
+
+
+def _find_in_folder(folder):
+    files, problems = walk_folder(folder, EXTENSIONS)
+    if problems:
+        reasons = [f"{path} ({why})" for path, why in problems.items()]
+        warnings.warn(
+            f"Left out what cannot be read: {name_some(reasons)}", stacklevel=3
+        )
+    if not files:
+        raise ValueError(
+            f"A folder must contain images ({', '.join(EXTENSIONS)}) that can "
+            f"be read and are not hidden. Received: {printable(folder)}"
+        )
+    return files
+
+
+class ImageError(ValueError):
+    """An image that cannot be used, and why."""
 
 
 def read_errors():
     """Returns what Pillow raises for damaged files of one format or another."""
     pillow = import_optional("PIL.Image", extra="images")
     return (
-        OSError,
-        SyntaxError,
-        ValueError,
-        TypeError,
-        IndexError,
+        ArithmeticError,
+        AssertionError,
+        AttributeError,
         EOFError,
+        LookupError,
+        OSError,
+        RuntimeError,
+        SyntaxError,
+        TypeError,
+        ValueError,
         struct.error,
+        zlib.error,
         pillow.DecompressionBombError,
     )
+
+
+@contextlib.contextmanager
+def image_errors():
+    """Turns what Pillow raises for damaged images into an `ImageError`."""
+    try:
+        yield
+    except read_errors() as error:
+        raise ImageError(str(error) or type(error).__name__) from error
 
 
 def read_image(path):
     """Reads a file as a uint8 array of shape `(height, width, 3)`.
 
-    The image is turned as its EXIF orientation says.
+    The image is turned as its EXIF orientation says. Raises an `ImageError` if
+    that is impossible.
     """
     pillow = import_optional("PIL.Image", extra="images")
-    with pillow.open(path) as image:
+    with image_errors(), pillow.open(path) as image:
         return as_upright_rgb(image)
 
 
@@ -84,29 +125,37 @@ def as_upright_rgb(image):
 
 def as_rgb(image):
     """Turns a PIL image or a uint8 array into a uint8 RGB array."""
+    check_image(image)
     if hasattr(image, "convert"):
-        if image.mode.startswith("I;16"):
-            # Pillow's own conversion would clip 16-bit values at 255.
-            image = (np.asarray(image, "uint16") >> 8).astype("uint8")
-        elif image.mode in ("I", "F"):
+        if not image.mode.startswith("I;16"):
+            return np.array(image.convert("RGB"))
+        # Pillow's own conversion would clip 16-bit values at 255.
+        image = (np.asarray(image, "uint16") >> 8).astype("uint8")
+    image = np.asarray(image)
+    if image.ndim == 2:
+        image = image[..., None]
+    if image.shape[-1] == 1:
+        image = np.repeat(image, 3, axis=-1)
+    return image
+
+
+def check_image(image):
+    """Raises a `ValueError` unless an image can be made RGB."""
+    if hasattr(image, "convert"):
+        if image.mode in ("I", "F"):
             raise ValueError(
                 "32-bit images have no range of their own: convert them to 8 "
                 f"or 16 bits. Received: mode {image.mode}"
             )
-        else:
-            return np.array(image.convert("RGB"))
+        return
     image = np.asarray(image)
-    if image.ndim == 2:
-        image = image[..., None]
-    if image.ndim == 3 and image.shape[-1] == 1:
-        image = np.repeat(image, 3, axis=-1)
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] != 3:
+    is_image = image.ndim == 2 or image.ndim == 3 and image.shape[-1] in (1, 3)
+    if image.dtype != np.uint8 or not is_image or image.size == 0:
         raise ValueError(
             "Images must be paths, PIL images, or uint8 arrays of shape "
             "(height, width, 3) or (height, width). Received: "
             f"shape {image.shape}, dtype {image.dtype}"
         )
-    return image
 
 
 def skipped_message(skipped, total):
@@ -131,5 +180,5 @@ def name_some(names):
 
 
 def _list_some(names):
-    listed = ", ".join(map(str, names[:10]))
+    listed = ", ".join(map(printable, names[:10]))
     return f"{listed}{', ...' if len(names) > 10 else ''}"

@@ -1,11 +1,12 @@
-import pathlib
 import warnings
 
+from keras_capi.data.image_files import ImageError
 from keras_capi.data.image_files import find_images
-from keras_capi.data.image_files import read_errors
 from keras_capi.data.image_files import read_image
 from keras_capi.data.image_files import skipped_message
 from keras_capi.data.resizing import resize_shorter_side
+from keras_capi.paths import as_path
+from keras_capi.paths import printable
 from keras_capi.validation import check_positive_integer
 
 
@@ -36,10 +37,11 @@ def load_images(folder, shorter_side=None):
     """
     if shorter_side is not None:
         check_positive_integer("shorter_side", shorter_side)
-    folder = pathlib.Path(folder)
+    folder = as_path(folder, "folder")
     if not folder.is_dir():
         raise ValueError(
-            f"`folder` must be an existing folder. Received: folder={folder}"
+            "`folder` must be an existing folder. "
+            f"Received: folder={printable(folder)}"
         )
     paths = find_images(folder)
     images, skipped = {}, {}
@@ -47,17 +49,18 @@ def load_images(folder, shorter_side=None):
         name = path.relative_to(folder).as_posix()
         try:
             image = read_image(path)
-        except read_errors() as error:
-            skipped[name] = error
+            if shorter_side is not None:
+                image = resize_shorter_side(image, shorter_side)
+        except ImageError as error:
+            skipped[name] = str(error)
             continue
-        if shorter_side is not None:
-            image = resize_shorter_side(image, shorter_side)
         images[name] = image
     if skipped:
         warnings.warn(skipped_message(skipped, len(paths)), stacklevel=2)
     if not images:
         raise ValueError(
             "`folder` must contain readable images. Received: "
-            f"folder={folder}, with {len(paths)} files, none of them readable"
+            f"folder={printable(folder)}, with {len(paths)} files, none of "
+            "them readable"
         )
     return images

@@ -1,14 +1,17 @@
 import numbers
-import pathlib
 import warnings
+from collections.abc import Iterable
 from collections.abc import Mapping
 
 import keras
 import numpy as np
 
+from keras_capi.data.image_files import ImageError
 from keras_capi.data.image_files import as_rgb
+from keras_capi.data.image_files import as_upright_rgb
+from keras_capi.data.image_files import check_image
 from keras_capi.data.image_files import find_images
-from keras_capi.data.image_files import read_errors
+from keras_capi.data.image_files import image_errors
 from keras_capi.data.image_files import read_image
 from keras_capi.data.image_files import skipped_message
 from keras_capi.data.map_ahead import map_ahead
@@ -16,9 +19,10 @@ from keras_capi.data.resizing import check_crop_ratio
 from keras_capi.data.resizing import crop_center
 from keras_capi.data.resizing import resize_and_crop
 from keras_capi.layers.imagenet_normalization import ImageNetNormalization
+from keras_capi.paths import PATH_TYPES
+from keras_capi.paths import as_path
+from keras_capi.paths import printable
 from keras_capi.validation import check_positive_integer
-
-PATH_TYPES = (str, pathlib.Path)
 
 
 class ImageLoader:
@@ -87,6 +91,12 @@ class ImageLoader:
         )
         self.names, self._images = _list_images(images)
         self.skipped = {}
+        if image_size is None:
+            for image in self._images:
+                if hasattr(image, "convert"):
+                    self._check_sides(image.size)
+                elif not isinstance(image, PATH_TYPES):
+                    self._check_sides(image.shape[:2])
 
     def __len__(self):
         """The number of batches, if all images have one size."""
@@ -111,31 +121,33 @@ class ImageLoader:
     def _prepared(self):
         """Yields names and uint8 images, which threads prepare ahead."""
         tasks = map_ahead(self._prepare, self._images, self.batch_size)
-        for name, (image, task) in zip(self.names, tasks, strict=True):
+        for name, (_, task) in zip(self.names, tasks, strict=True):
             try:
-                prepared = task.result()
-            except read_errors() as error:
-                if not isinstance(image, PATH_TYPES):
-                    raise
-                self.skipped[name] = error
-                continue
-            yield name, prepared
+                yield name, task.result()
+            except ImageError as error:
+                self.skipped[name] = str(error)
 
     def _prepare(self, image):
         if isinstance(image, PATH_TYPES):
             image = read_image(image)
+        elif hasattr(image, "convert"):
+            # Pillow may not have read its file yet.
+            with image_errors():
+                image = as_upright_rgb(image)
         else:
             image = as_rgb(image)
         if self.image_size is not None:
             return resize_and_crop(image, self.image_size, self.crop_ratio)
+        self._check_sides(image.shape[:2])
         size = [n // self.patch_size * self.patch_size for n in image.shape[:2]]
-        if 0 in size:
-            raise ValueError(
-                "Images must have at least `patch_size` pixels along each "
-                f"side. Received: shape {image.shape}, "
-                f"patch_size={self.patch_size}"
-            )
         return crop_center(image, size)
+
+    def _check_sides(self, sides):
+        if min(sides) < self.patch_size:
+            raise ImageError(
+                "Images must have at least `patch_size` pixels along each "
+                f"side. Received: {sides} pixels, patch_size={self.patch_size}"
+            )
 
     def _normalize(self, images):
         images = self.normalization(np.stack(images))
@@ -160,25 +172,31 @@ def _check_image_size(image_size, patch_size):
 def _list_images(images):
     """Returns names, and paths or images in memory."""
     if isinstance(images, Mapping):
-        return [str(name) for name in images], _check_files(images.values())
-    if _is_single_image(images):
-        images = [images]
-    if isinstance(images, PATH_TYPES):
-        path = pathlib.Path(images)
+        names = [str(name) for name in images]
+        images = images.values()
+    elif isinstance(images, PATH_TYPES):
+        path = as_path(images, "images")
         if path.is_dir():
             paths = find_images(path)
-            names = [found.relative_to(path).as_posix() for found in paths]
-        else:
-            paths, names = _check_files([path]), [str(path)]
+            return [
+                found.relative_to(path).as_posix() for found in paths
+            ], paths
+        names, images = [str(path)], [path]
     else:
-        paths = _check_files(images)
+        if _is_single_image(images) or not isinstance(images, Iterable):
+            images = [images]
+        images = list(images)
         names = [
             str(image) if isinstance(image, PATH_TYPES) else str(index)
-            for index, image in enumerate(paths)
+            for index, image in enumerate(images)
         ]
-    if not paths:
+    if not names:
         raise ValueError(f"`images` must not be empty. Received: {images!r}")
-    return names, paths
+    # All before the first is used: an error in the middle would cost what was
+    # computed from those before it.
+    return names, [
+        _check(name, image) for name, image in zip(names, images, strict=True)
+    ]
 
 
 def _is_single_image(images):
@@ -188,13 +206,18 @@ def _is_single_image(images):
     return len(shape) == 2 or (len(shape) == 3 and shape[-1] == 3)
 
 
-def _check_files(images):
-    images = list(images)
-    for image in images:
-        if isinstance(image, PATH_TYPES) and not pathlib.Path(image).is_file():
-            raise ValueError(
-                "Images must be existing files; of several folders, list the "
-                "images with `keras_capi.data.find_images`. "
-                f"Received: {image}"
-            )
-    return images
+def _check(name, image):
+    if not isinstance(image, PATH_TYPES):
+        try:
+            check_image(image)
+        except ValueError as error:
+            raise ValueError(f"{error}, for image {printable(name)}") from None
+        return image
+    path = as_path(image, "images")
+    if not path.is_file():
+        raise ValueError(
+            "Images must be existing files; of several folders, list the "
+            "images with `keras_capi.data.find_images`. "
+            f"Received: {printable(path)}"
+        )
+    return path

@@ -1,19 +1,21 @@
-import pathlib
 import warnings
 
 import numpy as np
 
 from keras_capi.data.image_files import EXTENSIONS
+from keras_capi.data.image_files import ImageError
 from keras_capi.data.image_files import as_rgb
 from keras_capi.data.image_files import find_images
 from keras_capi.data.image_files import name_some
-from keras_capi.data.image_files import read_errors
 from keras_capi.data.image_files import read_image
 from keras_capi.data.image_files import skipped_message
 from keras_capi.data.map_ahead import map_ahead
 from keras_capi.data.resizing import check_crop_ratio
 from keras_capi.data.resizing import resize_and_crop
+from keras_capi.data.walk_folder import is_clutter
 from keras_capi.optional_imports import import_optional
+from keras_capi.paths import as_path
+from keras_capi.paths import printable
 from keras_capi.validation import check_positive_integer
 
 TFDS_PREFIX = "tfds:"
@@ -29,8 +31,9 @@ def load_labelled_images(source, image_size=224, crop_ratio=0.875, split=None):
 
     Args:
         source: String or path. A folder with a subfolder for each class, whose
-            own subfolders are searched too, or `"tfds:"` and the name of a data
-            set of TensorFlow Datasets.
+            own subfolders are searched too as `keras_capi.data.find_images`
+            does, or `"tfds:"` and the name of a data set of TensorFlow
+            Datasets. Hidden folders are no classes.
         image_size: Integer. Height and width of the result. Defaults to `224`.
         crop_ratio: Float in `(0, 1]`. The share of the resized image, along its
             shorter side, that the crop keeps. Defaults to `0.875`.
@@ -88,45 +91,67 @@ def load_labelled_images(source, image_size=224, crop_ratio=0.875, split=None):
 
 
 def _load_folder(source, prepare):
-    folder = pathlib.Path(source)
+    folder = as_path(source, "source")
     if not folder.is_dir():
         raise ValueError(
             "`source` must be an existing folder, or start with "
-            f'"{TFDS_PREFIX}". Received: source={source}'
+            f'"{TFDS_PREFIX}". Received: source={printable(source)}'
         )
-    entries = sorted(folder.iterdir())
-    stray = [
-        path.name
-        for path in entries
-        if path.suffix.lower() in EXTENSIONS and path.is_file()
-    ]
-    if stray:
-        raise ValueError(
-            "`source` must have its images in subfolders, one for each class. "
-            f"Received: source={folder}, which has {name_some(stray)}"
-        )
-    classes = [path for path in entries if path.is_dir()]
-    if not classes:
-        raise ValueError(
-            "`source` must have a subfolder for each class. "
-            f"Received: source={folder}, which has none"
-        )
+    classes = _list_classes(folder)
+    numbers = {name: number for number, name in enumerate(classes)}
+    # Not one class after another, so that no image is in two of them.
     files = [
-        (path, label)
-        for label, class_folder in enumerate(classes)
-        for path in find_images(class_folder)
+        (path, numbers[path.relative_to(folder).parts[0]])
+        for path in find_images(folder)
     ]
+    found = {label for _, label in files}
+    for label, name in enumerate(classes):
+        if label not in found:
+            raise ValueError(
+                "Each class must contain images of its own, not hidden nor "
+                "in another class already, by a link. "
+                f"Received: {printable(folder / name)}"
+            )
 
     images, labels, skipped = [], [], {}
     tasks = map_ahead(lambda file: prepare(read_image(file[0])), files)
     for (path, label), task in tasks:
         try:
             images.append(task.result())
-        except read_errors() as error:
-            skipped[path.relative_to(folder).as_posix()] = error
+        except ImageError as error:
+            skipped[path.relative_to(folder).as_posix()] = str(error)
             continue
         labels.append(label)
-    return images, labels, [path.name for path in classes], skipped
+    return images, labels, classes, skipped
+
+
+def _list_classes(folder):
+    entries = [
+        path for path in sorted(folder.iterdir()) if not is_clutter(path.name)
+    ]
+    stray = [
+        path.name
+        for path in entries
+        if path.suffix.lower() in EXTENSIONS and not path.is_dir()
+    ]
+    if stray:
+        raise ValueError(
+            "`source` must have its images in subfolders, one for each class. "
+            f"Received: source={printable(folder)}, which has "
+            f"{name_some(stray)}"
+        )
+    # A link to the folder itself is no class.
+    classes = [
+        path.name
+        for path in entries
+        if path.is_dir() and not path.samefile(folder)
+    ]
+    if not classes:
+        raise ValueError(
+            "`source` must have a subfolder for each class. "
+            f"Received: source={printable(folder)}, which has none"
+        )
+    return classes
 
 
 def _check_classes(source, labels, class_names):
@@ -137,7 +162,7 @@ def _check_classes(source, labels, class_names):
     if empty:
         raise ValueError(
             "Each class must have an image that can be read. Received: "
-            f"source={source}, without images of {name_some(empty)}"
+            f"source={printable(source)}, without images of {name_some(empty)}"
         )
 
 

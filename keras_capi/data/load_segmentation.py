@@ -10,6 +10,7 @@ from keras_capi.data.label_mask import resize_mask
 from keras_capi.data.map_ahead import map_ahead
 from keras_capi.data.resizing import resize_image
 from keras_capi.data.segmentation_files import find_segmentation_files
+from keras_capi.paths import printable
 from keras_capi.validation import check_positive_integer
 
 
@@ -85,7 +86,7 @@ def load_segmentation(source, image_size=224, layout="folders", split="train"):
     if not images:
         raise ValueError(
             "`source` must contain readable images and masks. Received: "
-            f"source={source}, with {len(files)} pairs, none of them readable"
+            f"source={source!r}, with {len(files)} pairs, none of them readable"
         )
     return np.stack(images), np.stack(masks)
 
@@ -96,13 +97,14 @@ def _load_pair(image_path, mask_path, image_size):
     if mask is None:
         raise ValueError(
             "Masks must have one number for each pixel, a label: a palette or "
-            f"grey values, and no RGB colours. Received: {mask_path}"
+            f"grey values, and no RGB colours. Received: "
+            f"{printable(mask_path)}"
         )
     if image.shape[:2] != mask.shape:
         raise ValueError(
             "Images, turned as EXIF says, and their masks must have the same "
-            f"height and width. Received: {image_path} of {image.shape[:2]} "
-            f"and {mask_path} of {mask.shape}"
+            f"height and width. Received: {printable(image_path)} of "
+            f"{image.shape[:2]} and {printable(mask_path)} of {mask.shape}"
         )
     size = (image_size, image_size)
     return resize_image(image, size), resize_mask(mask, size)

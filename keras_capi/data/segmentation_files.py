@@ -1,9 +1,12 @@
 """Finds the images and masks of data sets for segmentation."""
 
-import pathlib
+import os
 
 from keras_capi.data.image_files import find_images
 from keras_capi.data.image_files import name_some
+from keras_capi.paths import PATH_TYPES
+from keras_capi.paths import as_path
+from keras_capi.paths import printable
 
 # How each data set calls its splits.
 SPLITS = {
@@ -31,13 +34,13 @@ def find_segmentation_files(source, layout, split):
             f"`split` must be one of {', '.join(map(repr, splits))}, with the "
             f"layout {layout!r}. Received: split={split!r}"
         )
-    if not isinstance(source, str | pathlib.Path):
+    if not isinstance(source, PATH_TYPES):
         raise ValueError(
             f"`source` must be a folder, with the layout {layout!r}. "
             f"Received: source={source!r}"
         )
     find = {"ade20k": _find_ade20k, "voc2012": _find_voc2012}[layout]
-    return find(pathlib.Path(source), splits[split])
+    return find(as_path(source, "source"), splits[split])
 
 
 def _check_pair(source, split):
@@ -51,7 +54,7 @@ def _check_pair(source, split):
             "`split` must be left out with the layout 'folders', which has no "
             f"splits: pass the split's folders. Received: split={split!r}"
         )
-    return map(pathlib.Path, source)
+    return [as_path(folder, "source") for folder in source]
 
 
 def _find_in_folders(image_folder, mask_folder):
@@ -59,7 +62,7 @@ def _find_in_folders(image_folder, mask_folder):
         if not folder.is_dir():
             raise ValueError(
                 "Images and masks must be in existing folders. "
-                f"Received: {folder}"
+                f"Received: {printable(folder)}"
             )
     images = {}
     for path in find_images(image_folder):
@@ -67,7 +70,8 @@ def _find_in_folders(image_folder, mask_folder):
         if name in images:
             raise ValueError(
                 "Images must differ in more than the extension, as their masks "
-                f"do not. Received: {images[name]} and {path}"
+                f"do not. Received: {printable(images[name])} and "
+                f"{printable(path)}"
             )
         images[name] = path
     masks = {path.relative_to(mask_folder) for path in find_images(mask_folder)}
@@ -76,9 +80,9 @@ def _find_in_folders(image_folder, mask_folder):
     if missing or surplus:
         raise ValueError(
             "Each image must have a mask, a .png file of the same relative "
-            f"path, and each mask an image. Received: {image_folder} and "
-            f"{mask_folder}, with missing masks "
-            f"({name_some(missing)}) and masks without image "
+            f"path, and each mask an image. Received: "
+            f"{printable(image_folder)} and {printable(mask_folder)}, with "
+            f"missing masks ({name_some(missing)}) and masks without image "
             f"({name_some(surplus)})"
         )
     return [(path, mask_folder / name) for name, path in images.items()]
@@ -98,11 +102,15 @@ def _find_voc2012(source, name):
     if not path.is_file():
         raise ValueError(
             "`source` must be the folder VOC2012, or the one of "
-            f"VOCdevkit/VOC2012. Received: source={source}, without {path}"
+            "VOCdevkit/VOC2012. Received: "
+            f"source={printable(source)}, without {printable(path)}"
         )
-    names = path.read_text().split()
+    # Names are in no certain encoding, like those of files.
+    names = os.fsdecode(path.read_bytes()).split()
     if not names:
-        raise ValueError(f"The list must name images. Received: {path}, empty")
+        raise ValueError(
+            f"The list must name images. Received: {printable(path)}, empty"
+        )
     files = [
         (
             root / "JPEGImages" / f"{name}.jpg",
@@ -118,7 +126,7 @@ def _find_voc2012(source, name):
     ]
     if missing:
         raise ValueError(
-            f"All images of {path} must be there, with their masks. "
-            f"Received: {root}, without {name_some(missing)}"
+            f"All images of {printable(path)} must be there, with their "
+            f"masks. Received: {printable(root)}, without {name_some(missing)}"
         )
     return files

@@ -3,6 +3,7 @@ import tarfile
 from collections.abc import Sequence
 
 from keras_capi.data.image_files import EXTENSIONS
+from keras_capi.data.walk_folder import is_clutter
 
 
 class TarShards(Sequence):
@@ -38,6 +39,7 @@ class TarShards(Sequence):
                     for member in shard
                     if member.isfile()
                     and pathlib.Path(member.name).suffix.lower() in EXTENSIONS
+                    and not any(map(is_clutter, member.name.split("/")))
                 ]
         if not self._members:
             raise ValueError(
@@ -65,7 +67,9 @@ def _list_shards(paths):
         if not path.is_dir():
             yield path
             continue
-        found = sorted(path.glob("*.tar"))
+        found = sorted(
+            file for file in path.glob("*.tar") if not is_clutter(file.name)
+        )
         if not found:
             raise ValueError(
                 f"A folder of shards must have `.tar` files. Received: {path}"

@@ -1,0 +1,94 @@
+"""Lists the files in a folder, for all that reads folders."""
+
+import heapq
+import os
+import pathlib
+
+# What systems and programs put beside people's files, in lower case, other than
+# hidden files and folders.
+CLUTTER = frozenset(
+    {
+        "__macosx",
+        "__pycache__",
+        "@eadir",
+        "@recently-snapshot",
+        "@recycle",
+        "@tmp",
+        "#recycle",
+        "#snapshot",
+        "$recycle.bin",
+        "lost+found",
+        "system volume information",
+    }
+)
+
+
+def is_clutter(name):
+    """Tells whether a file or folder is none of people's own, by its name.
+
+    Such are hidden ones, whose names start with a dot, like `._photo.jpg` and
+    `.ipynb_checkpoints`, and those of systems, like `__MACOSX` and `@eaDir`.
+    """
+    return name.startswith(".") or name.lower() in CLUTTER
+
+
+def walk_folder(folder, extensions):
+    """Lists the files in a folder and its subfolders.
+
+    Leaves out what `is_clutter` says. Links to folders are followed, and every
+    folder is read once: by its own path where it has one within `folder`, else
+    by that of the first link to it. So no link makes a walk endless.
+
+    Args:
+        folder: Path.
+        extensions: Tuple of strings, such as `(".png",)`, in lower case.
+
+    Returns:
+        Tuple of the list of `pathlib.Path`s, in alphabetical order, and a
+        dictionary from path to the reason why it cannot be read. Links to files
+        that do not exist are among the files.
+    """
+    files, problems, seen = [], {}, set()
+    # Links wait until all folders are read that can be without.
+    folders, links = [os.fspath(folder)], []
+    while folders or links:
+        current = folders.pop() if folders else heapq.heappop(links)
+        try:
+            status = os.stat(current)
+            identity = (status.st_dev, status.st_ino)
+            if identity in seen:
+                continue
+            seen.add(identity)
+            with os.scandir(current) as iterator:
+                entries = list(iterator)
+        except OSError as error:
+            problems[current] = error.strerror
+            continue
+        for entry in entries:
+            if is_clutter(entry.name):
+                continue
+            extension = os.path.splitext(entry.name)[1].lower()
+            kind = _kind(entry)
+            if kind == "folder":
+                folders.append(entry.path)
+            elif kind == "link to a folder":
+                heapq.heappush(links, entry.path)
+            elif kind and extension in extensions:
+                files.append(entry.path)
+            elif kind == "broken link" and not extension:
+                # Of a disk that is not there, for example.
+                problems[entry.path] = "a link to nothing"
+    return sorted(map(pathlib.Path, files)), problems
+
+
+def _kind(entry):
+    """Says what an entry is; `None` for pipes, which one would wait for."""
+    try:
+        if entry.is_dir():
+            return "link to a folder" if entry.is_symlink() else "folder"
+        if entry.is_file():
+            return "file"
+    except OSError:
+        # A link to itself, or into a folder that must not be read.
+        pass
+    return "broken link" if entry.is_symlink() else None

@@ -1,0 +1,40 @@
+"""Paths as people write them, and names as they can be written."""
+
+import os
+import pathlib
+
+PATH_TYPES = (str, os.PathLike)
+
+
+def as_path(path, name="path"):
+    """Returns a path as a `pathlib.Path`, with `~` expanded.
+
+    Args:
+        path: String or path.
+        name: String. What an error calls the argument. Defaults to `"path"`.
+
+    Raises:
+        TypeError: If it is something else.
+        ValueError: If it is empty, which would stand for the current folder.
+    """
+    if not isinstance(path, PATH_TYPES):
+        raise TypeError(
+            f"`{name}` must be a path, a string or a `pathlib.Path`. "
+            f"Received: {name}={path!r}"
+        )
+    path = os.fsdecode(path)
+    if not path:
+        raise ValueError(f"`{name}` must not be empty. Received: {name}=''")
+    # Unlike `pathlib`, leaves a file `~name` alone if there is no such user.
+    return pathlib.Path(os.path.expanduser(path))
+
+
+def printable(name):
+    """Returns a name that can be written as UTF-8, to a file or a terminal.
+
+    File names are bytes on most systems. Those that are no UTF-8 stand in
+    Python's strings as lone surrogates, which nothing can write; they become
+    escapes like `\\udcff`.
+    """
+    name = str(name).encode("utf-8", "backslashreplace").decode("utf-8")
+    return name.replace("\0", "\\x00")
