@@ -193,7 +193,9 @@ class Checkpoint(keras.callbacks.Callback):
         self._batch = self._first_batch + batch + 1
         # The last of several steps per execution may be beyond the end.
         num_batches = self.params["steps"]
-        self._is_last_batch = num_batches and batch + 1 >= num_batches
+        self._is_last_batch = self.model.stop_training or (
+            num_batches and batch + 1 >= num_batches
+        )
         if self._is_last_batch:
             # The end of the epoch is next.
             return

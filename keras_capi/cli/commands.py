@@ -18,10 +18,14 @@ from keras_capi.cli.evaluate import evaluate
 from keras_capi.cli.load_model import choose_image_size
 from keras_capi.cli.load_model import load_keras_file
 from keras_capi.cli.load_model import load_model
+from keras_capi.cli.load_model import naming_the_file
 from keras_capi.cli.visualize import visualize
-from keras_capi.recipes.pretrain import HISTORY_FILE
-from keras_capi.recipes.pretrain import MODEL_FILE
-from keras_capi.recipes.pretrain import PICTURES_FILE
+from keras_capi.features.feature_file import check_feature_file
+from keras_capi.models.preset import HUB_PREFIX
+from keras_capi.recipes.run_folder import HISTORY_FILE
+from keras_capi.recipes.run_folder import MODEL_FILE
+from keras_capi.recipes.run_folder import PICTURES_FILE
+from keras_capi.validation import check_output
 
 
 class Part(enum.StrEnum):
@@ -50,7 +54,13 @@ def convert(
     ] = Part.teacher,
 ):
     """Turn a PyTorch checkpoint into a preset."""
-    backbone = keras_capi.convert.load_torch_checkpoint(checkpoint, part.value)
+    if not preset.startswith(HUB_PREFIX):
+        check_output("PRESET", pathlib.Path(preset), is_folder=True)
+    rule = "A checkpoint must be a .pth file of the authors' code, undamaged"
+    with naming_the_file(checkpoint, rule):
+        backbone = keras_capi.convert.load_torch_checkpoint(
+            checkpoint, part.value
+        )
     backbone.save_to_preset(preset)
     print(
         f"Wrote {preset} ({backbone.count_params():,} parameters). To load it: "
@@ -86,11 +96,14 @@ def embed(
     images, and `names`, their paths. A .npy file has the features alone, in
     alphabetical order within each folder.
     """
+    check_output("--out", out)
+    chosen = tuple(name.strip() for name in features.split(","))
+    check_feature_file(out, chosen)
     backbone, _ = load_model(model)
     names, _ = keras_capi.features.extract_features(
         backbone,
         keras_capi.data.find_images(images),
-        tuple(name.strip() for name in features.split(",")),
+        chosen,
         choose_image_size(backbone, image_size),
         batch_size,
         out,
@@ -100,6 +113,14 @@ def embed(
 
 @app.command()
 def pretrain(
+    images: Annotated[
+        list[pathlib.Path] | None,
+        typer.Argument(
+            metavar="IMAGES",
+            help="Image files and folders; needed unless the recipe has them.",
+            show_default=False,
+        ),
+    ] = None,
     recipe: Annotated[
         str,
         typer.Option(
@@ -108,11 +129,10 @@ def pretrain(
             "recipe.yaml of a run.",
         ),
     ] = "small",
-    images: Annotated[
+    folder: Annotated[
         pathlib.Path | None,
         typer.Option(
-            metavar="FOLDER",
-            help="Folder of images; needed unless the recipe has it.",
+            "--images", metavar="FOLDER", help="The same for one folder."
         ),
     ] = None,
     out: Annotated[
@@ -141,13 +161,21 @@ def pretrain(
     The folder gets model.keras, history.csv, checkpoints and recipe.yaml with
     all settings. The same command goes on after an interruption.
     """
+    if folder is not None and images:
+        raise ValueError(
+            "Images must be given either before the options or by --images. "
+            f"Received: {' '.join(map(str, images))} and --images {folder}"
+        )
+    check_output("--out", out, is_folder=True)
     overrides = list(settings or ())
     if epochs is not None:
         overrides.append(f"training.epochs={epochs}")
     resolved = keras_capi.recipes.load_recipe(recipe, overrides)
-    if images is not None:
-        # The recipe of a run is to work from any folder.
-        resolved["images"] = str(images.absolute())
+    sources = [str(path) for path in images or ()]
+    if folder is not None:
+        sources = [str(folder)]
+    if sources:
+        resolved["images"] = sources[0] if len(sources) == 1 else sources
     keras_capi.recipes.pretrain(resolved, out)
     print(
         f"Wrote {out / MODEL_FILE}. `keras-capi report {out}` makes a page "
@@ -181,11 +209,12 @@ def report(
     ]
     if missing:
         raise ValueError(f"{run} must contain {' and '.join(missing)}")
+    out = out or run / "report.html"
+    check_output("--out", out)
     model = load_keras_file(run / MODEL_FILE)
-    pictures = np.load(run / PICTURES_FILE)
+    pictures = _load_pictures(run / PICTURES_FILE)
     normalize = keras_capi.layers.ImageNetNormalization()
     history = run / HISTORY_FILE
-    out = out or run / "report.html"
     keras_capi.visualization.write_report(
         out,
         model,
@@ -194,6 +223,17 @@ def report(
         history if history.is_file() else None,
     )
     print(f"Wrote {out}")
+
+
+def _load_pictures(path):
+    with naming_the_file(path, "The file must be an array, undamaged"):
+        pictures = np.load(path)
+    if getattr(pictures, "ndim", 0) != 4 or pictures.dtype != np.uint8:
+        raise ValueError(
+            "Pictures must be a uint8 array of shape (count, height, width, "
+            f"3). Received: {path} with {pictures!r:.80}"
+        )
+    return pictures
 
 
 @app.command()

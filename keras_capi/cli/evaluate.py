@@ -19,6 +19,7 @@ from keras_capi.data.image_loader import ImageLoader
 from keras_capi.data.load_labelled_images import load_labelled_images
 from keras_capi.data.load_segmentation import load_segmentation
 from keras_capi.features.extract_features import extract_features
+from keras_capi.validation import check_output
 from keras_capi.version import __version__
 
 VECTORS = ("global", "average")
@@ -120,6 +121,8 @@ def evaluate(
             "--train-masks and --test-masks must be given together. "
             "Received: one of them"
         )
+    if out is not None:
+        check_output("--out", out)
     settings = {
         "model": model,
         "train": str(train),

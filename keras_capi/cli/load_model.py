@@ -1,5 +1,6 @@
 """Models and presets, as the command line names them."""
 
+import contextlib
 import pathlib
 import zipfile
 
@@ -7,8 +8,8 @@ import keras
 
 from keras_capi.models.capi_backbone import CAPIBackbone
 from keras_capi.models.masked_prediction import MaskedPrediction
-from keras_capi.recipes.pretrain import MODEL_FILE
-from keras_capi.recipes.pretrain import RECIPE_FILE
+from keras_capi.recipes.run_folder import MODEL_FILE
+from keras_capi.recipes.run_folder import RECIPE_FILE
 
 DEFAULT_IMAGE_SIZE = 224
 
@@ -35,7 +36,8 @@ def load_model(name):
             f"training writes. Received: {path}"
         )
     if path.suffix != ".keras":
-        return CAPIBackbone.from_preset(name), None
+        with naming_the_file(name, "A preset must be complete"):
+            return CAPIBackbone.from_preset(name), None
     model = load_keras_file(path)
     if isinstance(model, MaskedPrediction):
         return model.teacher, model
@@ -57,20 +59,36 @@ def load_keras_file(path):
     """
     if not path.is_file():
         raise ValueError(f"There must be a file {path}")
-    if not zipfile.is_zipfile(path):
-        raise ValueError(
-            "A .keras file must be one that `model.save` wrote. "
-            f"Received: {path}, damaged or of another kind"
-        )
-    try:
+    rule = "A .keras file must be one that `model.save` wrote, undamaged"
+    with naming_the_file(path, rule):
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged:
+            raise ValueError(f"{damaged} is damaged")
+    rule = "The classes in a .keras file must be of Keras or keras_capi"
+    with naming_the_file(path, rule):
         return keras.saving.load_model(path, compile=False)
-    except (KeyError, OSError, TypeError, ValueError) as error:
+
+
+@contextlib.contextmanager
+def naming_the_file(path, rule):
+    """Turns any error but a missing package into one that names the file.
+
+    Args:
+        path: String or path that is read inside.
+        rule: String. What the file must be.
+    """
+    try:
+        yield
+    except ImportError:
+        raise
+    # What is damaged may raise anything.
+    except Exception as error:
         # Keras shows the whole configuration.
         reason = str(error).strip().partition("\n")[0]
-        raise ValueError(
-            "The classes in a .keras file must be of Keras or keras_capi. "
-            f"Received: {path} ({reason})"
-        ) from error
+        if str(path) in reason and isinstance(error, ValueError | OSError):
+            raise
+        raise ValueError(f"{rule}. Received: {path} ({reason})") from error
 
 
 def choose_image_size(backbone, image_size):

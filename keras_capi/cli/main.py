@@ -11,11 +11,12 @@ def main():
     except ImportError as error:
         sys.exit(str(error))
     from keras_capi.cli.commands import app
+    from keras_capi.models.non_finite_loss import NonFiniteLossError
 
     # Without the line of code, which says nothing to who types commands.
     warnings.formatwarning = lambda message, *_, **__: f"\nWarning: {message}\n"
     try:
         # Else usage lines of `--backend` would say `python -m keras_capi`.
         app(prog_name="keras-capi")
-    except (ValueError, OSError, ImportError) as error:
-        sys.exit(f"Error: {error}")
+    except (ValueError, OSError, ImportError, NonFiniteLossError) as error:
+        sys.exit("Error: " + " ".join(str(error).split()))

@@ -17,6 +17,7 @@ from keras_capi.cli.load_model import load_model
 from keras_capi.data.image_files import find_images
 from keras_capi.data.image_loader import ImageLoader
 from keras_capi.layers.imagenet_normalization import ImageNetNormalization
+from keras_capi.validation import check_output
 from keras_capi.visualization.attention_maps import attention_maps
 from keras_capi.visualization.feature_pictures import color_clusters
 from keras_capi.visualization.feature_pictures import principal_components
@@ -65,6 +66,7 @@ def visualize(
         raise ValueError(
             f"--out must end in .png, or be a folder. Received: {out}"
         )
+    check_output("--out", out, is_folder=not out.suffix)
     names = MAPS if show is None else split_names("--show", show, MAPS)
     backbone, trained = load_model(model)
     clustering = getattr(trained, "clustering", None)

@@ -18,7 +18,8 @@ class TarShards(Sequence):
             `.tar` files in it, in alphabetical order.
 
     Raises:
-        ValueError: If there are no tar files, or no images in them.
+        ValueError: If there are no tar files, or no images in them, or if a
+            file is no tar file, or ends too early.
 
     Example:
 
@@ -32,15 +33,13 @@ class TarShards(Sequence):
             paths = [paths]
         self._members = []
         for path in _list_shards(paths):
-            # Without "r:", compressed files would be taken, and read slowly.
-            with tarfile.open(path, "r:") as shard:
-                self._members += [
-                    (path, member.name, member.offset_data, member.size)
-                    for member in shard
-                    if member.isfile()
-                    and pathlib.Path(member.name).suffix.lower() in EXTENSIONS
-                    and not any(map(is_clutter, member.name.split("/")))
-                ]
+            try:
+                self._members += _list_images(path)
+            except tarfile.TarError as error:
+                raise ValueError(
+                    "A shard must be a tar file, not compressed and complete. "
+                    f"Received: {path} ({error})"
+                ) from error
         if not self._members:
             raise ValueError(
                 f"Shards must contain images ({', '.join(EXTENSIONS)}). "
@@ -60,6 +59,18 @@ class TarShards(Sequence):
         """Returns where an image is, as `shard.tar/folder/image.jpg`."""
         path, name, _, _ = self._members[index]
         return f"{path}/{name}"
+
+
+def _list_images(path):
+    # Without "r:", compressed files would be taken, and read slowly.
+    with tarfile.open(path, "r:") as shard:
+        return [
+            (path, member.name, member.offset_data, member.size)
+            for member in shard
+            if member.isfile()
+            and pathlib.Path(member.name).suffix.lower() in EXTENSIONS
+            and not any(map(is_clutter, member.name.split("/")))
+        ]
 
 
 def _list_shards(paths):

@@ -21,19 +21,24 @@ def open_feature_file(path, features, attributes):
             hold several features.
     """
     path = pathlib.Path(path)
-    suffix = path.suffix.lower()
-    if suffix == ".npy":
-        if len(features) != 1:
-            raise ValueError(
-                "A `.npy` file holds one feature; for several use `.h5`. "
-                f"Received: {path} for features={features}"
-            )
+    check_feature_file(path, features)
+    if path.suffix.lower() == ".npy":
         return NpyWriter(path)
-    if suffix in (".h5", ".hdf5"):
-        return HDF5Writer(path, attributes)
-    raise ValueError(
-        f"`output` must end in .npy, .h5 or .hdf5. Received: output={path}"
-    )
+    return HDF5Writer(path, attributes)
+
+
+def check_feature_file(path, features):
+    """Raises a `ValueError` for what `open_feature_file` does not take."""
+    suffix = path.suffix.lower()
+    if suffix not in (".npy", ".h5", ".hdf5"):
+        raise ValueError(
+            f"`output` must end in .npy, .h5 or .hdf5. Received: output={path}"
+        )
+    if suffix == ".npy" and len(features) != 1:
+        raise ValueError(
+            "A `.npy` file holds one feature; for several use `.h5`. "
+            f"Received: {path} for features={features}"
+        )
 
 
 class Writer:

@@ -1,27 +1,18 @@
-import contextlib
-import inspect
 import pathlib
 
-from keras_capi.data.augmented_images import AugmentedImages
-from keras_capi.layers.inverse_block_masking import InverseBlockMasking
-from keras_capi.layers.online_clustering import OnlineClustering
-from keras_capi.models.capi_backbone import CAPIBackbone
-from keras_capi.optimizers.capi_optimizer import capi_optimizer
-from keras_capi.optional_imports import import_optional
+from keras_capi.recipes.check_recipe import SINGLE
+from keras_capi.recipes.check_recipe import check_recipe
+from keras_capi.recipes.recipe_file import read_recipe_file
+from keras_capi.recipes.recipe_file import read_setting
 
 FOLDER = pathlib.Path(__file__).parent
-# The sections whose settings are arguments of these.
-TAKEN_BY = {
-    "data": AugmentedImages,
-    "backbone": CAPIBackbone,
-    "masking": InverseBlockMasking,
-    "clustering": OnlineClustering,
-    "optimizer": capi_optimizer,
+# What takes the place of what, in overrides.
+ALTERNATIVES = {
+    "training.epochs": ["steps"],
+    "training.steps": ["epochs"],
+    "clustering.num_clusters": ["max_num_clusters"],
+    "clustering.max_num_clusters": ["num_clusters"],
 }
-TRAINING = {"steps", "epochs", "precision", "seed"}
-SINGLE = {"images", "ema_momentum"}
-# What `pretrain` sets by itself.
-OWN = {"source", "seed", "image_shape", "total_steps", "kwargs", "self"}
 
 
 def list_recipes():
@@ -48,8 +39,13 @@ def load_recipe(recipe, overrides=()):
     `keras_capi.layers.OnlineClustering` and
     `keras_capi.optimizers.capi_optimizer`; `ema_momentum`, a number or three,
     the start, the value after the warm-up and the end; `training`, with `steps`
-    or `epochs`, `precision` and `seed`; and, in recipes of finished runs,
-    `images`.
+    (batches) or `epochs`, `precision` and `seed`; and, if need be,
+    `student_temperature`, see `keras_capi.models.CAPI`, and `images`, a path or
+    a list of paths. In `clustering`, `max_num_clusters` in place of
+    `num_clusters` takes as many as suit the number of images, see
+    `keras_capi.recipes.propose_settings`.
+
+    Floats may be written as 1e-3. Aliases of YAML are not taken.
 
     Args:
         recipe: String or path. The name of a recipe of the package, see
@@ -62,7 +58,8 @@ def load_recipe(recipe, overrides=()):
 
     Raises:
         ImportError: If PyYAML is not installed.
-        ValueError: If there is no such recipe, or no such setting.
+        ValueError: If there is no such recipe or no such setting, if a setting
+            of the training is out of range, or if the file is damaged.
 
     Example:
 
@@ -70,7 +67,6 @@ def load_recipe(recipe, overrides=()):
     ...     "small", ["backbone.num_layers=6", "training.epochs=20"]
     ... )
     """
-    yaml = import_optional("yaml", extra="cli")
     path = pathlib.Path(recipe)
     if str(recipe) in list_recipes():
         path = FOLDER / f"{recipe}.yaml"
@@ -79,71 +75,30 @@ def load_recipe(recipe, overrides=()):
             f"A recipe must be one of {', '.join(list_recipes())}, or a YAML "
             f"file. Received: {recipe}"
         )
-    settings = yaml.safe_load(path.read_text())
+    settings = read_recipe_file(path)
     if not isinstance(settings, dict):
         raise ValueError(f"A recipe must have sections. Received: {path}")
     for override in overrides:
-        name, equals, value = override.partition("=")
-        section, dot, setting = name.partition(".")
-        if not equals or not (dot or section in SINGLE):
-            raise ValueError(
-                "Settings must have the form section.setting=value. "
-                f"Received: {override}"
-            )
-        value = yaml.safe_load(value)
-        if dot:
-            settings.setdefault(section, {})[setting] = value
-            # One takes the place of the other.
-            if name == "training.epochs":
-                settings["training"].pop("steps", None)
-            elif name == "training.steps":
-                settings["training"].pop("epochs", None)
-        else:
-            settings[section] = value
-    settings = _with_numbers(settings)
-    _check_settings(settings)
+        _override(settings, override)
+    check_recipe(settings)
     return settings
 
 
-def _with_numbers(value):
-    """Turns strings such as 1e-3, which YAML takes for text, into floats."""
-    if isinstance(value, dict):
-        return {name: _with_numbers(x) for name, x in value.items()}
-    if isinstance(value, list):
-        return [_with_numbers(x) for x in value]
-    if isinstance(value, str) and value[:1] in "0123456789.-+":
-        with contextlib.suppress(ValueError):
-            return float(value)
-    return value
-
-
-def _check_settings(settings):
-    missing = {*TAKEN_BY, "ema_momentum", "training"} - set(settings)
-    if missing:
+def _override(settings, override):
+    name, equals, text = override.partition("=")
+    section, dot, setting = name.partition(".")
+    if not equals or not (dot or section in SINGLE):
         raise ValueError(
-            "A recipe must have all sections. Received: none for "
-            f"{sorted(missing)}"
+            "Settings must have the form section.setting=value. "
+            f"Received: {override}"
         )
-    missing = {"precision", "seed"} - set(settings["training"])
-    if missing:
-        raise ValueError(
-            "`training` must have a precision and a seed. Received: none for "
-            f"{sorted(missing)}"
-        )
-    for section, content in settings.items():
-        if section in SINGLE:
-            continue
-        if section == "training":
-            known = TRAINING
-        elif section in TAKEN_BY:
-            parameters = inspect.signature(TAKEN_BY[section]).parameters
-            known = set(parameters) - OWN
-        else:
-            known = None
-        unknown = [section] if known is None else set(content or ()) - known
-        if unknown:
-            expected = known or {*TAKEN_BY, "training", *SINGLE}
-            raise ValueError(
-                f"A recipe must have known settings: {sorted(expected)}. "
-                f"Received: {section}: {sorted(unknown)}"
-            )
+    value = read_setting(name, text)
+    if not dot:
+        settings[section] = value
+        return
+    if not isinstance(settings.get(section), dict):
+        settings[section] = {}
+    settings[section][setting] = value
+    # One takes the place of the other.
+    for former in ALTERNATIVES.get(name, ()):
+        settings[section].pop(former, None)

@@ -6,6 +6,7 @@ from keras_capi.models.capi import CAPI
 from keras_capi.models.capi_backbone import CAPIBackbone
 from keras_capi.optimizers.capi_optimizer import capi_optimizer
 from keras_capi.optimizers.warmup_cosine import WarmupCosine
+from keras_capi.recipes.check_recipe import with_defaults
 
 
 def make_model(recipe, total_steps):
@@ -14,7 +15,8 @@ def make_model(recipe, total_steps):
     Seeds all random generators of Keras.
 
     Args:
-        recipe: Dictionary from `keras_capi.recipes.load_recipe`.
+        recipe: Dictionary from `keras_capi.recipes.load_recipe`. With
+            `max_num_clusters` the model gets that many.
         total_steps: Integer. Batches of the whole training, for the schedules.
 
     Returns:
@@ -25,6 +27,7 @@ def make_model(recipe, total_steps):
     >>> recipe = keras_capi.recipes.load_recipe("small")
     >>> model = keras_capi.recipes.make_model(recipe, total_steps=5000)
     """
+    recipe = with_defaults(recipe)
     training = recipe["training"]
     seed = training["seed"]
     keras.utils.set_random_seed(seed)
@@ -38,14 +41,18 @@ def make_model(recipe, total_steps):
             seed=seed,
         )
         masking = InverseBlockMasking(**recipe["masking"], seed=seed)
-        clustering = OnlineClustering(**recipe["clustering"], name="clustering")
+        clustering = OnlineClustering(
+            **_resolve_clusters(recipe["clustering"]), name="clustering"
+        )
     finally:
         keras.config.set_dtype_policy(former)
 
     optimizer = recipe["optimizer"]
-    accumulated = optimizer.get("gradient_accumulation_steps") or 1
+    accumulated = optimizer["gradient_accumulation_steps"] or 1
     num_updates = max(total_steps // accumulated, 1)
-    warmup_steps = optimizer.get("warmup_steps", num_updates // 10)
+    warmup_steps = optimizer["warmup_steps"]
+    if warmup_steps is None:
+        warmup_steps = num_updates // 10
     momentum = recipe["ema_momentum"]
     if not isinstance(momentum, int | float):
         start, value, end = momentum
@@ -56,9 +63,17 @@ def make_model(recipe, total_steps):
         backbone,
         masking=masking,
         clustering=clustering,
+        student_temperature=recipe["student_temperature"],
         ema_momentum=momentum,
         seed=seed,
     )
     schedule = {"total_steps": num_updates, "warmup_steps": warmup_steps}
     model.compile(capi_optimizer(**{**optimizer, **schedule}))
     return model
+
+
+def _resolve_clusters(clustering):
+    settings = dict(clustering)
+    if "max_num_clusters" in settings:
+        settings["num_clusters"] = settings.pop("max_num_clusters")
+    return settings

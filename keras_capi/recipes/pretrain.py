@@ -5,28 +5,29 @@ import numpy as np
 
 from keras_capi.callbacks.checkpoint import Checkpoint
 from keras_capi.data.augmented_images import AugmentedImages
-from keras_capi.data.image_loader import ImageLoader
-from keras_capi.optional_imports import import_optional
+from keras_capi.data.image_files import find_images
+from keras_capi.data.tar_shards import TarShards
+from keras_capi.recipes.check_recipe import check_recipe
 from keras_capi.recipes.make_model import make_model
-from keras_capi.version import __version__
+from keras_capi.recipes.propose_settings import choose_num_clusters
+from keras_capi.recipes.run_folder import RunFolder
+from keras_capi.recipes.stop_after_steps import StopAfterSteps
 
-MODEL_FILE = "model.keras"
-RECIPE_FILE = "recipe.yaml"
-PICTURES_FILE = "pictures.npy"
-HISTORY_FILE = "history.csv"
 NUM_PICTURES = 200
 
 
 def pretrain(recipe, output, verbose="auto"):
     """Trains a model as a recipe says, and goes on if it was interrupted.
 
-    Writes to `output`: `recipe.yaml`, with which the same can be done again,
-    `checkpoints`, `history.csv`, and at the end `model.keras` and
-    `pictures.npy`, of which `keras-capi report` makes a page.
+    Writes to `output`: `recipe.yaml`, with all settings, defaults too, with
+    which the same can be done again, `checkpoints`, `history.csv`, and at the
+    end `model.keras` and `pictures.npy`, of which `keras-capi report` makes a
+    page. A start that fails before anything was learned leaves nothing.
 
     Args:
         recipe: Dictionary from `keras_capi.recipes.load_recipe`, with `images`,
-            what `keras_capi.data.AugmentedImages` takes as `source`.
+            what `keras_capi.data.AugmentedImages` takes as `source`, a list of
+            files and folders, or tar files, see `keras_capi.data.TarShards`.
         output: String or path. A folder: a new one, or that of the same
             recipe.
         verbose: As in `keras.Model.fit`. Defaults to `"auto"`.
@@ -35,8 +36,8 @@ def pretrain(recipe, output, verbose="auto"):
         The trained `keras_capi.models.CAPI`.
 
     Raises:
-        ValueError: If the recipe has no images, has both steps and epochs or
-            neither, or if the folder has the run of another recipe.
+        ValueError: If the recipe has no images, a setting is unknown or out of
+            range, or if the folder has the run of another recipe.
 
     Example:
 
@@ -45,62 +46,81 @@ def pretrain(recipe, output, verbose="auto"):
     ... )
     >>> model = keras_capi.recipes.pretrain(recipe, "run")
     """
-    training = recipe["training"]
     if "images" not in recipe:
         raise ValueError("`images` must be in the recipe. Received: none")
-    if ("steps" in training) == ("epochs" in training):
-        raise ValueError(
-            "`training` must have either steps or epochs, not both. "
-            f"Received: training={training}"
-        )
+    check_recipe(recipe)
+    folder = RunFolder(output)
+    training = recipe["training"]
     dataset = AugmentedImages(
-        recipe["images"], **recipe["data"], seed=training["seed"]
+        _open_images(recipe["images"]), **recipe["data"], seed=training["seed"]
     )
-    output = pathlib.Path(output)
-    _keep_recipe(recipe, output / RECIPE_FILE)
-    epochs = training.get("epochs") or -(-training["steps"] // len(dataset))
+    recipe = _with_clusters(recipe, len(dataset.source))
+    folder.check(recipe)
+    steps = training.get("steps") or training["epochs"] * len(dataset)
+    model = make_model(recipe, steps)
+    grid = dataset.image_size // model.student.patch_size
+    model.masking.count_patches((grid, grid))
 
-    model = make_model(recipe, epochs * len(dataset))
-    model.fit(
-        dataset,
-        epochs=epochs,
-        callbacks=[
-            keras.callbacks.CSVLogger(str(output / HISTORY_FILE), append=True),
-            Checkpoint(output / "checkpoints", dataset),
-        ],
-        verbose=verbose,
-    )
-    model.save(output / MODEL_FILE)
-    np.save(output / PICTURES_FILE, _pictures(dataset))
+    folder.begin(recipe)
+    history = keras.callbacks.CSVLogger(str(folder.history), append=True)
+    try:
+        model.fit(
+            dataset,
+            epochs=-(-steps // len(dataset)),
+            callbacks=[
+                StopAfterSteps(dataset, steps),
+                history,
+                Checkpoint(folder.checkpoints, dataset),
+            ],
+            verbose=verbose,
+        )
+        model.save(folder.model)
+    except BaseException:
+        # Keras leaves its file open.
+        history.on_train_end()
+        folder.clear_failed_start()
+        raise
+    np.save(folder.pictures, _pictures(dataset))
     return model
 
 
-def _keep_recipe(recipe, path):
-    yaml = import_optional("yaml", extra="cli")
-    if path.is_file():
-        if yaml.safe_load(path.read_text()) != recipe:
-            raise ValueError(
-                "A folder must have the run of one recipe. Choose another "
-                f"folder, or delete it. Received: {path.parent}, with another "
-                "recipe.yaml"
-            )
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # What the recipe leaves out are defaults of this version.
-    heading = (
-        f"# Written by keras-capi {__version__} with Keras {keras.version()} "
-        f"on {keras.backend.backend()}.\n"
-    )
-    path.write_text(heading + yaml.safe_dump(recipe, sort_keys=False))
+def _open_images(images):
+    """Returns what to read images from, if they are paths."""
+    paths = images if isinstance(images, list | tuple) else [images]
+    if not all(isinstance(path, str | pathlib.Path) for path in paths):
+        return images
+    if all(pathlib.Path(path).suffix.lower() == ".tar" for path in paths):
+        return TarShards(paths)
+    return find_images(paths)
+
+
+def _with_clusters(recipe, num_images):
+    """Returns a recipe with the number of clusters for so many images."""
+    clustering = dict(recipe["clustering"])
+    maximum = clustering.pop("max_num_clusters", None)
+    if maximum is None:
+        return recipe
+    clustering["num_clusters"] = choose_num_clusters(num_images, maximum)
+    if clustering["num_clusters"] < maximum:
+        print(
+            f"{clustering['num_clusters']} clusters for {num_images} images: "
+            "one for 16, at least 16. clustering.num_clusters sets another "
+            "number."
+        )
+    return {**recipe, "clustering": clustering}
 
 
 def _pictures(dataset):
-    """Some images as they are, without augmentation, for the report."""
-    loader = ImageLoader(
-        dataset.source[:NUM_PICTURES],
+    """Some images from all over the source, whole, for the report."""
+    whole = AugmentedImages(
+        dataset.source,
         dataset.image_size,
-        crop_ratio=1.0,
-        patch_size=1,
+        min(len(dataset.source), NUM_PICTURES),
+        scale=(1.0, 1.0),
+        aspect_ratio=(1.0, 1.0),
         normalization=lambda images: images,
+        key=dataset.key,
+        seed=dataset.seed,
     )
-    return np.concatenate([images for _, images in loader]).astype("uint8")
+    (images,) = whole.make_batch(0, 0)
+    return images.astype("uint8")

@@ -37,8 +37,8 @@ def propose_settings(
     - *Clusters*: each position of the image is balanced over the batch and the
       queue, so more clusters than these have images cannot each be used once.
       Nor are there more than one for 16 images of the data set, or clusters
-      stand for single images. Otherwise more are better, up to 16384: see the
-      ablation in the paper.
+      stand for single images; but 16 at least. Otherwise more are better, up to
+      16384: see the ablation in the paper.
     - *Queue*: makes up for a small batch. Its features come from earlier
       teachers, so it goes back by no more than a fifth of the updates that the
       teacher averages over. Batches of the same update, accumulated, are not
@@ -95,13 +95,9 @@ def propose_settings(
     update_size = batch_size * gradient_accumulation_steps
     num_stale = int(STALE_SHARE / step_of_average) * update_size
     longest_queue = update_size - batch_size + num_stale
-    limit = min(
-        batch_size + longest_queue,
-        num_images // IMAGES_PER_CLUSTER,
-        MAX_CLUSTERS,
-    )
-    num_clusters = max(2 ** (limit.bit_length() - 1), MIN_CLUSTERS)
-    queue_size = min(max(num_clusters - batch_size, 0), longest_queue)
+    largest = _power_of_two(min(batch_size + longest_queue, MAX_CLUSTERS))
+    num_clusters = choose_num_clusters(num_images, max(largest, MIN_CLUSTERS))
+    queue_size = max(num_clusters - batch_size, 0)
 
     num_masked = int(num_patches * MASK_RATIO)
     prediction_ratio = min(max(PREDICTIONS / max(num_masked, 1), 0.2), 0.5)
@@ -113,3 +109,21 @@ def propose_settings(
         "queue_size": queue_size,
         "prediction_ratio": round(prediction_ratio, 2),
     }
+
+
+def choose_num_clusters(num_images, maximum):
+    """Returns how many clusters suit a number of images.
+
+    One for 16 images, rounded down to a power of two, but 16 at least; and no
+    more than `maximum`.
+
+    Args:
+        num_images: Integer.
+        maximum: Integer.
+    """
+    proposed = _power_of_two(num_images // IMAGES_PER_CLUSTER)
+    return min(max(proposed, MIN_CLUSTERS), maximum)
+
+
+def _power_of_two(limit):
+    return 2 ** max(limit.bit_length() - 1, 0)

@@ -1,5 +1,10 @@
 """Recipes, and trainings with them from the command line."""
 
+import os
+import pathlib
+import signal
+import tarfile
+
 import keras
 import numpy as np
 import pytest
@@ -13,6 +18,9 @@ from keras_capi.recipes import list_recipes
 from keras_capi.recipes import load_recipe
 from keras_capi.recipes import make_model
 from keras_capi.recipes import pretrain
+from keras_capi.recipes import propose_settings
+from keras_capi.recipes.check_recipe import with_defaults
+from keras_capi.recipes.run_folder import RunFolder
 
 # What makes the demo recipe as small as it can be.
 SMALL = [
@@ -105,7 +113,183 @@ def test_command_trains_and_its_recipe_does_the_same_again(photos, tmp_path):
         *("pretrain", "--recipe", out / "recipe.yaml", "--out", out),
         *("--epochs", 3),
     )
-    assert "must have the run of one recipe" in str(result.exception)
+    message = str(result.exception)
+    assert "must have the run of one recipe" in message
+    assert "training.epochs is 3, was missing" in message
+    assert "backbone" not in message
+
+
+def test_the_written_recipe_says_everything(photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    recipe = load_recipe("demo", [*SMALL, "training.steps=1"])
+    recipe["images"] = pathlib.Path("photos")
+    pretrain(recipe, "run", verbose=0)
+    path = tmp_path / "run" / "recipe.yaml"
+    written = yaml.safe_load(path.read_text())
+    assert written["images"] == str(photos)
+    assert written == {**with_defaults(recipe), "images": str(photos)}
+    # What was written under a version with other defaults goes on.
+    assert load_recipe(path) == written
+    pretrain(load_recipe(path), "run", verbose=0)
+
+
+@pytest.mark.parametrize("steps", [1, 3, 5])
+def test_steps_are_steps(photos, tmp_path, steps):
+    """An epoch has two batches."""
+    recipe = load_recipe("demo", [*SMALL, f"training.steps={steps}"])
+    recipe["images"] = str(photos)
+    model = pretrain(recipe, tmp_path / "run", verbose=0)
+    assert int(model.optimizer.iterations) == steps
+    _, schedule = model.optimizer.learning_rate, model.optimizer.get_config()
+    schedule = schedule["learning_rate"]["config"]
+    assert schedule["total_steps"] == steps
+    # Once more: it is finished.
+    model = pretrain(recipe, tmp_path / "run", verbose=0)
+    assert int(model.optimizer.iterations) == steps
+
+
+@pytest.mark.parametrize("stopped_after", [2, 3, 5])
+def test_steps_are_steps_after_an_interruption(
+    photos, tmp_path, monkeypatch, stopped_after
+):
+    recipe = load_recipe("demo", [*SMALL, "training.steps=5"])
+    recipe["images"] = str(photos)
+    expected = pretrain(recipe, tmp_path / "whole", verbose=0).get_weights()
+
+    class Interrupt(keras.callbacks.CSVLogger):
+        num_steps = 0
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.num_steps += 1
+            if self.num_steps == stopped_after:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(keras.callbacks, "CSVLogger", Interrupt)
+        with pytest.raises(SystemExit):
+            pretrain(recipe, tmp_path / "run", verbose=0)
+    model = pretrain(recipe, tmp_path / "run", verbose=0)
+    assert int(model.optimizer.iterations) == 5
+    for weight, other in zip(model.get_weights(), expected, strict=True):
+        np.testing.assert_array_equal(weight, other)
+
+
+class Broken(list):
+    """Images that cannot be had, once the training wants them."""
+
+    def __getitem__(self, index):
+        raise RuntimeError("the disk is gone")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"clustering": {"num_clusters": "many"}}, "num_clusters"),
+        ({"data": {"image_size": 18, "batch_size": 4}}, "patch_size"),
+        ({"data": {"image_size": 16, "batch_size": 99}}, "batch_size=99"),
+        ({"images": Broken([0] * 9)}, "the disk is gone"),
+    ],
+    ids=str,
+)
+def test_a_failed_start_leaves_nothing(photos, tmp_path, changes, message):
+    recipe = load_recipe("demo", SMALL)
+    recipe["images"] = str(photos)
+    wrong = {
+        **recipe,
+        **{
+            name: {**recipe[name], **value}
+            if isinstance(value, dict)
+            else value
+            for name, value in changes.items()
+        },
+    }
+    out = tmp_path / "run"
+    with pytest.raises((ValueError, RuntimeError), match=message):
+        pretrain(wrong, out, verbose=0)
+    assert not (out / "recipe.yaml").exists()
+    pretrain(recipe, out, verbose=0)
+    assert (out / "model.keras").is_file()
+
+
+def test_a_killed_start_is_no_run(photos, tmp_path):
+    recipe = load_recipe("demo", SMALL)
+    recipe["images"] = str(photos)
+    folder = RunFolder(tmp_path / "run")
+    folder.begin({**recipe, "ema_momentum": 0.5})
+    pretrain(recipe, folder.path, verbose=0)
+    written = yaml.safe_load((folder.path / "recipe.yaml").read_text())
+    assert written["ema_momentum"] == 0.98
+
+
+def test_a_recipe_that_somebody_wrote_is_kept(photos, tmp_path):
+    path = tmp_path / "recipe.yaml"
+    recipe = load_recipe("demo", SMALL)
+    text = "# Mine\n" + yaml.safe_dump({**recipe, "images": str(photos)})
+    path.write_text(text)
+    other = load_recipe(path, ["ema_momentum=0.5"])
+    with pytest.raises(ValueError, match="ema_momentum is 0.5, was 0.98"):
+        pretrain(other, tmp_path)
+    broken = {**load_recipe(path), "images": Broken([0] * 9)}
+    with pytest.raises(ValueError, match="images is None"):
+        pretrain(broken, tmp_path)
+    pretrain(load_recipe(path), tmp_path, verbose=0)
+    assert path.read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("num_images", "settings", "expected"),
+    [(9, [], 16), (600, [], 32), (9, ["clustering.num_clusters=8"], 8)],
+)
+def test_clusters_follow_from_the_number_of_images(
+    tmp_path, monkeypatch, capsys, num_images, settings, expected
+):
+    """By the rule of `propose_settings`."""
+    settings = [*SMALL[:6], "training.steps=1", *settings]
+    recipe = load_recipe("small", settings)
+    recipe["images"] = np.zeros((num_images, 16, 16, 3), "uint8")
+    model = pretrain(recipe, tmp_path / "run", verbose=0)
+    assert model.clustering.num_clusters == expected
+    written = load_recipe(tmp_path / "run" / "recipe.yaml")
+    assert written["clustering"]["num_clusters"] == expected
+    if not any("num_clusters" in setting for setting in settings):
+        proposed = propose_settings(num_images, 64, 10_000, 64)
+        assert proposed["num_clusters"] == expected
+        assert (
+            f"{expected} clusters for {num_images}" in capsys.readouterr().out
+        )
+
+
+def test_images_on_the_command_line(photos, tmp_path):
+    options = [part for setting in SMALL for part in ("--set", setting)]
+    options += ["--set", "training.steps=1", "--recipe", "demo"]
+    for index, images in enumerate(
+        [[photos], [photos / f"{i}.png" for i in range(5)]]
+    ):
+        out = tmp_path / str(index)
+        result = run("pretrain", *images, "--out", out, *options)
+        assert result.exit_code == 0, result.output
+        written = yaml.safe_load((out / "recipe.yaml").read_text())["images"]
+        names = [str(image) for image in images]
+        assert written == (names[0] if len(names) == 1 else names)
+    result = run("pretrain", photos, "--images", photos, *options)
+    assert "either before the options or by --images" in str(result.exception)
+
+
+def test_tar_files(photos, tmp_path):
+    shard = tmp_path / "shard.tar"
+    with tarfile.open(shard, "w") as archive:
+        archive.add(photos)
+    options = [part for setting in SMALL for part in ("--set", setting)]
+    options += ["--set", "training.steps=1", "--recipe", "demo"]
+    out = tmp_path / "run"
+    result = run("pretrain", shard, "--out", out, *options)
+    assert result.exit_code == 0, result.output
+    assert np.load(out / "pictures.npy").shape == (9, 16, 16, 3)
+    shard.write_bytes(shard.read_bytes()[:3000])
+    result = run("pretrain", shard, "--out", tmp_path / "again", *options)
+    assert isinstance(result.exception, ValueError)
+    assert str(shard) in str(result.exception)
+    assert not (tmp_path / "again").exists()
 
 
 def test_overrides():
