@@ -1,7 +1,11 @@
 import numpy as np
 
+from keras_capi.data.image_files import ImageError
 from keras_capi.optional_imports import import_optional
 from keras_capi.validation import check_positive_integer
+
+# How many times as long as its crop an image may be resized.
+MAX_RATIO = 16
 
 
 def resize_shorter_side(image, size):
@@ -20,6 +24,8 @@ def resize_shorter_side(image, size):
 
     Raises:
         ImportError: If Pillow is not installed.
+        ValueError: If the result would be larger than what Pillow opens, twice
+            `PIL.Image.MAX_IMAGE_PIXELS`, as of a strip one pixel wide.
 
     Example:
 
@@ -27,9 +33,18 @@ def resize_shorter_side(image, size):
     >>> resize_shorter_side(image, 100).shape  # (100, 150, 3)
     """
     check_positive_integer("size", size)
+    pillow = import_optional("PIL.Image", extra="images")
     height, width = image.shape[:2]
     scale = size / min(height, width)
-    return resize_image(image, (round(height * scale), round(width * scale)))
+    wanted = round(height * scale), round(width * scale)
+    largest = pillow.MAX_IMAGE_PIXELS
+    if largest is not None and wanted[0] * wanted[1] > 2 * largest:
+        raise ImageError(
+            f"Resized images must not have more than {2 * largest:,} pixels: "
+            f"crop the longer side first. Received: size={size} for an image "
+            f"of shape {image.shape}"
+        )
+    return resize_image(image, wanted)
 
 
 def resize_image(image, size):
@@ -62,7 +77,34 @@ def resize_and_crop(image, size, crop_ratio):
         else wanted[axis]
         for axis, n in enumerate(shape[:2])
     ]
+    image, covering = _cut_strip(image, covering, size)
     return crop_center(resize_image(image, covering), size)
+
+
+def _cut_strip(image, covering, size):
+    """Leaves out what would be far outside the crop after resizing.
+
+    The whole of an image of 1 x 100,000 pixels would take 20 GB. What is not
+    that much longer than the crop stays whole, as the result must be exactly
+    that of other implementations, and Pillow's rounding depends on the whole.
+
+    Args:
+        image: Array.
+        covering: List of two integers. The height and width to resize to.
+        size: Tuple of two integers. The height and width of the crop.
+
+    Returns:
+        The two first arguments, of a part with the same middle.
+    """
+    kept, resized = list(image.shape[:2]), list(covering)
+    for axis, length in enumerate(kept):
+        longest = MAX_RATIO * size[axis]
+        if resized[axis] > longest:
+            count = max(longest * length // resized[axis], 1)
+            # As much is cut off at both ends.
+            kept[axis] = count + (length - count) % 2
+            resized[axis] = round(resized[axis] * kept[axis] / length)
+    return crop_center(image, kept), resized
 
 
 def crop_center(image, size):
