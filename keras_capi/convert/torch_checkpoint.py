@@ -1,12 +1,15 @@
-import re
+import pathlib
 
 import numpy as np
 
-from keras_capi.convert.checkpoint_file import read_tensors
-from keras_capi.convert.checkpoint_file import select_backbone
+from keras_capi.convert.architecture import STACKS
+from keras_capi.convert.architecture import read_architecture
+from keras_capi.convert.backbone_keys import TRAINING_STATE
+from keras_capi.convert.backbone_keys import check_part
+from keras_capi.convert.backbone_keys import select_backbone
+from keras_capi.convert.backbone_keys import training_names
+from keras_capi.convert.read_tensors import read_tensors
 from keras_capi.models.capi_backbone import CAPIBackbone
-
-STACKS = {"encoder": "encoder", "predictor": "decoder"}
 
 
 def load_torch_checkpoint(path, part="teacher", **overrides):
@@ -45,10 +48,19 @@ def load_torch_checkpoint(path, part="teacher", **overrides):
 
     - [CAPI weights](https://github.com/facebookresearch/capi)
     """
-    state, unexpected = select_backbone(read_tensors(path), part)
-    _check_is_backbone(state, path)
-    state = {key: value.float().numpy() for key, value in state.items()}
-    backbone = CAPIBackbone(**{**_architecture(state), **overrides})
+    check_part(part)
+    path = pathlib.Path(path).expanduser()
+    tensors = training_names(read_tensors(path, TRAINING_STATE), path)
+    state, unexpected = select_backbone(tensors, part, path)
+    state = _read_values(state, path)
+    arguments = {**read_architecture(state, path), **overrides}
+    try:
+        backbone = CAPIBackbone(**arguments)
+    except ValueError as error:
+        raise ValueError(
+            f"{path} does not describe a backbone, with the overrides "
+            f"{overrides}: {error}"
+        ) from error
     # Twice through the pairs, as keeping their values would copy all weights.
     shapes = {
         key: (tuple(weight.shape), value.shape)
@@ -76,48 +88,30 @@ def load_torch_checkpoint(path, part="teacher", **overrides):
     return backbone
 
 
-def _check_is_backbone(state, path):
-    missing = {
-        "patch_embed.weight",
-        "registers",
-        "mask_token",
-        *(
-            f"{stack}.blocks.0.{key}"
-            for stack in STACKS.values()
-            for key in ("residual1.fn.rope.freqs", "residual2.fn.fc1.weight")
-        ),
-    } - set(state)
-    if missing:
+def _read_values(state, path):
+    # Before they are copied: tensors may share what the file holds once.
+    size, capacity = sum(v.nbytes for v in state.values()), path.stat().st_size
+    if size > capacity:
         raise ValueError(
-            f"{path} is no CAPI checkpoint. Missing keys: {sorted(missing)}"
+            f"The tensors of {path} must not share numbers. Received: tensors "
+            f"of {size:,} bytes in a file of {capacity:,}"
         )
-
-
-def _architecture(state):
-    hidden_dim, num_channels, patch_size, _ = state["patch_embed.weight"].shape
-    arguments = {
-        "patch_size": patch_size,
-        "num_register_tokens": state["registers"].shape[-2],
-        "image_shape": (None, None, num_channels),
-        "hidden_dim": hidden_dim,
-        "predictor_hidden_dim": state["mask_token"].shape[-1],
+    misfits = sorted(k for k, v in state.items() if not v.is_floating_point())
+    if misfits:
+        raise ValueError(
+            f"The weights in {path} must be floating point. Received: others "
+            f"in {misfits[:20]}"
+        )
+    values = {
+        key: value.detach().float().numpy() for key, value in state.items()
     }
-    widths = (hidden_dim, arguments["predictor_hidden_dim"])
-    for prefix, stack, width in zip(
-        ("", "predictor_"), STACKS.values(), widths, strict=True
-    ):
-        first = f"{stack}.blocks.0."
-        head_dim = state[first + "residual1.fn.rope.freqs"].shape[-1]
-        arguments[prefix + "num_layers"] = 1 + max(
-            int(match[1])
-            for key in state
-            if (match := re.match(rf"{stack}\.blocks\.(\d+)\.", key))
+    broken = sorted(k for k, v in values.items() if not np.isfinite(v).all())
+    if broken:
+        raise ValueError(
+            f"The weights in {path} must be finite. Received: NaN or infinite "
+            f"values in {broken[:20]}"
         )
-        arguments[prefix + "num_heads"] = width // head_dim
-        arguments[prefix + "mlp_dim"] = state[
-            first + "residual2.fn.fc1.weight"
-        ].shape[0]
-    return arguments
+    return values
 
 
 def paired_weights(state, backbone):
@@ -150,7 +144,7 @@ def paired_weights(state, backbone):
         "registers",
         (
             encoder.register_tokens.registers,
-            registers.reshape(registers.shape[-2:]),
+            registers.reshape(-1, registers.shape[-1]),
         ),
     )
     yield "mask_token", (predictor.mask_token, vector("mask_token"))

@@ -5,12 +5,21 @@ KerasHub's tasks take as a backbone, and `model.weights.h5` holds its weights.
 """
 
 import json
+import os
 import pathlib
 import tempfile
 from collections.abc import Callable
 
 import keras
 
+from keras_capi.models.preset_files import check_space
+from keras_capi.models.preset_files import checksums
+from keras_capi.models.preset_files import read_json
+from keras_capi.models.preset_files import verify_checksum
+from keras_capi.models.weights_file import check_all_used
+from keras_capi.models.weights_file import check_finite_weights
+from keras_capi.models.weights_file import check_size
+from keras_capi.models.weights_file import weight_sizes
 from keras_capi.optional_imports import import_optional
 from keras_capi.version import __version__
 
@@ -89,41 +98,81 @@ def load_preset(cls, name, load_weights, overrides):
     name = str(name)
     if name in LOADERS:
         return LOADERS[name](cls, load_weights, overrides)
+    find = _files_of(name)
+    metadata_file = find(METADATA_FILE, required=False)
+    metadata = read_json(metadata_file) if metadata_file else {}
+    config_file = find(CONFIG_FILE)
+    try:
+        config = _read_config(cls, config_file)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{config_file} must describe a Keras model. ({error!r})"
+        ) from error
+    verify_checksum(config_file, metadata)
+    if not load_weights:
+        return _make(cls, config, overrides, config_file)
+    _check_depth(config, overrides)
+    file = find(WEIGHTS_FILE)
+    try:
+        verify_checksum(file, metadata)
+        sizes = weight_sizes(file)
+        check_size({**config, **overrides}, sum(sizes.values()), file)
+        backbone = _make(cls, config, overrides, config_file)
+        model = feature_map_model(backbone)
+        check_all_used(model, sizes, file)
+        model.load_weights(file)
+        check_finite_weights(model, file)
+    # A damaged file leads Keras to errors of any kind.
+    except Exception as error:
+        raise ValueError(
+            f"The weights of preset {name!r} do not fit its configuration "
+            f"(with overrides {overrides}), or are damaged. ({error})"
+        ) from error
+    return backbone
+
+
+def _files_of(name):
+    """Returns a function from the name of a preset's file to its path."""
     if name.startswith(HUB_PREFIX):
         hub = import_optional("huggingface_hub", extra="hub")
+        errors = import_optional("huggingface_hub.errors", extra="hub")
         repository = name.removeprefix(HUB_PREFIX)
 
-        def find(file):
-            return hub.hf_hub_download(repository, file)
+        def find(file, required=True):
+            try:
+                return hub.hf_hub_download(repository, file)
+            except errors.EntryNotFoundError:
+                if required:
+                    raise
+                return None
     else:
-        folder = pathlib.Path(name)
+        folder = pathlib.Path(name).expanduser()
         if not folder.is_dir():
             raise ValueError(
                 "A preset must be the path of a folder, `hf://user/name`, or "
                 f"one of {sorted(LOADERS)}. Received: {name!r}"
             )
 
-        def find(file):
-            if not (folder / file).is_file():
+        def find(file, required=True):
+            if (folder / file).is_file():
+                return folder / file
+            if required:
                 raise ValueError(
                     f"A preset folder must contain {file}. Received: {name!r}"
                 )
-            return folder / file
+            return None
 
-    config = _read_config(cls, find(CONFIG_FILE))
-    if load_weights:
-        _check_depth(config, overrides)
-    backbone = cls.from_config({**config, **overrides})
-    if load_weights:
-        file = find(WEIGHTS_FILE)
-        try:
-            feature_map_model(backbone).load_weights(file)
-        except (OSError, ValueError) as error:
-            raise ValueError(
-                f"The weights of preset {name!r} do not fit its configuration "
-                f"(with overrides {overrides}), or are damaged. ({error})"
-            ) from error
-    return backbone
+    return find
+
+
+def _make(cls, config, overrides, file):
+    try:
+        return cls.from_config({**config, **overrides})
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{file} does not describe a {cls.__name__}, with the overrides "
+            f"{overrides}: {error}"
+        ) from error
 
 
 def _check_depth(config, overrides):
@@ -152,6 +201,7 @@ def feature_map_model(backbone):
 
 def _write_folder(backbone, folder):
     folder.mkdir(parents=True, exist_ok=True)
+    check_space(folder, 4 * backbone.count_params())
     model = feature_map_model(backbone)
     config = keras.saving.serialize_keras_object(model)
     # Teachers are frozen; what is loaded should train.
@@ -161,9 +211,19 @@ def _write_folder(backbone, folder):
         "keras_capi_version": __version__,
         "parameter_count": backbone.count_params(),
     }
-    for file, content in ((CONFIG_FILE, config), (METADATA_FILE, metadata)):
-        (folder / file).write_text(json.dumps(content, indent=2) + "\n")
-    model.save_weights(folder / WEIGHTS_FILE)
+    # Beside their places first: what was there is lost only to what is whole.
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".partial") as partial:
+        partial = pathlib.Path(partial)
+        model.save_weights(partial / WEIGHTS_FILE)
+        _write_json(partial / CONFIG_FILE, config)
+        metadata["sha256"] = checksums(partial)
+        _write_json(partial / METADATA_FILE, metadata)
+        for file in (WEIGHTS_FILE, CONFIG_FILE, METADATA_FILE):
+            os.replace(partial / file, folder / file)
+
+
+def _write_json(path, content):
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def _drop(config, *keys):
@@ -178,10 +238,7 @@ def _drop(config, *keys):
 
 
 def _read_config(cls, file):
-    try:
-        config = json.loads(pathlib.Path(file).read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{file} must be JSON. ({error})") from error
+    config = read_json(file)
     registered_name = keras.saving.get_registered_name(cls)
     layers = config.get("config", {}).get("layers", ())
     for layer in (config, *layers):

@@ -1,3 +1,4 @@
+import json
 import os
 import pathlib
 import shutil
@@ -6,8 +7,12 @@ import keras
 
 from keras_capi.convert.torch_checkpoint import load_torch_checkpoint
 from keras_capi.models.preset import LOADERS
+from keras_capi.models.preset import METADATA_FILE
 from keras_capi.models.preset import load_preset
 from keras_capi.models.preset import save_preset
+from keras_capi.models.preset_files import checksum
+from keras_capi.models.preset_files import read_json
+from keras_capi.optional_imports import import_optional
 
 URL = "https://dl.fbaipublicfiles.com/capi/"
 WEIGHTS = {
@@ -70,7 +75,7 @@ def _load_published(name):
             architecture = name.rpartition("_")[0]
             return LOADERS[architecture](cls, False, overrides)
         if not folder.is_dir():
-            _convert(_fetch(WEIGHTS[name]), folder)
+            _convert(WEIGHTS[name], folder)
         return load_preset(cls, folder, True, overrides)
 
     return load
@@ -88,14 +93,36 @@ def _cache_folder():
     return pathlib.Path(home) / "keras_capi"
 
 
-def _fetch(file):
-    path = _cache_folder() / file
+def _convert(file, folder):
+    """Fetches and converts a file, unless another process does or did so."""
+    filelock = import_optional("filelock", extra="torch")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # The system gives the lock back when its process ends, however it does.
+    with filelock.FileLock(folder.with_name(folder.name + ".lock")):
+        if folder.is_dir():
+            return
+        checkpoint = _fetch(file, folder.parent)
+        # Beside its place first: what is interrupted must not look whole.
+        partial = folder.with_name(folder.name + ".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        save_preset(load_torch_checkpoint(checkpoint), partial)
+        _record_source(partial, checkpoint)
+        partial.rename(folder)
+
+
+def _fetch(file, folder):
+    path = folder / file
+    if path.is_file():
+        return path
+    partial = path.with_name(file + ".partial")
+    # What a killed process leaves, Keras would take for the whole file.
+    partial.unlink(missing_ok=True)
     try:
-        return keras.utils.get_file(
-            file,
+        fetched = keras.utils.get_file(
+            partial.name,
             URL + file,
-            cache_dir=path.parents[1],
-            cache_subdir=path.parts[-2],
+            cache_dir=folder.parent,
+            cache_subdir=folder.name,
         )
     # Keras raises the base class for all that goes wrong.
     except Exception as error:
@@ -105,14 +132,15 @@ def _fetch(file):
             f"is: `keras-capi convert {file} FOLDER`, then "
             '`CAPIBackbone.from_preset("FOLDER")`.'
         ) from error
+    return pathlib.Path(fetched).replace(path)
 
 
-def _convert(checkpoint, folder):
-    # Written beside its place first: what is interrupted must not look whole.
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    save_preset(load_torch_checkpoint(checkpoint), partial)
-    partial.rename(folder)
+def _record_source(folder, checkpoint):
+    """Notes in a preset which file it was converted from."""
+    path = folder / METADATA_FILE
+    source = {"file": checkpoint.name, "sha256": checksum(checkpoint)}
+    metadata = {**read_json(path), "source": source}
+    path.write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
 
 
 LOADERS.update({name: _load_published(name) for name in WEIGHTS})

@@ -77,6 +77,137 @@ def test_damaged_presets_are_named(tmp_path):
         CAPIBackbone.from_preset(tmp_path)
 
 
+def flip_bit(path, place):
+    content = bytearray(path.read_bytes())
+    content[place % len(content)] ^= 16
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("file", ["model.weights.h5", "config.json"])
+def test_flipped_bits_are_found(file, tmp_path):
+    make_backbone().save_to_preset(tmp_path)
+    # In a digit of the configuration; among the numbers of the weights.
+    path = tmp_path / file
+    content = path.read_bytes()
+    place = content.find(b'"hidden_dim": 1') + len(b'"hidden_dim": ')
+    flip_bit(path, place if file == "config.json" else len(content) // 2)
+    with pytest.raises(ValueError, match=f"{path}.*(SHA-256|must be JSON)"):
+        CAPIBackbone.from_preset(tmp_path)
+
+
+def without_checksums(folder, edit=None):
+    """Makes a preset one of an earlier version, with an edited config."""
+    metadata = json.loads((folder / "metadata.json").read_text())
+    del metadata["sha256"]
+    (folder / "metadata.json").write_text(json.dumps(metadata))
+    if edit is not None:
+        path = folder / "config.json"
+        path.write_text(edit(path.read_text()))
+
+
+def test_presets_without_checksums_load(tmp_path):
+    backbone = make_backbone()
+    backbone.save_to_preset(tmp_path)
+    without_checksums(tmp_path)
+    check_same_features(CAPIBackbone.from_preset(tmp_path), backbone)
+    (tmp_path / "metadata.json").unlink()
+    check_same_features(CAPIBackbone.from_preset(tmp_path), backbone)
+
+
+@pytest.mark.parametrize("key", ["num_layers", "predictor_num_layers"])
+@pytest.mark.parametrize("received", [1, 3, 5_000_000])
+def test_other_depths_than_stored(key, received, tmp_path):
+    make_backbone(**{key: 2}).save_to_preset(tmp_path)
+    without_checksums(
+        tmp_path,
+        lambda text: text.replace(f'"{key}": 2', f'"{key}": {received}'),
+    )
+    with pytest.raises(ValueError, match=f"{tmp_path}.*do not fit"):
+        CAPIBackbone.from_preset(tmp_path)
+
+
+@pytest.mark.parametrize("key", ["hidden_dim", "mlp_dim", "patch_size"])
+def test_sizes_that_no_memory_holds(key, tmp_path):
+    make_backbone(mlp_dim=16, patch_size=16).save_to_preset(tmp_path)
+    without_checksums(
+        tmp_path,
+        lambda text: text.replace(f'"{key}": 16', f'"{key}": 16000000'),
+    )
+    with pytest.raises(ValueError, match=f"{tmp_path}.*architecture of more"):
+        CAPIBackbone.from_preset(tmp_path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), -float("inf")])
+def test_weights_that_are_not_finite(value, tmp_path):
+    backbone = make_backbone()
+    weight = backbone.predictor.blocks[0].mlp_hidden.kernel
+    values = to_numpy(weight).copy()
+    values[1, 2] = value
+    weight.assign(values)
+    backbone.save_to_preset(tmp_path)
+    with pytest.raises(ValueError, match="must be finite.*mlp_hidden/kernel"):
+        CAPIBackbone.from_preset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content", ["[]", '{"config": []}', '{"config": {"layers": [3]}}', "\0"]
+)
+@pytest.mark.parametrize("file", ["config.json", "metadata.json"])
+def test_other_json(file, content, tmp_path):
+    make_backbone().save_to_preset(tmp_path)
+    (tmp_path / "metadata.json").unlink()
+    (tmp_path / file).write_text(content)
+    if (file, content[0]) == ("metadata.json", "{"):
+        CAPIBackbone.from_preset(tmp_path)
+        return
+    with pytest.raises(ValueError, match=file):
+        CAPIBackbone.from_preset(tmp_path)
+
+
+def test_a_configuration_that_is_none(tmp_path):
+    make_backbone().save_to_preset(tmp_path)
+    without_checksums(tmp_path, lambda text: text.replace("patch_size", "p"))
+    with pytest.raises(ValueError, match="config.json does not describe"):
+        CAPIBackbone.from_preset(tmp_path, load_weights=False)
+
+
+def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
+    first = make_backbone()
+    first.save_to_preset(tmp_path)
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(OSError, match="free space"):
+        make_backbone(seed=5).save_to_preset(tmp_path)
+    check_same_features(CAPIBackbone.from_preset(tmp_path), first)
+
+
+def test_what_was_there_is_replaced_by_what_is_whole(tmp_path, monkeypatch):
+    first = make_backbone()
+    first.save_to_preset(tmp_path)
+
+    def save_weights(model, path):
+        pathlib.Path(path).write_bytes(b"half")
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(keras.Model, "save_weights", save_weights)
+        with pytest.raises(OSError, match="No space left"):
+            make_backbone(seed=5).save_to_preset(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 3
+    check_same_features(CAPIBackbone.from_preset(tmp_path), first)
+    second = make_backbone(seed=5)
+    second.save_to_preset(tmp_path)
+    check_same_features(CAPIBackbone.from_preset(tmp_path), second)
+
+
+def test_stochastic_depth_is_overridden_both_ways(tmp_path):
+    backbone = make_backbone(drop_path_rate=0.2)
+    backbone.save_to_preset(tmp_path)
+    for rate in (0.0, 0.3):
+        loaded = CAPIBackbone.from_preset(tmp_path, drop_path_rate=rate)
+        check_same_features(loaded, backbone)
+
+
 def test_precision(tmp_path):
     make_backbone().save_to_preset(tmp_path)
     loaded = CAPIBackbone.from_preset(tmp_path, dtype="mixed_bfloat16")
@@ -129,8 +260,14 @@ class FakeHub:
         target = self.folder / repo_id
         shutil.copytree(folder_path, target, dirs_exist_ok=True)
 
+    class EntryNotFoundError(Exception):
+        """As in `huggingface_hub.errors`."""
+
     def hf_hub_download(self, repo_id, filename):
-        return str(self.folder / repo_id / filename)
+        path = self.folder / repo_id / filename
+        if not path.is_file():
+            raise self.EntryNotFoundError(filename)
+        return str(path)
 
 
 def test_hub(tmp_path, monkeypatch):
@@ -142,13 +279,19 @@ def test_hub(tmp_path, monkeypatch):
     backbone.save_to_preset("hf://user/name")
     assert (tmp_path / "user" / "name" / "config.json").is_file()
     check_same_features(CAPIBackbone.from_preset("hf://user/name"), backbone)
+    (tmp_path / "user" / "name" / "metadata.json").unlink()
+    check_same_features(CAPIBackbone.from_preset("hf://user/name"), backbone)
+    with pytest.raises(FakeHub.EntryNotFoundError):
+        CAPIBackbone.from_preset("hf://user/other")
 
 
 def test_the_fake_hub_takes_what_the_real_one_takes():
     import inspect
 
     import huggingface_hub as real
+    from huggingface_hub.errors import EntryNotFoundError
 
+    assert issubclass(EntryNotFoundError, Exception)
     inspect.signature(real.create_repo).bind("user/name", exist_ok=True)
     inspect.signature(real.upload_folder).bind(repo_id="a/b", folder_path="c")
     inspect.signature(real.hf_hub_download).bind("user/name", "config.json")

@@ -1,5 +1,10 @@
 """The published weights, without a network, and architectures by name."""
 
+import concurrent.futures
+import hashlib
+import json
+import pathlib
+
 import keras
 import pytest
 from conftest import REFERENCE
@@ -82,6 +87,59 @@ def test_an_interrupted_conversion_is_repeated(keras_home, monkeypatch):
     content = (REFERENCE / "capi_reference.pth").read_bytes()
     (folder / FILE).write_bytes(content)
     (folder / (NAME + ".partial")).mkdir()
+    assert CAPIBackbone.from_preset(NAME).encoder.hidden_dim == 48
+
+
+def test_an_interrupted_download_is_repeated(keras_home, monkeypatch):
+    folder = keras_home / "keras_capi"
+    folder.mkdir()
+    # What a killed process leaves.
+    (folder / (FILE + ".partial")).write_bytes(b"the first half")
+
+    def get_file(file, origin, cache_dir, cache_subdir):
+        path = pathlib.Path(cache_dir) / cache_subdir / file
+        assert not path.exists()
+        path.write_bytes((REFERENCE / "capi_reference.pth").read_bytes())
+        return str(path)
+
+    monkeypatch.setattr(keras.utils, "get_file", get_file)
+    assert CAPIBackbone.from_preset(NAME).encoder.hidden_dim == 48
+    assert (folder / FILE).is_file()
+    assert not (folder / (FILE + ".partial")).exists()
+
+
+def test_the_conversion_is_verified_at_each_use(keras_home):
+    folder = keras_home / "keras_capi"
+    folder.mkdir()
+    content = (REFERENCE / "capi_reference.pth").read_bytes()
+    (folder / FILE).write_bytes(content)
+    CAPIBackbone.from_preset(NAME)
+    metadata = json.loads((folder / NAME / "metadata.json").read_text())
+    digest = hashlib.sha256(content).hexdigest()
+    assert metadata["source"] == {"file": FILE, "sha256": digest}
+    weights = folder / NAME / "model.weights.h5"
+    damaged = bytearray(weights.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    weights.write_bytes(damaged)
+    with pytest.raises(ValueError, match=f"{weights}.*delete its folder"):
+        CAPIBackbone.from_preset(NAME)
+
+
+def test_converted_once_for_all_that_ask_at_a_time(keras_home, monkeypatch):
+    fetched = []
+
+    def get_file(file, origin, cache_dir, cache_subdir):
+        fetched.append(file)
+        path = pathlib.Path(cache_dir) / cache_subdir / file
+        path.write_bytes((REFERENCE / "capi_reference.pth").read_bytes())
+        return str(path)
+
+    monkeypatch.setattr(keras.utils, "get_file", get_file)
+    folder = keras_home / "keras_capi" / NAME
+    convert = keras_capi.presets.published._convert
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: convert(FILE, folder), range(4)))
+    assert len(fetched) == 1
     assert CAPIBackbone.from_preset(NAME).encoder.hidden_dim == 48
 
 

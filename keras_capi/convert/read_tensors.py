@@ -1,0 +1,167 @@
+"""Reads files that `torch.save` wrote: tensors, as they were written."""
+
+import pickletools
+import re
+import zipfile
+from collections.abc import Mapping
+
+from keras_capi.optional_imports import import_optional
+
+# What a dictionary of tensors refers to. PyTorch itself allows more, such as
+# `bytearray`, of which a few bytes can ask for all memory.
+GLOBALS = re.compile(
+    r"collections OrderedDict"
+    r"|torch (Size|device|Tensor|[A-Z]\w*Storage|[a-z]+\d\w*|bool)"
+    r"|torch\.storage UntypedStorage"
+    r"|torch\.nn\.parameter Parameter"
+    r"|torch\._tensor _rebuild_from_type_v2"
+    r"|torch\._utils _rebuild_(tensor_v[23]|parameter)"
+)
+# Far above those of any checkpoint. A dictionary that holds another twice,
+# which holds a third twice and so on, would keep a reader busy for ever.
+MAX_DEPTH = 8
+MAX_ENTRIES = 100_000
+
+
+def read_tensors(path, leave_out=()):
+    """Reads all tensors of a `.pth` file, without running any code in it.
+
+    The file must be a zip archive, which `torch.save` writes since torch 1.6:
+    it has a checksum for each tensor. All are verified.
+
+    Args:
+        path: `pathlib.Path`.
+        leave_out: Names of entries to ignore. Defaults to `()`.
+
+    Returns:
+        Dictionary from key, nested ones joined by dots, to torch tensor. The
+        file is mapped and not read at once.
+    """
+    torch = import_optional("torch", extra="torch")
+    _check_records(path)
+    try:
+        content = torch.load(
+            path, map_location="cpu", weights_only=True, mmap=True
+        )
+    # Whatever torch stumbles over lies in the file. Without its own words,
+    # which advise to run the code in it.
+    except Exception as error:
+        raise _unreadable(
+            path, f"no PyTorch checkpoint ({type(error).__name__})"
+        ) from error
+    if not isinstance(content, Mapping):
+        raise ValueError(
+            f"{path} must hold a dictionary of tensors, like the published "
+            f"checkpoints. Received: {type(content).__name__}"
+        )
+    tensors = {}
+    for key, value in _flatten(
+        {k: v for k, v in content.items() if k not in leave_out}, path
+    ):
+        if key in tensors:
+            raise ValueError(f"{path} holds two entries with the key {key!r}.")
+        tensors[key] = value
+    _check_tensors(torch, tensors, path)
+    return tensors
+
+
+def _unreadable(path, reason):
+    return ValueError(f"{path} cannot be read: {reason}.")
+
+
+def _check_records(path):
+    with open(path, "rb") as file:  # What cannot be opened has its own errors.
+        size = file.seek(0, 2)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            records = archive.infolist()
+            if (
+                len({record.filename for record in records}) < len(records)
+                or {record.compress_type for record in records}
+                != {zipfile.ZIP_STORED}
+                or sum(record.file_size for record in records) > size
+            ):
+                raise _unreadable(path, "not written by `torch.save`")
+            for record in records:
+                # Reading a record to its end verifies its checksum.
+                with archive.open(record) as file:
+                    while file.read(1 << 20):
+                        pass
+            for record in records:
+                if record.filename.endswith("/data.pkl"):
+                    _check_globals(archive.read(record), path)
+    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+        raise _unreadable(
+            path,
+            "no PyTorch checkpoint, one from before torch 1.6 (write it again "
+            "with `torch.save`), or damaged: copy or download it again "
+            f"({error})",
+        ) from error
+    # A damaged archive leads to places that are none.
+    except (OSError, RuntimeError, UnicodeError) as error:
+        raise _unreadable(path, f"damaged ({error})") from error
+
+
+def _check_globals(pickled, path):
+    try:
+        operations = [
+            (code.name, argument)
+            for code, argument, _ in pickletools.genops(pickled)
+            if "GLOBAL" in code.name or code.name in ("INST", "EXT1")
+        ]
+    except Exception as error:
+        raise _unreadable(
+            path, f"no PyTorch checkpoint ({type(error).__name__})"
+        ) from error
+    others = sorted(
+        {
+            str(argument)
+            for name, argument in operations
+            if name != "GLOBAL" or not GLOBALS.fullmatch(argument)
+        }
+    )
+    if others:
+        raise _unreadable(
+            path, f"it holds other objects than tensors: {others[:5]}"
+        )
+
+
+def _flatten(content, path):
+    """Yields the entries of nested dictionaries, keys joined by dots."""
+    count, pending = 0, [("", content, 0)]
+    while pending:
+        prefix, entry, depth = pending.pop()
+        count += 1
+        if depth > MAX_DEPTH or count > MAX_ENTRIES:
+            raise ValueError(
+                f"{path} must hold at most {MAX_ENTRIES:,} entries, nested at "
+                f"most {MAX_DEPTH} deep. Received: more"
+            )
+        if isinstance(entry, Mapping):
+            pending += [
+                (f"{prefix}.{key}" if depth else str(key), value, depth + 1)
+                for key, value in entry.items()
+            ]
+        else:
+            yield prefix, entry
+
+
+def _check_tensors(torch, tensors, path):
+    strangers = sorted(k for k, v in tensors.items() if not torch.is_tensor(v))
+    if strangers:
+        raise ValueError(
+            f"{path} must hold a dictionary of tensors, like the published "
+            f"checkpoints. Received: other entries: {strangers[:20]}"
+        )
+    for key, value in tensors.items():
+        # One number may stand for any count (an expanded tensor).
+        if (
+            value.layout != torch.strided
+            or value.device.type != "cpu"
+            or value.numel() * value.element_size()
+            > value.untyped_storage().nbytes()
+        ):
+            raise ValueError(
+                f"All tensors of {path} must be dense, with every number in "
+                f"the file. Received: {key!r} of shape {tuple(value.shape)}"
+            )

@@ -1,0 +1,99 @@
+"""Checks of files with weights, before and after they are loaded."""
+
+import h5py
+from keras import ops
+
+
+def check_size(config, available, file):
+    """Raises a `ValueError` if a file cannot hold what a config describes.
+
+    Called before a model is built: a damaged or hostile file may describe one
+    that no memory holds.
+
+    Args:
+        config: Dictionary, arguments of `CAPIBackbone`.
+        available: Integer. The count of numbers in the file.
+        file: Path, for the error.
+    """
+
+    # At least: what is not given, or follows from the rest, counts as little.
+    def size(name, otherwise=0):
+        return config.get(name) or otherwise
+
+    width = size("hidden_dim")
+    num_channels = size("image_shape", (1,))[-1]
+    needed = width * (
+        num_channels * size("patch_size") ** 2 + size("num_register_tokens")
+    )
+    for prefix in ("", "predictor_"):
+        stack_width = size(prefix + "hidden_dim", width)
+        # Query and output of its own width, keys and values of the encoder's,
+        # and two kernels of the perceptron.
+        block = 2 * (stack_width + width + size(prefix + "mlp_dim"))
+        needed += size(prefix + "num_layers") * (1 + stack_width * block)
+    # Single tensors that are cut off have errors of their own.
+    if needed > 4 * available + 1000:
+        raise ValueError(
+            f"{file} describes an architecture of more than {needed:,} "
+            f"numbers, and holds {available:,}."
+        )
+
+
+def weight_sizes(file):
+    """Returns how many numbers each weight of a `.weights.h5` file has.
+
+    Args:
+        file: String or path.
+
+    Returns:
+        Dictionary from the weight's place in the file to an integer, without
+        the states of random generators.
+    """
+    sizes = {}
+
+    def visit(name, item):
+        # A model has a generator or not, by its rate of stochastic depth.
+        if isinstance(item, h5py.Dataset) and not name.endswith("/state"):
+            sizes[name] = int(item.size)
+
+    with h5py.File(file) as opened:
+        opened.visititems(visit)
+    return sizes
+
+
+def check_all_used(model, sizes, file):
+    """Raises a `ValueError` if a file holds weights that a model has not.
+
+    Keras loads what it finds a place for, such as the first blocks of many,
+    and says nothing of the rest. (It does say which weights are missing.)
+
+    Args:
+        model: Model with its weights.
+        sizes: Dictionary, what `weight_sizes` returns.
+        file: Path, for the error.
+    """
+    expected = len(model.weights)
+    if len(sizes) != expected:
+        raise ValueError(
+            f"{file} holds {len(sizes)} weights for a model of {expected}, "
+            "such as one with another number of blocks."
+        )
+
+
+def check_finite_weights(model, file):
+    """Raises a `ValueError` if weights are NaN or infinite.
+
+    Args:
+        model: Model with its weights.
+        file: Path that they come from, for the error.
+    """
+    broken = [
+        weight.path
+        for weight in model.weights
+        if "float" in weight.dtype and not ops.all(ops.isfinite(weight.value))
+    ]
+    if broken:
+        raise ValueError(
+            f"The weights in {file} must be finite. Received: NaN or infinite "
+            f"values in {broken[:20]}"
+        )
