@@ -14,6 +14,7 @@ from keras_capi.cli.app import ImagesArgument
 from keras_capi.cli.app import ImageSizeOption
 from keras_capi.cli.app import ModelOption
 from keras_capi.cli.app import app
+from keras_capi.cli.doctor import doctor
 from keras_capi.cli.evaluate import evaluate
 from keras_capi.cli.load_model import choose_image_size
 from keras_capi.cli.load_model import load_keras_file
@@ -243,5 +244,6 @@ def presets():
         print(f"{name:40} {description}")
 
 
+app.command()(doctor)
 app.command()(evaluate)
 app.command()(visualize)

@@ -6,12 +6,12 @@ import zipfile
 
 import keras
 
+from keras_capi.features.extract_features import DEFAULT_IMAGE_SIZE
+from keras_capi.features.extract_features import default_image_size
 from keras_capi.models.capi_backbone import CAPIBackbone
 from keras_capi.models.masked_prediction import MaskedPrediction
 from keras_capi.recipes.run_folder import MODEL_FILE
 from keras_capi.recipes.run_folder import RECIPE_FILE
-
-DEFAULT_IMAGE_SIZE = 224
 
 
 def load_model(name):
@@ -107,9 +107,9 @@ def choose_image_size(backbone, image_size):
     if image_size == 0:
         return None
     if image_size is None:
-        height, width, _ = backbone.image_shape
-        is_square = height is not None and height == width
-        image_size = height if is_square else DEFAULT_IMAGE_SIZE
+        size = default_image_size(backbone)
+        is_square = isinstance(size, tuple) and size[0] == size[1]
+        image_size = size[0] if is_square else DEFAULT_IMAGE_SIZE
     if image_size < patch_size:
         raise ValueError(
             f"--image-size must be at least {patch_size}, the size of a patch. "

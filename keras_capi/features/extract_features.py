@@ -6,12 +6,14 @@ from keras_capi.features.feature_file import open_feature_file
 from keras_capi.models.feature_extractor import FeatureExtractor
 from keras_capi.version import __version__
 
+DEFAULT_IMAGE_SIZE = 224
+
 
 def extract_features(
     backbone,
     images,
     features=("global",),
-    image_size=224,
+    image_size="model",
     batch_size=32,
     output=None,
     verbose="auto",
@@ -26,8 +28,10 @@ def extract_features(
         features: Tuple of names, see `keras_capi.models.FeatureExtractor`.
             Defaults to `("global",)`.
         image_size: Integer, tuple `(height, width)` or `None`, see
-            `ImageLoader`. An integer is rounded down to a multiple of the patch
-            size. Not used with a loader. Defaults to `224`.
+            `ImageLoader`; or `"model"`, the size that the model was made and
+            trained for, `backbone.image_shape`, and 224 if that leaves it open.
+            An integer is rounded down to a multiple of the patch size. Not used
+            with a loader. Defaults to `"model"`.
         batch_size: Integer. Not used with a loader. Defaults to `32`.
         output: String or path that ends in `.npy` (one feature), `.h5` or
             `.hdf5`, to write to batch by batch, for more features than fit into
@@ -61,6 +65,8 @@ def extract_features(
         loader = images
     else:
         patch_size = backbone.patch_size
+        if image_size == "model":
+            image_size = default_image_size(backbone)
         if isinstance(image_size, int) and image_size >= patch_size:
             image_size = image_size // patch_size * patch_size
         loader = ImageLoader(
@@ -85,6 +91,12 @@ def extract_features(
             names += batch_names
         _check_any(names)
     return names, output
+
+
+def default_image_size(backbone):
+    """Returns the height and width that a backbone is made for, or 224."""
+    size = backbone.image_shape[:2]
+    return DEFAULT_IMAGE_SIZE if None in size else size
 
 
 def _run(extractor, loader, verbose):

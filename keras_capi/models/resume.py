@@ -6,6 +6,8 @@ import keras
 
 from keras_capi.models.non_finite_loss import NonFiniteLossError
 from keras_capi.models.non_finite_loss import StopAtNonFiniteLoss
+from keras_capi.models.training_hints import TrainingHints
+from keras_capi.models.training_hints import batch_size_of
 
 
 def fit_from_checkpoint(model, fit, epochs, callbacks):
@@ -13,7 +15,8 @@ def fit_from_checkpoint(model, fit, epochs, callbacks):
 
     Args:
         model: The model.
-        fit: The bound `fit` of `keras.Model`, with its other arguments.
+        fit: The bound `fit` of `keras.Model`, with its other arguments: `x`,
+            `y` and `batch_size` by position, the rest by name.
         epochs: Integer.
         callbacks: What `fit` takes. One like `keras_capi.callbacks.Checkpoint`
             has a method `restore(model)`, which puts the model and the data
@@ -32,7 +35,9 @@ def fit_from_checkpoint(model, fit, epochs, callbacks):
         return fit(epochs=epochs, callbacks=callbacks)
     if isinstance(callbacks, keras.callbacks.Callback):
         callbacks = [callbacks]
-    callbacks = [*(callbacks or ()), StopAtNonFiniteLoss()]
+    x, _, batch_size = fit.args
+    hints = TrainingHints(epochs, batch_size_of(x, batch_size))
+    callbacks = [*(callbacks or ()), StopAtNonFiniteLoss(), hints]
     checkpoint = next((c for c in callbacks if hasattr(c, "restore")), None)
     if checkpoint is None:
         return fit(epochs=epochs, callbacks=callbacks)

@@ -111,6 +111,20 @@ def test_default_size_suits_the_patch_size():
     assert features["feature_map"].shape == (1, 22, 22, 16)
 
 
+@pytest.mark.parametrize("image_shape", [(16, 16, 3), (8, 20, 3)])
+def test_default_size_is_that_of_the_model(image_shape):
+    backbone, photos = make_backbone(image_shape=image_shape), make_photos()
+    _, features = extract_features(
+        backbone, photos, ("feature_map",), verbose=0
+    )
+    grid = tuple(size // 4 for size in image_shape[:2])
+    assert features["feature_map"].shape[1:3] == grid
+    expected = expected_features(backbone, photos, image_size=image_shape[:2])
+    np.testing.assert_allclose(
+        features["feature_map"], expected["feature_map"], atol=1e-5
+    )
+
+
 def test_damaged_files_are_left_out(tmp_path):
     Image.fromarray(make_photos(1)[0]).save(tmp_path / "good.png")
     (tmp_path / "bad.png").write_bytes(b"")

@@ -1,0 +1,122 @@
+import time
+import warnings
+
+import keras
+import numpy as np
+
+from keras_capi import backend
+
+NUM_STEPS = 24
+# Steps that are quicker scatter by nature, and their sum is short.
+SECONDS = 0.5
+WILD_RATIO = 3.0
+DEFAULT_BATCH_SIZE = 32  # of Keras
+
+
+class TrainingHints(keras.callbacks.Callback):
+    """Warns of what makes a training useless or slow, and says the remedy.
+
+    Of more clusters than images to share out to them; of a training that ends
+    while the learning rate still warms up; and of times of steps that scatter
+    wildly. `fit` adds it by itself.
+
+    Args:
+        epochs: Integer. Epochs of the whole training: Keras's `fit` may be
+            called for parts of it.
+        batch_size: Integer or `None`, if it is not known.
+    """
+
+    # Of the logs it reads nothing, and of the model only between epochs.
+    async_safe = True
+
+    def __init__(self, epochs, batch_size):
+        super().__init__()
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self._seconds = []
+        self._has_hinted = False
+        self._is_done = False
+
+    def on_train_begin(self, logs=None):
+        clustering = getattr(self.model, "clustering", None)
+        if clustering is None or self.batch_size is None:
+            return
+        batch_size = self.batch_size * backend.replica()[1]
+        spare = batch_size + clustering.queue_size - clustering.num_clusters
+        if clustering.positionwise and spare < 0:
+            warnings.warn(
+                "There are more clusters than images to share out to them, so "
+                "some stay unused: `num_clusters` should be at most the batch "
+                "and the `queue_size`, and one for 16 images of the data set; "
+                "see `keras_capi.recipes.propose_settings`. Received: "
+                f"num_clusters={clustering.num_clusters}, a batch of "
+                f"{batch_size}, queue_size={clustering.queue_size}",
+                stacklevel=2,
+            )
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._ends = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._ends.append(time.perf_counter())
+        if len(self._ends) == NUM_STEPS + 1:
+            self._look_at_times()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._look_at_times()
+        self._is_done = epoch + 1 >= self.epochs
+
+    def on_train_end(self, logs=None):
+        if not (self._is_done or self.model.stop_training):
+            return
+        optimizer = self.model.optimizer
+        inner = getattr(optimizer, "inner_optimizer", optimizer)
+        # The public way to a schedule.
+        rate = inner.get_config().get("learning_rate")
+        config = rate.get("config") if isinstance(rate, dict) else None
+        warmup_steps = (config or {}).get("warmup_steps") or 0
+        num_updates = int(optimizer.iterations)
+        if 0 < num_updates < warmup_steps:
+            warnings.warn(
+                f"The training ended after {num_updates} updates, within the "
+                f"warm-up of {warmup_steps}: the learning rate never reached "
+                "its value. The `total_steps` of a schedule should be the "
+                "updates of all epochs: images // batch size * epochs.",
+                stacklevel=2,
+            )
+
+    def _look_at_times(self):
+        # Beside the training, steps may end in any order.
+        self._seconds += list(np.diff(sorted(self._ends)))
+        self._ends = self._ends[-1:]
+        if len(self._seconds) < NUM_STEPS or self._has_hinted:
+            return
+        low, middle, high = np.quantile(self._seconds, (0.1, 0.5, 0.9))
+        self._seconds = []
+        if middle > SECONDS and high > WILD_RATIO * low:
+            self._has_hinted = True
+            warnings.warn(
+                f"The times of steps scatter from {low:.1f} to {high:.1f} s: "
+                "other programs, or the reading of the images, take the "
+                "processor by turns. On torch and a shared CPU "
+                "OMP_NUM_THREADS=1 may be ten times faster; `keras-capi "
+                "doctor` shows cores, threads and load.",
+                stacklevel=2,
+            )
+
+
+def batch_size_of(x, batch_size):
+    """Returns the number of images in a batch of `fit`, or `None`.
+
+    Args:
+        x: What `fit` takes as `x`.
+        batch_size: What `fit` takes as `batch_size`.
+    """
+    images = x.get("images") if isinstance(x, dict) else x
+    if hasattr(images, "shape"):
+        return min(batch_size or DEFAULT_BATCH_SIZE, images.shape[0])
+    # Of `tf.data`.
+    for leaf in keras.tree.flatten(getattr(x, "element_spec", ())):
+        return (getattr(leaf, "shape", None) or (None,))[0]
+    known = getattr(x, "batch_size", None)
+    return known if isinstance(known, int) else None
