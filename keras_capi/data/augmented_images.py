@@ -1,25 +1,29 @@
 import collections
-import pathlib
 import threading
 import warnings
-from collections.abc import Mapping
 
 import keras
 import numpy as np
 
 from keras_capi.data.decode_image import decode_image
-from keras_capi.data.image_files import find_images
-from keras_capi.data.image_files import read_errors
+from keras_capi.data.image_files import ImageError
 from keras_capi.data.image_files import skipped_message
+from keras_capi.data.image_source import ImageSource
 from keras_capi.data.random_window import random_window
 from keras_capi.data.resizing import resize_image
 from keras_capi.data.resumable_dataset import ResumableDataset
+from keras_capi.data.sixteen_bits import check_white_level
+from keras_capi.data.worker_counts import register
+from keras_capi.data.worker_counts import with_counts
 from keras_capi.layers.imagenet_normalization import imagenet_scale_and_offset
 from keras_capi.validation import check_bounds
+from keras_capi.validation import check_number
 from keras_capi.validation import check_positive_integer
 
 # How often to try another image in place of one that cannot be read.
 NUM_ATTEMPTS = 20
+# From so many on, the images tried tell the share that cannot be read.
+ENOUGH_TRIED = 1000
 
 
 class AugmentedImages(ResumableDataset):
@@ -35,17 +39,18 @@ class AugmentedImages(ResumableDataset):
     training goes on with the very batches that would have come next.
 
     Greyscale, CMYK, 16-bit, palette and transparent images become RGB, EXIF
-    orientations are applied, and images that cannot be read are replaced by
-    others. `counts` says how many of each kind were read so far, and `skipped`
-    which could not be read, and why.
+    orientations are applied, and files and encoded bytes that cannot be decoded
+    are replaced by others. `counts` says how many of each kind were read so
+    far, and `skipped` which could not be read, and why. Errors of the source
+    itself end the training.
 
     Args:
         source: Path of a folder of images (searched with its subfolders), list
             of paths, `keras_capi.data.TarShards`, or anything with a length
             whose items are images: `datasets.Dataset` of Hugging Face,
             `tensorflow_datasets.data_source`, `ArrayRecordDataSource`, an
-            array. Items may be paths, encoded bytes, PIL images, uint8 arrays,
-            or dictionaries with one of these.
+            array. Items may be paths, encoded bytes, PIL images, uint8 or
+            uint16 arrays, or dictionaries with one of these.
         image_size: Integer. Height and width of the result. Defaults to `224`.
         batch_size: Integer. Defaults to `64`.
         scale: Tuple of two floats. Bounds of the part's area. Defaults to
@@ -65,7 +70,14 @@ class AugmentedImages(ResumableDataset):
         seed: Integer. Seed of order and augmentation. Defaults to `0`, as a
             training must go on with the same.
         workers: Integer. Threads. Defaults to `4`.
-        **kwargs: Other arguments of `keras.utils.PyDataset`.
+        max_skipped: Float in `[0, 1]`. Share of the images that may be
+            unreadable; more are an error. Defaults to `0.25`.
+        white_level: Integer or `None`. The value that becomes white in 16-bit
+            images, such as `4095` if they hold 12 bits. `None` takes `65535`,
+            and warns of dark ones. Defaults to `None`.
+        **kwargs: Other arguments of `keras.utils.PyDataset`. Threads decode and
+            resize at the same time, so that `use_multiprocessing` pays off for
+            sources in slow Python only.
 
     Output shape:
         Tuple of one float32 array of shape `(batch_size, image_size,
@@ -74,7 +86,7 @@ class AugmentedImages(ResumableDataset):
     Raises:
         ImportError: If Pillow is not installed.
         ValueError: If arguments are out of range, there are fewer images than a
-            batch takes, or images cannot be read.
+            batch takes, too many cannot be read, or items are no images.
 
     Example:
 
@@ -101,6 +113,8 @@ class AugmentedImages(ResumableDataset):
         share=(0, 1),
         seed=0,
         workers=4,
+        max_skipped=0.25,
+        white_level=None,
         **kwargs,
     ):
         super().__init__(workers=workers, **kwargs)
@@ -111,27 +125,31 @@ class AugmentedImages(ResumableDataset):
         self.aspect_ratio = check_bounds("aspect_ratio", aspect_ratio)
         if normalization == "imagenet":
             normalization = _imagenet_normalization
-        if isinstance(source, str | pathlib.Path):
-            source = find_images(source)
+        check_number("max_skipped", max_skipped, "[0, 1]")
+        check_white_level(white_level)
+        images = ImageSource(source, key)
         index, count = share
         if not 0 <= index < count:
             raise ValueError(
                 "`share` must be (index, count) with 0 <= index < count. "
                 f"Received: share={share}"
             )
-        if len(source) * samples_per_image // count < batch_size:
+        if len(images) * samples_per_image // count < batch_size:
             raise ValueError(
                 "There must be enough images for a batch: take a smaller one, "
                 "or raise `samples_per_image`. Received: "
-                f"{len(source)} images, batch_size={batch_size}, share={share}"
+                f"{len(images)} images, batch_size={batch_size}, share={share}"
             )
-        self.source = source
+        self.source = images.items
+        self._images = images
         self.image_size = image_size
         self.batch_size = batch_size
         self.normalization = normalization
         self.samples_per_image = samples_per_image
         self.key = key
         self.share = (index, count)
+        self.max_skipped = max_skipped
+        self.white_level = white_level
         self.seed = seed
         self.counts = collections.Counter()
         self.skipped = {}
@@ -140,34 +158,71 @@ class AugmentedImages(ResumableDataset):
         narrowest = min(self.aspect_ratio[0], 1 / self.aspect_ratio[1])
         smallest = (self.scale[0] * narrowest) ** 0.5
         self._sufficient_size = int(2 * image_size / smallest)
-        self._lock = threading.Lock()
         self._order_of_epoch = (None, None)
+        self._lock = threading.Lock()
+        self._key = register(self)
+
+    def __getstate__(self):
+        return {k: v for k, v in self.__dict__.items() if k != "_lock"}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state, _lock=threading.Lock())
 
     @property
     def epoch_length(self):
-        num_samples = len(self.source) * self.samples_per_image
+        num_samples = len(self._images) * self.samples_per_image
         return num_samples // self.share[1] // self.batch_size
 
     def make_batch(self, epoch, batch):
         first = batch * self.batch_size
         order = self._order(epoch)[first : first + self.batch_size]
-        images = np.stack(
-            [
-                self._prepare(index, (self.seed, epoch, first + place))
-                for place, index in enumerate(order)
-            ]
-        )
+        found = (collections.Counter(), {})
+        try:
+            images = np.stack(
+                [
+                    self._prepare(index, (self.seed, epoch, first + n), found)
+                    for n, index in enumerate(order)
+                ]
+            )
+        finally:
+            self.add_counts(*found)
+        self._check_skipped()
         images = keras.ops.convert_to_numpy(self.normalization(images))
-        return (images.astype("float32", copy=False),)
+        images = images.astype("float32", copy=False)
+        return with_counts((images,), self._key, *found)
+
+    def add_counts(self, counts, skipped):
+        """Adds what was found in a batch to `counts` and `skipped`."""
+        with self._lock:
+            self.counts.update(counts)
+            self.skipped.update(skipped)
 
     def on_epoch_end(self):
+        # Worker processes know only what each of them skipped.
+        self._check_skipped()
         with self._lock:
             skipped = dict(self.skipped)
         if skipped:
-            message = skipped_message(skipped, len(self.source))
+            message = skipped_message(skipped, len(self._images))
             # Python shows each message once.
             warnings.warn(message, stacklevel=2)
         super().on_epoch_end()
+
+    def _check_skipped(self):
+        with self._lock:
+            skipped = dict(self.skipped)
+            tried = self.counts["images"] + self.counts["unreadable"]
+        known = min(len(self._images), max(tried, ENOUGH_TRIED))
+        if len(skipped) > self.max_skipped * known:
+            self._raise_unreadable(skipped)
+
+    def _raise_unreadable(self, skipped):
+        raise ValueError(
+            "The images must be readable, except for a share of `max_skipped`: "
+            "leave out those that are not, or raise it. Received: "
+            f"max_skipped={self.max_skipped}. "
+            f"{skipped_message(skipped, len(self._images))}"
+        )
 
     def _order(self, epoch):
         with self._lock:
@@ -175,7 +230,7 @@ class AugmentedImages(ResumableDataset):
             if known != epoch:
                 generator = np.random.default_rng((self.seed, epoch))
                 index, count = self.share
-                num_images = len(self.source)
+                num_images = len(self._images)
                 num_samples = num_images * self.samples_per_image
                 order = generator.permutation(num_samples) % num_images
                 # All processes have parts of the same size.
@@ -183,11 +238,11 @@ class AugmentedImages(ResumableDataset):
                 self._order_of_epoch = (epoch, order)
             return order
 
-    def _prepare(self, index, seed):
+    def _prepare(self, index, seed, found):
         # Counted from 1: seeds with zeros at the end equal those without, and
         # that of the order has no place.
         generator = np.random.default_rng((*seed, self.share[0] + 1))
-        image = self._read(int(index), generator)
+        image = self._read(int(index), generator, *found)
         top, left, height, width = random_window(
             generator, image.shape[:2], self.scale, self.aspect_ratio
         )
@@ -195,45 +250,23 @@ class AugmentedImages(ResumableDataset):
         resized = resize_image(window, (self.image_size, self.image_size))
         return resized[:, ::-1] if generator.random() < 0.5 else resized
 
-    def _read(self, index, generator):
+    def _read(self, index, generator, counts, skipped):
         for _ in range(NUM_ATTEMPTS):
+            image, name = self._images[index]
             try:
-                item = self._item(index)
-                image, kinds = decode_image(item, self._sufficient_size)
-            except read_errors() as error:
-                with self._lock:
-                    self.counts["unreadable"] += 1
-                    # Not the error, which would keep the whole batch alive.
-                    self.skipped[self._name(index)] = str(error)
-                index = int(generator.integers(len(self.source)))
+                image, kinds = decode_image(
+                    image, self._sufficient_size, self.white_level
+                )
+            except ImageError as error:
+                counts["unreadable"] += 1
+                # Not the error, which would keep the whole batch alive, and
+                # without the address of the bytes, new in each epoch.
+                skipped[name] = str(error).split(" <_io.BytesIO")[0]
+                index = int(generator.integers(len(self._images)))
                 continue
-            with self._lock:
-                self.counts.update(["images", *kinds])
+            counts.update(["images", *kinds])
             return image
-        raise ValueError(
-            "The images must be readable. Received: "
-            f"{skipped_message(self.skipped, len(self.source))}"
-        )
-
-    def _item(self, index):
-        item = self.source[index]
-        if not isinstance(item, Mapping):
-            return item
-        if self.key not in item:
-            raise ValueError(
-                "`key` must say where the image is in an item of the source. "
-                f"Received: key={self.key!r}, an item with {list(item)}"
-            )
-        return item[self.key]
-
-    def _name(self, index):
-        if hasattr(self.source, "name"):
-            return self.source.name(index)
-        if isinstance(self.source, list) and isinstance(
-            self.source[index], str | pathlib.Path
-        ):
-            return str(self.source[index])
-        return str(index)
+        self._raise_unreadable({**self.skipped, **skipped})
 
 
 def _imagenet_normalization(images):

@@ -9,6 +9,9 @@ from collections.abc import Iterable
 import numpy as np
 
 from keras_capi.data.exif_orientation import turn_upright
+from keras_capi.data.sixteen_bits import check_deep_colors
+from keras_capi.data.sixteen_bits import has_deep_colors
+from keras_capi.data.sixteen_bits import to_eight_bits
 from keras_capi.data.walk_folder import walk_folder
 from keras_capi.optional_imports import import_optional
 from keras_capi.paths import PATH_TYPES
@@ -107,7 +110,7 @@ def image_errors():
         raise ImageError(str(error) or type(error).__name__) from error
 
 
-def read_image(path):
+def read_image(path, white_level=None):
     """Reads a file as a uint8 array of shape `(height, width, 3)`.
 
     The image is turned as its EXIF orientation says. Raises an `ImageError` if
@@ -115,23 +118,36 @@ def read_image(path):
     """
     pillow = import_optional("PIL.Image", extra="images")
     with image_errors(), pillow.open(path) as image:
-        return as_upright_rgb(image)
+        is_deep = has_deep_colors(image)
+        pixels = as_upright_rgb(image, white_level)
+        if is_deep:
+            check_deep_colors(pixels, white_level)
+        return pixels
 
 
-def as_upright_rgb(image):
+def as_upright_rgb(image, white_level=None):
     """Turns a PIL image into uint8 RGB pixels, as its EXIF orientation says."""
-    return as_rgb(turn_upright(image))
+    return as_rgb(turn_upright(image), white_level)
 
 
-def as_rgb(image):
-    """Turns a PIL image or a uint8 array into a uint8 RGB array."""
+def as_rgb(image, white_level=None):
+    """Turns a PIL image or an array into a uint8 RGB array.
+
+    Args:
+        image: PIL image, or uint8 or uint16 array of shape `(height, width,
+            3)`, `(height, width, 1)` or `(height, width)`.
+        white_level: Integer or `None`. The value that becomes white in images
+            of 16 bits, see `to_eight_bits`. Defaults to `None`.
+    """
     check_image(image)
     if hasattr(image, "convert"):
         if not image.mode.startswith("I;16"):
             return np.array(image.convert("RGB"))
         # Pillow's own conversion would clip 16-bit values at 255.
-        image = (np.asarray(image, "uint16") >> 8).astype("uint8")
+        image = np.asarray(image, "uint16")
     image = np.asarray(image)
+    if image.dtype == np.uint16:
+        image = to_eight_bits(image, white_level)
     if image.ndim == 2:
         image = image[..., None]
     if image.shape[-1] == 1:
@@ -150,10 +166,11 @@ def check_image(image):
         return
     image = np.asarray(image)
     is_image = image.ndim == 2 or image.ndim == 3 and image.shape[-1] in (1, 3)
-    if image.dtype != np.uint8 or not is_image or image.size == 0:
+    is_known = image.dtype in (np.uint8, np.uint16)
+    if not is_known or not is_image or image.size == 0:
         raise ValueError(
-            "Images must be paths, PIL images, or uint8 arrays of shape "
-            "(height, width, 3) or (height, width). Received: "
+            "Images must be paths, PIL images, or uint8 or uint16 arrays of "
+            "shape (height, width, 3) or (height, width). Received: "
             f"shape {image.shape}, dtype {image.dtype}"
         )
 

@@ -8,55 +8,17 @@ import numpy as np
 import pytest
 from helpers import make_model
 from helpers import weights_of
+from image_helpers import SIZE
+from image_helpers import encode
+from image_helpers import make_dataset
+from image_helpers import photo
+from image_helpers import run_epoch
+from image_helpers import which
+from image_helpers import write_folder
 from PIL import Image
 
 import keras_capi
-from keras_capi.data import AugmentedImages
 from keras_capi.data import TarShards
-
-SIZE = 16
-
-
-def identity(batch):
-    return batch
-
-
-def photo(index, height=40, width=50):
-    """An image whose colour tells which one it is."""
-    image = np.zeros((height, width, 3), "uint8")
-    image[...] = (10 * index, 100, 200)
-    return image
-
-
-def write_folder(folder, count=12):
-    folder.mkdir(exist_ok=True)
-    for index in range(count):
-        Image.fromarray(photo(index)).save(folder / f"{index:02}.png")
-    return folder
-
-
-def make_dataset(source, **overrides):
-    arguments = {
-        "image_size": SIZE,
-        "batch_size": 4,
-        "normalization": identity,
-        "seed": 0,
-        **overrides,
-    }
-    return AugmentedImages(source, **arguments)
-
-
-def run_epoch(dataset):
-    """The batches of an epoch, as `fit` asks for them."""
-    dataset.on_epoch_begin()
-    batches = [dataset[index][0] for index in range(len(dataset))]
-    dataset.on_epoch_end()
-    return batches
-
-
-def which(batches):
-    """The numbers of the images in batches."""
-    return [round(float(x)) for x in np.concatenate(batches)[:, 8, 8, 0] / 10]
 
 
 def test_each_epoch_takes_each_image_once_in_another_order(tmp_path):
@@ -124,12 +86,6 @@ def test_normalizes_as_published():
     (batch,) = make_dataset([image] * 4, normalization="imagenet")[0]
     expected = (1 - np.array([0.485, 0.456, 0.406])) / [0.229, 0.224, 0.225]
     np.testing.assert_allclose(batch[0, 0, 0], expected, rtol=1e-5)
-
-
-def encode(image, kind="PNG", **options):
-    file = io.BytesIO()
-    image.save(file, kind, **options)
-    return file.getvalue()
 
 
 def odd_images():
@@ -252,17 +208,6 @@ def test_bad_shards(tmp_path):
         TarShards(tmp_path / "empty.tar")
 
 
-def test_rows_with_images():
-    """As of Hugging Face's and TensorFlow's data sets."""
-    rows = [{"image": Image.fromarray(photo(i)), "label": 1} for i in range(4)]
-    assert sorted(which([make_dataset(rows)[0][0]])) == [0, 1, 2, 3]
-    rows = [{"img": row["image"]} for row in rows]
-    dataset = make_dataset(rows, key="img")
-    assert sorted(which([dataset[0][0]])) == [0, 1, 2, 3]
-    with pytest.raises(ValueError, match=r"`key` must.*'image'.*\['img'\]"):
-        make_dataset(rows)[0]
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -274,6 +219,12 @@ def test_rows_with_images():
         ({"scale": (0.5, 2)}, "`scale` must be.*<= 1.*Received"),
         ({"aspect_ratio": 3}, "`aspect_ratio` must be two numbers"),
         ({"share": (2, 2)}, "`share` must be"),
+        ({"max_skipped": -0.1}, "`max_skipped` must be in"),
+        ({"max_skipped": "3"}, "`max_skipped` must be in"),
+        ({"max_skipped": float("nan")}, "`max_skipped` must be in"),
+        ({"white_level": 0}, "`white_level` must be an integer in"),
+        ({"white_level": 65536}, "`white_level` must be an integer in"),
+        ({"white_level": 4095.0}, "`white_level` must be an integer in"),
     ],
 )
 def test_bad_arguments(arguments, message):

@@ -90,7 +90,11 @@ def test_every_orientation(form, orientation):
 def test_every_kind_of_pixels(mode):
     exif = Image.Exif()
     exif[ORIENTATION] = 7
-    image = Image.fromarray(PIXELS[..., 0]).convert(mode)
+    grey = PIXELS[..., 0]
+    if mode == "I;16":
+        image = Image.fromarray(grey.astype("uint16") * 256)
+    else:
+        image = Image.fromarray(grey).convert(mode)
     encoded = {}
     for name, arguments in (("upright", {}), ("turned", {"exif": exif})):
         file = io.BytesIO()

@@ -1,0 +1,80 @@
+"""Makes 8 bits of the 16 that some images have."""
+
+import numbers
+import warnings
+
+import numpy as np
+
+WHITE = 65535
+# The largest value of 14 bits, the most that sensors of cameras have.
+DARK = 2**14 - 1
+
+
+def to_eight_bits(values, white_level=None):
+    """Scales 16-bit values to 8 bits.
+
+    Files of 16 bits often hold the 10 to 14 bits of a camera or a microscope,
+    which would be black without saying so.
+
+    Args:
+        values: Uint16 array.
+        white_level: Integer or `None`. The value that becomes white, 4095 for
+            12 bits; larger ones do, too. `None` takes 65535, and warns of an
+            image that does not reach a quarter of it.
+
+    Returns:
+        Uint8 array of the same shape.
+    """
+    if white_level is None:
+        white_level = WHITE
+        if values.max() <= DARK:
+            # Without numbers, as Python shows the same warning once.
+            warnings.warn(
+                "A 16-bit image has no bright pixel: its largest value is less "
+                f"than a quarter of {WHITE}. If the files hold fewer bits, say "
+                "which value is white, such as `white_level=4095` for 12 bits; "
+                f"if they are only dark, `white_level={WHITE}`",
+                stacklevel=2,
+            )
+    levels = np.minimum(values, white_level).astype("uint32") * 256
+    return (levels // (white_level + 1)).astype("uint8")
+
+
+def check_white_level(white_level):
+    """Raises a `ValueError` unless it is `None` or in [1, 65535]."""
+    if white_level is None:
+        return
+    is_integer = isinstance(white_level, numbers.Integral)
+    if not is_integer or not 1 <= white_level <= WHITE:
+        raise ValueError(
+            f"`white_level` must be an integer in [1, {WHITE}] or None. "
+            f"Received: white_level={white_level!r}"
+        )
+
+
+def has_deep_colors(image):
+    """Tells whether a PIL image has 16 bits of each colour in its file.
+
+    Pillow keeps the upper 8 bits, and forgets that there were more when the
+    image is loaded.
+    """
+    coding = [tile[3] for tile in getattr(image, "tile", ())]
+    return ";16" in str(coding) and not image.mode.startswith("I")
+
+
+def check_deep_colors(pixels, white_level):
+    """Says so if the upper 8 bits of 16-bit colours are not what is wanted.
+
+    Args:
+        pixels: Uint8 array.
+        white_level: As in `to_eight_bits`, for which it is too late.
+    """
+    advice = (
+        "Pillow keeps the upper 8 bits of 16-bit colours: read such files in "
+        "another way, and pass uint16 arrays and `white_level`"
+    )
+    if white_level not in (None, WHITE):
+        raise ValueError(f"{advice}. Received: white_level={white_level}")
+    if white_level is None and pixels.max() <= DARK >> 8:
+        message = f"A 16-bit image has no bright pixel. {advice}"
+        warnings.warn(message, stacklevel=2)
