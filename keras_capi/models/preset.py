@@ -16,10 +16,9 @@ from keras_capi.models.preset_files import check_space
 from keras_capi.models.preset_files import checksums
 from keras_capi.models.preset_files import read_json
 from keras_capi.models.preset_files import verify_checksum
-from keras_capi.models.weights_file import check_all_used
 from keras_capi.models.weights_file import check_finite_weights
 from keras_capi.models.weights_file import check_size
-from keras_capi.models.weights_file import weight_sizes
+from keras_capi.models.weights_file import count_numbers
 from keras_capi.optional_imports import import_optional
 from keras_capi.version import __version__
 
@@ -115,11 +114,9 @@ def load_preset(cls, name, load_weights, overrides):
     file = find(WEIGHTS_FILE)
     try:
         verify_checksum(file, metadata)
-        sizes = weight_sizes(file)
-        check_size({**config, **overrides}, sum(sizes.values()), file)
+        check_size({**config, **overrides}, count_numbers(file), file)
         backbone = _make(cls, config, overrides, config_file)
         model = feature_map_model(backbone)
-        check_all_used(model, sizes, file)
         model.load_weights(file)
         check_finite_weights(model, file)
     # A damaged file leads Keras to errors of any kind.

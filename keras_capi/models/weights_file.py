@@ -39,45 +39,18 @@ def check_size(config, available, file):
         )
 
 
-def weight_sizes(file):
-    """Returns how many numbers each weight of a `.weights.h5` file has.
-
-    Args:
-        file: String or path.
-
-    Returns:
-        Dictionary from the weight's place in the file to an integer, without
-        the states of random generators.
-    """
-    sizes = {}
+def count_numbers(file):
+    """Returns how many numbers the weights in a `.weights.h5` file have."""
+    total = 0
 
     def visit(name, item):
-        # A model has a generator or not, by its rate of stochastic depth.
-        if isinstance(item, h5py.Dataset) and not name.endswith("/state"):
-            sizes[name] = int(item.size)
+        nonlocal total
+        if isinstance(item, h5py.Dataset):
+            total += int(item.size)
 
     with h5py.File(file) as opened:
         opened.visititems(visit)
-    return sizes
-
-
-def check_all_used(model, sizes, file):
-    """Raises a `ValueError` if a file holds weights that a model has not.
-
-    Keras loads what it finds a place for, such as the first blocks of many,
-    and says nothing of the rest. (It does say which weights are missing.)
-
-    Args:
-        model: Model with its weights.
-        sizes: Dictionary, what `weight_sizes` returns.
-        file: Path, for the error.
-    """
-    expected = len(model.weights)
-    if len(sizes) != expected:
-        raise ValueError(
-            f"{file} holds {len(sizes)} weights for a model of {expected}, "
-            "such as one with another number of blocks."
-        )
+    return total
 
 
 def check_finite_weights(model, file):
