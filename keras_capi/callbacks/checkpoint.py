@@ -126,8 +126,7 @@ class Checkpoint(keras.callbacks.Callback):
 
         Args:
             model: A compiled and built `keras.Model`.
-            x: As `fit` takes it; compared if there is no `dataset`. Defaults
-                to `None`.
+            x: As in `fit`, compared without `dataset`. Defaults to `None`.
             y: Likewise. Defaults to `None`.
             batch_size: Likewise. Defaults to `None`.
 
