@@ -1,39 +1,48 @@
-import json
 import math
-import os
-import pathlib
-import shutil
-import signal
-import threading
 
 import keras
 from keras import ops
 
 from keras_capi import backend
+from keras_capi.callbacks.checkpoint_folder import WEIGHTS
+from keras_capi.callbacks.checkpoint_folder import CheckpointFolder
+from keras_capi.callbacks.checkpoint_folder import read_state
+from keras_capi.callbacks.find_checkpoint import find_intact
+from keras_capi.callbacks.find_checkpoint import find_suitable
+from keras_capi.callbacks.find_checkpoint import is_writer
+from keras_capi.callbacks.find_checkpoint import say
+from keras_capi.callbacks.model_state import get_metrics
+from keras_capi.callbacks.model_state import load_state
+from keras_capi.callbacks.model_state import set_metrics
+from keras_capi.callbacks.model_state import state_in_memory
+from keras_capi.callbacks.stop_signals import StopSignals
+from keras_capi.callbacks.training_settings import as_line
+from keras_capi.callbacks.training_settings import compare_settings
+from keras_capi.callbacks.training_settings import describe_data
+from keras_capi.callbacks.training_settings import training_settings
 from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_positive_integer
-
-# What `sysexits.h` calls EX_TEMPFAIL: "try again later".
-EXIT_CODE = 75
-PREFIX = "checkpoint-"
-PARTIAL = "partial-"
-WEIGHTS = "model.weights.h5"
-STATE = "state.json"
 
 
 class Checkpoint(keras.callbacks.Callback):
     """Saves a training so that it goes on after any end, as if uninterrupted.
 
-    For the models of this package that are pretrained. Start the same script
-    again: `fit` goes on from the newest checkpoint in `directory`, with
-    weights, optimizer, random masks and epoch as they were, and with the same
-    data if `dataset` tells what comes next. Whatever kills a process, even in
-    the middle of saving, leaves the checkpoints before: each is written under
-    another name, flushed to the disk, and then renamed.
+    For the models of this package. Start the same script again: `fit` goes on
+    from the newest checkpoint in `directory`, with weights, optimizer, random
+    masks and epoch as they were, and with the same data if `dataset` tells what
+    comes next. Whatever kills a process, even in the middle of saving, leaves
+    the checkpoints before: each is written under another name, flushed to the
+    disk, and then renamed. A damaged one is set aside for the one before.
+
+    The settings must be those of the checkpoint. More epochs extend a training;
+    learning rates, weight decays, the clipping of gradients and the momentum of
+    the teacher may be changed, and count from there on.
 
     At the signals that schedulers send before they take a machine away, the
     current state is saved after the running step, and the process exits with
     code 75 ("temporary failure"), on which a scheduler can start it again.
+    Ctrl-C (`SIGINT`) does likewise, and raises `KeyboardInterrupt`. A second
+    signal ends the training at once, and a first one if no step ends.
 
     Make it the last of the callbacks, so that what the others do at the end of
     an epoch is done before its state is saved. Of several processes the first
@@ -56,11 +65,12 @@ class Checkpoint(keras.callbacks.Callback):
             After that many times, or without a checkpoint, it ends with an
             error. Defaults to `0`, an error at once.
         signals: Tuple of names. The signals at which to save and exit. Defaults
-            to `("SIGTERM", "SIGUSR1")`.
+            to `("SIGTERM", "SIGUSR1", "SIGINT")`.
 
     Raises:
-        ValueError: If `every` is given without `dataset`, or `dataset` has no
-            `go_to`.
+        ValueError: If an argument is out of range. In `fit`, if the checkpoints
+            are of other settings, all damaged, or in use by a living process,
+            or the model is not one of this package.
         OSError: If a checkpoint cannot be written, for example to a full disk.
             The ones before stay.
 
@@ -77,7 +87,7 @@ class Checkpoint(keras.callbacks.Callback):
         every=None,
         keep=2,
         max_restores=0,
-        signals=("SIGTERM", "SIGUSR1"),
+        signals=("SIGTERM", "SIGUSR1", "SIGINT"),
     ):
         super().__init__()
         check_positive_integer("keep", keep)
@@ -96,46 +106,56 @@ class Checkpoint(keras.callbacks.Callback):
                 "`dataset` must have a method `go_to(epoch, batch)` and a "
                 f"`position`. Received: dataset={dataset!r}"
             )
-        unknown = [n for n in signals if n not in signal.Signals.__members__]
-        # Windows does not have these.
-        if not {"SIGUSR1", "SIGUSR2"}.issuperset(unknown):
-            raise ValueError(
-                "`signals` must be names of signals such as 'SIGTERM'. "
-                f"Received: signals={signals}"
-            )
-        self.directory = pathlib.Path(directory)
         self.dataset = dataset
         self.every = every
         self.keep = keep
         self.max_restores = max_restores
-        self.signals = [n for n in signals if n not in unknown]
-        self._previous_handlers = {}
-        self._received = 0
+        self._folder = CheckpointFolder(directory)
+        self.directory = self._folder.path
+        self._signals = StopSignals(signals, self._stop_between_steps)
+        # Of the training that `restore` has prepared.
+        self._trained = self._settings = None
         self._num_restores = 0
+        self._metrics = []
+        self._is_last_batch = False
 
-    def restore(self, model):
+    def restore(self, model, x=None, y=None, batch_size=None):
         """Puts a model, and the data set, where the newest checkpoint was.
 
-        Models of this package call it in `fit`.
+        Models of this package call it in `fit`, and `release` at its end.
 
         Args:
             model: A compiled and built `keras.Model`.
+            x: As in `fit`, compared without `dataset`. Defaults to `None`.
+            y: Likewise. Defaults to `None`.
+            batch_size: Likewise. Defaults to `None`.
 
         Returns:
             Tuple of two integers: the epoch and the batch within it to go on
             with, both 0 without a checkpoint.
         """
-        self.directory.mkdir(parents=True, exist_ok=True)
-        if _is_writer():
-            for partial in self.directory.glob(PARTIAL + "*"):
-                shutil.rmtree(partial)
+        self._trained = model
         self._num_restores = 0
-        newest = self._find()[-1:]
-        if not newest:
-            return self._go_to(0, 0)
-        model.load_weights(newest[0] / WEIGHTS)
-        state = json.loads((newest[0] / STATE).read_text())
-        return self._go_to(state["epoch"], state["batch"])
+        if not model.optimizer.built:
+            model.optimizer.build(model.trainable_variables)
+        self._go_to(0, 0)
+        x = x if self.dataset is None else self.dataset
+        data = describe_data(x, y, batch_size)
+        self._settings = training_settings(model, data)
+        if is_writer():
+            self._folder.open()
+        path = find_suitable(self._folder, model, self._settings)
+        if path is None:
+            return 0, 0
+        state = read_state(path)
+        self._go_to(state["epoch"], state["batch"])
+        _, changed = compare_settings(state.get("settings"), self._settings)
+        if changed:
+            say(f"Changed since the checkpoint: {as_line(changed)}.")
+        rates = [name.split(".")[-1] for name in changed]
+        load_state(model, path / WEIGHTS, rates)
+        self._metrics = state.get("metrics", [])
+        return state["epoch"], state["batch"]
 
     def skip(self, model):
         """Puts a model where the newest checkpoint was, but not the data.
@@ -151,35 +171,41 @@ class Checkpoint(keras.callbacks.Callback):
             the bad loss. `None` if there is no checkpoint, or if
             `max_restores` are used up.
         """
-        newest = self._find()[-1:]
-        if not newest or self._num_restores == self.max_restores:
+        if self._num_restores == self.max_restores:
+            return None
+        path = find_intact(self._folder)
+        if path is None:
             return None
         self._num_restores += 1
-        model.load_weights(newest[0] / WEIGHTS)
-        print(
+        load_state(model, path / WEIGHTS)
+        say(
             f"The loss was not finite in epoch {self._epoch + 1}, batch "
-            f"{self._batch}. Back to the weights of {newest[0]}, on with the "
-            f"data after it ({self._num_restores} of {self.max_restores}).",
-            flush=True,
+            f"{self._batch}. Back to the weights of {path}, on with the data "
+            f"after it ({self._num_restores} of {self.max_restores})."
         )
         if self._is_last_batch or self.dataset is None:
             return self._go_to(self._epoch + 1, 0)
+        state = read_state(path)
+        if state["epoch"] == self._epoch:
+            self._metrics = state.get("metrics", [])
         return self._go_to(self._epoch, self._batch)
 
     def release(self):
-        """Gives the signals back to their former handlers."""
-        for number, handler in self._previous_handlers.items():
-            signal.signal(number, handler)
-        self._previous_handlers = {}
+        """Gives back the signals and the directory."""
+        self._signals.release()
+        self._trained = self._settings = None
+        if is_writer():
+            self._folder.close()
 
     def on_train_begin(self, logs=None):
-        self._received = 0
-        # Python lets no other thread do so.
-        if threading.current_thread() is threading.main_thread():
-            for name in self.signals:
-                number = signal.Signals[name]
-                handler = signal.signal(number, self._remember)
-                self._previous_handlers.setdefault(number, handler)
+        if self._settings is None:
+            raise ValueError(
+                "`Checkpoint` must be in the list of callbacks of a model of "
+                "this package, whose `fit` goes on from it. For others take "
+                "`keras.callbacks.BackupAndRestore`. Received: a model of "
+                f"class {type(self.model).__name__}"
+            )
+        self._signals.listen()
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch
@@ -188,46 +214,58 @@ class Checkpoint(keras.callbacks.Callback):
         if self.dataset is not None:
             _, self._first_batch = self.dataset.position
         self._batch = self._saved = self._first_batch
+        # What an interrupted epoch has counted so far, for its logs.
+        set_metrics(self.model, self._metrics)
+        self._metrics = []
 
     def on_train_batch_end(self, batch, logs=None):
         self._batch = self._first_batch + batch + 1
         # The last of several steps per execution may be beyond the end.
         num_batches = self.params["steps"]
-        self._is_last_batch = self.model.stop_training or (
+        # Not `self.model`, which would sync JAX's state.
+        self._is_last_batch = self._trained.stop_training or (
             num_batches and batch + 1 >= num_batches
         )
+        self._signals.beat(self._is_last_batch)
         if self._is_last_batch:
             # The end of the epoch is next.
             return
         self._hear_others()
         is_due = self.every and self._batch - self._saved >= self.every
-        if is_due or (self._received and self.dataset is not None):
+        if is_due or (self._signals.received and self.dataset is not None):
             self._save(self._epoch, self._batch, logs)
             self._saved = self._batch
         self._stop_if_asked()
 
+    def on_test_batch_end(self, batch, logs=None):
+        self._signals.beat(is_epoch_end=True)
+
     def on_epoch_end(self, epoch, logs=None):
+        self._signals.beat()
         self._hear_others()
         self._save(epoch + 1, 0, logs)
         self._stop_if_asked()
 
     def on_train_end(self, logs=None):
-        self.release()
-
-    def _remember(self, number, frame):
-        self._received = number
-
-    def _hear_others(self):
-        if backend.replica()[1] == 1:
-            return
-        received = ops.convert_to_tensor(self._received, "int32")
-        self._received = int(backend.all_reduce(received, "max"))
+        self._signals.release()
 
     def _stop_if_asked(self):
-        if self._received:
-            name = signal.Signals(self._received).name
-            print(f"Stopped by {name}. Start again to go on.", flush=True)
-            raise SystemExit(EXIT_CODE)
+        if self._signals.received:
+            raise self._signals.ending()
+
+    def _hear_others(self):
+        if backend.replica()[1] > 1:
+            received = ops.convert_to_tensor(self._signals.received, "int32")
+            self._signals.received = int(backend.all_reduce(received, "max"))
+
+    def _stop_between_steps(self):
+        # Other processes must stop after the same step, and the end of an epoch
+        # is to be waited for.
+        if backend.replica()[1] > 1 or self._is_last_batch:
+            return
+        if self.dataset is not None and self._batch > self._saved:
+            self._save(self._epoch, self._batch, None)
+        self._stop_if_asked()
 
     def _is_finite(self, logs):
         # The callback that ends such a training may notice it later, and not
@@ -236,55 +274,27 @@ class Checkpoint(keras.callbacks.Callback):
             ops.all(ops.isfinite(x)) for x in self.model.trainable_variables
         )
 
-    def _find(self):
-        return sorted(self.directory.glob(PREFIX + "*"))
-
     def _go_to(self, epoch, batch):
         if self.dataset is not None:
             self.dataset.go_to(epoch, batch)
+        left = len(self.dataset) if hasattr(self.dataset, "__len__") else 1
+        if batch and (self.dataset is None or left < 1):
+            raise ValueError(
+                "A training must go on with the same data set, and nothing is "
+                f"left of its epoch. Received: batch={batch}, "
+                f"dataset={self.dataset}"
+            )
         return epoch, batch
 
     def _save(self, epoch, batch, logs):
-        name = f"{epoch:06}-{batch:08}"
-        target = self.directory / (PREFIX + name)
-        if not _is_writer() or target.exists() or not self._is_finite(logs):
+        is_there = self._folder.has(epoch, batch)
+        if not is_writer() or is_there or not self._is_finite(logs):
             return
-        partial = self.directory / (PARTIAL + name)
-        try:
-            partial.mkdir()
-            self.model.save_weights(partial / WEIGHTS)
-            state = {"epoch": epoch, "batch": batch}
-            (partial / STATE).write_text(json.dumps(state))
-            for path in (*partial.iterdir(), partial):
-                _flush(path)
-            partial.rename(target)
-            _flush(self.directory)
-        # HDF5 may say so when it closes the file, as a RuntimeError.
-        except (OSError, RuntimeError) as error:
-            shutil.rmtree(partial, ignore_errors=True)
-            kept = self._find()[-1:]
-            raise OSError(
-                f"The checkpoint could not be written: {error}. "
-                f"The last one is {kept[0] if kept else 'none'}; make room on "
-                "the disk and start again."
-            ) from error
-        for old in self._find()[: -self.keep]:
-            # Half-deleted, it must not look like a checkpoint.
-            doomed = old.with_name(old.name.replace(PREFIX, PARTIAL))
-            shutil.rmtree(old.rename(doomed))
-
-
-def _is_writer():
-    return backend.process_index() == 0
-
-
-def _flush(path):
-    """Waits until a file, or the entries of a folder, are on the disk."""
-    if os.name == "nt" and path.is_dir():
-        # Windows opens no folders, and its file system logs its renames.
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        state = {
+            "metrics": get_metrics(self.model) if batch else [],
+            "settings": self._settings,
+        }
+        with self._signals.saving():
+            content = state_in_memory(self.model)
+            self._folder.write(epoch, batch, content, state)
+            self._folder.prune(self.keep)

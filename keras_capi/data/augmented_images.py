@@ -169,6 +169,23 @@ class AugmentedImages(ResumableDataset):
         self.__dict__.update(state, _lock=threading.Lock())
 
     @property
+    def settings(self):
+        return {
+            **super().settings,
+            "num_images": len(self.source),
+            "image_size": self.image_size,
+            "batch_size": self.batch_size,
+            "scale": self.scale,
+            "aspect_ratio": self.aspect_ratio,
+            "normalization": self.normalization,
+            "samples_per_image": self.samples_per_image,
+            "key": self.key,
+            "share": self.share,
+            "white_level": self.white_level,
+            "seed": self.seed,
+        }
+
+    @property
     def epoch_length(self):
         num_samples = len(self._images) * self.samples_per_image
         return num_samples // self.share[1] // self.batch_size

@@ -73,7 +73,19 @@ class RandomCrops(ResumableDataset):
         self.batch_size = batch_size
         self.augment = augment
         self.seed = np.random.SeedSequence(seed).entropy
+        self._has_seed = seed is not None
         self._num_batches = num_batches
+
+    @property
+    def settings(self):
+        return {
+            **super().settings,
+            "num_images": len(self.images),
+            "crop_size": self.crop_size,
+            "batch_size": self.batch_size,
+            "augment": self.augment,
+            "seed": self.seed if self._has_seed else None,
+        }
 
     @property
     def epoch_length(self):

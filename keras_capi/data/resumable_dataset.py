@@ -23,7 +23,15 @@ class ResumableDataset(keras.utils.PyDataset):
             epoch: Integer, counted from 0.
             batch: Integer. Batch within the epoch, which then has only what is
                 left of it.
+
+        Raises:
+            ValueError: If the epoch has no such batch.
         """
+        if batch and not 0 < batch < self.epoch_length:
+            raise ValueError(
+                "`batch` must be one of the epoch, of "
+                f"{self.epoch_length} batches. Received: batch={batch}"
+            )
         self._epoch = epoch
         self._first_batch = batch
         self._is_running = False
@@ -32,6 +40,15 @@ class ResumableDataset(keras.utils.PyDataset):
     def position(self):
         """The current epoch and its first batch."""
         return self._epoch, self._first_batch
+
+    @property
+    def settings(self):
+        """What determines the batches, a dictionary for JSON.
+
+        Of a subclass, its own settings and those of the base. A training that
+        goes on must have the same, see `keras_capi.callbacks.Checkpoint`.
+        """
+        return {"epoch_length": self.epoch_length}
 
     @property
     def epoch_length(self):

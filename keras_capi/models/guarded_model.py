@@ -1,6 +1,9 @@
+import functools
+
 from keras_capi import backend
 from keras_capi.models.base_model import BaseModel
 from keras_capi.models.rate_callbacks import check_rate_callbacks
+from keras_capi.models.resume import fit_from_checkpoint
 
 
 class GuardedModel(BaseModel):
@@ -16,9 +19,23 @@ class GuardedModel(BaseModel):
         with backend.averaged_gradients(self.optimizer):
             return super().train_step(*args)
 
-    def fit(self, *args, **kwargs):
-        callbacks = kwargs.get("callbacks", args[5] if len(args) > 5 else None)
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        epochs=1,
+        verbose="auto",
+        callbacks=None,
+        **kwargs,
+    ):
         check_rate_callbacks(self, callbacks)
+        fit = functools.partial(
+            self._fit, x, y, batch_size, verbose=verbose, **kwargs
+        )
+        return fit_from_checkpoint(self, fit, epochs, callbacks)
+
+    def _fit(self, *args, **kwargs):
         with backend.restored_on_error(self):
             backend.share_variables(self)
             return super().fit(*args, **kwargs)

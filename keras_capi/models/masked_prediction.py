@@ -1,5 +1,3 @@
-import functools
-
 import keras
 from keras import ops
 
@@ -10,7 +8,6 @@ from keras_capi.models.backbone_weights import check_trainable
 from keras_capi.models.backbone_weights import copy_weights
 from keras_capi.models.capi_backbone import SEED_SPACING
 from keras_capi.models.non_finite_loss import check_finite_loss
-from keras_capi.models.resume import fit_from_checkpoint
 from keras_capi.ops.collectives import global_means
 from keras_capi.ops.tokens import indices_in_range
 from keras_capi.validation import check_images
@@ -240,11 +237,9 @@ class MaskedPrediction(BackboneModel):
             rows, columns = (size // patch_size for size in images.shape[1:3])
             check_index_arrays(inputs, rows * columns)
 
-    def fit(self, x=None, y=None, batch_size=None, epochs=1, **kwargs):
+    def fit(self, x=None, *args, **kwargs):
         self.check_inputs(x)
-        callbacks = kwargs.pop("callbacks", None)
-        fit = functools.partial(super().fit, x, y, batch_size, **kwargs)
-        return fit_from_checkpoint(self, fit, epochs, callbacks)
+        return super().fit(x, *args, **kwargs)
 
     def evaluate(self, x=None, *args, **kwargs):
         self.check_inputs(x)

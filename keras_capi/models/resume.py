@@ -4,6 +4,8 @@ import functools
 
 import keras
 
+from keras_capi import backend
+from keras_capi.models.history_file import drop_repeated_rows
 from keras_capi.models.non_finite_loss import NonFiniteLossError
 from keras_capi.models.non_finite_loss import StopAtNonFiniteLoss
 from keras_capi.models.training_hints import TrainingHints
@@ -19,28 +21,34 @@ def fit_from_checkpoint(model, fit, epochs, callbacks):
             `y` and `batch_size` by position, the rest by name.
         epochs: Integer.
         callbacks: What `fit` takes. One like `keras_capi.callbacks.Checkpoint`
-            has a method `restore(model)`, which puts the model and the data
-            back and returns the epoch and the batch to go on with; a method
-            `skip(model)`, which does so after a loss that is not finite, or
-            returns `None`; and a method `release()`, which is called however
-            the training ends.
+            has a method `restore(model, x, y, batch_size)`, which puts the
+            model and the data back and returns the epoch and the batch to go on
+            with; a method `skip(model)`, which does so after a loss that is not
+            finite, or returns `None`; and a method `release()`, which is called
+            however the training ends.
 
     Returns:
         The `History` of what was trained now.
 
     Raises:
-        ValueError: If there is a checkpoint and `steps_per_epoch`.
+        ValueError: If there is a checkpoint and `steps_per_epoch`, or more than
+            one such callback.
     """
     if isinstance(callbacks, keras.callbacks.CallbackList):
         return fit(epochs=epochs, callbacks=callbacks)
     if isinstance(callbacks, keras.callbacks.Callback):
         callbacks = [callbacks]
-    x, _, batch_size = fit.args
+    x, y, batch_size = fit.args
     hints = TrainingHints(epochs, batch_size_of(x, batch_size))
     callbacks = [*(callbacks or ()), StopAtNonFiniteLoss(), hints]
-    checkpoint = next((c for c in callbacks if hasattr(c, "restore")), None)
-    if checkpoint is None:
+    checkpoints = [c for c in callbacks if hasattr(c, "restore")]
+    if not checkpoints or not model.compiled:
         return fit(epochs=epochs, callbacks=callbacks)
+    if len(checkpoints) > 1:
+        raise ValueError(
+            "A training must have one `Checkpoint`. "
+            f"Received: {len(checkpoints)}"
+        )
     steps = fit.keywords.get("steps_per_epoch")
     if steps is not None:
         raise ValueError(
@@ -49,10 +57,16 @@ def fit_from_checkpoint(model, fit, epochs, callbacks):
             "`steps_per_epoch`, and choose the number of batches of the data "
             f"set. Received: steps_per_epoch={steps}"
         )
-    # In order, or nothing says which batches come next.
-    fit = functools.partial(fit, callbacks=callbacks, shuffle=False)
+    (checkpoint,) = checkpoints
+    fit = functools.partial(fit, callbacks=callbacks)
+    if y is None:
+        # In order, or nothing says which batches come next. Labelled images
+        # may be sorted, and then have to be shuffled.
+        fit = functools.partial(fit, shuffle=False)
     try:
-        position = checkpoint.restore(model)
+        position = checkpoint.restore(model, *fit.args)
+        _announce(epochs, *position)
+        drop_repeated_rows(callbacks, position[0], is_new=position == (0, 0))
         while True:
             try:
                 return _fit_from(fit, epochs, *position)
@@ -64,10 +78,23 @@ def fit_from_checkpoint(model, fit, epochs, callbacks):
         checkpoint.release()
 
 
+def _announce(epochs, epoch, batch):
+    if backend.process_index() != 0:
+        return
+    if epoch >= epochs:
+        print(
+            f"Already finished: epoch {epoch}. A larger `epochs` than {epochs} "
+            "trains on.",
+            flush=True,
+        )
+    elif (epoch, batch) != (0, 0):
+        print(f"Going on from epoch {epoch + 1}, batch {batch}.", flush=True)
+
+
 def _fit_from(fit, epochs, epoch, batch):
     if (epoch, batch) == (0, 0):
         return fit(epochs=epochs)
-    if not batch:
+    if not batch or epoch >= epochs:
         return fit(epochs=epochs, initial_epoch=epoch)
     # Keras takes all epochs for as long as the first: the rest of the
     # interrupted one needs a `fit` of its own.

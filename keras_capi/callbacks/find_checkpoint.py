@@ -1,0 +1,103 @@
+"""The checkpoint to go on from, the same in all processes."""
+
+from keras import ops
+
+from keras_capi import backend
+from keras_capi.callbacks.checkpoint_folder import WEIGHTS
+from keras_capi.callbacks.checkpoint_folder import read_state
+from keras_capi.callbacks.model_state import check_state_fits
+from keras_capi.callbacks.training_settings import as_line
+from keras_capi.callbacks.training_settings import compare_settings
+
+
+def is_writer():
+    """Tells whether this process is the one that writes."""
+    return backend.process_index() == 0
+
+
+def say(text):
+    """Prints in one of the processes."""
+    if is_writer():
+        print(text, flush=True)
+
+
+def find_suitable(folder, model, settings):
+    """Finds the newest intact checkpoint, and checks that it suits.
+
+    Args:
+        folder: `CheckpointFolder`.
+        model: A built `keras.Model`, and built optimizer.
+        settings: Dictionary from `training_settings`.
+
+    Returns:
+        Its path, or `None` if there are no checkpoints.
+
+    Raises:
+        ValueError: If it has other settings, or all are damaged.
+    """
+    return _follow_writer(folder, lambda: _find(folder, model, settings))
+
+
+def find_intact(folder):
+    """Finds the newest checkpoint that is as it was written.
+
+    Those that are not are set aside.
+
+    Args:
+        folder: `CheckpointFolder`.
+
+    Returns:
+        Its path, or `None` if there are no checkpoints.
+    """
+    return _follow_writer(folder, lambda: _set_damaged_aside(folder))
+
+
+def _find(folder, model, settings):
+    path = _set_damaged_aside(folder)
+    if path is None:
+        return None
+    former = read_state(path).get("settings")
+    refused, _ = compare_settings(former, settings)
+    if not is_writer():
+        # Each process has data of its own.
+        refused = {k: v for k, v in refused.items() if k[:5] != "data."}
+    if refused:
+        raise ValueError(
+            "A training must go on with the settings of its checkpoint. Take "
+            "those, or another directory for a new training, which may begin "
+            f"with `model.load_weights('{path / WEIGHTS}')` if the model is "
+            f"the same. Received: {as_line(refused)}"
+        )
+    check_state_fits(model, path / WEIGHTS)
+    return path
+
+
+def _set_damaged_aside(folder):
+    path, damaged = folder.newest_intact()
+    if is_writer():
+        for bad, damage in damaged:
+            aside = folder.set_aside(bad)
+            say(f"{bad} is damaged: {damage}. It is {aside.name} now.")
+    return path
+
+
+def _follow_writer(folder, find):
+    """Returns what torch's first process finds, in all of them.
+
+    JAX's processes each find it for themselves.
+    """
+    if backend.replica()[1] == 1:
+        return find()
+    path = error = None
+    if is_writer():
+        try:
+            path = find()
+        except (ValueError, OSError) as failure:
+            error = failure
+    state = read_state(path) if path else {"epoch": -1, "batch": -1}
+    message = [error is not None, state["epoch"] + 1, state["batch"] + 1]
+    message = ops.convert_to_tensor([*map(int, message)], "int32")
+    failed, epoch, batch = map(int, backend.all_reduce(message, "max"))
+    if failed:
+        raise error or RuntimeError("The first process cannot go on.")
+    return folder.target(epoch - 1, batch - 1) if epoch else None

@@ -1,0 +1,216 @@
+import contextlib
+import ctypes
+import os
+import select
+import signal
+import socket
+import threading
+import time
+
+# What `sysexits.h` calls EX_TEMPFAIL: "try again later".
+EXIT_CODE = 75
+# Seconds. A signal within such a time is the same one, sent twice: by a
+# scheduler, and by the launcher that it sent it to.
+SAME = 1.0
+# Seconds without a sign of life, beyond the longest time between two so far,
+# after which a training that was told to stop is taken for stuck.
+PATIENCE = 20.0
+# After the last step of an epoch, when others may evaluate for long.
+LONG_PATIENCE = 60.0
+# Modules of Keras whose frames are on the stack while a batch is awaited.
+READERS = ("keras.src.trainers.data_adapters", "keras.src.trainers.epoch_iter")
+MAX_SIGACTION_BYTES = 1024
+
+
+class StopSignals:
+    """Hears the signals at which a training is to stop.
+
+    The first one is remembered in `received`, for the training to stop where it
+    can, or at once where the main thread awaits a batch. A second one ends it
+    at once, but not while it saves. If the main thread is stuck, where no
+    Python runs, a thread of its own ends the process.
+
+    Args:
+        names: Names of signals.
+        stop_between_steps: Function without arguments, called in the middle of
+            the wait for a batch. May raise what `ending` returns.
+    """
+
+    def __init__(self, names, stop_between_steps):
+        known = signal.Signals.__members__
+        # Windows does not have the last ones.
+        if not {*known, "SIGUSR1", "SIGUSR2"}.issuperset(names):
+            raise ValueError(
+                "`signals` must be names of signals such as 'SIGTERM'. "
+                f"Received: signals={names}"
+            )
+        self.numbers = [known[name] for name in names if name in known]
+        self.stop_between_steps = stop_between_steps
+        self.received = 0
+        self._is_saving = False
+        self._former = {}
+        self._longest = 0.0
+        self._last = None
+        self._is_epoch_end = False
+
+    @contextlib.contextmanager
+    def saving(self):
+        """In its scope no signal ends the process."""
+        self._is_saving = True
+        try:
+            yield
+        finally:
+            self._is_saving = False
+
+    def listen(self):
+        """Takes the signals, in the main thread; others are not allowed to."""
+        self.received = 0
+        self._longest = 0.0
+        self._last = None
+        is_main = threading.current_thread() is threading.main_thread()
+        if self._former or not is_main:
+            return
+        for number in self.numbers:
+            handler = signal.getsignal(number)
+            if number == signal.SIGINT and handler == signal.SIG_IGN:
+                # A job in the background of a shell.
+                continue
+            self._former[number] = (handler, _exchange(number))
+            signal.signal(number, self._hear)
+        self._start_watch()
+
+    def release(self):
+        """Gives the signals back to their former handlers."""
+        if not self._former:
+            return
+        signal.set_wakeup_fd(self._former_wakeup)
+        self._wakeup.close()
+        for number, (handler, action) in self._former.items():
+            # `None` is one that Python has not set, such as of `faulthandler`.
+            signal.signal(number, handler or signal.SIG_DFL)
+            _exchange(number, action)
+        self._former = {}
+
+    def beat(self, is_epoch_end=False):
+        """Says that the training is alive.
+
+        Args:
+            is_epoch_end: Boolean. Whether all steps of the epoch are done.
+                Defaults to `False`.
+        """
+        self._is_epoch_end = is_epoch_end
+        now = time.monotonic()
+        if self._last is not None:
+            self._longest = max(self._longest, now - self._last)
+        self._last = now
+
+    def ending(self):
+        """Returns the exception with which to end, having said so."""
+        name = signal.Signals(self.received).name
+        _say(f"Stopped by {name}. Start again to go on.")
+        if self.received == signal.SIGINT:
+            return KeyboardInterrupt()
+        return SystemExit(EXIT_CODE)
+
+    def _hear(self, number, frame):
+        now = time.monotonic()
+        if self.received:
+            if now - self._since > SAME and not self._is_saving:
+                self.received = number
+                raise self.ending()
+            return
+        self.received, self._since = number, now
+        if self._is_saving:
+            return
+        if _awaits_batch(frame):
+            self.stop_between_steps()
+        if number == signal.SIGINT:
+            _say("Stopping after this step. Once more to stop at once.")
+
+    def _start_watch(self):
+        """Starts to watch over the main thread, which may be stuck.
+
+        Python calls handlers in the main thread alone, when that is back in
+        Python. It writes the number of each signal to a socket at once.
+        """
+        reader, self._wakeup = socket.socketpair()
+        self._wakeup.setblocking(False)
+        self._former_wakeup = signal.set_wakeup_fd(
+            self._wakeup.fileno(), warn_on_full_buffer=False
+        )
+        threading.Thread(
+            target=self._watch,
+            args=(reader, self._former_wakeup),
+            daemon=True,
+        ).start()
+
+    def _watch(self, reader, former_wakeup):
+        # Of an interruption alone it is the user who decides.
+        ending = set(self.numbers) - {signal.SIGINT}
+        heard = second = None
+        with reader:
+            while True:
+                timeout = None if heard is None else 0.5
+                is_ready, _, _ = select.select([reader], [], [], timeout)
+                now = time.monotonic()
+                numbers = reader.recv(4096) if is_ready else None
+                if numbers == b"":
+                    return
+                if numbers and former_wakeup >= 0:
+                    with contextlib.suppress(OSError):
+                        os.write(former_wakeup, numbers)
+                if numbers and ending.intersection(numbers):
+                    heard = heard or now
+                    if now - heard > SAME:
+                        second = second or now
+                if heard is None or self._is_saving:
+                    continue
+                quiet = now - max(heard, self._last or 0.0)
+                # The handler in the main thread comes first.
+                is_late = second is not None and now - second > 2 * SAME
+                patience = LONG_PATIENCE if self._is_epoch_end else PATIENCE
+                if is_late or quiet > patience + self._longest:
+                    _exit()
+
+
+def _awaits_batch(frame):
+    """Tells whether `fit` itself awaits a batch, by the stack of its thread."""
+    awaits = False
+    while frame is not None:
+        module = frame.f_globals.get("__name__", "")
+        if module.startswith("keras.src.callbacks"):
+            return False
+        if frame.f_code.co_name in ("evaluate", "predict"):
+            return False
+        awaits = awaits or module.startswith(READERS)
+        frame = frame.f_back
+    return awaits
+
+
+def _exchange(number, action=None):
+    """Returns the system's own record of a handler, and sets another.
+
+    Python has no function for it, and knows only of handlers of its own.
+    """
+    if os.name == "nt":
+        return None
+    former = ctypes.create_string_buffer(MAX_SIGACTION_BYTES)
+    ctypes.CDLL(None).sigaction(int(number), action, former)
+    return former
+
+
+def _say(text):
+    # The handler may have interrupted another `print`.
+    with contextlib.suppress(RuntimeError):
+        print(text, flush=True)
+
+
+def _exit():
+    # The main thread may hold the lock of `sys.stdout`.
+    with contextlib.suppress(OSError):
+        os.write(
+            1,
+            b"No step ends after the signal to stop: the process ends without "
+            b"another checkpoint. Start again to go on from the last.\n",
+        )
+    os._exit(EXIT_CODE)
