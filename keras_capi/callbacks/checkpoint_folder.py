@@ -6,6 +6,7 @@ import re
 import shutil
 
 from keras_capi.callbacks.directory_lock import DirectoryLock
+from keras_capi.validation import check_output
 
 WEIGHTS = "model.weights.h5"
 STATE = "state.json"
@@ -32,8 +33,10 @@ class CheckpointFolder:
         """Takes the directory for this process, and removes what is half done.
 
         Raises:
-            ValueError: If another living process uses it.
+            ValueError: If another living process uses it, or if it cannot be
+                written.
         """
+        check_output("directory", self.path, is_folder=True)
         self.path.mkdir(parents=True, exist_ok=True)
         DirectoryLock(self.path).acquire()
         for partial in self._find("partial"):

@@ -90,7 +90,8 @@ class RunFolder:
 
     def clear_failed_start(self):
         """Removes what `begin` and callbacks wrote, if no step was kept."""
-        if self.has_run:
+        # Where another process has just begun there is its lock.
+        if self.has_run or any(self.checkpoints.glob("*")):
             return
         if not self._must_keep_recipe():
             self._recipe.unlink(missing_ok=True)

@@ -209,6 +209,14 @@ def test_more_epochs_extend_a_training_and_its_schedules(tmp_path, capsys):
     assert int(model.optimizer.iterations) == 12
 
 
+def test_one_model_goes_on_in_one_session(tmp_path):
+    """What training makes of its configuration is no other setting."""
+    model = fit(tmp_path)
+    fit(tmp_path, model=model, epochs=2)
+    fit(tmp_path, epochs=3)
+    assert int(model.optimizer.iterations) == 8
+
+
 def test_says_where_it_goes_on(tmp_path, capsys):
     with pytest.raises(InterruptedError):
         fit(tmp_path, stop=2)
