@@ -71,7 +71,7 @@ def test_strips_take_little_memory(shape, crop_ratio, most_pixels):
     assert most_pixels() < 4_000_000
 
 
-@pytest.mark.parametrize("shape", [(20, 300), (310, 21)])
+@pytest.mark.parametrize("shape", [(20, 270), (290, 21)])
 def test_longish_images_stay_whole(shape):
     """The result is exactly that of resizing all of it."""
     pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), "uint8")
