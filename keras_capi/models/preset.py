@@ -55,7 +55,9 @@ class PresetMixin:
             A model of this class.
 
         Raises:
-            ValueError: If there is no such preset, or it is of another class.
+            ValueError: If there is no such preset, it is of another class, or
+                damaged: files differ from the checksums that were saved with
+                them, weights are missing, too many, NaN or infinite.
             OSError: If published weights cannot be downloaded.
 
         Example:
@@ -69,11 +71,16 @@ class PresetMixin:
     def save_to_preset(self, path):
         """Saves configuration and weights in KerasHub's layout.
 
-        The files also serve as the backbone of tasks of KerasHub.
+        The files also serve as the backbone of tasks of KerasHub. Their
+        SHA-256 sums are in `metadata.json`.
 
         Args:
             path: String or path: a folder, which is made if needed, or
                 `"hf://user/name"`, a repository that you can write to.
+
+        Raises:
+            OSError: If the disk has no room for it. A preset that was there
+                stays as it was.
         """
         save_preset(self, path)
 
