@@ -14,6 +14,7 @@ import base64
 import io
 import os
 import pathlib
+import re
 import tempfile
 import time
 
@@ -83,9 +84,18 @@ def clean(output, folder):
         output.metadata = nbformat.from_dict({})
     if "text" in output:
         text = output["text"].replace(f"{ROOT}{os.sep}", "")
-        output["text"] = text.replace(folder, ".")
+        output["text"] = as_shown(text.replace(folder, "."))
     if "image/png" in output.get("data", {}):
         output["data"]["image/png"] = shrink(output["data"]["image/png"])
+
+
+def as_shown(text):
+    """Returns text without colours, and of progress bars the last state."""
+    text = re.sub(r"\x1b\[[\d;]*m", "", text)
+    lines = [
+        re.split("[\r\b]", line.rstrip("\r\b"))[-1] for line in text.split("\n")
+    ]
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def shrink(encoded):

@@ -19,31 +19,36 @@ from speed import make_parser
 from speed import measure
 
 
-def step_flops(model, options):
+def step_flops(model, batch_size, image_size):
     """Matrix products of a training step, backward passes included."""
-    width, _, num_layers, predictor_num_layers, patch_size = SIZES[options.size]
-    grid = (options.image_size // patch_size,) * 2
+    encoder, num_predictor_layers = (
+        model.student.encoder,
+        model.student.predictor.num_layers,
+    )
+    width, clusters = encoder.hidden_dim, model.clustering.num_clusters
+    grid = (image_size // encoder.patch_size,) * 2
     visible, predicted = model.masking.count_patches(grid)
     patches = grid[0] * grid[1]
-    registers = 16
-    pixels = 3 * patch_size**2
-    kept = max(int(options.batch_size * 0.8), 1) / options.batch_size
+    registers = encoder.register_tokens.num_registers
+    pixels = 3 * encoder.patch_size**2
+    dropped = encoder.drop_path.rate if encoder.drop_path else 0.0
+    kept = max(int(batch_size * (1 - dropped)), 1) / batch_size
     teacher = 2 * pixels * width * patches
-    teacher += num_layers * block_flops(width, patches + registers)
-    clustering = 2 * width * options.clusters * patches
+    teacher += encoder.num_layers * block_flops(width, patches + registers)
+    clustering = 2 * width * clusters * patches
     student = 2 * pixels * width * visible
-    student += kept * num_layers * block_flops(width, visible + registers)
+    student += (
+        kept * encoder.num_layers * block_flops(width, visible + registers)
+    )
     student += (
         kept
-        * predictor_num_layers
+        * num_predictor_layers
         * block_flops(width, predicted, visible + registers)
     )
-    head = 2 * width * options.clusters * predicted
+    head = 2 * width * clusters * predicted
     # A backward pass takes two products for each one of the forward pass, but
     # the clustering needs no gradient of its input.
-    return options.batch_size * (
-        teacher + 2 * clustering + 3 * (student + head)
-    )
+    return batch_size * (teacher + 2 * clustering + 3 * (student + head))
 
 
 def main(options):
@@ -74,7 +79,7 @@ def main(options):
     images = make_images(options)
     measure(
         lambda: model.train_on_batch(images),
-        step_flops(model, options),
+        step_flops(model, options.batch_size, options.image_size),
         options,
     )
 

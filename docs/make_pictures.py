@@ -1,9 +1,13 @@
-"""Draws the pictures of docs/concepts.md with the package's own functions.
+"""Draws pictures of the pages with the package's own functions.
 
 KERAS_BACKEND=jax python docs/make_pictures.py
+KERAS_BACKEND=jax python docs/make_pictures.py draw_trainings
+
+Those of docs/training.md take three trainings of one to two minutes.
 """
 
 import pathlib
+import sys
 
 import keras
 import matplotlib
@@ -18,6 +22,13 @@ import keras_capi
 
 FOLDER = pathlib.Path(__file__).parent / "pictures"
 GRID = (14, 14)
+# Settings that make the recipe `demo` fail, and the names of the pictures.
+TRAININGS = {
+    "healthy": [],
+    "collapsed": ["clustering.target_temperature=1.0"],
+    "too_fast": ["optimizer.learning_rate=0.05"],
+}
+NUM_STEPS, STEPS_PER_EPOCH = 200, 20
 HIDDEN, VISIBLE, PREDICTED = "#3b4a6b", "#f2c14e", "#d1495b"
 
 
@@ -122,10 +133,55 @@ def draw_registers():
     save(figure, "registers.png")
 
 
+def draw_trainings():
+    """Curves and features of trainings on ten photographs, good and bad."""
+    normalize = keras_capi.layers.ImageNetNormalization()
+    resize = keras_capi.layers.RandomResizedCrop(64, 64, seed=0)
+    photos = keras_capi.data.sample_photos(shorter_side=320)
+    # What is right of two thirds is not trained on.
+    seen = [photo[:, : 2 * photo.shape[1] // 3] for photo in photos.values()]
+    unseen = [photo[:, 2 * photo.shape[1] // 3 :] for photo in photos.values()]
+    ((held_out,),) = keras_capi.data.RandomCrops(unseen, 64, 128, 1, seed=1)
+    held_out = ops.convert_to_numpy(normalize(held_out))
+    views = np.stack(
+        [photos[name][-320:, -320:] for name in ("coffee", "chelsea")]
+    )
+    columns = {"": views}
+    for name, settings in TRAININGS.items():
+        recipe = keras_capi.recipes.load_recipe("demo", settings)
+        model = keras_capi.recipes.make_model(recipe, NUM_STEPS)
+        crops = keras_capi.data.RandomCrops(
+            seen, 96, 64, STEPS_PER_EPOCH, lambda x: normalize(resize(x)), 0
+        )
+        health = keras_capi.callbacks.ClusteringHealth(held_out)
+        epochs = NUM_STEPS // STEPS_PER_EPOCH
+        history = model.fit(crops, epochs=epochs, callbacks=[health], verbose=2)
+        usage = keras_capi.evaluation.cluster_usage(model, held_out)
+        curves = keras_capi.visualization.training_curves(
+            history, usage["mean_assignment_entropy"]
+        )
+        curves.axes[0].set_title(name.replace("_", " "))
+        curves.set_size_inches(4.6, 3.4)
+        save(curves, f"curves_{name}.png")
+        features = keras_capi.evaluation.patch_features(
+            model, ops.convert_to_numpy(normalize(views))
+        )
+        columns[name.replace("_", " ")] = (
+            keras_capi.visualization.principal_components(features)
+        )
+    save(keras_capi.visualization.picture_grid(columns), "trainings.png")
+
+
 if __name__ == "__main__":
-    keras.utils.set_random_seed(0)
     FOLDER.mkdir(exist_ok=True)
-    draw_masks()
-    draw_assignments()
-    draw_rotary()
-    draw_registers()
+    drawings = (
+        draw_masks,
+        draw_assignments,
+        draw_rotary,
+        draw_registers,
+        draw_trainings,
+    )
+    for draw in drawings:
+        if not sys.argv[1:] or draw.__name__ in sys.argv[1:]:
+            keras.utils.set_random_seed(0)
+            draw()

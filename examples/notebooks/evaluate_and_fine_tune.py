@@ -5,7 +5,7 @@
 #
 # **Author:** The keras-capi authors<br>
 # **Date created:** 2026/11/24<br>
-# **Last modified:** 2026/11/24<br>
+# **Last modified:** 2026/11/25<br>
 # **Description:** Measure what features are worth: nearest neighbours, probes,
 # and fine-tuning with few labels, beside the baselines.<br>
 # **Accelerator:** None needed; a GPU for large backbones
@@ -31,8 +31,10 @@ import subprocess
 import sys
 
 if importlib.util.find_spec("keras_capi") is None:
+    # From the repository; or the path of a checkout, with the extras behind it.
+    package = "keras-capi[jax,demo,cli] @ git+https://github.com/keras-capi/keras-capi"
     install = [sys.executable, "-m", "pip", "install", "--quiet"]
-    subprocess.run([*install, "keras-capi[jax,demo,cli]"], check=True)
+    subprocess.run([*install, package], check=True)
 
 os.environ.setdefault("KERAS_BACKEND", "jax")  # "tensorflow" or "torch"
 
@@ -86,7 +88,7 @@ else:
     crops = keras_capi.data.RandomCrops(
         seen, 96, 64, steps, lambda x: normalize(flip(resize(x))), seed=0
     )
-    history = model.fit(crops, verbose=0).history
+    history = model.fit(crops).history
     print(f"Trained {steps} steps, mean loss {history['capi_loss'][-1]:.2f}")
 
 # The same network with random weights, to compare with.
@@ -185,7 +187,6 @@ results = evaluation.probe_classification(
     weight_decays=(5e-4, 5e-2),
     num_steps=steps,
     batch_size=8 * min(crops_each, 16),
-    verbose=0,
 )
 for name, scores in results.items():
     print(

@@ -5,7 +5,7 @@
 #
 # **Author:** The keras-capi authors<br>
 # **Date created:** 2026/11/24<br>
-# **Last modified:** 2026/11/24<br>
+# **Last modified:** 2026/11/25<br>
 # **Description:** Look into a trained model: principal components, clusters and
 # their favourite patches, nearest neighbours between images.<br>
 # **Accelerator:** None needed
@@ -29,8 +29,10 @@ import subprocess
 import sys
 
 if importlib.util.find_spec("keras_capi") is None:
+    # From the repository; or the path of a checkout, with the extras behind it.
+    package = "keras-capi[jax,demo,cli] @ git+https://github.com/keras-capi/keras-capi"
     install = [sys.executable, "-m", "pip", "install", "--quiet"]
-    subprocess.run([*install, "keras-capi[jax,demo,cli]"], check=True)
+    subprocess.run([*install, package], check=True)
 
 os.environ.setdefault("KERAS_BACKEND", "jax")  # "tensorflow" or "torch"
 
@@ -85,7 +87,7 @@ else:
     crops = keras_capi.data.RandomCrops(
         seen, 96, 64, steps, lambda x: normalize(flip(resize(x))), seed=0
     )
-    history = model.fit(crops, verbose=0).history
+    history = model.fit(crops).history
     print(f"Trained {steps} steps, mean loss {history['capi_loss'][-1]:.2f}")
 
 # The same network with random weights, to compare with.

@@ -5,7 +5,7 @@
 #
 # **Author:** The keras-capi authors<br>
 # **Date created:** 2026/11/24<br>
-# **Last modified:** 2026/11/24<br>
+# **Last modified:** 2026/11/25<br>
 # **Description:** Train a small vision transformer on photographs without
 # labels, and see whether it learns.<br>
 # **Accelerator:** None needed; a GPU for your own thousands of photographs
@@ -33,8 +33,12 @@ import subprocess
 import sys
 
 if importlib.util.find_spec("keras_capi") is None:
+    # From the repository; or the path of a checkout, with the extras behind it.
+    package = (
+        "keras-capi[jax,demo] @ git+https://github.com/keras-capi/keras-capi"
+    )
     install = [sys.executable, "-m", "pip", "install", "--quiet"]
-    subprocess.run([*install, "keras-capi[jax,demo]"], check=True)
+    subprocess.run([*install, package], check=True)
 
 os.environ.setdefault("KERAS_BACKEND", "jax")  # "tensorflow" or "torch"
 
@@ -237,14 +241,22 @@ neighbors.set_model(model)
 accuracy_before = neighbors.evaluate()["knn_accuracy"]
 
 health = keras_capi.callbacks.ClusteringHealth(held_out_images)
-history = model.fit(
-    crops, epochs=epochs, callbacks=[health, neighbors], verbose=0
-)
-for epoch in range(epochs):
-    loss, accuracy = (
-        history.history[name][epoch] for name in ("capi_loss", "knn_accuracy")
+
+
+def report(epoch, logs):
+    """Prints a line of the logs in place of Keras's progress bar."""
+    loss, accuracy = logs["capi_loss"], logs["knn_accuracy"]
+    print(
+        f"epoch {epoch + 1:2} of {epochs}: loss {loss:.2f}, "
+        f"accuracy {accuracy:.3f}",
+        flush=True,
     )
-    print(f"epoch {epoch + 1:2}: loss {loss:.2f}, accuracy {accuracy:.3f}")
+
+
+progress = keras.callbacks.LambdaCallback(on_epoch_end=report)
+history = model.fit(
+    crops, epochs=epochs, callbacks=[health, neighbors, progress], verbose=0
+)
 
 # %% [markdown]
 # ## Has it learned?

@@ -5,7 +5,7 @@
 #
 # **Author:** The keras-capi authors<br>
 # **Date created:** 2026/11/24<br>
-# **Last modified:** 2026/11/24<br>
+# **Last modified:** 2026/11/25<br>
 # **Description:** Several devices, compilation, half precision, image files
 # read in threads, and going on after an interruption.<br>
 # **Accelerator:** GPU or TPU; without one, it shows everything on two CPU
@@ -34,8 +34,12 @@ import subprocess
 import sys
 
 if importlib.util.find_spec("keras_capi") is None:
+    # From the repository; or the path of a checkout, with the extras behind it.
+    package = (
+        "keras-capi[jax,demo] @ git+https://github.com/keras-capi/keras-capi"
+    )
     install = [sys.executable, "-m", "pip", "install", "--quiet"]
-    subprocess.run([*install, "keras-capi[jax,demo]"], check=True)
+    subprocess.run([*install, package], check=True)
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 flags = "--xla_force_host_platform_device_count=2"

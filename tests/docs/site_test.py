@@ -1,6 +1,7 @@
 """The site: every page is built and in its menu, every link leads somewhere."""
 
 import html.parser
+import json
 import pathlib
 import re
 import urllib.parse
@@ -13,6 +14,22 @@ ROOT = pathlib.Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "jax",
     reason="The site does not depend on the backend: once is enough.",
+)
+
+# What new users searched for.
+QUESTIONS = (
+    "resume",
+    "progress bar",
+    "notebook",
+    "plot",
+    "summary",
+    "licence",
+    "license",
+    "overfitting",
+    "out of memory",
+    "gpu",
+    "learning rate",
+    "collapse",
 )
 
 
@@ -60,6 +77,39 @@ def test_pages_load_nothing_from_elsewhere(site):
 
 def test_menu_has_every_page(site):
     menu = (ROOT / "mkdocs.yml").read_text()
-    for page in (ROOT / "docs").rglob("*.md"):
-        name = page.relative_to(ROOT / "docs").as_posix()
+    names = [
+        page.relative_to(ROOT / "docs").as_posix()
+        for page in (ROOT / "docs").rglob("*.md")
+    ]
+    notebooks = (ROOT / "examples" / "notebooks").glob("*.ipynb")
+    names += [f"notebooks/{path.stem}.md" for path in notebooks]
+    for name in names:
         assert f": {name}\n" in menu, name
+
+
+def test_notebooks_show_code_text_and_pictures(site):
+    for path in (ROOT / "examples" / "notebooks").glob("*.ipynb"):
+        page = (site / "notebooks" / f"{path.stem}.html").read_text()
+        cells = json.loads(path.read_text())["cells"]
+        outputs = [x for cell in cells for x in cell.get("outputs", [])]
+        pictures = [x for x in outputs if "image/png" in x.get("data", {})]
+        shown = re.findall(rf'<img[^>]*src="?{path.stem}_\d+\.png', page)
+        assert len(shown) == len(pictures)
+        code = [cell for cell in cells if cell["cell_type"] == "code"]
+        texts = [x for x in outputs if "text" in x]
+        blocks = page.count('class="highlight"')
+        assert blocks >= len(code) + len(texts)
+
+
+@pytest.mark.parametrize("words", QUESTIONS)
+def test_search_answers(words, site):
+    """What people look for has a section of its own, found by its heading."""
+    index = json.loads((site / "search" / "search_index.json").read_text())
+    sections = [
+        entry
+        for entry in index["docs"]
+        if words in f"{entry['title']} {entry['text']}".lower()
+        and not entry["location"].startswith("api/")
+    ]
+    assert sections
+    assert any(len(entry["text"].split()) > 25 for entry in sections)

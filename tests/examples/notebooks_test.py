@@ -22,6 +22,7 @@ NAMES = sorted(BACKENDS)
 COLAB = (
     "https://colab.research.google.com/github/keras-capi/keras-capi/blob/main/"
 )
+REPOSITORY = re.escape("git+https://github.com/keras-capi/keras-capi")
 MAX_SIZE = 600_000  # bytes
 
 
@@ -105,9 +106,27 @@ def test_begins_like_the_examples_of_keras(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_first_cell_installs_and_picks_the_backend(name):
     cell = code_cells(read(name))[0].source
-    assert "keras-capi[jax" in cell
+    # From the repository: the package need not be on an index.
+    assert re.search(rf'"keras-capi\[jax[\w,]*\] @ {REPOSITORY}"', cell)
     assert 'os.environ.setdefault("KERAS_BACKEND", "jax")' in cell
     assert "import keras\n" not in cell
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_long_trainings_show_progress(name):
+    """By Keras's bar, a line for each epoch, or one of the notebook's own."""
+    trainings = [
+        cell
+        for cell in code_cells(read(name))
+        if re.search(r"\.fit\(\s*(crops|dataset|make_dataset)", cell.source)
+    ]
+    assert trainings
+    for cell in trainings:
+        if "on_epoch_end" not in cell.source:
+            assert not re.search(r"\.fit\([^)]*verbose=0", cell.source)
+        # No state of a bar but the last one.
+        for output in cell.outputs:
+            assert not set("\r\b\x1b") & set(output.get("text", ""))
 
 
 @pytest.mark.parametrize(
