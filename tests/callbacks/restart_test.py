@@ -8,16 +8,28 @@ import pytest
 from helpers import make_backbone
 from helpers import make_images
 from helpers import make_masking
-from helpers import make_model
+from helpers import make_model as make_compiled_model
 from helpers import to_numpy
 from helpers import weights_of
 
 import keras_capi
 from keras_capi.callbacks import Checkpoint
+from keras_capi.callbacks.checkpoint_folder import CheckpointFolder
+from keras_capi.callbacks.model_state import state_in_memory
 from keras_capi.data import AugmentedImages
 from keras_capi.data import RandomCrops
 from keras_capi.optimizers import WarmupCosine
 from keras_capi.optimizers import capi_optimizer
+
+
+def make_model(*arguments, compile_arguments=None, **overrides):
+    # TensorFlow traces each model anew, which takes longer than to train it.
+    eagerly = {"run_eagerly": keras.backend.backend() == "tensorflow"}
+    return make_compiled_model(
+        *arguments,
+        compile_arguments={**eagerly, **(compile_arguments or {})},
+        **overrides,
+    )
 
 
 def make_crops(num_images=3, **overrides):
@@ -251,8 +263,9 @@ def test_checkpoints_of_a_former_version(tmp_path):
     ):
         with pytest.raises(ValueError, match="same model and optimizer"):
             fit(tmp_path / "parts", model=other)
-    deeper = make_model(make_backbone(num_layers=2))
-    fit(tmp_path / "deeper", model=deeper)
+    deeper = state_in_memory(make_model(make_backbone(num_layers=2)))
+    (tmp_path / "deeper").mkdir()
+    CheckpointFolder(tmp_path / "deeper").write(1, 0, deeper, {})
     as_by_a_former_version(tmp_path / "deeper")
     with pytest.raises(ValueError, match="same model and optimizer"):
         fit(tmp_path / "deeper")
@@ -278,7 +291,9 @@ def make_classifier(layers=1):
         make_backbone(num_layers=layers), num_classes=3
     )
     classifier.compile(
-        "adamw", keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        "adamw",
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        run_eagerly=keras.backend.backend() == "tensorflow",
     )
     return classifier
 

@@ -39,7 +39,10 @@ def fit(folder, at_step=None, **options):
     if at_step is not None:
         callbacks = [keras.callbacks.LambdaCallback(on_train_batch_end=at_step)]
     callbacks.append(Checkpoint(folder, crops, **options))
-    make_model().fit(crops, callbacks=callbacks, verbose=0)
+    # TensorFlow traces each model anew, which takes longer than to train it.
+    eagerly = {"run_eagerly": keras.backend.backend() == "tensorflow"}
+    model = make_model(compile_arguments=eagerly)
+    model.fit(crops, callbacks=callbacks, verbose=0)
 
 
 def names(folder):

@@ -91,3 +91,13 @@ def test_images_must_hold_a_crop():
         make_crops(crop_size=17)
     with pytest.raises(ValueError, match="`images` must not be empty"):
         RandomCrops([], 16, 4, 2)
+
+
+def test_goes_to_batches_that_there_are():
+    crops = make_crops()
+    crops.go_to(5, 2)
+    assert len(crops) == 1
+    for batch in (3, 4, -1):
+        with pytest.raises(ValueError, match=f"3 batches.*batch={batch}"):
+            crops.go_to(0, batch)
+    assert crops.position == (5, 2)
