@@ -140,7 +140,7 @@ def check_images(images, patch_size, num_channels):
         patch_size: Integer. Must divide height and width.
         num_channels: Integer. The expected last axis.
     """
-    shape = tuple(images.shape)
+    shape = known_shape("images", images)
     if len(shape) != 4:
         raise ValueError(
             "`images` must have rank 4: (batch, height, width, channels). "
@@ -165,6 +165,19 @@ def check_images(images, patch_size, num_channels):
             "`keras_capi.layers.ImageNetNormalization`). "
             f"Received: images.dtype={dtype}"
         )
+
+
+def known_shape(name, x):
+    """Returns the shape of an array or tensor, or raises if it has no rank."""
+    if getattr(x.shape, "rank", 0) is None:
+        # Only TensorFlow compiles a step without knowing it.
+        raise ValueError(
+            f"`{name}` must have a known rank. Set it in the data set, for "
+            "example by `tf.ensure_shape(images, (None, 224, 224, 3))` in its "
+            "`map`, or decode by `tf.io.decode_image(..., "
+            "expand_animations=False)`. Received: a tensor of unknown shape"
+        )
+    return tuple(x.shape)
 
 
 def check_image_shape(image_shape, patch_size):
@@ -239,7 +252,7 @@ def check_index_shapes(inputs):
         )
     for name in INDEX_NAMES:
         indices = inputs[name]
-        shape = tuple(indices.shape) if is_array(indices) else None
+        shape = known_shape(name, indices) if is_array(indices) else None
         if shape is None or len(shape) != 2 or shape[1] == 0:
             raise ValueError(
                 f"`{name}` must be an array of shape (batch, count), with the "

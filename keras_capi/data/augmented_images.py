@@ -123,7 +123,8 @@ class AugmentedImages(ResumableDataset):
         check_positive_integer("samples_per_image", samples_per_image)
         self.scale = check_bounds("scale", scale, largest=1.0)
         self.aspect_ratio = check_bounds("aspect_ratio", aspect_ratio)
-        if normalization == "imagenet":
+        self.is_normalized = normalization == "imagenet"
+        if self.is_normalized:
             normalization = _imagenet_normalization
         check_number("max_skipped", max_skipped, "[0, 1]")
         check_white_level(white_level)

@@ -5,12 +5,13 @@ from keras_capi.data.image_files import find_images
 from keras_capi.data.image_files import read_image
 from keras_capi.data.image_files import skipped_message
 from keras_capi.data.resizing import resize_shorter_side
+from keras_capi.data.sixteen_bits import check_white_level
 from keras_capi.paths import as_path
 from keras_capi.paths import printable
 from keras_capi.validation import check_positive_integer
 
 
-def load_images(folder, shorter_side=None):
+def load_images(folder, shorter_side=None, white_level=None):
     """Loads the images in a folder and its subfolders as RGB arrays.
 
     Images are turned as their EXIF orientation says. Files that cannot be read
@@ -22,6 +23,9 @@ def load_images(folder, shorter_side=None):
         shorter_side: Integer or `None`. If given, each image is resized so that
             its shorter side has this many pixels, which bounds the memory that
             all take. Defaults to `None`.
+        white_level: Integer or `None`. The value that becomes white in 16-bit
+            images, such as `4095` if they hold 12 bits. `None` takes `65535`,
+            and warns of dark ones. Defaults to `None`.
 
     Returns:
         Dictionary from name, the path within `folder`, to uint8 array of shape
@@ -37,6 +41,7 @@ def load_images(folder, shorter_side=None):
     """
     if shorter_side is not None:
         check_positive_integer("shorter_side", shorter_side)
+    check_white_level(white_level)
     folder = as_path(folder, "folder")
     if not folder.is_dir():
         raise ValueError(
@@ -48,7 +53,7 @@ def load_images(folder, shorter_side=None):
     for path in paths:
         name = path.relative_to(folder).as_posix()
         try:
-            image = read_image(path)
+            image = read_image(path, white_level)
             if shorter_side is not None:
                 image = resize_shorter_side(image, shorter_side)
         except ImageError as error:

@@ -6,18 +6,18 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
+from keras_capi.data.decode_image import decode_image
 from keras_capi.data.image_files import ImageError
-from keras_capi.data.image_files import as_rgb
-from keras_capi.data.image_files import as_upright_rgb
 from keras_capi.data.image_files import check_image
 from keras_capi.data.image_files import find_images
-from keras_capi.data.image_files import image_errors
-from keras_capi.data.image_files import read_image
 from keras_capi.data.image_files import skipped_message
+from keras_capi.data.image_source import BYTES_TYPES
+from keras_capi.data.image_source import image_of
 from keras_capi.data.map_ahead import map_ahead
 from keras_capi.data.resizing import check_crop_ratio
 from keras_capi.data.resizing import crop_center
 from keras_capi.data.resizing import resize_and_crop
+from keras_capi.data.sixteen_bits import check_white_level
 from keras_capi.layers.imagenet_normalization import ImageNetNormalization
 from keras_capi.paths import PATH_TYPES
 from keras_capi.paths import as_path
@@ -35,10 +35,11 @@ class ImageLoader:
 
     Args:
         images: What to load: the path of a file or of a folder (searched with
-            its subfolders), a list of paths, PIL images and uint8 arrays of
-            shape `(height, width, 3)` or `(height, width)`, a dictionary of
-            such with their names, a single one, or one uint8 array of shape
-            `(count, height, width, 3)`.
+            its subfolders), a list of paths, PIL images, encoded bytes and
+            uint8 or uint16 arrays of shape `(height, width, 3)` or `(height,
+            width)`, or of dictionaries with one as `"image"`, a dictionary of
+            such with their names, a single one, or one array of shape `(count,
+            height, width, 3)`.
         image_size: Integer, tuple `(height, width)` or `None`. The size of the
             result; `None` keeps the size of each image, less what exceeds a
             multiple of `patch_size`. Defaults to `224`.
@@ -49,6 +50,9 @@ class ImageLoader:
             change, and at the end. Defaults to `32`.
         normalization: Callable that turns a uint8 batch into floats. `None` is
             `keras_capi.layers.ImageNetNormalization()`. Defaults to `None`.
+        white_level: Integer or `None`. The value that becomes white in 16-bit
+            images, such as `4095` if they hold 12 bits. `None` takes `65535`,
+            and warns of dark ones. Defaults to `None`.
 
     Iterating yields pairs of names and a float32 array of shape
     `(batch, height, width, 3)`. Names are paths within the folder, paths, or
@@ -78,10 +82,12 @@ class ImageLoader:
         patch_size=14,
         batch_size=32,
         normalization=None,
+        white_level=None,
     ):
         check_positive_integer("patch_size", patch_size)
         check_positive_integer("batch_size", batch_size)
         check_crop_ratio(crop_ratio)
+        check_white_level(white_level)
         self.image_size = _check_image_size(image_size, patch_size)
         self.crop_ratio = crop_ratio
         self.patch_size = patch_size
@@ -89,13 +95,14 @@ class ImageLoader:
         self.normalization = normalization or ImageNetNormalization(
             dtype="float32"
         )
+        self.white_level = white_level
         self.names, self._images = _list_images(images)
         self.skipped = {}
         if image_size is None:
             for image in self._images:
                 if hasattr(image, "convert"):
                     self._check_sides(image.size)
-                elif not isinstance(image, PATH_TYPES):
+                elif hasattr(image, "shape"):
                     self._check_sides(image.shape[:2])
 
     def __len__(self):
@@ -128,14 +135,7 @@ class ImageLoader:
                 self.skipped[name] = str(error)
 
     def _prepare(self, image):
-        if isinstance(image, PATH_TYPES):
-            image = read_image(image)
-        elif hasattr(image, "convert"):
-            # Pillow may not have read its file yet.
-            with image_errors():
-                image = as_upright_rgb(image)
-        else:
-            image = as_rgb(image)
+        image, _ = decode_image(image, white_level=self.white_level)
         if self.image_size is not None:
             return resize_and_crop(image, self.image_size, self.crop_ratio)
         self._check_sides(image.shape[:2])
@@ -207,11 +207,13 @@ def _is_single_image(images):
 
 
 def _check(name, image):
-    if not isinstance(image, PATH_TYPES):
-        try:
+    try:
+        image = image_of(image)
+        if not isinstance(image, PATH_TYPES + BYTES_TYPES):
             check_image(image)
-        except ValueError as error:
-            raise ValueError(f"{error}, for image {printable(name)}") from None
+    except ValueError as error:
+        raise ValueError(f"{error}, for image {printable(name)}") from None
+    if not isinstance(image, PATH_TYPES):
         return image
     path = as_path(image, "images")
     if not path.is_file():

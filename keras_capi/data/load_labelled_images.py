@@ -1,3 +1,4 @@
+import pathlib
 import warnings
 
 import numpy as np
@@ -12,6 +13,7 @@ from keras_capi.data.image_files import skipped_message
 from keras_capi.data.map_ahead import map_ahead
 from keras_capi.data.resizing import check_crop_ratio
 from keras_capi.data.resizing import resize_and_crop
+from keras_capi.data.sixteen_bits import check_white_level
 from keras_capi.data.walk_folder import is_clutter
 from keras_capi.optional_imports import import_optional
 from keras_capi.paths import as_path
@@ -21,7 +23,9 @@ from keras_capi.validation import check_positive_integer
 TFDS_PREFIX = "tfds:"
 
 
-def load_labelled_images(source, image_size=224, crop_ratio=0.875, split=None):
+def load_labelled_images(
+    source, image_size=224, crop_ratio=0.875, split=None, white_level=None
+):
     """Loads images and their classes, to evaluate features with.
 
     Prepares images as `ImageLoader` does, up to the normalisation: resizes
@@ -40,6 +44,9 @@ def load_labelled_images(source, image_size=224, crop_ratio=0.875, split=None):
         split: String or `None`. The split of a TensorFlow data set, such as
             `"train"` or `"test[:1000]"`, which needs one; folders have none.
             Defaults to `None`.
+        white_level: Integer or `None`. The value that becomes white in 16-bit
+            images, such as `4095` if they hold 12 bits. `None` takes `65535`,
+            and warns of dark ones. Defaults to `None`.
 
     Returns:
         Tuple `(images, labels, class_names)`: uint8 array of shape `(count,
@@ -68,9 +75,14 @@ def load_labelled_images(source, image_size=224, crop_ratio=0.875, split=None):
     """
     check_positive_integer("image_size", image_size)
     check_crop_ratio(crop_ratio)
+    check_white_level(white_level)
     size = (image_size, image_size)
 
     def prepare(image):
+        if isinstance(image, pathlib.Path):
+            image = read_image(image, white_level)
+        else:
+            image = as_rgb(image, white_level)
         # A crop that is a view would keep what was cut off in memory.
         return resize_and_crop(image, size, crop_ratio).copy()
 
@@ -114,7 +126,7 @@ def _load_folder(source, prepare):
             )
 
     images, labels, skipped = [], [], {}
-    tasks = map_ahead(lambda file: prepare(read_image(file[0])), files)
+    tasks = map_ahead(lambda file: prepare(file[0]), files)
     for (path, label), task in tasks:
         try:
             images.append(task.result())
@@ -189,7 +201,7 @@ def _load_tfds(source, split, prepare):
 
     images, labels = [], []
     tasks = map_ahead(
-        lambda example: prepare(as_rgb(example[0])), tfds.as_numpy(dataset)
+        lambda example: prepare(example[0]), tfds.as_numpy(dataset)
     )
     for (_, label), task in tasks:
         if not 0 <= label < len(class_names):

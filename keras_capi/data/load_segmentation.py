@@ -10,6 +10,7 @@ from keras_capi.data.label_mask import resize_mask
 from keras_capi.data.map_ahead import map_ahead
 from keras_capi.data.resizing import resize_image
 from keras_capi.data.segmentation_files import find_segmentation_files
+from keras_capi.data.sixteen_bits import check_white_level
 from keras_capi.paths import printable
 from keras_capi.validation import check_positive_integer
 
@@ -18,7 +19,13 @@ class _UnreadableError(Exception):
     """Has the path of a damaged file, and what Pillow raised."""
 
 
-def load_segmentation(source, image_size=224, layout="folders", split="train"):
+def load_segmentation(
+    source,
+    image_size=224,
+    layout="folders",
+    split="train",
+    white_level=None,
+):
     """Loads images and their masks of labels, to evaluate features with.
 
     Both are squeezed to a square, without a crop, as in the paper's evaluation:
@@ -43,6 +50,9 @@ def load_segmentation(source, image_size=224, layout="folders", split="train"):
               which are to be ignored.
         split: String. `"train"` or `"validation"`, or `"trainval"` of VOC 2012.
             Folders have no splits. Defaults to `"train"`.
+        white_level: Integer or `None`. The value that becomes white in images
+            of 16 bits, such as `4095` if they hold 12 bits. `None` takes
+            `65535`, and warns of dark ones. Defaults to `None`.
 
     Returns:
         Tuple `(images, masks)`: uint8 array of shape `(count, image_size,
@@ -69,9 +79,12 @@ def load_segmentation(source, image_size=224, layout="folders", split="train"):
     - [CAPI](https://arxiv.org/abs/2502.08769), section 4 (evaluation)
     """
     check_positive_integer("image_size", image_size)
+    check_white_level(white_level)
     files = find_segmentation_files(source, layout, split)
     images, masks, skipped = [], [], {}
-    tasks = map_ahead(lambda pair: _load_pair(*pair, image_size), files)
+    tasks = map_ahead(
+        lambda pair: _load_pair(*pair, image_size, white_level), files
+    )
     for _, task in tasks:
         try:
             image, mask = task.result()
@@ -91,8 +104,8 @@ def load_segmentation(source, image_size=224, layout="folders", split="train"):
     return np.stack(images), np.stack(masks)
 
 
-def _load_pair(image_path, mask_path, image_size):
-    image = _read(read_image, image_path)
+def _load_pair(image_path, mask_path, image_size, white_level):
+    image = _read(read_image, image_path, white_level)
     mask = _read(read_mask, mask_path)
     if mask is None:
         raise ValueError(
@@ -110,8 +123,8 @@ def _load_pair(image_path, mask_path, image_size):
     return resize_image(image, size), resize_mask(mask, size)
 
 
-def _read(function, path):
+def _read(function, path, *arguments):
     try:
-        return function(path)
+        return function(path, *arguments)
     except read_errors() as error:
         raise _UnreadableError(path, error) from error

@@ -3,6 +3,7 @@ import functools
 from keras_capi import backend
 from keras_capi.models.base_model import BaseModel
 from keras_capi.models.rate_callbacks import check_rate_callbacks
+from keras_capi.models.raw_pixels import warn_of_raw_pixels
 from keras_capi.models.resume import fit_from_checkpoint
 
 
@@ -30,6 +31,7 @@ class GuardedModel(BaseModel):
         **kwargs,
     ):
         check_rate_callbacks(self, callbacks)
+        warn_of_raw_pixels(x)
         fit = functools.partial(
             self._fit, x, y, batch_size, verbose=verbose, **kwargs
         )

@@ -201,3 +201,37 @@ def test_bad_input(images, arguments, message):
 def test_folder_without_images(tmp_path):
     with pytest.raises(ValueError, match="must contain images"):
         ImageLoader(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (None, "leave out items without an image.*NoneType, for image 1"),
+        ((pixels(9, 9), 3), "image alone.*tuple, of ndarray, int, for image 1"),
+        ({"label": 3}, r"`key` must.*\['label'\], for image 1"),
+        (3.5, "Items must be images.*type float, for image 1"),
+    ],
+    ids=str,
+)
+def test_what_is_no_image_is_named_at_once(image, message):
+    with pytest.raises(ValueError, match=message):
+        ImageLoader([pixels(9, 9), image])
+
+
+def test_rows_and_bytes(tmp_path):
+    Image.fromarray(pixels(40, 50)).save(tmp_path / "image.png")
+    encoded = (tmp_path / "image.png").read_bytes()
+    path = str(tmp_path / "image.png")
+    images = [
+        path,
+        encoded,
+        {"bytes": encoded, "path": None},
+        {"image": {"bytes": None, "path": path}, "label": 1},
+    ]
+    names, loaded = load(images, image_size=28)
+    assert names == [path, "1", "2", "3"]
+    for image in loaded[1:]:
+        np.testing.assert_array_equal(image, loaded[0])
+    with pytest.warns(UserWarning, match="Skipped 1 of 2 images.*: 1 "):
+        names, _ = load([encoded, encoded[:80]], image_size=28)
+    assert names == ["0"]

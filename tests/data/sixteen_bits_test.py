@@ -6,8 +6,11 @@ import zlib
 import numpy as np
 import pytest
 from image_helpers import encode
+from image_helpers import identity
 from image_helpers import make_dataset
 from PIL import Image
+
+import keras_capi
 
 
 def grey16(value):
@@ -70,3 +73,50 @@ def test_dark_16_bit_colors():
     np.testing.assert_array_equal(batch, 15)
     (batch,) = make_dataset([png16(65535)] * 4)[0]
     np.testing.assert_array_equal(batch, 255)
+
+
+def read_folder(folder, **arguments):
+    (image,) = keras_capi.data.load_images(folder, **arguments).values()
+    return image
+
+
+def read_classes(folder, **arguments):
+    (image,), _, _ = keras_capi.data.load_labelled_images(
+        folder, image_size=30, crop_ratio=1.0, **arguments
+    )
+    return image
+
+
+def read_pairs(folder, **arguments):
+    (folder / "masks" / "a").mkdir(parents=True, exist_ok=True)
+    mask = Image.fromarray(np.zeros((30, 30), "uint8"))
+    mask.save(folder / "masks" / "a" / "image.png")
+    (image,), _ = keras_capi.data.load_segmentation(
+        (folder / "images", folder / "masks"), image_size=30, **arguments
+    )
+    return image
+
+
+def load_batch(folder, **arguments):
+    ((_, images),) = keras_capi.data.ImageLoader(
+        folder, image_size=28, normalization=identity, **arguments
+    )
+    return images
+
+
+@pytest.mark.parametrize(
+    "read", [read_folder, read_classes, read_pairs, load_batch]
+)
+def test_all_readers_know_the_white_level(read, tmp_path):
+    for name in ("default", "white"):
+        folder = (
+            tmp_path / name / ("images" if read is read_pairs else "") / "a"
+        )
+        folder.mkdir(parents=True)
+        grey16(1023).save(folder / "image.png")
+    with pytest.warns(UserWarning, match="no bright pixel.*`white_level="):
+        np.testing.assert_array_equal(read(tmp_path / "default"), 3)
+    image = read(tmp_path / "white", white_level=1023)
+    np.testing.assert_array_equal(image, 255)
+    with pytest.raises(ValueError, match="`white_level` must be an integer"):
+        read(tmp_path, white_level=-1)

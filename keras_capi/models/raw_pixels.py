@@ -1,0 +1,43 @@
+import warnings
+
+import keras
+import numpy as np
+
+from keras_capi.validation import is_array
+
+# Of normalised images it is about 1, of those from 0 to 255 about 100.
+LARGEST_MEAN = 10.0
+NUM_EXAMINED = 16
+
+
+def warn_of_raw_pixels(x):
+    """Warns if images seem to be from 0 to 255, and not normalised.
+
+    Looks at some of the images in arrays, and at the first batch of a
+    `keras.utils.PyDataset`. Other data sets cannot be read twice for nothing.
+
+    Args:
+        x: What `fit` takes.
+    """
+    if isinstance(x, keras.utils.PyDataset):
+        # Its batches are normalised by itself, and would be counted.
+        if getattr(x, "is_normalized", False) or not x.num_batches:
+            return
+        x = x[0]
+        x = x[0] if isinstance(x, tuple | list) and x else x
+    images = x.get("images") if isinstance(x, dict) else x
+    if not is_array(images) or len(images.shape) != 4 or not len(images):
+        return
+    step = -(-images.shape[0] // NUM_EXAMINED)
+    examined = keras.ops.convert_to_numpy(images[::step])
+    if examined.dtype.kind == "u":
+        # Refused elsewhere.
+        return
+    if np.abs(examined.astype("float32")).mean() > LARGEST_MEAN:
+        warnings.warn(
+            "Images should be normalised, to values around 0, as "
+            "`keras_capi.layers.ImageNetNormalization` does with those from 0 "
+            f"to 255. Received: values from {float(examined.min()):.0f} "
+            f"to {float(examined.max()):.0f}",
+            stacklevel=4,
+        )
