@@ -6,6 +6,7 @@ import signal
 import socket
 import threading
 import time
+import weakref
 
 # What `sysexits.h` calls EX_TEMPFAIL: "try again later".
 EXIT_CODE = 75
@@ -20,6 +21,8 @@ LONG_PATIENCE = 60.0
 # Modules of Keras whose frames are on the stack while a batch is awaited.
 READERS = ("keras.src.trainers.data_adapters", "keras.src.trainers.epoch_iter")
 MAX_SIGACTION_BYTES = 1024
+
+_listening: weakref.WeakSet["StopSignals"] = weakref.WeakSet()
 
 
 class StopSignals:
@@ -78,11 +81,13 @@ class StopSignals:
             self._former[number] = (handler, _exchange(number))
             signal.signal(number, self._hear)
         self._start_watch()
+        _listening.add(self)
 
     def release(self):
         """Gives the signals back to their former handlers."""
         if not self._former:
             return
+        _listening.discard(self)
         signal.set_wakeup_fd(self._former_wakeup)
         self._wakeup.close()
         for number, (handler, action) in self._former.items():
@@ -171,6 +176,17 @@ class StopSignals:
                 patience = LONG_PATIENCE if self._is_epoch_end else PATIENCE
                 if is_late or quiet > patience + self._longest:
                     _exit()
+
+
+def _release_in_child():
+    # Processes that read images must end when they are told to, and tell the
+    # training nothing.
+    for signals in list(_listening):
+        signals.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_release_in_child)
 
 
 def _awaits_batch(frame):

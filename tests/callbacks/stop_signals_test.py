@@ -159,6 +159,32 @@ lock(mutex)
     assert "No step ends after the signal" in output
 
 
+def test_processes_that_were_forked_end_as_they_are_told():
+    """Such as those of a data set, which a pool ends in this way."""
+    program = """
+import os, runpy, signal, sys, time
+signals = runpy.run_path(sys.argv[1])["StopSignals"](["SIGTERM"], None)
+signals.listen()
+child = os.fork()
+if not child:
+    time.sleep(60)
+    os._exit(0)
+time.sleep(0.2)
+os.kill(child, signal.SIGTERM)
+_, status = os.waitpid(child, 0)
+print(os.waitstatus_to_exitcode(status), signals.received)
+signals.release()
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", program, stop_signals.__file__],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert result.stdout == f"{-signal.SIGTERM} 0\n"
+
+
 def test_ends_the_wait_for_a_batch(tmp_path):
     """And saves first, where Keras awaits batches in Python."""
     program = """
