@@ -15,6 +15,7 @@ from keras_capi.backend.process_group import share_variables
 from keras_capi.backend.recovery import restored_on_error
 from keras_capi.backend.replicas import all_reduce
 from keras_capi.backend.replicas import check_strategy
+from keras_capi.backend.replicas import num_processes
 from keras_capi.backend.replicas import process_index
 from keras_capi.backend.replicas import replica
 from keras_capi.backend.training_step import train_step

@@ -36,6 +36,15 @@ def process_index():
     return replica()[0]
 
 
+def num_processes():
+    """Returns how many processes train together, each with its own batches."""
+    if BACKEND == "jax":
+        import jax
+
+        return jax.process_count()
+    return replica()[1]
+
+
 def all_reduce(x, operation):
     """Combines a tensor over the replicas, see `keras_capi.ops.collectives`.
 

@@ -65,7 +65,7 @@ class CAPI(MaskedPrediction):
     ...     patch_size=8, num_layers=2, predictor_num_layers=1, hidden_dim=48,
     ...     num_heads=4,
     ... )
-    >>> model = keras_capi.models.CAPI(backbone, num_clusters=64)
+    >>> model = keras_capi.models.CAPI(backbone, num_clusters=16)
     >>> model.compile(keras_capi.optimizers.capi_optimizer(1e-3))
     >>> images = np.random.rand(32, 64, 64, 3).astype("float32")
     >>> history = model.fit(images, batch_size=16)

@@ -41,7 +41,7 @@ class TrainingHints(keras.callbacks.Callback):
         clustering = getattr(self.model, "clustering", None)
         if clustering is None or self.batch_size is None:
             return
-        batch_size = self.batch_size * backend.replica()[1]
+        batch_size = self.batch_size * backend.num_processes()
         spare = batch_size + clustering.queue_size - clustering.num_clusters
         if clustering.positionwise and spare < 0:
             warnings.warn(
