@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from keras_capi import backend
+from keras_capi.layers.dense import Dense
 from keras_capi.ops.rotary import apply_rotary
 from keras_capi.ops.rotary import rotary_angles
 from keras_capi.ops.rotary import rotary_frequencies
@@ -59,6 +60,7 @@ class RotaryAttention(keras.layers.Layer):
         self.autocast = False
         check_positive_integer("num_heads", num_heads)
         self.num_heads = num_heads
+        self._trains_frequencies = False
 
     def build(
         self,
@@ -108,7 +110,7 @@ class RotaryAttention(keras.layers.Layer):
         # Glorot bound that it would have alone.
         total = sum(output_dims)
         scale = (input_dim + total) / (input_dim + output_dims[0])
-        dense = keras.layers.Dense(
+        dense = Dense(
             total,
             use_bias=False,
             kernel_initializer=keras.initializers.VarianceScaling(
@@ -119,6 +121,27 @@ class RotaryAttention(keras.layers.Layer):
         )
         dense.build((None, None, input_dim))
         return dense
+
+    @property
+    def trainable(self):
+        return super().trainable
+
+    @trainable.setter
+    def trainable(self, value):
+        keras.layers.Layer.trainable.fset(self, value)
+        if self.built:
+            # What freezes and unfreezes the rest must not train them.
+            self.trains_frequencies = self.trains_frequencies
+
+    @property
+    def trains_frequencies(self):
+        """Whether the rotary frequencies train along; by default not."""
+        return self._trains_frequencies
+
+    @trains_frequencies.setter
+    def trains_frequencies(self, value):
+        self._trains_frequencies = value
+        self.rotary_frequencies.trainable = value and self.trainable
 
     @property
     def projections(self):

@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from keras_capi import backend
+from keras_capi.layers.dense import Dense
 from keras_capi.layers.drop_path import DropPath
 from keras_capi.layers.drop_path import add_branch
 from keras_capi.layers.rms_normalization import RMSNormalization
@@ -91,9 +92,7 @@ class TransformerBlock(keras.layers.Layer):
         return RMSNormalization(dtype=self.dtype_policy, name=name)
 
     def _make_dense(self, units, name):
-        return keras.layers.Dense(
-            units, use_bias=False, dtype=self.dtype_policy, name=name
-        )
+        return Dense(units, use_bias=False, dtype=self.dtype_policy, name=name)
 
     def build(
         self,

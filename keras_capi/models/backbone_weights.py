@@ -16,6 +16,12 @@ def check_backbone(backbone):
 
 def check_trainable(backbone):
     """Raises a `ValueError` if a backbone is frozen, as teachers are."""
+    if backbone.has_lora:
+        raise ValueError(
+            "`backbone` must train as a whole: save it with `save_to_preset` "
+            "and load it with `from_preset`, which makes LoRA a part of its "
+            f"weights. Received: a backbone with lora_rank={backbone.lora_rank}"
+        )
     frozen = [
         part.name
         for part in (backbone.encoder, backbone.predictor)

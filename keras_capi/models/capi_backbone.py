@@ -5,9 +5,11 @@ from keras_capi.models.cross_attention_predictor import CrossAttentionPredictor
 from keras_capi.models.guarded_model import GuardedModel
 from keras_capi.models.preset import PresetMixin
 from keras_capi.models.quantization import serialize_dtype
+from keras_capi.models.training_mixin import TrainingMixin
 from keras_capi.models.vit_encoder import ViTEncoder
 from keras_capi.validation import check_image_shape
 from keras_capi.validation import check_images
+from keras_capi.validation import check_positive_integer
 
 # On torch the n-th draw of a generator equals the first draw of one whose seed
 # is n larger, so seeds that belong together are set far apart.
@@ -15,7 +17,7 @@ SEED_SPACING = 100_000_007
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
-class CAPIBackbone(PresetMixin, GuardedModel):
+class CAPIBackbone(PresetMixin, TrainingMixin, GuardedModel):
     """Encoder and predictor of CAPI: turns images into features.
 
     For any task, `feature_map` describes each patch and `global` the image. The
@@ -55,6 +57,8 @@ class CAPIBackbone(PresetMixin, GuardedModel):
             `keras_capi.layers.DropPath`. Defaults to `"efficient"`.
         seed: Integer or `None`. Seed of the stochastic depth. Defaults to
             `None`.
+        lora_rank: Integer or `None`. As if `enable_lora` had been called with
+            it. Defaults to `None`.
 
     Call arguments:
         images: Float tensor of shape `(batch, height, width, channels)`,
@@ -105,6 +109,7 @@ class CAPIBackbone(PresetMixin, GuardedModel):
         predictor_mlp_dim=None,
         drop_path_method="efficient",
         seed=None,
+        lora_rank=None,
         **kwargs,
     ):
         # A `keras.RematScope` is for the blocks, see `ViTEncoder`.
@@ -140,7 +145,9 @@ class CAPIBackbone(PresetMixin, GuardedModel):
             dtype=self.dtype_policy,
             name="predictor",
         )
-        self.has_lora = False
+        if lora_rank is not None:
+            check_positive_integer("lora_rank", lora_rank)
+            self._add_lora(lora_rank)
         if not self.trainable:
             # A frozen backbone that is loaded: Keras freezes what is there when
             # the base class is initialised, which are no parts yet.
@@ -219,34 +226,6 @@ class CAPIBackbone(PresetMixin, GuardedModel):
             training=training,
         )
 
-    def enable_lora(self, rank):
-        """Freezes all weights, and adds low-rank ones that train instead.
-
-        They are added by Keras's own `enable_lora` to all projections of the
-        transformer blocks. Call it before `compile`. Saving adds them to the
-        weights, so that what is loaded is an ordinary backbone.
-
-        Args:
-            rank: Integer. Rank of the updates.
-        """
-        if not self.trainable:
-            self.trainable = True  # Else what is added would be frozen too.
-        for variable in self.variables:
-            variable.trainable = False
-        for block in (*self.encoder.blocks, *self.predictor.blocks):
-            for projection in block.projections:
-                projection.enable_lora(rank)
-        self.has_lora = True
-
-    def set_rotary_trainable(self, trainable):
-        """Says whether the rotary frequencies are trained; else they are fixed.
-
-        Args:
-            trainable: Boolean.
-        """
-        for block in (*self.encoder.blocks, *self.predictor.blocks):
-            block.attention.rotary_frequencies.trainable = trainable
-
     def compute_output_spec(self, images, layers=(), training=None):
         check_images(images, self.patch_size, self.image_shape[-1])
         if layers:
@@ -297,4 +276,5 @@ class CAPIBackbone(PresetMixin, GuardedModel):
             "drop_path_method": encoder.drop_path.method,
             "image_shape": self.image_shape,
             "seed": self.seed,
+            "lora_rank": self.lora_rank,
         }

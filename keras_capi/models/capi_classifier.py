@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from keras_capi.layers.attention_pooling import AttentionPooling
+from keras_capi.layers.dense import Dense
 from keras_capi.models.fine_tuned_model import FineTunedModel
 from keras_capi.models.quantization import head_dtype
 
@@ -91,7 +92,7 @@ class CAPIClassifier(FineTunedModel):
         elif pooling == "global":
             width = backbone.predictor.hidden_dim
         self.dropout = keras.layers.Dropout(dropout, name="dropout")
-        self.classifier = keras.layers.Dense(
+        self.classifier = Dense(
             num_classes,
             activation=activation,
             dtype=head_dtype(self.dtype_policy),

@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from keras_capi.layers.dense import Dense
 from keras_capi.models.fine_tuned_model import FineTunedModel
 from keras_capi.models.quantization import head_dtype
 
@@ -64,7 +65,7 @@ class CAPISegmenter(FineTunedModel):
             **kwargs,
         )
         self.dropout = keras.layers.Dropout(dropout, name="dropout")
-        self.classifier = keras.layers.Dense(
+        self.classifier = Dense(
             num_classes,
             dtype=head_dtype(self.dtype_policy),
             name="classifier",

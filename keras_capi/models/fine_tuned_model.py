@@ -1,3 +1,4 @@
+import keras
 from keras import ops
 
 from keras_capi.models.backbone_model import BackboneModel
@@ -26,30 +27,43 @@ class FineTunedModel(BackboneModel):
         self.backbone = backbone
         self.num_classes = num_classes
         self.uses_predictor = uses_predictor
+        backbone.set_rotary_trainable(False)
         self.freeze_backbone = freeze_backbone
 
     @property
     def freeze_backbone(self):
-        """Whether only the head trains; compile anew after setting it."""
-        return self._freeze_backbone
+        """Whether only the head trains; compile anew after setting it.
+
+        The same as `not backbone.trainable`.
+        """
+        return not self.backbone.trainable
 
     @freeze_backbone.setter
     def freeze_backbone(self, freeze):
-        self._freeze_backbone = freeze
-        backbone = self.backbone
-        if freeze:
-            backbone.trainable = False
-            return
-        if not backbone.has_lora:
-            backbone.trainable = True
-            backbone.set_rotary_trainable(False)
+        if self.backbone.trainable == freeze:
+            self.backbone.trainable = not freeze
+        predictor = self.backbone.predictor
+        if not freeze and self.uses_predictor and not predictor.trainable:
+            # Another head had no use for it.
+            self.backbone.unfreeze_predictor()
+        self._freeze_unused()
+
+    def _freeze_unused(self):
         # Weights without a gradient would be decayed all the same, and Keras
         # warns of them.
-        unused = [backbone.predictor]
-        if self.uses_predictor:
-            unused = backbone.predictor.blocks[1:]
+        predictor = self.backbone.predictor
+        unused = predictor.blocks[1:] if self.uses_predictor else [predictor]
         for part in unused:
             part.trainable = False
+
+    def compile(self, *args, **kwargs):
+        # The backbone may have been unfrozen as a whole since.
+        self._freeze_unused()
+        super().compile(*args, **kwargs)
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
 
     def check_labels(self, labels):
         """Raises a `ValueError` if integer labels are out of range.

@@ -27,6 +27,9 @@ WEIGHTS_FILE = "model.weights.h5"
 METADATA_FILE = "metadata.json"
 HUB_PREFIX = "hf://"
 
+# Of the training that a preset comes from.
+TRAINING_KEYS = ("trainable", "trainable_parts", "lora_rank")
+
 # Functions that load a backbone by name, with overrides of its arguments. They
 # are registered from above, so that models need not know where weights come
 # from.
@@ -208,8 +211,8 @@ def _write_folder(backbone, folder):
     check_space(folder, 4 * backbone.count_params())
     model = feature_map_model(backbone)
     config = keras.saving.serialize_keras_object(model)
-    # Teachers are frozen; what is loaded should train.
-    _drop(config, "compile_config", "build_config", "trainable")
+    # Teachers are frozen; what is loaded should train, all of it.
+    _drop(config, "compile_config", "build_config", *TRAINING_KEYS)
     metadata = {
         "keras_version": keras.version(),
         "keras_capi_version": __version__,
@@ -247,7 +250,7 @@ def _read_config(cls, file):
     layers = config.get("config", {}).get("layers", ())
     for layer in (config, *layers):
         if layer.get("registered_name") == registered_name:
-            _drop(layer, "trainable")
+            _drop(layer, *TRAINING_KEYS)
             return keras.saving.deserialize_keras_object(
                 {"config": layer["config"]}
             )["config"]

@@ -1,0 +1,78 @@
+from keras_capi.validation import check_positive_integer
+
+
+class TrainingMixin:
+    """Says which weights of a backbone train.
+
+    The backbone has an `encoder` and a `predictor`, of which the blocks are
+    `TransformerBlock`s.
+    """
+
+    lora_rank = None
+
+    @property
+    def has_lora(self):
+        """Whether low-rank weights train, and no others."""
+        return self.lora_rank is not None
+
+    @property
+    def trainable(self):
+        return super().trainable
+
+    @trainable.setter
+    def trainable(self, value):
+        # `super` has no setters.
+        super(TrainingMixin, type(self)).trainable.fset(self, value)
+        if value and self.has_lora:
+            self._freeze_all_but_lora()
+
+    def enable_lora(self, rank):
+        """Freezes all weights, and adds low-rank ones that train instead.
+
+        They are added by Keras's own `enable_lora` to all projections of the
+        transformer blocks. Call it before `compile`. In files they are a part
+        of the weights, so that an ordinary backbone loads those too; one with
+        LoRA, such as from a `.keras` file, goes on with new low-rank weights on
+        top.
+
+        Args:
+            rank: Integer. Rank of the updates.
+        """
+        check_positive_integer("rank", rank)
+        if not self.trainable:
+            self.trainable = True  # Else what is added would be frozen too.
+        self._add_lora(rank)
+
+    def _add_lora(self, rank):
+        for projection in self._projections():
+            projection.enable_lora(rank)
+        self.lora_rank = rank
+        self._freeze_all_but_lora()
+
+    def _freeze_all_but_lora(self):
+        for variable in self.variables:
+            variable.trainable = False
+        for projection in self._projections():
+            projection.lora_kernel_a.trainable = projection.trainable
+            projection.lora_kernel_b.trainable = projection.trainable
+
+    def unfreeze_predictor(self):
+        """Lets the predictor train, without what of it is fixed."""
+        self.predictor.trainable = True
+        if self.has_lora:
+            self._freeze_all_but_lora()
+
+    def set_rotary_trainable(self, trainable):
+        """Says whether the rotary frequencies are trained; else they are fixed.
+
+        Args:
+            trainable: Boolean.
+        """
+        for block in self._blocks():
+            block.attention.trains_frequencies = trainable
+
+    def _blocks(self):
+        return [*self.encoder.blocks, *self.predictor.blocks]
+
+    def _projections(self):
+        return [p for block in self._blocks() for p in block.projections]
