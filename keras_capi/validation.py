@@ -30,9 +30,14 @@ def check_seed(name, value, or_none=True):
 def _check_integer(name, value, low, rule, or_none, end=math.inf):
     if or_none and value is None:
         return
-    if not _is_number(value, numbers.Integral) or not low <= value < end:
+    if not is_integer(value) or not low <= value < end:
         rule += " or None" if or_none else ""
         raise ValueError(f"`{name}` must be {rule}. Received: {name}={value!r}")
+
+
+def is_integer(value):
+    """Tells whether an argument is an integer, and not a Boolean."""
+    return _is_number(value, numbers.Integral)
 
 
 def _is_number(value, kind=numbers.Real):
@@ -81,6 +86,35 @@ def check_ratio(name, value):
     check_number(name, value, "(0, 1)")
 
 
+def check_aspect_ratios(min_aspect_ratio, max_aspect_ratio):
+    """Raises a `ValueError` unless they are bounds of height over width."""
+    check_positive("min_aspect_ratio", min_aspect_ratio)
+    check_positive("max_aspect_ratio", max_aspect_ratio)
+    if max_aspect_ratio < min_aspect_ratio:
+        raise ValueError(
+            "`max_aspect_ratio` must not be below `min_aspect_ratio`. "
+            f"Received: min_aspect_ratio={min_aspect_ratio}, "
+            f"max_aspect_ratio={max_aspect_ratio}"
+        )
+
+
+def check_unless_symbolic(check, name, value):
+    """Checks an argument but for sizes within a graph, which have no value."""
+    if value is None or isinstance(value, numbers.Number | str):
+        check(name, value)
+
+
+def check_integers(name, values):
+    """Returns a sequence of integers, or of none, as a tuple, or raises."""
+    is_sequence = hasattr(values, "__iter__") and not isinstance(values, str)
+    if not is_sequence or not all(is_integer(value) for value in values):
+        raise ValueError(
+            f"`{name}` must be a sequence of integers. "
+            f"Received: {name}={values!r}"
+        )
+    return tuple(values)
+
+
 def check_each(name, values, check, *arguments):
     """Returns a sequence as a tuple, each of whose items passes a check.
 
@@ -98,7 +132,11 @@ def check_each(name, values, check, *arguments):
             f"Received: {name}={values!r}"
         )
     for value in values:
-        check(name, value, *arguments)
+        try:
+            check(name, value, *arguments)
+        except ValueError as error:
+            rule = str(error).partition(" Received: ")[0]
+            raise ValueError(f"{rule} Received: {name}={values!r}") from None
     return values
 
 
@@ -182,13 +220,15 @@ def known_shape(name, x):
 
 def check_image_shape(image_shape, patch_size):
     """Returns an `image_shape` argument as a tuple, or raises `ValueError`."""
+    check_positive_integer("patch_size", patch_size)
     is_triple = isinstance(image_shape, tuple | list) and len(image_shape) == 3
-    if not is_triple or not isinstance(image_shape[-1], int):
+    if not is_triple or not is_integer(image_shape[-1]) or image_shape[-1] < 1:
         raise ValueError(
             "`image_shape` must be (height, width, channels) with a number of "
             f"channels. Received: image_shape={image_shape}"
         )
     for size in image_shape[:2]:
+        check_positive_integer("image_shape", size, or_none=True)
         if size is not None and (size < patch_size or size % patch_size):
             raise ValueError(
                 "Height and width in `image_shape` must be divisible by "
@@ -230,59 +270,6 @@ def check_output(name, path, is_folder=False):
         )
 
 
-INDEX_NAMES = ("visible_indices", "predict_indices")
-
-
 def is_array(x):
     """Tells whether an input is one array or tensor, not a data set."""
     return hasattr(x, "shape") and hasattr(x, "dtype")
-
-
-def check_index_shapes(inputs):
-    """Raises a `ValueError` unless a batch with own masks is well formed.
-
-    Args:
-        inputs: Dictionary of arrays or tensors, one a row for each image.
-    """
-    expected = {"images", *INDEX_NAMES}
-    if set(inputs) != expected:
-        raise ValueError(
-            f"Inputs with own masks must have the keys {sorted(expected)}. "
-            f"Received: {sorted(inputs)}"
-        )
-    for name in INDEX_NAMES:
-        indices = inputs[name]
-        shape = known_shape(name, indices) if is_array(indices) else None
-        if shape is None or len(shape) != 2 or shape[1] == 0:
-            raise ValueError(
-                f"`{name}` must be an array of shape (batch, count), with the "
-                "same count of at least 1 for each image. "
-                f"Received: shape {shape}"
-            )
-        if shape[0] != inputs["images"].shape[0]:
-            raise ValueError(
-                f"`{name}` must have a row for each image. Received: shape "
-                f"{shape} for images.shape={tuple(inputs['images'].shape)}"
-            )
-        dtype = keras.backend.standardize_dtype(indices.dtype)
-        if not keras.backend.is_int_dtype(dtype):
-            raise ValueError(
-                f"`{name}` must be integers. Received: dtype {dtype}"
-            )
-
-
-def check_index_arrays(inputs, num_patches):
-    """Raises a `ValueError` unless all indices point at a patch.
-
-    Args:
-        inputs: Dictionary of arrays or tensors with values at hand.
-        num_patches: Integer. Patches of an image.
-    """
-    for name in INDEX_NAMES:
-        indices = np.asarray(keras.ops.convert_to_numpy(inputs[name]))
-        low, high = indices.min(), indices.max()
-        if low < 0 or high >= num_patches:
-            raise ValueError(
-                f"`{name}` must be in [0, {num_patches}), the patches of an "
-                f"image. Received: values from {low} to {high}"
-            )

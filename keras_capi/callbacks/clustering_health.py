@@ -4,7 +4,10 @@ import warnings
 
 import keras
 
+from keras_capi.callbacks.images import check_callback_images
+from keras_capi.callbacks.images import feature_map_shape
 from keras_capi.evaluation.clustering_health import clustering_health
+from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_positive_integer
 
 
@@ -107,7 +110,8 @@ class ClusteringHealth(keras.callbacks.Callback):
             is learned yet. Defaults to `1`.
 
     Raises:
-        ValueError: If an argument is out of range.
+        ValueError: If an argument is out of range or, when `fit` starts, if the
+            images do not suit the model.
 
     Example:
 
@@ -124,11 +128,22 @@ class ClusteringHealth(keras.callbacks.Callback):
         super().__init__()
         check_positive_integer("batch_size", batch_size)
         check_positive_integer("every", every)
+        check_non_negative_integer("patience", patience)
+        check_callback_images(images)
         self.images = images
         self.batch_size = min(batch_size, len(images))
         self.every = every
         self.patience = patience
         self.unhealthy = set()
+
+    def set_model(self, model):
+        super().set_model(model)
+        if not hasattr(model, "clustering"):
+            raise ValueError(
+                "`ClusteringHealth` is for a `keras_capi.models.CAPI` model. "
+                f"Received: {type(model).__name__}"
+            )
+        feature_map_shape(model.teacher, self.images)
 
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self.every:

@@ -2,7 +2,10 @@ import io
 import pathlib
 
 import keras
+import numpy as np
 
+from keras_capi.callbacks.images import check_callback_images
+from keras_capi.callbacks.images import feature_map_shape
 from keras_capi.evaluation.patch_features import patch_features
 from keras_capi.optional_imports import import_optional
 from keras_capi.validation import check_positive_integer
@@ -25,7 +28,8 @@ class FeatureImages(keras.callbacks.Callback):
         folder: String or path. Gets `epoch_0001.png` and so on.
         pictures: What to draw beside the features: uint8 array, or floats in
             [0, 1], of shape `(samples, height, width, 3)`. `None` scales
-            `images` to that range. Defaults to `None`.
+            `images` to that range, if these have 1, 3 or 4 channels. Defaults
+            to `None`.
         log_dir: String, path or `None`. Folder to write the pictures to for
             TensorBoard, by its own package. Defaults to `None`.
         every: Integer. Number of epochs between two pictures. Defaults to `1`.
@@ -33,7 +37,8 @@ class FeatureImages(keras.callbacks.Callback):
     Raises:
         ImportError: If matplotlib, scikit-learn or, with `log_dir`, tensorboard
             is not installed.
-        ValueError: If an argument is out of range.
+        ValueError: If an argument is out of range or, when `fit` starts, if the
+            images do not suit the model.
 
     Example:
 
@@ -48,12 +53,22 @@ class FeatureImages(keras.callbacks.Callback):
     def __init__(self, images, folder, pictures=None, log_dir=None, every=1):
         super().__init__()
         check_positive_integer("every", every)
+        check_callback_images(images)
+        # Now, and not after the first epoch.
+        for module in ("matplotlib.figure", "sklearn.decomposition"):
+            import_optional(module, extra="demo")
         if pictures is None:
             pictures = scale_to_unit(images)
         if len(pictures) != len(images):
             raise ValueError(
                 "`pictures` must be one for each of `images`. "
                 f"Received: {len(pictures)} and {len(images)}"
+            )
+        if np.ndim(pictures) != 4 or np.shape(pictures)[-1] not in (1, 3, 4):
+            raise ValueError(
+                "`pictures` must have shape (samples, height, width, 3). With "
+                "images of other channels, give pictures to draw beside the "
+                f"features. Received: pictures.shape={np.shape(pictures)}"
             )
         self.images = images
         self.pictures = pictures
@@ -66,11 +81,23 @@ class FeatureImages(keras.callbacks.Callback):
             writers = import_optional(module, extra="tensorboard")
             self.writer = writers.EventFileWriter(str(log_dir))
 
+    def set_model(self, model):
+        super().set_model(model)
+        width = feature_map_shape(self._network, self.images)[-1]
+        if width < 3:
+            raise ValueError(
+                "`FeatureImages` draws three principal components. Received: "
+                f"a model whose features have a width of {width}"
+            )
+
+    @property
+    def _network(self):
+        return getattr(self.model, "teacher", self.model)
+
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self.every:
             return
-        network = getattr(self.model, "teacher", self.model)
-        features = patch_features(network, self.images)
+        features = patch_features(self._network, self.images)
         self.colors = principal_components(features, like=self.colors)
         figure = picture_grid(
             {"": self.pictures, "principal components": self.colors}

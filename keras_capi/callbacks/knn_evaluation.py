@@ -1,9 +1,15 @@
 import keras
 import numpy as np
 
+from keras_capi.callbacks.images import check_callback_images
+from keras_capi.callbacks.images import feature_map_shape
 from keras_capi.evaluation.knn_classification import knn_classification
+from keras_capi.evaluation.nearest_neighbors import METRICS
 from keras_capi.evaluation.patch_features import patch_features
+from keras_capi.evaluation.patch_pixels import patch_pixels
 from keras_capi.evaluation.segmentation import knn_segmentation
+from keras_capi.optional_imports import import_optional
+from keras_capi.validation import check_integers
 from keras_capi.validation import check_positive_integer
 
 NETWORKS = ("teacher", "student")
@@ -24,7 +30,7 @@ class KNNEvaluation(keras.callbacks.Callback):
             `(samples, height, width)` to segment them.
         test_images: Float array of shape `(tests, height, width, channels)`.
         test_labels: Integer array, likewise.
-        num_neighbors: Integer. Defaults to `10`.
+        num_neighbors: Integer; all if there are fewer. Defaults to `10`.
         metric: `"cosine"` or `"l2"`. Defaults to `"cosine"`.
         ignore_labels: Tuple of integers: classes that do not count in
             segmentation. Defaults to `(255,)`.
@@ -35,7 +41,8 @@ class KNNEvaluation(keras.callbacks.Callback):
 
     Raises:
         ImportError: If scikit-learn is not installed.
-        ValueError: If an argument is out of range.
+        ValueError: If an argument is out of range or, when `fit` starts, if the
+            images do not suit the model.
 
     Example:
 
@@ -65,6 +72,13 @@ class KNNEvaluation(keras.callbacks.Callback):
         super().__init__()
         check_positive_integer("num_neighbors", num_neighbors)
         check_positive_integer("every", every)
+        check_positive_integer("batch_size", batch_size)
+        import_optional("sklearn.preprocessing", extra="evaluation")
+        if metric not in METRICS:
+            raise ValueError(
+                f"`metric` must be one of {METRICS}. "
+                f"Received: metric={metric!r}"
+            )
         if network not in (*NETWORKS, None):
             raise ValueError(
                 f"`network` must be one of {NETWORKS} or None. "
@@ -79,12 +93,57 @@ class KNNEvaluation(keras.callbacks.Callback):
                 "width) to segment. Received: shapes "
                 f"{self.train[1].shape} and {self.test[1].shape}"
             )
+        self.ignore_labels = check_integers("ignore_labels", ignore_labels)
+        for name, (images, labels) in (
+            ("train", self.train),
+            ("test", self.test),
+        ):
+            check_callback_images(images, f"{name}_images")
+            self._check_labels(name, images, labels)
         self.num_neighbors = num_neighbors
         self.metric = metric
-        self.ignore_labels = ignore_labels
         self.network = network
         self.every = every
         self.batch_size = batch_size
+
+    def _check_labels(self, name, images, labels):
+        if labels.dtype.kind not in "iu":
+            raise ValueError(
+                f"`{name}_labels` must be integers. "
+                f"Received: {name}_labels.dtype={labels.dtype}"
+            )
+        shape = tuple(images.shape)
+        if labels.shape != shape[: 1 if labels.ndim == 1 else 3]:
+            raise ValueError(
+                f"`{name}_labels` must have a label for each of "
+                f"`{name}_images`, or a mask of its height and width. "
+                f"Received: {name}_labels.shape={labels.shape}, "
+                f"{name}_images.shape={shape}"
+            )
+        if labels.ndim == 3 and np.isin(labels, self.ignore_labels).all():
+            raise ValueError(
+                f"`{name}_labels` must have labels that are not ignored. "
+                f"Received: ignore_labels={self.ignore_labels}"
+            )
+
+    def set_model(self, model):
+        super().set_model(model)
+        for images, labels in (self.train, self.test):
+            grid_size = feature_map_shape(self._network, images)[1:3]
+            if labels.ndim == 3:
+                patch_pixels(labels[:1], grid_size)
+
+    @property
+    def _network(self):
+        if self.network is None:
+            return self.model
+        if not hasattr(self.model, self.network):
+            raise ValueError(
+                "`network` must be None for a model that has no teacher. "
+                f"Received: network={self.network!r} for "
+                f"{type(self.model).__name__}"
+            )
+        return getattr(self.model, self.network)
 
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self.every == 0:
@@ -92,17 +151,16 @@ class KNNEvaluation(keras.callbacks.Callback):
 
     def evaluate(self):
         """Returns the scores of the model as it is, a dictionary of floats."""
-        model = self.model
-        if self.network is not None:
-            model = getattr(model, self.network)
         data = []
         for images, labels in (self.train, self.test):
-            features = patch_features(model, images, self.batch_size)
+            features = patch_features(self._network, images, self.batch_size)
             if labels.ndim == 1:
                 features = features.mean(axis=(1, 2))
             data += [features, labels]
+        # Of few images or patches, all may be asked.
+        most = int(np.prod(data[0].shape[:-1]))
         choice = {
-            "num_neighbors": (self.num_neighbors,),
+            "num_neighbors": (min(self.num_neighbors, most),),
             "metrics": (self.metric,),
         }
         if data[1].ndim == 1:

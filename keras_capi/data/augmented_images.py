@@ -17,6 +17,8 @@ from keras_capi.data.worker_counts import register
 from keras_capi.data.worker_counts import with_counts
 from keras_capi.layers.imagenet_normalization import imagenet_scale_and_offset
 from keras_capi.validation import check_bounds
+from keras_capi.validation import check_integers
+from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_number
 from keras_capi.validation import check_positive_integer
 
@@ -128,14 +130,16 @@ class AugmentedImages(ResumableDataset):
             normalization = _imagenet_normalization
         check_number("max_skipped", max_skipped, "[0, 1]")
         check_white_level(white_level)
-        images = ImageSource(source, key)
-        index, count = share
-        if not 0 <= index < count:
+        check_non_negative_integer("seed", seed)
+        check_non_negative_integer("workers", workers)
+        self.share = check_integers("share", share)
+        if len(share) != 2 or not 0 <= share[0] < share[1]:
             raise ValueError(
                 "`share` must be (index, count) with 0 <= index < count. "
                 f"Received: share={share}"
             )
-        if len(images) * samples_per_image // count < batch_size:
+        images = ImageSource(source, key)
+        if len(images) * samples_per_image // share[1] < batch_size:
             raise ValueError(
                 "There must be enough images for a batch: take a smaller one, "
                 "or raise `samples_per_image`. Received: "
@@ -148,7 +152,6 @@ class AugmentedImages(ResumableDataset):
         self.normalization = normalization
         self.samples_per_image = samples_per_image
         self.key = key
-        self.share = (index, count)
         self.max_skipped = max_skipped
         self.white_level = white_level
         self.seed = seed

@@ -1,4 +1,3 @@
-import numbers
 import warnings
 from collections.abc import Iterable
 from collections.abc import Mapping
@@ -23,6 +22,7 @@ from keras_capi.paths import PATH_TYPES
 from keras_capi.paths import as_path
 from keras_capi.paths import printable
 from keras_capi.validation import check_positive_integer
+from keras_capi.validation import is_integer
 
 
 class ImageLoader:
@@ -157,14 +157,18 @@ class ImageLoader:
 def _check_image_size(image_size, patch_size):
     if image_size is None:
         return None
-    size = image_size
-    if isinstance(size, numbers.Number):
-        size = (size, size)
-    if len(size) != 2 or any(n < patch_size or n % patch_size for n in size):
+    is_one = is_integer(image_size)
+    size = (image_size, image_size) if is_one else image_size
+    if (
+        not isinstance(size, tuple | list)
+        or len(size) != 2
+        or not all(is_integer(n) for n in size)
+        or any(n < patch_size or n % patch_size for n in size)
+    ):
         raise ValueError(
             "`image_size` must be an integer, (height, width) or None, and "
             "divisible by `patch_size`. Received: "
-            f"image_size={image_size}, patch_size={patch_size}"
+            f"image_size={image_size!r}, patch_size={patch_size}"
         )
     return tuple(int(n) for n in size)
 

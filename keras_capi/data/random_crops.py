@@ -2,6 +2,7 @@ import keras
 import numpy as np
 
 from keras_capi.data.resumable_dataset import ResumableDataset
+from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_positive_integer
 
 
@@ -57,6 +58,7 @@ class RandomCrops(ResumableDataset):
             ("num_batches", num_batches),
         ):
             check_positive_integer(name, value)
+        check_non_negative_integer("seed", seed, or_none=True)
         images = list(images.values() if isinstance(images, dict) else images)
         if not images:
             raise ValueError("`images` must not be empty. Received: []")

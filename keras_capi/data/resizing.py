@@ -2,6 +2,7 @@ import numpy as np
 
 from keras_capi.data.image_files import ImageError
 from keras_capi.optional_imports import import_optional
+from keras_capi.validation import check_number
 from keras_capi.validation import check_positive_integer
 
 # How many times as long as its crop an image may be resized.
@@ -118,7 +119,4 @@ def crop_center(image, size):
 
 def check_crop_ratio(crop_ratio):
     """Raises a `ValueError` unless the ratio is in (0, 1]."""
-    if not 0.0 < crop_ratio <= 1.0:
-        raise ValueError(
-            f"`crop_ratio` must be in (0, 1]. Received: crop_ratio={crop_ratio}"
-        )
+    check_number("crop_ratio", crop_ratio, "(0, 1]")

@@ -1,5 +1,6 @@
 from keras_capi.data.resizing import resize_shorter_side
 from keras_capi.optional_imports import import_optional
+from keras_capi.validation import check_positive_integer
 
 # The colour photographs among the images in scikit-image's package; it would
 # have to download others.
@@ -38,6 +39,7 @@ def sample_photos(shorter_side=None):
     >>> photos = keras_capi.data.sample_photos()
     >>> photos["chelsea"].shape  # (300, 451, 3)
     """
+    check_positive_integer("shorter_side", shorter_side, or_none=True)
     skimage_data = import_optional("skimage.data", extra="demo")
     sklearn_datasets = import_optional("sklearn.datasets", extra="demo")
     photos = {}

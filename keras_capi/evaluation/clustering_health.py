@@ -2,6 +2,7 @@ import numpy as np
 from keras import ops
 
 from keras_capi.validation import check_positive_integer
+from keras_capi.validation import check_seed
 
 # A prototype is dead if the share of patches for which it would be chosen, even
 # softly, is that many times smaller than an even share.
@@ -59,6 +60,7 @@ def clustering_health(model, images, batch_size=64, seed=0):
     - [RankMe](https://arxiv.org/abs/2210.02885)
     """
     check_positive_integer("batch_size", batch_size)
+    check_seed("seed", seed, or_none=False)
     if len(images) < batch_size:
         raise ValueError(
             "`images` must have at least `batch_size` samples. Received: "

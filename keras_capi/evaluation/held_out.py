@@ -3,6 +3,7 @@
 import numpy as np
 
 from keras_capi.validation import check_ratio
+from keras_capi.validation import check_seed
 
 
 def split_held_out(count, share, seed):
@@ -18,6 +19,7 @@ def split_held_out(count, share, seed):
         held out, at least one.
     """
     check_ratio("validation_share", share)
+    check_seed("seed", seed, or_none=False)
     if count < 2:
         raise ValueError(
             "There must be at least 2 samples, one of them to hold out. "

@@ -6,6 +6,10 @@ from keras_capi.evaluation.majority_vote import majority_vote
 from keras_capi.evaluation.nearest_neighbors import METRICS
 from keras_capi.evaluation.nearest_neighbors import nearest_neighbors
 from keras_capi.evaluation.standardize import standardize
+from keras_capi.validation import check_each
+from keras_capi.validation import check_positive_integer
+from keras_capi.validation import check_ratio
+from keras_capi.validation import check_seed
 
 
 def knn_classification(
@@ -31,8 +35,8 @@ def knn_classification(
         train_labels: Integer array of shape `(samples,)`.
         test_features: Float array of shape `(tests, width)`.
         test_labels: Integer array of shape `(tests,)`.
-        num_neighbors: Tuple of integers to choose from. Defaults to
-            `(1, 3, 10, 30)`.
+        num_neighbors: Tuple of integers to choose from; those that exceed the
+            samples are left out. Defaults to `(1, 3, 10, 30)`.
         metrics: Tuple of `"cosine"` and `"l2"` to choose from. Defaults to
             both.
         validation_share: Float in (0, 1). Share of the training set to choose
@@ -67,7 +71,9 @@ def knn_classification(
             ("test", test_features, test_labels),
         )
     )
-    candidates = [(k, metric) for metric in metrics for k in num_neighbors]
+    candidates = neighbor_candidates(num_neighbors, metrics)
+    check_ratio("validation_share", validation_share)
+    check_seed("seed", seed, or_none=False)
 
     def accuracies(train, queries, labels, candidates, targets):
         train, queries = standardize(train, queries)
@@ -83,6 +89,7 @@ def knn_classification(
         kept, held = map(
             np.sort, split_held_out(len(train_labels), validation_share, seed)
         )
+        candidates = within_reach(candidates, len(kept))
         features = np.asarray(train_features)
         validation = accuracies(
             features[kept],
@@ -101,6 +108,45 @@ def knn_classification(
         "metric": best[1],
         "validation": validation,
     }
+
+
+def neighbor_candidates(num_neighbors, metrics):
+    """Returns all pairs of number of neighbours and metric, or raises.
+
+    Args:
+        num_neighbors: Sequence of positive integers.
+        metrics: Sequence of metrics.
+
+    Returns:
+        List of pairs, those of one metric beside each other.
+    """
+    num_neighbors = check_each(
+        "num_neighbors", num_neighbors, check_positive_integer
+    )
+    metrics = tuple(metrics)
+    if not metrics or any(metric not in METRICS for metric in metrics):
+        raise ValueError(
+            f"`metrics` must be one or more of {METRICS}. "
+            f"Received: metrics={metrics}"
+        )
+    return [(k, metric) for metric in metrics for k in num_neighbors]
+
+
+def within_reach(candidates, num_samples):
+    """Returns the candidates that ask for no more neighbours than there are.
+
+    Args:
+        candidates: List of `(num_neighbors, metric)`.
+        num_samples: Integer. How many samples can be neighbours.
+    """
+    possible = [pair for pair in candidates if pair[0] <= num_samples]
+    if not possible:
+        smallest = min(k for k, _ in candidates)
+        raise ValueError(
+            "`num_neighbors` must not exceed the samples to search. Received: "
+            f"num_neighbors={smallest}, samples {num_samples}"
+        )
+    return possible
 
 
 def neighbor_votes(train_features, train_labels, queries, candidates):

@@ -1,5 +1,7 @@
 import numpy as np
 
+from keras_capi.validation import check_grid_size
+
 
 def patch_pixels(masks, grid_size):
     """Cuts masks into patches.
@@ -21,7 +23,7 @@ def patch_pixels(masks, grid_size):
     >>> keras_capi.evaluation.patch_pixels(masks, (4, 4)).shape  # (32, 4)
     """
     masks = np.asarray(masks)
-    rows, columns = grid_size
+    rows, columns = check_grid_size(grid_size)
     if (
         masks.ndim != 3
         or masks.dtype.kind not in "iu"

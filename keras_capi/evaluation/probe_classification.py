@@ -6,7 +6,11 @@ from keras_capi.evaluation.probe_inputs import check_labels
 from keras_capi.evaluation.probe_inputs import check_same_features
 from keras_capi.evaluation.probe_inputs import prepare_probe_features
 from keras_capi.evaluation.train_probes import train_probes
+from keras_capi.validation import check_each
+from keras_capi.validation import check_number
 from keras_capi.validation import check_positive_integer
+from keras_capi.validation import check_ratio
+from keras_capi.validation import check_seed
 
 
 def probe_classification(
@@ -92,22 +96,12 @@ def probe_classification(
     """
     check_positive_integer("num_steps", num_steps)
     check_positive_integer("batch_size", batch_size)
-    if not isinstance(seed, int | np.integer) or seed < 0:
-        raise ValueError(
-            f"`seed` must be an integer of at least 0. Received: seed={seed!r}"
-        )
-    learning_rates = tuple(float(rate) for rate in learning_rates)
-    weight_decays = tuple(float(decay) for decay in weight_decays)
-    if not learning_rates or not all(0 < rate < 1 for rate in learning_rates):
-        raise ValueError(
-            "`learning_rates` must be one or more numbers in (0, 1). "
-            f"Received: learning_rates={learning_rates}"
-        )
-    if not weight_decays or not all(0 <= decay < 1 for decay in weight_decays):
-        raise ValueError(
-            "`weight_decays` must be one or more numbers in [0, 1). "
-            f"Received: weight_decays={weight_decays}"
-        )
+    check_seed("seed", seed, or_none=False)
+    check_ratio("validation_share", validation_share)
+    learning_rates = check_each("learning_rates", learning_rates, check_ratio)
+    weight_decays = check_each(
+        "weight_decays", weight_decays, check_number, "[0, 1)"
+    )
     train_features = prepare_probe_features("train_features", train_features)
     test_features = prepare_probe_features("test_features", test_features)
     check_same_features(train_features, test_features)

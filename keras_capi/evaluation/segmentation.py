@@ -4,13 +4,21 @@ import numpy as np
 
 from keras_capi.evaluation.held_out import best_of
 from keras_capi.evaluation.held_out import split_held_out
+from keras_capi.evaluation.knn_classification import neighbor_candidates
 from keras_capi.evaluation.knn_classification import neighbor_votes
+from keras_capi.evaluation.knn_classification import within_reach
 from keras_capi.evaluation.majority_vote import majority_vote
 from keras_capi.evaluation.nearest_neighbors import METRICS
 from keras_capi.evaluation.patch_pixels import patch_pixels
 from keras_capi.evaluation.segmentation_scores import segmentation_scores
 from keras_capi.evaluation.standardize import standardize
 from keras_capi.optional_imports import import_optional
+from keras_capi.validation import check_each
+from keras_capi.validation import check_integers
+from keras_capi.validation import check_positive
+from keras_capi.validation import check_positive_integer
+from keras_capi.validation import check_ratio
+from keras_capi.validation import check_seed
 
 STRENGTHS = tuple(10.0 ** np.linspace(-6, 5, 8))
 
@@ -41,8 +49,8 @@ def knn_segmentation(
         test_masks: Integer array of shape `(tests, height, width)`.
         ignore_labels: Tuple of integers: classes that do not count, such as
             `(0, 255)` for ADE20K. Defaults to `(255,)`.
-        num_neighbors: Tuple of integers to choose from. Defaults to
-            `(1, 3, 10, 30)`.
+        num_neighbors: Tuple of integers to choose from; those that exceed the
+            patches are left out. Defaults to `(1, 3, 10, 30)`.
         metrics: Tuple of `"cosine"` and `"l2"` to choose from. Defaults to
             both.
         validation_share: Float in (0, 1). Share of the training images to
@@ -72,14 +80,17 @@ def knn_segmentation(
     - [CAPI](https://arxiv.org/abs/2502.08769), section 4 (evaluation)
     """
 
+    candidates = neighbor_candidates(num_neighbors, metrics)
+
     def predict(train, pixels, queries, candidates):
+        candidates = within_reach(candidates, len(train))
         return neighbor_votes(train, pixels, queries, candidates)
 
     best, scores, validation = _choose_and_test(
         _Patches("train", train_features, train_masks, ignore_labels),
         _Patches("test", test_features, test_masks, ignore_labels),
         predict,
-        [(k, metric) for metric in metrics for k in num_neighbors],
+        candidates,
         validation_share,
         seed,
     )
@@ -146,6 +157,8 @@ def logistic_segmentation(
     - [CAPI](https://arxiv.org/abs/2502.08769), section 4 (evaluation)
     """
     linear_model = import_optional("sklearn.linear_model", extra="evaluation")
+    strengths = check_each("strengths", strengths, check_positive)
+    check_positive_integer("max_iterations", max_iterations)
 
     def predict(train, pixels, queries, candidates):
         labels = majority_vote(pixels)
@@ -160,7 +173,7 @@ def logistic_segmentation(
         _Patches("train", train_features, train_masks, ignore_labels),
         _Patches("test", test_features, test_masks, ignore_labels),
         predict,
-        list(strengths),
+        strengths,
         validation_share,
         seed,
     )
@@ -183,7 +196,7 @@ class _Patches:
         self.features = features.reshape(self.count, -1, features.shape[-1])
         pixels = patch_pixels(masks, features.shape[1:3])
         self.pixels = pixels.reshape(self.count, -1, pixels.shape[-1])
-        self.ignore_labels = tuple(ignore_labels)
+        self.ignore_labels = check_integers("ignore_labels", ignore_labels)
 
     def all(self, images=slice(None)):
         """Returns features and pixels of all patches of some images."""
@@ -205,6 +218,9 @@ class _Patches:
 
 
 def _choose_and_test(train, test, predict, candidates, share, seed):
+    check_ratio("validation_share", share)
+    check_seed("seed", seed, or_none=False)
+
     def scores(known, unknown, candidates):
         features, queries = standardize(known[0], unknown[0])
         return {

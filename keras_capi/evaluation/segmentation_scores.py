@@ -1,5 +1,7 @@
 import numpy as np
 
+from keras_capi.validation import check_integers
+
 
 def segmentation_scores(masks, predictions, ignore_labels=(255,)):
     """Compares predicted masks with true ones, pixel by pixel.
@@ -29,6 +31,7 @@ def segmentation_scores(masks, predictions, ignore_labels=(255,)):
 
     - [CAPI](https://arxiv.org/abs/2502.08769), section 4 (evaluation)
     """
+    ignore_labels = check_integers("ignore_labels", ignore_labels)
     masks, predictions = np.ravel(masks), np.ravel(predictions)
     counts = ~np.isin(masks, ignore_labels)
     if masks.shape != predictions.shape or not counts.any():
@@ -36,7 +39,7 @@ def segmentation_scores(masks, predictions, ignore_labels=(255,)):
             "`predictions` must have the shape of `masks`, which must have "
             "labels that are not ignored. Received: "
             f"{masks.size} and {predictions.size} pixels, "
-            f"ignore_labels={tuple(ignore_labels)}"
+            f"ignore_labels={ignore_labels}"
         )
     masks, predictions = masks[counts], predictions[counts]
     classes = np.union1d(masks, predictions)

@@ -39,8 +39,7 @@ class AttentionPooling(keras.layers.Layer):
 
     def __init__(self, num_heads=None, **kwargs):
         super().__init__(**kwargs)
-        if num_heads is not None:
-            check_positive_integer("num_heads", num_heads)
+        check_positive_integer("num_heads", num_heads, or_none=True)
         self.num_heads = num_heads
 
     def build(self, tokens_shape):

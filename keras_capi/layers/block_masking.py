@@ -5,6 +5,8 @@ from keras_capi.layers.patch_masking import PatchMasking
 from keras_capi.ops.block_masks import NUMBERS_PER_BLOCK
 from keras_capi.ops.block_masks import sample_blocks
 from keras_capi.ops.block_masks import select_patches
+from keras_capi.validation import check_aspect_ratios
+from keras_capi.validation import check_positive
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
@@ -67,19 +69,10 @@ class BlockMasking(PatchMasking):
         super().__init__(
             grid_size, mask_ratio, prediction_ratio, seed, **kwargs
         )
-        if not min_aspect_ratio > 0:
-            raise ValueError(
-                "`min_aspect_ratio` must be positive. "
-                f"Received: min_aspect_ratio={min_aspect_ratio}"
-            )
+        check_positive("min_aspect_ratio", min_aspect_ratio)
         if max_aspect_ratio is None:
             max_aspect_ratio = 1 / min_aspect_ratio
-        if max_aspect_ratio < min_aspect_ratio:
-            raise ValueError(
-                "`max_aspect_ratio` must not be below `min_aspect_ratio`. "
-                f"Received: min_aspect_ratio={min_aspect_ratio}, "
-                f"max_aspect_ratio={max_aspect_ratio}"
-            )
+        check_aspect_ratios(min_aspect_ratio, max_aspect_ratio)
         self.min_aspect_ratio = min_aspect_ratio
         self.max_aspect_ratio = max_aspect_ratio
         self.roll = roll

@@ -3,6 +3,8 @@ from keras import ops
 
 from keras_capi.layers.random_state import RandomState
 from keras_capi.ops import stochastic_depth
+from keras_capi.validation import check_number
+from keras_capi.validation import check_seed
 
 METHODS = ("efficient", "naive")
 
@@ -60,8 +62,8 @@ class DropPath(keras.layers.Layer):
         # Rematerialisation would draw other samples in the backward pass.
         with keras.RematScope(mode=None):
             super().__init__(**kwargs)
-        if not 0.0 <= rate < 1.0:
-            raise ValueError(f"`rate` must be in [0, 1). Received: rate={rate}")
+        check_number("rate", rate, "[0, 1)")
+        check_seed("seed", seed)
         if method not in METHODS:
             raise ValueError(
                 f"`method` must be one of {METHODS}. Received: method={method}"

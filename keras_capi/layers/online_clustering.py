@@ -109,14 +109,13 @@ class OnlineClustering(keras.layers.Layer):
         check_positive("target_temperature", target_temperature)
         check_positive("prediction_temperature", prediction_temperature)
         check_non_negative_integer("queue_size", queue_size)
-        if chunk_size is not None:
-            check_positive_integer("chunk_size", chunk_size)
-            if not positionwise:
-                raise ValueError(
-                    "`chunk_size` needs `positionwise`: otherwise all "
-                    "positions are balanced together. Received: "
-                    f"chunk_size={chunk_size}, positionwise=False"
-                )
+        check_positive_integer("chunk_size", chunk_size, or_none=True)
+        if chunk_size is not None and not positionwise:
+            raise ValueError(
+                "`chunk_size` needs `positionwise`: otherwise all "
+                "positions are balanced together. Received: "
+                f"chunk_size={chunk_size}, positionwise=False"
+            )
         self.num_clusters = num_clusters
         self.target_temperature = target_temperature
         self.prediction_temperature = prediction_temperature

@@ -2,8 +2,10 @@ import keras
 from keras import ops
 
 from keras_capi.layers.random_state import RandomState
-from keras_capi.validation import check_positive_integer
+from keras_capi.validation import check_grid_size
+from keras_capi.validation import check_number
 from keras_capi.validation import check_ratio
+from keras_capi.validation import check_seed
 
 
 class PatchMasking(keras.layers.Layer):
@@ -39,18 +41,15 @@ class PatchMasking(keras.layers.Layer):
         # Indices come out, and any first argument only tells the batch size.
         self.autocast = False
         check_ratio("mask_ratio", mask_ratio)
-        if not 0.0 < prediction_ratio <= 1.0:
-            raise ValueError(
-                "`prediction_ratio` must be in (0, 1]. "
-                f"Received: prediction_ratio={prediction_ratio}"
-            )
+        check_number("prediction_ratio", prediction_ratio, "(0, 1]")
+        check_seed("seed", seed)
         self.mask_ratio = mask_ratio
         self.prediction_ratio = prediction_ratio
         self.seed = seed
         self.random_state = RandomState(seed)
         self.grid_size = None
         if grid_size is not None:
-            self.grid_size = _check_grid_size(grid_size)
+            self.grid_size = check_grid_size(grid_size)
             self.count_patches(self.grid_size)
         self.built = True
 
@@ -141,14 +140,3 @@ class PatchMasking(keras.layers.Layer):
             "prediction_ratio": self.prediction_ratio,
             "seed": self.seed,
         }
-
-
-def _check_grid_size(grid_size):
-    if not isinstance(grid_size, (list, tuple)) or len(grid_size) != 2:
-        raise ValueError(
-            "`grid_size` must be two integers, rows and columns of patches. "
-            f"Received: grid_size={grid_size}"
-        )
-    for size in grid_size:
-        check_positive_integer("grid_size", size)
-    return tuple(grid_size)

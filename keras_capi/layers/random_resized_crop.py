@@ -5,6 +5,7 @@ from keras_capi.layers.random_state import RandomState
 from keras_capi.ops import resampling
 from keras_capi.validation import check_bounds
 from keras_capi.validation import check_positive_integer
+from keras_capi.validation import check_seed
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
@@ -77,6 +78,7 @@ class RandomResizedCrop(keras.layers.Layer):
         super().__init__(autocast=False, **kwargs)
         check_positive_integer("height", height)
         check_positive_integer("width", width)
+        check_seed("seed", seed)
         self.height = height
         self.width = width
         self.scale = check_bounds("scale", scale, largest=1.0)

@@ -4,6 +4,7 @@ from keras import ops
 
 from keras_capi import backend
 from keras_capi.ops.collectives import take_share
+from keras_capi.validation import check_seed
 
 
 class RandomState(keras.layers.Layer):
@@ -29,6 +30,7 @@ class RandomState(keras.layers.Layer):
 
     def __init__(self, seed=None, **kwargs):
         super().__init__(**kwargs)
+        check_seed("seed", seed)
         self.seed = seed
         self.generator = keras.random.SeedGenerator(seed)
         self.built = True

@@ -1,6 +1,7 @@
 import keras
 
 from keras_capi.ops.normalization import rms_normalize
+from keras_capi.validation import check_positive
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
@@ -27,6 +28,7 @@ class RMSNormalization(keras.layers.RMSNormalization):
     """
 
     def __init__(self, epsilon=1e-5, **kwargs):
+        check_positive("epsilon", epsilon)
         super().__init__(axis=-1, epsilon=epsilon, **kwargs)
 
     def call(self, inputs):

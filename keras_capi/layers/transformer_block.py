@@ -7,7 +7,9 @@ from keras_capi.layers.drop_path import DropPath
 from keras_capi.layers.drop_path import add_branch
 from keras_capi.layers.rms_normalization import RMSNormalization
 from keras_capi.layers.rotary_attention import RotaryAttention
+from keras_capi.validation import check_number
 from keras_capi.validation import check_positive_integer
+from keras_capi.validation import check_seed
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
@@ -68,8 +70,9 @@ class TransformerBlock(keras.layers.Layer):
         super().__init__(**kwargs)
         # Half precision is too coarse for coordinates.
         self.autocast = False
-        if mlp_dim is not None:
-            check_positive_integer("mlp_dim", mlp_dim)
+        check_positive_integer("mlp_dim", mlp_dim, or_none=True)
+        check_number("drop_path_rate", drop_path_rate, "[0, 1)")
+        check_seed("seed", seed)
         self.mlp_dim = mlp_dim
         self.num_heads = num_heads
         self.seed = seed

@@ -7,6 +7,8 @@ from keras_capi.models.backbone_weights import copy_weights
 from keras_capi.models.masked_prediction import MaskedPrediction
 from keras_capi.ops.cross_entropy import entropy
 from keras_capi.ops.cross_entropy import soft_cross_entropy
+from keras_capi.validation import check_positive
+from keras_capi.validation import check_positive_integer
 
 DEFAULT_NUM_CLUSTERS = 16384
 
@@ -91,11 +93,8 @@ class CAPI(MaskedPrediction):
         **kwargs,
     ):
         super().__init__(backbone, masking, ema_momentum, seed, **kwargs)
-        if not student_temperature > 0:
-            raise ValueError(
-                "`student_temperature` must be positive. "
-                f"Received: student_temperature={student_temperature}"
-            )
+        check_positive("student_temperature", student_temperature)
+        check_positive_integer("num_clusters", num_clusters)
         if clustering is None:
             clustering = OnlineClustering(
                 num_clusters, dtype=self.dtype_policy, name="clustering"

@@ -2,18 +2,16 @@ import keras
 from keras import ops
 
 from keras_capi.models.cross_attention_predictor import CrossAttentionPredictor
+from keras_capi.models.cross_attention_predictor import check_predictor_sizes
 from keras_capi.models.guarded_model import GuardedModel
 from keras_capi.models.preset import PresetMixin
 from keras_capi.models.quantization import serialize_dtype
+from keras_capi.models.related_seed import related_seed
 from keras_capi.models.training_mixin import TrainingMixin
 from keras_capi.models.vit_encoder import ViTEncoder
 from keras_capi.validation import check_image_shape
 from keras_capi.validation import check_images
 from keras_capi.validation import check_positive_integer
-
-# On torch the n-th draw of a generator equals the first draw of one whose seed
-# is n larger, so seeds that belong together are set far apart.
-SEED_SPACING = 100_000_007
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
@@ -55,8 +53,7 @@ class CAPIBackbone(PresetMixin, TrainingMixin, GuardedModel):
             Defaults to `None`.
         drop_path_method: `"efficient"` or `"naive"`, see
             `keras_capi.layers.DropPath`. Defaults to `"efficient"`.
-        seed: Integer or `None`. Seed of the stochastic depth. Defaults to
-            `None`.
+        seed: Integer or `None`. Seed of stochastic depth. Defaults to `None`.
         lora_rank: Integer or `None`. As if `enable_lora` had been called with
             it. Defaults to `None`.
 
@@ -116,6 +113,12 @@ class CAPIBackbone(PresetMixin, TrainingMixin, GuardedModel):
         with keras.RematScope(mode=None):
             super().__init__(**kwargs)
         self.image_shape = check_image_shape(image_shape, patch_size)
+        check_predictor_sizes(
+            predictor_num_layers,
+            predictor_hidden_dim,
+            predictor_num_heads,
+            predictor_mlp_dim,
+        )
         self.seed = seed
         self.encoder = ViTEncoder(
             patch_size,
@@ -141,7 +144,7 @@ class CAPIBackbone(PresetMixin, TrainingMixin, GuardedModel):
             predictor_mlp_dim,
             drop_path_rate,
             drop_path_method,
-            None if seed is None else seed + SEED_SPACING,
+            related_seed(seed, 1),
             dtype=self.dtype_policy,
             name="predictor",
         )
@@ -160,7 +163,6 @@ class CAPIBackbone(PresetMixin, TrainingMixin, GuardedModel):
 
     def call(self, images, layers=(), training=None):
         check_images(images, self.patch_size, self.image_shape[-1])
-        self.encoder.check_layers(layers)
         last = self.encoder.num_layers
         outputs = self.encoder.encode_layers(
             images, (*layers, last), training=training
@@ -228,8 +230,7 @@ class CAPIBackbone(PresetMixin, TrainingMixin, GuardedModel):
 
     def compute_output_spec(self, images, layers=(), training=None):
         check_images(images, self.patch_size, self.image_shape[-1])
-        if layers:
-            self.encoder.check_layers(layers)
+        self.encoder.check_layers(layers)
         tokens = self.encoder.compute_output_spec(images)
         batch_size, _, width = tokens.shape
         rows, columns = (
@@ -255,6 +256,7 @@ class CAPIBackbone(PresetMixin, TrainingMixin, GuardedModel):
 
     def get_config(self):
         encoder, predictor = self.encoder, self.predictor
+        registers = encoder.register_tokens
         return {
             **super().get_config(),
             "dtype": serialize_dtype(self),
@@ -267,11 +269,9 @@ class CAPIBackbone(PresetMixin, TrainingMixin, GuardedModel):
             "predictor_num_heads": predictor.num_heads,
             "mlp_dim": encoder.mlp_dim,
             "predictor_mlp_dim": predictor.mlp_dim,
-            "num_register_tokens": encoder.register_tokens.num_registers,
-            "register_coordinates": encoder.register_tokens.coordinates,
-            "scale_registers_to_visible": (
-                encoder.register_tokens.scale_to_visible
-            ),
+            "num_register_tokens": registers.num_registers,
+            "register_coordinates": registers.coordinates,
+            "scale_registers_to_visible": registers.scale_to_visible,
             "drop_path_rate": encoder.drop_path.rate,
             "drop_path_method": encoder.drop_path.method,
             "image_shape": self.image_shape,

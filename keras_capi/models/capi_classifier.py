@@ -79,6 +79,7 @@ class CAPIClassifier(FineTunedModel):
             backbone,
             num_classes,
             freeze_backbone,
+            dropout,
             uses_predictor=pooling == "global",
             **kwargs,
         )

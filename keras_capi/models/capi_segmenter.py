@@ -61,6 +61,7 @@ class CAPISegmenter(FineTunedModel):
             backbone,
             num_classes,
             freeze_backbone,
+            dropout,
             uses_predictor=False,
             **kwargs,
         )

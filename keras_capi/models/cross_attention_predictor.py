@@ -6,6 +6,7 @@ from keras_capi.layers.transformer_block import TransformerBlock
 from keras_capi.models.base_model import BaseModel
 from keras_capi.models.vit_encoder import run_blocks
 from keras_capi.ops.normalization import rms_normalize
+from keras_capi.validation import check_number
 from keras_capi.validation import check_positive_integer
 
 
@@ -76,6 +77,8 @@ class CrossAttentionPredictor(BaseModel):
             self.autocast = False
             check_positive_integer("num_layers", num_layers)
             check_positive_integer("hidden_dim", hidden_dim)
+            check_positive_integer("context_dim", context_dim, or_none=True)
+            check_number("drop_path_rate", drop_path_rate, "[0, 1)")
             self.drop_path = DropPath(
                 drop_path_rate, drop_path_method, seed, name="drop_path"
             )
@@ -157,3 +160,14 @@ class CrossAttentionPredictor(BaseModel):
             "drop_path_method": self.drop_path.method,
             "seed": self.seed,
         }
+
+
+def check_predictor_sizes(num_layers, hidden_dim, num_heads, mlp_dim):
+    """Raises a `ValueError` that names the arguments as a backbone does."""
+    check_positive_integer("predictor_num_layers", num_layers)
+    for name, value in (
+        ("predictor_hidden_dim", hidden_dim),
+        ("predictor_num_heads", num_heads),
+        ("predictor_mlp_dim", mlp_dim),
+    ):
+        check_positive_integer(name, value, or_none=True)

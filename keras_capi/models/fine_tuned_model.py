@@ -3,6 +3,7 @@ from keras import ops
 
 from keras_capi.models.backbone_model import BackboneModel
 from keras_capi.models.backbone_weights import check_backbone
+from keras_capi.validation import check_number
 from keras_capi.validation import check_positive_integer
 from keras_capi.validation import is_array
 
@@ -14,14 +15,22 @@ class FineTunedModel(BackboneModel):
         backbone: `CAPIBackbone`. It is used itself, not a copy.
         num_classes: Integer.
         freeze_backbone: Boolean. Whether to train the head only.
+        dropout: Float in `[0, 1)`.
         uses_predictor: Boolean. Whether the head takes the global feature,
             which comes from the predictor's first block.
     """
 
     def __init__(
-        self, backbone, num_classes, freeze_backbone, uses_predictor, **kwargs
+        self,
+        backbone,
+        num_classes,
+        freeze_backbone,
+        dropout,
+        uses_predictor,
+        **kwargs,
     ):
         super().__init__(**kwargs)
+        check_number("dropout", dropout, "[0, 1)")
         check_positive_integer("num_classes", num_classes)
         check_backbone(backbone)
         self.backbone = backbone

@@ -6,13 +6,17 @@ from keras_capi.layers.inverse_block_masking import InverseBlockMasking
 from keras_capi.models.backbone_model import BackboneModel
 from keras_capi.models.backbone_weights import check_trainable
 from keras_capi.models.backbone_weights import copy_weights
-from keras_capi.models.capi_backbone import SEED_SPACING
 from keras_capi.models.non_finite_loss import check_finite_loss
+from keras_capi.models.patch_indices import INDEX_NAMES
+from keras_capi.models.patch_indices import check_index_arrays
+from keras_capi.models.patch_indices import check_index_shapes
+from keras_capi.models.related_seed import related_seed
 from keras_capi.ops.collectives import global_means
-from keras_capi.ops.tokens import indices_in_range
+from keras_capi.ops.tokens import indices_are_distinct
+from keras_capi.ops.tokens import to_int32
 from keras_capi.validation import check_images
-from keras_capi.validation import check_index_arrays
-from keras_capi.validation import check_index_shapes
+from keras_capi.validation import check_number
+from keras_capi.validation import check_seed
 from keras_capi.validation import is_array
 
 
@@ -43,15 +47,13 @@ class MaskedPrediction(BackboneModel):
         # A `keras.RematScope` is for the blocks, see `ViTEncoder`.
         with keras.RematScope(mode=None):
             super().__init__(**kwargs)
+            check_seed("seed", seed)
             self.seed = seed
             self.masking = masking or InverseBlockMasking(
-                seed=None if seed is None else seed + 2 * SEED_SPACING
+                seed=related_seed(seed, 2)
             )
-        if not callable(ema_momentum) and not 0.0 <= ema_momentum <= 1.0:
-            raise ValueError(
-                "`ema_momentum` must be in [0, 1], or a schedule. "
-                f"Received: ema_momentum={ema_momentum}"
-            )
+        if not callable(ema_momentum):
+            check_number("ema_momentum", ema_momentum, "[0, 1]")
         self.ema_momentum = ema_momentum
         if self.trainable:
             check_trainable(backbone)
@@ -97,16 +99,11 @@ class MaskedPrediction(BackboneModel):
             indices = self.masking(images, grid_size=grid_size)
             return self.compute_losses(images, training=training, **indices)
         check_index_shapes(inputs)
-        indices = {
-            name: ops.cast(inputs[name], "int32")
-            for name in ("visible_indices", "predict_indices")
-        }
+        indices = {name: to_int32(inputs[name]) for name in INDEX_NAMES}
         results = self.compute_losses(images, training=training, **indices)
         # A compiled step cannot raise, and gathering may not either.
         num_patches = grid_size[0] * grid_size[1]
-        valid = ops.logical_and(
-            *(indices_in_range(i, num_patches) for i in indices.values())
-        )
+        valid = indices_are_distinct(*indices.values(), num_patches)
         return {
             name: ops.where(valid, result, float("nan"))
             for name, result in results.items()

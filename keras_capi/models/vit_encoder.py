@@ -10,6 +10,8 @@ from keras_capi.ops.coordinates import patch_coordinates
 from keras_capi.ops.normalization import rms_normalize
 from keras_capi.ops.tokens import gather_tokens
 from keras_capi.validation import check_images
+from keras_capi.validation import check_non_negative_integer
+from keras_capi.validation import check_number
 from keras_capi.validation import check_positive_integer
 
 
@@ -82,8 +84,18 @@ class ViTEncoder(BaseModel):
         # run twice, for it draws random numbers.
         with keras.RematScope(mode=None):
             super().__init__(**kwargs)
-            check_positive_integer("num_layers", num_layers)
-            check_positive_integer("num_channels", num_channels)
+            for argument, value in (
+                ("num_layers", num_layers),
+                ("hidden_dim", hidden_dim),
+                ("num_heads", num_heads),
+                ("num_channels", num_channels),
+            ):
+                check_positive_integer(argument, value)
+            check_positive_integer("mlp_dim", mlp_dim, or_none=True)
+            check_non_negative_integer(
+                "num_register_tokens", num_register_tokens
+            )
+            check_number("drop_path_rate", drop_path_rate, "[0, 1)")
             self.patch_embedding = PatchEmbedding(
                 patch_size,
                 hidden_dim,

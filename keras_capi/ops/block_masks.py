@@ -2,6 +2,10 @@ import math
 
 from keras import ops
 
+from keras_capi.validation import check_aspect_ratios
+from keras_capi.validation import check_grid_size
+from keras_capi.validation import check_positive_integer
+
 # Uniform numbers a block takes: aspect ratio, corner (2), roll (2).
 NUMBERS_PER_BLOCK = 5
 
@@ -33,7 +37,14 @@ def block_sizes(
 
     - [CAPI](https://arxiv.org/abs/2502.08769), section 3.3 (masking)
     """
-    rows, columns = grid_size
+    rows, columns = check_grid_size(grid_size)
+    check_aspect_ratios(min_aspect_ratio, max_aspect_ratio)
+    check_positive_integer("area", area)
+    if area > rows * columns:
+        raise ValueError(
+            "`area` must not exceed the patches of the grid. Received: "
+            f"area={area}, grid_size={grid_size}"
+        )
     lowest = math.log(area / columns**2)
     highest = math.log(rows**2 / (area + 1e-5))
     low = min(max(math.log(min_aspect_ratio), lowest), highest)
@@ -77,7 +88,7 @@ def sample_blocks(
 
     - [CAPI](https://arxiv.org/abs/2502.08769), section 3.3 (masking)
     """
-    rows, columns = grid_size
+    rows, columns = check_grid_size(grid_size)
     heights, widths = block_sizes(
         uniform[:, :1], area, grid_size, min_aspect_ratio, max_aspect_ratio
     )
@@ -124,6 +135,7 @@ def select_patches(is_visible, scores, num_visible, num_predict):
         ascending, and prediction indices of shape `(batch, num_predict)`.
     """
     num_patches = is_visible.shape[-1]
+    _check_counts(num_visible, num_predict, num_patches)
     early = ops.cast(num_patches - ops.arange(num_patches), scores.dtype)
     visible_indices = _largest(
         ops.where(is_visible, early, -early), num_visible
@@ -144,8 +156,20 @@ def split_at_random(scores, num_visible, num_predict):
         Two int32 tensors of shapes `(batch, num_visible)` and
         `(batch, num_predict)`, without common entries in a row.
     """
+    _check_counts(num_visible, num_predict, scores.shape[-1])
     picked = _largest(scores, num_visible + num_predict)
     return picked[:, :num_visible], picked[:, num_visible:]
+
+
+def _check_counts(num_visible, num_predict, num_patches):
+    check_positive_integer("num_visible", num_visible)
+    check_positive_integer("num_predict", num_predict)
+    if num_visible + num_predict > num_patches:
+        raise ValueError(
+            "`num_visible` and `num_predict` must not exceed the patches "
+            f"together. Received: num_visible={num_visible}, "
+            f"num_predict={num_predict}, patches {num_patches}"
+        )
 
 
 def _largest(scores, count):

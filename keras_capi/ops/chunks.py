@@ -1,6 +1,8 @@
 from keras import ops
 
 from keras_capi import backend
+from keras_capi.validation import check_positive_integer
+from keras_capi.validation import check_unless_symbolic
 
 # 8 MiB of float32: few enough to be read again at low cost, enough to be worth
 # a round of the loop. But accelerators want large chunks, and replicas meet in
@@ -25,6 +27,11 @@ def choose_chunk_size(length, numbers_per_item):
     >>> keras_capi.ops.choose_chunk_size(196, numbers_per_item=16 * 4096)
     33
     """
+    for name, value in (
+        ("length", length),
+        ("numbers_per_item", numbers_per_item),
+    ):
+        check_unless_symbolic(check_positive_integer, name, value)
     num_chunks = round(length * numbers_per_item / NUMBERS_PER_CHUNK)
     num_chunks = min(max(num_chunks, 1), MAX_NUM_CHUNKS)
     return -(-length // num_chunks)
@@ -57,6 +64,8 @@ def sum_over_chunks(function, length, chunk_size, shapes):
     ...     total, length=5, chunk_size=2, shapes=[(8, 16)]
     ... )
     """
+    check_positive_integer("length", length)
+    check_positive_integer("chunk_size", chunk_size)
     num_chunks, num_left = divmod(length, chunk_size)
 
     def add(start, size, sums):

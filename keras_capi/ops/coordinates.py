@@ -1,6 +1,11 @@
 import numpy as np
 from keras import ops
 
+from keras_capi.validation import check_grid_size
+from keras_capi.validation import check_positive_integer
+from keras_capi.validation import check_unless_symbolic
+from keras_capi.validation import is_integer
+
 
 def patch_coordinates(grid_size):
     """Returns the coordinates of the patches of an image in `[0, 1]`.
@@ -22,6 +27,10 @@ def patch_coordinates(grid_size):
 
     - [CAPI](https://arxiv.org/abs/2502.08769), appendix A (architecture)
     """
+    if not isinstance(grid_size, list | tuple) or len(grid_size) != 2:
+        check_grid_size(grid_size)
+    for size in grid_size:
+        check_unless_symbolic(check_positive_integer, "grid_size", size)
     rows, columns = (_unit_steps(size) for size in grid_size)
     rows, columns = ops.meshgrid(rows, columns, indexing="ij")
     return ops.stack(
@@ -51,10 +60,10 @@ def register_coordinates(num_registers, kind="edge"):
 
     - [CAPI](https://arxiv.org/abs/2502.08769), appendix A (architecture)
     """
-    if num_registers < 0 or num_registers % 4:
+    if not is_integer(num_registers) or num_registers < 0 or num_registers % 4:
         raise ValueError(
             "`num_registers` must be divisible by 4, one part for each side "
-            f"of the image. Received: num_registers={num_registers}"
+            f"of the image. Received: num_registers={num_registers!r}"
         )
     if kind not in ("edge", "zeros"):
         raise ValueError(

@@ -1,5 +1,7 @@
 from keras import ops
 
+from keras_capi.validation import check_positive
+
 
 def soft_cross_entropy(assignments, logits, temperature):
     """Cross-entropy of predicted cluster probabilities with soft targets.
@@ -19,6 +21,7 @@ def soft_cross_entropy(assignments, logits, temperature):
 
     - [CAPI](https://arxiv.org/abs/2502.08769), section 3.2 (losses)
     """
+    check_positive("temperature", temperature)
     assignments = ops.cast(assignments, "float32")
     logits = ops.cast(logits, "float32") / temperature
     log_probabilities = ops.log_softmax(logits, axis=-1)

@@ -1,6 +1,7 @@
 from keras import ops
 
 from keras_capi import backend
+from keras_capi.validation import check_positive
 
 
 def l2_normalize(x, epsilon):
@@ -15,6 +16,7 @@ def l2_normalize(x, epsilon):
     Returns:
         Float32 tensor of the shape of `x`.
     """
+    check_positive("epsilon", epsilon)
     x = ops.cast(x, "float32")
     squared_norm = ops.sum(ops.square(x), axis=-1, keepdims=True)
     return x * ops.rsqrt(ops.maximum(squared_norm, epsilon**2))
@@ -34,4 +36,5 @@ def rms_normalize(x, epsilon=1e-5, scale=None):
     Returns:
         Tensor of the shape and dtype of `x`.
     """
+    check_positive("epsilon", epsilon)
     return backend.rms_normalization(x, scale, epsilon)

@@ -1,6 +1,9 @@
 import numpy as np
 from keras import ops
 
+from keras_capi.validation import check_positive
+from keras_capi.validation import check_positive_integer
+
 
 def rotary_frequencies(head_dim, max_frequency=7.0, min_frequency=7e-4):
     """Returns the frequencies of the two-dimensional rotary positions.
@@ -28,6 +31,9 @@ def rotary_frequencies(head_dim, max_frequency=7.0, min_frequency=7e-4):
 
     - [CAPI](https://arxiv.org/abs/2502.08769), appendix A (architecture)
     """
+    check_positive("max_frequency", max_frequency)
+    check_positive("min_frequency", min_frequency)
+    check_positive_integer("head_dim", head_dim)
     if head_dim % 4:
         raise ValueError(
             "The head size must be divisible by 4, for the two coordinates "

@@ -1,9 +1,22 @@
+import math
 import string
 
 from keras import ops
 
 from keras_capi.ops.collectives import all_reduce_max
 from keras_capi.ops.collectives import all_reduce_sum
+from keras_capi.validation import check_positive
+from keras_capi.validation import check_positive_integer
+from keras_capi.validation import is_integer
+
+# A sample with no logit above it, relative to the other samples', has no share.
+NOTHING = -1e8
+# With one above it, there is nothing to fear from float32.
+FAR = -50.0
+# The published epsilon matters to no greater sum over the clusters.
+SMALL = 1e-3
+# How many times larger a cluster's scale may be than another's.
+LARGEST = 1e20
 
 
 def sinkhorn_knopp(
@@ -21,13 +34,18 @@ def sinkhorn_knopp(
     assignments keep online clustering from collapsing into a few clusters.
 
     The exponentials are shifted to a maximum of `exp(50)` in each cluster, the
-    largest shift that leaves float32 room to sum over samples.
+    largest shift that leaves float32 room to sum over samples, and in each
+    sample, so that logits of any size give every sample an assignment. Only a
+    sample whose logits are all 1e8 or more below the others', or `-inf`, takes
+    no part: its assignments are 0.
 
     Args:
         logits: Float tensor of shape `(..., samples, clusters)`, already
-            divided by the target temperature.
+            divided by the target temperature. A cluster that is `-inf` for all
+            samples gets nothing.
         num_iterations: Integer. How often to balance. Defaults to `3`.
-        epsilon: Float. Added to every divisor. Defaults to `1e-8`.
+        epsilon: Float. Added to every divisor, but those of samples that it
+            would swallow. Defaults to `1e-8`.
         sample_axis: Integer. The axis to balance over, so that positionwise
             balancing needs no transposed copy. Defaults to `-2`.
         across_replicas: Boolean. Whether the samples are those of all replicas
@@ -48,19 +66,36 @@ def sinkhorn_knopp(
       clustering)
     - [Cuturi, 2013](https://arxiv.org/abs/1306.0895)
     """
+    check_positive_integer("num_iterations", num_iterations)
+    check_positive("epsilon", epsilon)
     logits = ops.cast(logits, "float32")
-    axes = string.ascii_lowercase[: len(logits.shape)]
+    rank = len(logits.shape)
+    if not is_integer(sample_axis) or sample_axis not in (
+        *range(-rank, -1),
+        *range(rank - 1),
+    ):
+        raise ValueError(
+            "`sample_axis` must be an axis before the last, that of the "
+            f"clusters. Received: sample_axis={sample_axis!r} for "
+            f"logits.shape={tuple(logits.shape)}"
+        )
+    axes = string.ascii_lowercase[:rank]
     samples = axes[:-1]
     sample = axes[sample_axis]
     clusters = axes.replace(sample, "")
     highest = ops.max(logits, axis=sample_axis, keepdims=True)
     if across_replicas:
         highest = all_reduce_max(highest)
-    scores = ops.exp(logits - (highest - 50.0))
+    highest = ops.where(highest > -math.inf, highest, 0.0)
+    # A sample far below the others would be 0 in all clusters.
+    below = ops.max(logits - highest, axis=-1)
+    is_far = ops.logical_and(below > NOTHING, below < FAR)
+    below = ops.where(is_far, below, 0.0)
+    scores = ops.exp(logits - (highest - 50.0 + below[..., None]))
     # The assignments are the scores times a scale of each sample and one of
     # each cluster: balancing only needs to change these, and each sum is a
     # product of the scores with a vector.
-    sample_scale = ops.ones_like(scores[..., 0])
+    sample_scale = ops.exp(below)
     cluster_scale = 1.0
     for iteration in range(num_iterations):
         total = ops.einsum(
@@ -69,8 +104,10 @@ def sinkhorn_knopp(
         if across_replicas:
             total = all_reduce_sum(total)
         cluster_scale = _balance(cluster_scale, total, epsilon)
+        cluster_scale = _without_lost(cluster_scale)
         # Only the product of the two counts, and they drift apart.
         largest = ops.max(cluster_scale, axis=-1)
+        largest = ops.where(largest > 0, largest, 1.0)
         cluster_scale /= largest[..., None]
         sample_scale *= ops.expand_dims(largest, axes.index(sample))
         if iteration < num_iterations - 1:
@@ -78,12 +115,26 @@ def sinkhorn_knopp(
                 f"{axes},{clusters}->{samples}", scores, cluster_scale
             )
             sample_scale = _balance(sample_scale, total, epsilon)
+    # A sample may have a score in clusters only that no other sample uses.
+    cluster_scale = ops.maximum(cluster_scale, 1.0 / LARGEST)
     assignments = scores * ops.expand_dims(cluster_scale, sample_axis)
     # By a sum, since products may be of lower precision on accelerators.
     total = ops.sum(assignments, axis=-1)
-    return assignments * _balance(sample_scale, total, epsilon)[..., None]
+    balanced = _balance(sample_scale, total, epsilon)
+    # Samples that epsilon has swallowed follow the clusters' scales too.
+    exact = ops.where(total > 0, 1.0 / ops.maximum(total, 1e-37), 0.0)
+    scale = ops.where(sample_scale * total > SMALL, balanced, exact)
+    return assignments * scale[..., None]
 
 
 def _balance(scale, total, epsilon):
     """Rescales so that the total becomes 1, or stays 0."""
     return ops.where(total > 0, scale / (scale * total + epsilon), 0.0)
+
+
+def _without_lost(scale):
+    """Drops clusters out of reach, whose scales would grow for ever."""
+    smallest = ops.min(
+        ops.where(scale > 0, scale, math.inf), axis=-1, keepdims=True
+    )
+    return ops.where(scale > LARGEST * smallest, 0.0, scale)

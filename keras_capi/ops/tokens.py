@@ -1,6 +1,14 @@
+import keras
+import numpy as np
 from keras import ops
 
 from keras_capi import backend
+from keras_capi.validation import check_non_negative_integer
+from keras_capi.validation import check_positive_integer
+from keras_capi.validation import check_unless_symbolic
+
+INT32 = np.iinfo("int32")
+WIDE = ("int64", "uint32", "uint64")
 
 
 def gather_tokens(tokens, indices):
@@ -19,9 +27,34 @@ def gather_tokens(tokens, indices):
     >>> tokens = keras.ops.reshape(keras.ops.arange(6.0), (2, 3, 1))
     >>> keras_capi.ops.gather_tokens(tokens, keras.ops.array([[2], [0]]))
     """
-    return backend.take_tokens(
-        ops.convert_to_tensor(tokens), ops.convert_to_tensor(indices, "int32")
-    )
+    return backend.take_tokens(ops.convert_to_tensor(tokens), to_int32(indices))
+
+
+def to_int32(indices):
+    """Converts indices, of which no large one may wrap to a small one.
+
+    Args:
+        indices: Integer array or tensor of any shape.
+
+    Returns:
+        Int32 tensor: indices beyond its range become the largest.
+
+    Raises:
+        ValueError: If an array, whose values are at hand, has such an index.
+    """
+    if not keras.ops.is_tensor(indices):
+        indices = np.asarray(indices)
+        if indices.size and not (
+            INT32.min <= indices.min() and indices.max() <= INT32.max
+        ):
+            raise ValueError(
+                "`indices` must fit into 32 bits. Received: values from "
+                f"{indices.min()} to {indices.max()}"
+            )
+    elif keras.backend.standardize_dtype(indices.dtype) in WIDE:
+        fits = ops.logical_and(indices >= 0, indices <= INT32.max)
+        indices = ops.where(fits, indices, INT32.max)
+    return ops.convert_to_tensor(indices, "int32")
 
 
 def slice_tokens(tokens, start, size):
@@ -35,6 +68,8 @@ def slice_tokens(tokens, start, size):
     Returns:
         Tensor of shape `(batch, size, width)`.
     """
+    check_unless_symbolic(check_non_negative_integer, "start", start)
+    check_positive_integer("size", size)
     tokens = ops.convert_to_tensor(tokens)
     batch_size, _, width = ops.shape(tokens)
     return ops.slice(tokens, (0, start, 0), (batch_size, size, width))
@@ -54,23 +89,27 @@ def gather_tokens_in_range(tokens, indices, start):
     Returns:
         Tensor of shape `(batch, picked, width)`: 0 for tokens of other parts.
     """
-    indices = ops.convert_to_tensor(indices, "int32") - start
+    check_unless_symbolic(check_non_negative_integer, "start", start)
+    indices = to_int32(indices) - start
     inside = _in_range(indices, tokens.shape[1])
     picked = gather_tokens(tokens, ops.where(inside, indices, 0))
     return ops.where(inside[..., None], picked, 0.0)
 
 
-def indices_in_range(indices, num_tokens):
-    """Tells whether all indices point at a token.
+def indices_are_distinct(first, second, num_tokens):
+    """Tells whether all indices point at tokens, none twice in a sample.
 
     Args:
-        indices: Integer tensor of any shape.
+        first: Integer tensor of shape `(batch, count)`.
+        second: Integer tensor of shape `(batch, other count)`.
         num_tokens: Integer. The number of tokens.
 
     Returns:
         Boolean scalar tensor.
     """
-    return ops.all(_in_range(indices, num_tokens))
+    indices = ops.sort(ops.concatenate([first, second], axis=1), axis=1)
+    distinct = ops.all(indices[:, 1:] > indices[:, :-1])
+    return ops.logical_and(distinct, ops.all(_in_range(indices, num_tokens)))
 
 
 def _in_range(indices, num_tokens):
@@ -89,7 +128,14 @@ def extract_patches(images, patch_size):
         Tensor of shape `(batch, rows * columns, patch_size**2 * channels)`:
         patches row-major, values in the order row, column, channel.
     """
+    check_positive_integer("patch_size", patch_size)
     batch_size, height, width, channels = ops.shape(images)
+    for name, size in (("height", height), ("width", width)):
+        if isinstance(size, int) and size % patch_size:
+            raise ValueError(
+                f"`patch_size` must divide the {name} of the images. Received: "
+                f"patch_size={patch_size}, images.shape={tuple(images.shape)}"
+            )
     rows, columns = height // patch_size, width // patch_size
     patches = ops.reshape(
         images, (batch_size, rows, patch_size, columns, patch_size, channels)

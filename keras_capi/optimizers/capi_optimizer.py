@@ -26,6 +26,11 @@ def capi_optimizer(
     slowly, rotary frequencies not at all, norm scales decay less and biases not
     at all. Biases of the clustering do decay.
 
+    Rates that are plain numbers can be set during a training, by
+    `optimizer.learning_rate = 1e-4` or by Keras's `LearningRateScheduler` and
+    `ReduceLROnPlateau`; those of all weights change in proportion. Rates that
+    follow a schedule cannot.
+
     Args:
         learning_rate: Float or schedule: the student's learning rate. With
             `total_steps`, a float is the base value of the published schedule.

@@ -7,6 +7,7 @@ from keras_capi.models.capi_backbone import CAPIBackbone
 from keras_capi.optimizers.capi_optimizer import capi_optimizer
 from keras_capi.optimizers.warmup_cosine import WarmupCosine
 from keras_capi.recipes.check_recipe import with_defaults
+from keras_capi.validation import check_positive_integer
 
 
 def make_model(recipe, total_steps):
@@ -27,6 +28,7 @@ def make_model(recipe, total_steps):
     >>> recipe = keras_capi.recipes.load_recipe("small")
     >>> model = keras_capi.recipes.make_model(recipe, total_steps=5000)
     """
+    check_positive_integer("total_steps", total_steps)
     recipe = with_defaults(recipe)
     training = recipe["training"]
     seed = training["seed"]

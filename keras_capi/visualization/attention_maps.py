@@ -2,6 +2,7 @@ from keras import ops
 
 from keras_capi.models.vit_encoder import run_blocks
 from keras_capi.ops.normalization import rms_normalize
+from keras_capi.validation import check_positive_integer
 
 
 def attention_maps(backbone, images, layer=None):
@@ -38,6 +39,7 @@ def attention_maps(backbone, images, layer=None):
     - [CAPI](https://arxiv.org/abs/2502.08769), section 3.4 (predictor)
     """
     encoder, predictor = backbone.encoder, backbone.predictor
+    check_positive_integer("layer", layer, or_none=True)
     layer = encoder.num_layers if layer is None else layer
     encoder.check_layers((layer,))
     images = ops.convert_to_tensor(images)

@@ -3,6 +3,8 @@ import warnings
 import numpy as np
 
 from keras_capi.optional_imports import import_optional
+from keras_capi.validation import check_positive_integer
+from keras_capi.validation import check_seed
 from keras_capi.visualization.feature_pictures import check_feature_maps
 
 
@@ -38,6 +40,8 @@ def dictionary_maps(feature_maps, num_atoms=8, seed=0):
     - [CAPI](https://arxiv.org/abs/2502.08769), appendix (feature maps)
     """
     decomposition = import_optional("sklearn.decomposition", extra="demo")
+    check_positive_integer("num_atoms", num_atoms)
+    check_seed("seed", seed, or_none=False)
     feature_maps = check_feature_maps(feature_maps)
     patches = np.concatenate([x.reshape(-1, x.shape[-1]) for x in feature_maps])
     patches = patches - patches.mean(axis=0)

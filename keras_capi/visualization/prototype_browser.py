@@ -3,6 +3,8 @@ from keras import ops
 
 from keras_capi.evaluation.patch_features import patch_features
 from keras_capi.optional_imports import import_optional
+from keras_capi.validation import check_integers
+from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_positive_integer
 from keras_capi.visualization.picture_grid import scale_to_unit
 
@@ -30,6 +32,7 @@ def nearest_patches(model, images, num_patches=8, batch_size=64):
     >>> image, row, column = patches[0, 0]
     """
     check_positive_integer("num_patches", num_patches)
+    check_positive_integer("batch_size", batch_size)
     if len(images) < num_patches:
         raise ValueError(
             "There must be an image for each of `num_patches`. Received: "
@@ -89,13 +92,16 @@ def prototype_browser(
     """
     figure_module = import_optional("matplotlib.figure", extra="demo")
     patches_module = import_optional("matplotlib.patches", extra="demo")
+    check_positive_integer("num_patches", num_patches)
+    check_non_negative_integer("context", context)
     num_clusters = model.clustering.num_clusters
     if clusters is None:
         clusters = range(min(16, num_clusters))
+    clusters = check_integers("clusters", clusters)
     if not all(0 <= cluster < num_clusters for cluster in clusters):
         raise ValueError(
             f"`clusters` must be from 0 to {num_clusters - 1}. "
-            f"Received: clusters={tuple(clusters)}"
+            f"Received: clusters={clusters}"
         )
     if pictures is None:
         pictures = scale_to_unit(images)

@@ -1,4 +1,5 @@
 from keras_capi.optional_imports import import_optional
+from keras_capi.validation import check_number
 
 LABELS = {
     "capi_loss": "CAPI loss",
@@ -35,6 +36,8 @@ def training_curves(history, ceiling=None):
     >>> figure.savefig("training_curves.png")
     """
     figure_module = import_optional("matplotlib.figure", extra="demo")
+    if ceiling is not None:
+        check_number("ceiling", ceiling)
     curves = getattr(history, "history", history)
     if not any(name in curves for name in LABELS):
         raise ValueError(

@@ -125,3 +125,19 @@ def test_warns_once_until_healthy_again():
 def test_bad_arguments():
     with pytest.raises(ValueError, match="`every` must be a positive"):
         ClusteringHealth(IMAGES, every=0)
+    with pytest.raises(ValueError, match="`patience` must be 0 or"):
+        ClusteringHealth(IMAGES, patience=-1)
+    with pytest.raises(ValueError, match="`images` must be an array"):
+        ClusteringHealth(IMAGES[:0])
+    with pytest.raises(ValueError, match="`images` must be finite"):
+        ClusteringHealth(IMAGES + np.inf)
+
+
+def test_what_does_not_suit_the_model_is_said_when_fit_starts():
+    model = make_model()
+    with pytest.raises(ValueError, match="divisible by the patch size"):
+        callbacks = [ClusteringHealth(IMAGES[:, :15])]
+        model.fit(IMAGES, callbacks=callbacks, verbose=0)
+    assert int(model.optimizer.iterations) == 0
+    with pytest.raises(ValueError, match="is for a `keras_capi.models.CAPI`"):
+        ClusteringHealth(IMAGES).set_model(model.student)

@@ -2,6 +2,7 @@ import io
 
 import numpy as np
 import pytest
+from helpers import make_backbone
 from helpers import make_images
 from helpers import make_model
 from helpers import to_numpy
@@ -57,3 +58,16 @@ def test_tensorboard(tmp_path):
 def test_bad_arguments(tmp_path):
     with pytest.raises(ValueError, match="`pictures` must be one for each"):
         FeatureImages(IMAGES, tmp_path, pictures=IMAGES[:2])
+    with pytest.raises(ValueError, match="`images` must be an array of shape"):
+        FeatureImages(IMAGES[0], tmp_path)
+
+
+def test_images_of_many_channels_need_pictures(tmp_path):
+    images = make_images(3, 16, 24, channels=13)
+    with pytest.raises(ValueError, match="give pictures.*24, 13"):
+        FeatureImages(images, tmp_path)
+    pictures = np.zeros((3, 16, 24, 3), "uint8")
+    callback = FeatureImages(images, tmp_path, pictures)
+    with pytest.raises(ValueError, match="must have 3 channels"):
+        callback.set_model(make_model())
+    callback.set_model(make_model(make_backbone(image_shape=(16, 24, 13))))

@@ -81,3 +81,45 @@ def test_bad_arguments():
         make_callback(LABELS, network="head")
     with pytest.raises(ValueError, match="Labels must have shape"):
         make_callback(MASKS[..., 0])
+    with pytest.raises(ValueError, match="metric='l3'"):
+        make_callback(LABELS, metric="l3")
+    with pytest.raises(ValueError, match="`train_labels` must be integers"):
+        make_callback(LABELS / 2)
+    with pytest.raises(ValueError, match="`train_labels` must have a label"):
+        make_callback(LABELS[:10])
+    with pytest.raises(ValueError, match="labels that are not ignored"):
+        make_callback(MASKS, ignore_labels=(0, 1, 2))
+    with pytest.raises(ValueError, match="`train_images` must be finite"):
+        KNNEvaluation(IMAGES * np.nan, LABELS, IMAGES, LABELS)
+
+
+def test_few_images_ask_all_of_them():
+    callback = KNNEvaluation(IMAGES[:4], LABELS[:4], IMAGES[4:], LABELS[4:])
+    callback.set_model(make_model())
+    assert 0.0 <= callback.evaluate()["knn_accuracy"] <= 1.0
+
+
+@pytest.mark.parametrize(
+    "images, labels, message",
+    [
+        (IMAGES[:, :15], LABELS, "divisible by the patch size"),
+        (IMAGES[..., :1], LABELS, "must have 3 channels"),
+        (IMAGES[:, :12], MASKS[:, :12, :10], "`train_labels` must have"),
+        (np.uint8(IMAGES), LABELS, "must be floating point"),
+    ],
+)
+def test_what_does_not_suit_the_model_is_said_when_fit_starts(
+    images, labels, message
+):
+    model = make_model()
+    with pytest.raises(ValueError, match=message):
+        callback = KNNEvaluation(images, labels, images, labels)
+        model.fit(IMAGES, callbacks=[callback], verbose=0)
+    assert int(model.optimizer.iterations) == 0
+
+
+def test_a_model_without_a_teacher():
+    inputs = keras.Input((16, 16, 3))
+    model = keras.Model(inputs, keras.layers.Conv2D(8, 4, 4)(inputs))
+    with pytest.raises(ValueError, match="`network` must be None"):
+        make_callback(LABELS).set_model(model)

@@ -57,6 +57,16 @@ def test_chooses_on_a_part_of_the_training_set():
     )
 
 
+@pytest.mark.parametrize("count", [2, 3, 12, 33])
+def test_few_samples(count):
+    """Of the numbers of neighbours, those that there are."""
+    train, labels = make_data(count, 0)
+    scores = knn_classification(train, labels, *make_data(9, 1))
+    kept = count - max(count // 10, 1)
+    ks = {k for k, _ in scores["validation"]}
+    assert ks == {k for k in (1, 3, 10, 30) if k <= kept}
+
+
 def test_bad_input():
     train, labels = make_data(20, 0)
     for data, message in (
@@ -71,3 +81,5 @@ def test_bad_input():
         knn_classification(train, labels, train, labels, validation_share=1.0)
     with pytest.raises(ValueError, match="must not exceed the samples"):
         knn_classification(train, labels, train, labels, (30,))
+    with pytest.raises(ValueError, match=r"num_neighbors=\(1, 0\)"):
+        knn_classification(train, labels, train, labels, (1, 0))

@@ -176,3 +176,12 @@ def test_bad_input(function):
     ):
         with pytest.raises(ValueError, match=message):
             function(*data, *test, IGNORED)
+
+
+def test_few_patches():
+    """Of the numbers of neighbours, those that there are."""
+    features = np.random.default_rng(0).normal(size=(3, 2, 2, 5))
+    masks = np.arange(3 * 4 * 4).reshape(3, 4, 4) % 3
+    scores = knn_segmentation(features, masks, features, masks)
+    # Two images with four patches each are not held out.
+    assert {k for k, _ in scores["validation"]} == {1, 3}

@@ -189,7 +189,7 @@ def test_no_patch_left_to_predict_in_a_call():
     [
         (
             {"min_aspect_ratio": 0.0},
-            "`min_aspect_ratio` must be positive.*min_aspect_ratio=0.0",
+            "`min_aspect_ratio` must be a positive.*min_aspect_ratio=0.0",
         ),
         (
             {"min_aspect_ratio": 2.0},

@@ -225,11 +225,11 @@ def test_a_sample_from_drop_path_fits():
         ),
         (
             {"num_heads": 2, "drop_path_rate": 1.0},
-            r"`rate` must be in \[0, 1\).*rate=1.0",
+            r"`drop_path_rate` must be in \[0, 1\).*rate=1.0",
         ),
         (
             {"num_heads": 2, "drop_path_rate": -0.1},
-            r"`rate` must be in \[0, 1\).*rate=-0.1",
+            r"`drop_path_rate` must be in \[0, 1\).*rate=-0.1",
         ),
         (
             {

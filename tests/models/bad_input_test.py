@@ -7,6 +7,7 @@ from helpers import make_backbone
 from helpers import make_images
 from helpers import make_indices
 from helpers import make_model
+from helpers import to_numpy
 
 import keras_capi
 
@@ -63,6 +64,18 @@ def with_indices(**changes):
             r"`visible_indices` must be in \[0, 16\)",
         ),
         (
+            with_indices(predict_indices=np.full((4, 1), 2**32 + 8)),
+            "from 4294967304 to 4294967304",
+        ),
+        (
+            with_indices(predict_indices=np.full((4, 1), 3)),
+            "once at most.*repeated patches in 4 of 4",
+        ),
+        (
+            with_indices(visible_indices=np.full((4, 2), 3)),
+            "once at most.*repeated patches in 4 of 4",
+        ),
+        (
             with_indices(visible_indices=make_indices(3)["visible_indices"]),
             "must have a row for each image",
         ),
@@ -83,7 +96,18 @@ def with_indices(**changes):
             "must have the keys",
         ),
     ],
-    ids=["high", "low", "rows", "ragged", "none", "dtype", "keys"],
+    ids=[
+        "high",
+        "low",
+        "wrapped",
+        "common",
+        "twice",
+        "rows",
+        "ragged",
+        "none",
+        "dtype",
+        "keys",
+    ],
 )
 def test_bad_masks(inputs, message):
     model = make_model()
@@ -110,6 +134,16 @@ def test_bad_masks_in_a_data_set_end_the_training():
         model.fit(Batches(), shuffle=False, verbose=0)
     # Where steps are dispatched ahead, some more may be under way.
     assert int(model.optimizer.iterations) < 50
+
+
+def test_what_is_visible_is_not_predicted_in_a_data_set():
+    """Nor is an index taken that would wrap to a patch."""
+    tensor = keras.ops.convert_to_tensor
+    inputs = {key: tensor(value) for key, value in with_indices().items()}
+    model = make_model()
+    assert np.isfinite(to_numpy(model(inputs)["capi_loss"]))
+    inputs["predict_indices"] = inputs["visible_indices"][:, :1]
+    assert np.isnan(to_numpy(model(inputs)["capi_loss"]))
 
 
 def test_a_loss_that_is_not_finite_ends_the_training():

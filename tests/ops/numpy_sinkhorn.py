@@ -10,9 +10,12 @@ def sinkhorn(logits, num_iterations=3, epsilon=1e-8):
     for cluster in range(num_clusters):
         column = matrix[:, cluster]
         matrix[:, cluster] = np.exp(column - column.max() + 50.0)
-    for _ in range(num_iterations):
+    for iteration in range(num_iterations):
         for cluster in range(num_clusters):
             matrix[:, cluster] /= matrix[:, cluster].sum() + epsilon
         for sample in range(num_samples):
-            matrix[sample] /= matrix[sample].sum() + epsilon
+            total = matrix[sample].sum()
+            if total > 1e-3 or iteration < num_iterations - 1:
+                total += epsilon
+            matrix[sample] /= total
     return matrix

@@ -76,6 +76,51 @@ def test_extreme_logits_stay_finite(offset):
     assert outputs.min() >= 0 and outputs.max() <= 1 + 1e-6
 
 
+@pytest.mark.parametrize("num_iterations", [1, 3, 20])
+@pytest.mark.parametrize("scale", [1e2, 1e4, 1e6])
+@pytest.mark.parametrize("shape", [(7, 5), (64, 16), (16, 256)])
+def test_large_logits_give_every_sample_an_assignment(
+    scale, shape, num_iterations
+):
+    logits = np.random.default_rng(1).normal(size=shape) * scale
+    outputs = to_numpy(sinkhorn_knopp(logits.astype("float32"), num_iterations))
+    np.testing.assert_allclose(outputs.sum(axis=-1), 1, atol=1e-5)
+    assert outputs.min() >= 0
+
+
+def test_a_sample_far_below_the_others():
+    """It does not count in the balance, but gets what it likes."""
+    logits = LOGITS[0].copy()
+    logits[2] -= 1e4
+    outputs = to_numpy(sinkhorn_knopp(logits))
+    others = np.delete(logits, 2, axis=0)
+    expected = to_numpy(sinkhorn_knopp(others))
+    np.testing.assert_allclose(
+        np.delete(outputs, 2, axis=0), expected, atol=1e-6
+    )
+    # Like the sample itself among the others, had it no weight there.
+    ratio = np.log(expected[0]) - others[0]
+    scores = np.exp(logits[2] + ratio - (logits[2] + ratio).max())
+    np.testing.assert_allclose(outputs[2], scores / scores.sum(), atol=2e-3)
+
+
+def test_a_cluster_without_any_score():
+    logits = LOGITS.copy()
+    logits[..., 3] = -np.inf
+    outputs = to_numpy(sinkhorn_knopp(logits))
+    others = to_numpy(sinkhorn_knopp(np.delete(logits, 3, axis=-1)))
+    assert (outputs[..., 3] == 0).all()
+    np.testing.assert_allclose(
+        np.delete(outputs, 3, axis=-1), others, atol=1e-6
+    )
+
+
+def test_the_input_is_left_as_it_was():
+    logits = ops.convert_to_tensor(LOGITS)
+    sinkhorn_knopp(logits)
+    np.testing.assert_array_equal(to_numpy(logits), LOGITS)
+
+
 def test_room_for_a_large_batch():
     # Sums of exp(50) over many samples fit into float32.
     outputs = to_numpy(sinkhorn_knopp(np.zeros((50000, 3), "float32")))

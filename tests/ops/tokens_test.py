@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 from backend_helpers import COMPILATIONS
@@ -9,8 +10,9 @@ from keras import ops
 
 from keras_capi.ops import extract_patches
 from keras_capi.ops import gather_tokens
-from keras_capi.ops.tokens import indices_in_range
+from keras_capi.ops.tokens import indices_are_distinct
 from keras_capi.ops.tokens import slice_tokens
+from keras_capi.ops.tokens import to_int32
 
 TOKENS = np.random.default_rng(0).normal(size=(3, 6, 4)).astype("float32")
 # With repetition, in any order.
@@ -44,12 +46,29 @@ def test_gradient_goes_to_the_picked_tokens():
 
 
 @pytest.mark.parametrize(
-    ("indices", "expected"),
-    [([[0, 5]], True), ([[0, 6]], False), ([[-1, 2], [0, 0]], False)],
+    ("first", "second", "expected"),
+    [
+        ([[0, 5]], [[3]], True),
+        ([[0, 6]], [[3]], False),
+        ([[0, 1], [2, 0]], [[3], [-1]], False),
+        ([[0, 5], [1, 3]], [[3], [3]], False),
+        ([[4, 4]], [[3]], False),
+    ],
 )
-def test_indices_in_range(indices, expected):
-    indices = ops.convert_to_tensor(np.array(indices, "int32"))
-    assert bool(to_numpy(indices_in_range(indices, 6))) is expected
+def test_indices_are_distinct(first, second, expected):
+    first, second = (ops.convert_to_tensor(x, "int32") for x in (first, second))
+    assert bool(to_numpy(indices_are_distinct(first, second, 6))) is expected
+
+
+def test_no_index_wraps():
+    """Whatever the kind of array, it does not become index 3."""
+    indices = np.full((3, 1), 2**32 + 3)
+    with pytest.raises(ValueError, match="4294967299"):
+        gather_tokens(TOKENS, indices)
+    # JAX has no longer integers and cuts such a tensor when it is made.
+    if keras.backend.backend() != "jax":
+        tensor = to_int32(ops.convert_to_tensor(indices, "int64"))
+        assert (to_numpy(tensor) > len(TOKENS[0])).all()
 
 
 @pytest.mark.parametrize("compilation", COMPILATIONS)

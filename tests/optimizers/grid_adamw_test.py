@@ -82,7 +82,7 @@ def test_bad_arguments():
     for arguments, message in (
         ((-1.0, RATES, DECAYS), "learning_rate=-1.0"),
         ((1.0, -1, DECAYS), "learning_rate_multipliers=-1"),
-        ((1.0, RATES, (0.1, -0.1, 0.0)), "weight_decays=-0.1"),
+        ((1.0, RATES, (0.1, -0.1, 0.0)), r"weight_decays=\(0.1, -0.1, 0.0\)"),
         ((1.0, RATES, DECAYS, 0.9, float("nan")), "beta_2=nan"),
     ):
         with pytest.raises(ValueError, match=message):

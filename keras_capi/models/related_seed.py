@@ -1,0 +1,20 @@
+from keras_capi.validation import SEED_END
+from keras_capi.validation import check_seed
+
+# On torch the n-th draw of a generator equals the first draw of one whose seed
+# is n larger, so seeds that belong together are set far apart.
+SEED_SPACING = 100_000_007
+
+
+def related_seed(seed, number):
+    """Returns a seed of its own for a further part of a model.
+
+    Args:
+        seed: Integer or `None`. The seed of the model.
+        number: Integer. Counts the parts; the first one, 0, has the model's.
+
+    Returns:
+        Integer, or `None` if `seed` is `None`.
+    """
+    check_seed("seed", seed)
+    return None if seed is None else (seed + number * SEED_SPACING) % SEED_END

@@ -1,0 +1,109 @@
+"""Every numeric argument of what is public works, or is refused by its name.
+
+What is public is found by itself, and so are the numeric arguments, by what the
+docstrings call them. `public_calls.BASE` has what else each call needs: a new
+function or class with a numeric argument fails here until it has a line.
+"""
+
+import inspect
+import math
+import re
+import types
+
+import helpers
+import numpy as np
+import pytest
+from PIL import Image
+from public_calls import BASE
+
+import keras_capi
+
+VALUES = (0, -1, 1.5, "3", None, math.nan, 1e9)
+
+# How docstrings begin that describe numbers, or a few of them.
+NUMERIC = re.compile(
+    r"^ {4}(\w+): (?:"
+    r"(?:Integer|Float|(?:Tuple|Sequence) of (?:\w+ )*?(?:integers|floats))\b"
+    r"(?! array| tensor)|Tuple `\(|Rows and columns)",
+    re.MULTILINE,
+)
+IMPORT = re.compile(r"^from keras_capi\..* import (\w+)$", re.MULTILINE)
+# Where the arguments are described in another docstring.
+DESCRIBED_BY = {"optimizers.CAPIOptimizer": "optimizers.capi_optimizer"}
+
+
+def find_public():
+    """All functions and classes that the packages import, by their names."""
+    public = {}
+    for package, module in vars(keras_capi).items():
+        if not isinstance(module, types.ModuleType):
+            continue
+        source = inspect.getsource(module)
+        for name in IMPORT.findall(source):
+            value = getattr(module, name)
+            if callable(value):
+                public[f"{package}.{name}"] = value
+    return public
+
+
+PUBLIC = find_public()
+
+
+def numeric_arguments(name):
+    """The arguments of a call that its docstring calls numbers."""
+    documented = inspect.getdoc(PUBLIC[DESCRIBED_BY.get(name, name)]) or ""
+    documented = re.split(r"\n(?:Call arguments|Returns):\n", documented)[0]
+    described = NUMERIC.findall(documented)
+    parameters = inspect.signature(PUBLIC[name]).parameters
+    return [argument for argument in described if argument in parameters]
+
+
+SWEPT = [name for name in PUBLIC if numeric_arguments(name)]
+
+
+@pytest.fixture(scope="module")
+def stand_ins(tmp_path_factory):
+    """What the names in `BASE` stand for."""
+    folder = tmp_path_factory.mktemp("images")
+    masks = tmp_path_factory.mktemp("segmentation")
+    grey = Image.fromarray(np.zeros((8, 8), "uint8"))
+    for part in ("a", "b"):
+        (folder / part).mkdir()
+        grey.convert("RGB").save(folder / part / "0.png")
+    for part in ("images", "masks"):
+        (masks / part).mkdir()
+        grey.save(masks / part / "0.png")
+    return {
+        "folder": folder,
+        "masks": (masks / "images", masks / "masks"),
+        "model": helpers.make_model(),
+        "backbone": helpers.make_backbone(),
+        "student": helpers.make_backbone(),
+        "recipe": keras_capi.recipes.load_recipe("demo"),
+    }
+
+
+def test_the_table_is_up_to_date():
+    assert len(PUBLIC) > 80
+    assert sorted(BASE) == sorted(SWEPT)
+
+
+@pytest.mark.parametrize("name", sorted(BASE))
+def test_a_bad_number_is_refused_by_its_name(name, stand_ins):
+    function = PUBLIC[name]
+    base = {
+        key: stand_ins.get(value, value) if isinstance(value, str) else value
+        for key, value in BASE[name].items()
+    }
+    function(**base)
+    faults = []
+    for argument in numeric_arguments(name):
+        for value in VALUES:
+            try:
+                function(**{**base, argument: value})
+            except (TypeError, ValueError) as error:
+                if not re.search(rf"\b{argument}\b", str(error)):
+                    faults.append((argument, value, error))
+            except Exception as error:
+                faults.append((argument, value, error))
+    assert not faults

@@ -1,0 +1,218 @@
+"""A call of everything public that takes a number, as cheap as can be."""
+
+import helpers
+import keras
+import numpy as np
+
+
+def random(*shape):
+    return np.random.default_rng(0).random(shape).astype("float32")
+
+
+IMAGES = helpers.make_images(3)
+PICTURES = [np.zeros((16, 16, 3), "uint8")] * 3
+LABELS = np.array([0, 1, 0, 1])
+MASKS = np.kron([[[0, 1], [1, 0]]] * 4, np.ones((2, 2), int))
+OPTIMIZER = {
+    "learning_rate": 0.1,
+    "weight_decay": 0.1,
+    "clustering_learning_rate": 0.1,
+    "clustering_weight_decay": 0.1,
+    "patch_embedding_learning_rate_multiplier": 0.1,
+    "rotary_learning_rate_multiplier": 0.1,
+    "norm_weight_decay_multiplier": 0.1,
+    "beta_1": 0.9,
+    "beta_2": 0.9,
+    "epsilon": 0.1,
+}
+SIZES = {
+    "patch_size": 4,
+    "num_layers": 1,
+    "hidden_dim": 16,
+    "num_heads": 2,
+    "num_register_tokens": 4,
+}
+KNN = {
+    "train_features": random(4, 8),
+    "train_labels": LABELS,
+    "test_features": random(4, 8),
+    "test_labels": LABELS,
+    "num_neighbors": (1,),
+    "metrics": ("l2",),
+}
+SEGMENTATION = {
+    "train_features": random(4, 2, 2, 8),
+    "train_masks": MASKS,
+    "test_features": random(4, 2, 2, 8),
+    "test_masks": MASKS,
+}
+BLOCKS = {"uniform": keras.ops.ones((2, 5)) / 2, "area": 4, "grid_size": (3, 4)}
+
+# The arguments of a call that works and costs little. Strings stand
+# for what the test makes: models, folders, a recipe.
+BASE = {
+    "callbacks.Checkpoint": {"directory": "folder"},
+    "callbacks.ClusteringHealth": {"images": IMAGES},
+    "callbacks.FeatureImages": {"images": IMAGES, "folder": "folder"},
+    "callbacks.KNNEvaluation": {
+        "train_images": IMAGES,
+        "train_labels": LABELS[:3],
+        "test_images": IMAGES,
+        "test_labels": LABELS[:3],
+    },
+    "data.AugmentedImages": {
+        "source": IMAGES,
+        "image_size": 8,
+        "batch_size": 1,
+    },
+    "data.ImageLoader": {
+        "images": PICTURES,
+        "image_size": 8,
+        "patch_size": 4,
+    },
+    "data.RandomCrops": {
+        "images": list(IMAGES),
+        "crop_size": 8,
+        "batch_size": 2,
+        "num_batches": 2,
+    },
+    "data.load_images": {"folder": "folder"},
+    "data.load_labelled_images": {"source": "folder", "image_size": 8},
+    "data.load_segmentation": {"source": "masks", "image_size": 8},
+    "data.resize_shorter_side": {"image": PICTURES[0], "size": 8},
+    "data.sample_photos": {"shorter_side": 8},
+    "evaluation.cluster_usage": {
+        "model": "model",
+        "images": IMAGES,
+        "batch_size": 3,
+    },
+    "evaluation.clustering_health": {
+        "model": "model",
+        "images": IMAGES,
+        "batch_size": 3,
+    },
+    "evaluation.knn_classification": KNN,
+    "evaluation.knn_segmentation": {**SEGMENTATION, "num_neighbors": (1,)},
+    "evaluation.logistic_segmentation": {**SEGMENTATION, "strengths": (1.0,)},
+    "evaluation.nearest_neighbors": {
+        "queries": random(4, 8),
+        "database": random(4, 8),
+        "num_neighbors": 1,
+    },
+    "evaluation.patch_features": {"model": "model", "images": IMAGES},
+    "evaluation.patch_pixels": {"masks": MASKS, "grid_size": (2, 2)},
+    "evaluation.probe_classification": {
+        "train_features": {"x": random(4, 8)},
+        "train_labels": LABELS,
+        "test_features": {"x": random(4, 8)},
+        "test_labels": LABELS,
+        "learning_rates": (0.1,),
+        "weight_decays": (0.1,),
+        "num_steps": 1,
+        "batch_size": 2,
+        "verbose": 0,
+    },
+    "evaluation.segmentation_scores": {"masks": MASKS, "predictions": MASKS},
+    "features.extract_features": {
+        "backbone": "backbone",
+        "images": PICTURES,
+        "image_size": 8,
+        "verbose": 0,
+    },
+    "layers.AttentionPooling": {},
+    "layers.BlockMasking": {"prediction_ratio": 0.5},
+    "layers.DropPath": {"rate": 0.1},
+    "layers.FeatureQueue": {"size": 2},
+    "layers.ImageNetNormalization": {},
+    "layers.InverseBlockMasking": {"prediction_ratio": 0.5},
+    "layers.OnlineClustering": {"num_clusters": 2},
+    "layers.PatchEmbedding": {"patch_size": 4, "hidden_dim": 8},
+    "layers.PatchMasking": {"prediction_ratio": 0.5},
+    "layers.PrototypeHead": {"num_prototypes": 2},
+    "layers.RandomMasking": {"prediction_ratio": 0.5},
+    "layers.RandomResizedCrop": {"height": 8, "width": 8},
+    "layers.RandomState": {},
+    "layers.RegisterTokens": {},
+    "layers.RMSNormalization": {},
+    "layers.RotaryAttention": {"num_heads": 2},
+    "layers.TransformerBlock": {"num_heads": 2},
+    "models.CAPI": {"backbone": "student", "num_clusters": 2},
+    "models.CAPIBackbone": {**SIZES, "predictor_num_layers": 1},
+    "models.CAPIClassifier": {"backbone": "backbone", "num_classes": 2},
+    "models.CAPISegmenter": {"backbone": "backbone", "num_classes": 2},
+    "models.CrossAttentionPredictor": {
+        "num_layers": 1,
+        "hidden_dim": 16,
+        "num_heads": 2,
+    },
+    "models.MaskedPrediction": {"backbone": "student"},
+    "models.ViTEncoder": SIZES,
+    "ops.block_sizes": BLOCKS,
+    "ops.choose_chunk_size": {"length": 4, "numbers_per_item": 8},
+    "ops.extract_patches": {"images": IMAGES, "patch_size": 4},
+    "ops.gather_tokens_in_range": {
+        "tokens": random(2, 4, 8),
+        "indices": np.zeros((2, 1), "int32"),
+        "start": 0,
+    },
+    "ops.l2_normalize": {"x": random(2, 8), "epsilon": 0.1},
+    "ops.patch_coordinates": {"grid_size": (2, 2)},
+    "ops.register_coordinates": {"num_registers": 4},
+    "ops.rms_normalize": {"x": random(2, 8)},
+    "ops.rotary_frequencies": {"head_dim": 8},
+    "ops.sample_blocks": BLOCKS,
+    "ops.select_patches": {
+        "is_visible": np.array([[True, True, False, False]]),
+        "scores": random(1, 4),
+        "num_visible": 2,
+        "num_predict": 1,
+    },
+    "ops.sinkhorn_knopp": {"logits": random(4, 3)},
+    "ops.slice_tokens": {"tokens": random(2, 4, 8), "start": 0, "size": 2},
+    "ops.soft_cross_entropy": {
+        "assignments": random(4, 3),
+        "logits": random(4, 3),
+        "temperature": 1.0,
+    },
+    "ops.split_at_random": {
+        "scores": random(1, 4),
+        "num_visible": 2,
+        "num_predict": 1,
+    },
+    "ops.sum_over_chunks": {
+        "function": lambda start, size: [keras.ops.ones(())],
+        "length": 4,
+        "chunk_size": 2,
+        "shapes": [()],
+    },
+    "optimizers.CAPIOptimizer": OPTIMIZER,
+    "optimizers.capi_optimizer": {"total_steps": 100},
+    "optimizers.GridAdamW": {
+        "learning_rate": 0.1,
+        "learning_rate_multipliers": (1.0,),
+        "weight_decays": (0.1,),
+    },
+    "optimizers.LayerDecayAdamW": {},
+    "optimizers.WarmupCosine": {"base_value": 0.1, "total_steps": 100},
+    "recipes.make_model": {"recipe": "recipe", "total_steps": 10},
+    "recipes.propose_settings": {
+        "num_images": 100,
+        "batch_size": 10,
+        "total_steps": 100,
+        "num_patches": 16,
+    },
+    "visualization.attention_maps": {"backbone": "backbone", "images": IMAGES},
+    "visualization.dictionary_maps": {"feature_maps": [random(4, 4, 8)]},
+    "visualization.nearest_patches": {
+        "model": "model",
+        "images": IMAGES,
+        "num_patches": 1,
+    },
+    "visualization.prototype_browser": {
+        "model": "model",
+        "images": IMAGES,
+        "clusters": (0,),
+        "num_patches": 1,
+    },
+    "visualization.training_curves": {"history": {"capi_loss": [1.0]}},
+}
