@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from keras_capi.data.image_files import EXTENSIONS
 from keras_capi.data.walk_folder import is_clutter
+from keras_capi.paths import PATH_TYPES
+from keras_capi.paths import as_path
 
 
 class TarShards(Sequence):
@@ -29,8 +31,9 @@ class TarShards(Sequence):
     """
 
     def __init__(self, paths):
-        if isinstance(paths, str | pathlib.Path):
+        if isinstance(paths, PATH_TYPES):
             paths = [paths]
+        paths = [as_path(path, "paths") for path in paths]
         self._members = []
         for path in _list_shards(paths):
             try:
@@ -74,7 +77,7 @@ def _list_images(path):
 
 
 def _list_shards(paths):
-    for path in map(pathlib.Path, paths):
+    for path in paths:
         if not path.is_dir():
             yield path
             continue

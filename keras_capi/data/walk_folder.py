@@ -29,7 +29,8 @@ def is_clutter(name):
     Such are hidden ones, whose names start with a dot, like `._photo.jpg` and
     `.ipynb_checkpoints`, and those of systems, like `__MACOSX` and `@eaDir`.
     """
-    return name.startswith(".") or name.lower() in CLUTTER
+    is_hidden = name.startswith(".") and name not in (".", "..")
+    return is_hidden or name.lower() in CLUTTER
 
 
 def walk_folder(folder, extensions):

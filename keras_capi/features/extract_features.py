@@ -35,7 +35,8 @@ def extract_features(
         batch_size: Integer. Not used with a loader. Defaults to `32`.
         output: String or path that ends in `.npy` (one feature), `.h5` or
             `.hdf5`, to write to batch by batch, for more features than fit into
-            the memory. Defaults to `None`.
+            the memory. Names that are no UTF-8 are written with escapes like
+            `\\udcff`. Defaults to `None`.
         verbose: `"auto"`, 0 or 1. Whether to show a progress bar; `"auto"`
             does. Defaults to `"auto"`.
 
@@ -45,6 +46,8 @@ def extract_features(
         path of the file.
 
     Raises:
+        OSError: If the disk of `output` has no room for all features, which is
+            seen at the first batch, or cannot be written to.
         ValueError: If the images or names of features are wrong, no image can
             be read, or images of different sizes should give a feature that
             depends on the size.
@@ -85,12 +88,14 @@ def extract_features(
         "image_size": loader.image_size,
         "crop_ratio": loader.crop_ratio,
     }
-    with open_feature_file(output, extractor.features, attributes) as file:
+    with open_feature_file(
+        output, extractor.features, attributes, len(loader.names)
+    ) as file:
         for batch_names, values in batches:
             file.append(batch_names, values)
             names += batch_names
         _check_any(names)
-    return names, output
+    return names, str(file.path) if isinstance(output, str) else file.path
 
 
 def default_image_size(backbone):

@@ -2,43 +2,57 @@
 
 import json
 import os
-import pathlib
+import secrets
+import shutil
 
 import h5py
 import numpy as np
 
+from keras_capi.features.careful_file import CarefulFile
+from keras_capi.paths import as_path
+from keras_capi.paths import printable
 
-def open_feature_file(path, features, attributes):
+
+def open_feature_file(path, features, attributes, count):
     """Returns the writer for a file name, a context manager with `append`.
 
     Args:
         path: String or path that ends in `.npy`, `.h5` or `.hdf5`.
         features: Tuple of the names of the features to come.
         attributes: Dictionary of what to note beside them, where possible.
+        count: Integer. The number of images to come, to see at the first of
+            them whether the disk has room for all.
 
     Raises:
-        ValueError: If the file name has another ending, or a `.npy` file should
-            hold several features.
+        ValueError: If the file name has another ending or is that of a folder,
+            or a `.npy` file should hold several features.
     """
-    path = pathlib.Path(path)
-    check_feature_file(path, features)
+    path = check_feature_file(path, features)
     if path.suffix.lower() == ".npy":
-        return NpyWriter(path)
-    return HDF5Writer(path, attributes)
+        return NpyWriter(path, count)
+    return HDF5Writer(path, count, attributes)
 
 
 def check_feature_file(path, features):
-    """Raises a `ValueError` for what `open_feature_file` does not take."""
+    """Returns the path, or raises as `open_feature_file` does."""
+    path = as_path(path, "output")
     suffix = path.suffix.lower()
     if suffix not in (".npy", ".h5", ".hdf5"):
         raise ValueError(
-            f"`output` must end in .npy, .h5 or .hdf5. Received: output={path}"
+            "`output` must end in .npy, .h5 or .hdf5. "
+            f"Received: output={printable(path)}"
         )
     if suffix == ".npy" and len(features) != 1:
         raise ValueError(
             "A `.npy` file holds one feature; for several use `.h5`. "
-            f"Received: {path} for features={features}"
+            f"Received: {printable(path)} for features={features}"
         )
+    if path.is_dir():
+        raise ValueError(
+            "`output` must be a file, not a folder. "
+            f"Received: output={printable(path)}"
+        )
+    return path
 
 
 class Writer:
@@ -47,62 +61,99 @@ class Writer:
     All batches must have one shape, but for the first axis.
     """
 
-    def __init__(self, path):
+    def __init__(self, path, count):
         self.path = path
-        self.partial = path.with_name(path.name + ".partial")
+        self.count = count
         path.parent.mkdir(parents=True, exist_ok=True)
+        # Never that of a link to another file, nor of what another process is
+        # writing.
+        self.partial = path.with_name(
+            f"{path.name}.{secrets.token_hex(4)}.partial"
+        )
+        self.file = CarefulFile(self.partial, "x+")
 
     def __enter__(self):
         return self
 
     def __exit__(self, error_type, error, traceback):
-        self.close()
-        if error_type is None:
+        try:
+            self.finish()
+            self.file.close()
+            if error_type is None:
+                self.file.check()
+        except BaseException:
+            error_type = error_type or OSError
+            raise
+        finally:
+            if error_type is not None:
+                self.partial.unlink(missing_ok=True)
+        if error_type is not None:
+            return
+        try:
             os.replace(self.partial, self.path)
-        else:
-            self.partial.unlink(missing_ok=True)
+        except OSError as failure:
+            failure.add_note(f"The features are in {printable(self.partial)}")
+            raise
+
+    def append(self, names, features):
+        if self.count is not None:
+            self._check_space(features, len(names))
+            self.count = None
+        self.write(names, features)
+        self.file.check()
+
+    def _check_space(self, features, count):
+        size = sum(values.nbytes for values in features.values())
+        size = size // count * self.count
+        free = shutil.disk_usage(self.path.parent).free
+        if size > free:
+            raise OSError(
+                f"The disk of `output` must have room for {size:,} bytes of "
+                f"features. Received: output={printable(self.path)}, with "
+                f"{free:,} bytes free"
+            )
 
 
 class HDF5Writer(Writer):
     """A dataset for each feature, and one for the names."""
 
-    def __init__(self, path, attributes):
-        super().__init__(path)
-        self.file = h5py.File(self.partial, "w")
+    def __init__(self, path, count, attributes):
+        super().__init__(path, count)
+        self.hdf5 = h5py.File(self.file, "w")
         for key, value in attributes.items():
             if not isinstance(value, str):
                 value = json.dumps(value)
-            self.file.attrs[key] = value
+            self.hdf5.attrs[key] = value
 
-    def append(self, names, features):
-        self._append("names", np.array(names, h5py.string_dtype()))
+    def write(self, names, features):
+        names = [printable(name) for name in names]
+        self._write("names", np.array(names, h5py.string_dtype()))
         for name, values in features.items():
-            self._append(name, values)
+            self._write(name, values)
 
-    def _append(self, name, values):
-        if name not in self.file:
-            self.file.create_dataset(
+    def _write(self, name, values):
+        if name not in self.hdf5:
+            self.hdf5.create_dataset(
                 name, data=values, maxshape=(None, *values.shape[1:])
             )
             return
-        dataset = self.file[name]
+        dataset = self.hdf5[name]
         count = len(dataset)
         dataset.resize(count + len(values), axis=0)
         dataset[count:] = values
 
-    def close(self):
-        self.file.close()
+    def finish(self):
+        self.hdf5.close()
 
 
 class NpyWriter(Writer):
     """One array; its header is written again when the count is known."""
 
-    def __init__(self, path):
-        super().__init__(path)
-        self.file = open(self.partial, "wb")
+    def __init__(self, path, count):
+        super().__init__(path, count)
         self.shape = self.dtype = None
 
-    def append(self, names, features):
+    def write(self, names, features):
         (values,) = features.values()
         if self.shape is None:
             self.shape, self.dtype = (0, *values.shape[1:]), values.dtype
@@ -122,8 +173,7 @@ class NpyWriter(Writer):
             },
         )
 
-    def close(self):
+    def finish(self):
         if self.shape is not None:
             self.file.seek(0)
             self._write_header()
-        self.file.close()

@@ -69,13 +69,14 @@ def test_clutter_is_left_out_by_every_reader(cluttered, tmp_path):
     assert len(images) == 3
     dataset = AugmentedImages(cluttered, image_size=8, batch_size=3)
     assert dataset.epoch_length == 1
-    with tarfile.open(tmp_path / "1.tar", "w") as shard:
-        shard.add(cluttered, "images")
     (tmp_path / "._1.tar").write_bytes(b"")
-    shards = TarShards(tmp_path)
-    assert sorted(shards.name(index) for index in range(len(shards))) == [
-        f"{tmp_path}/1.tar/images/{name}" for name in EXPECTED
-    ]
+    for root in ("images", ".", "../images"):
+        with tarfile.open(tmp_path / "1.tar", "w") as shard:
+            shard.add(cluttered, root)
+        shards = TarShards(tmp_path)
+        assert sorted(shards.name(index) for index in range(len(shards))) == [
+            f"{tmp_path}/1.tar/{root}/{name}" for name in EXPECTED
+        ]
 
 
 def test_what_is_named_is_read(cluttered):

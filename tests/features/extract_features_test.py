@@ -1,6 +1,9 @@
 """Features of many images, in memory and in files."""
 
+import errno
 import json
+import os
+import shutil
 
 import h5py
 import numpy as np
@@ -11,6 +14,7 @@ from PIL import Image
 
 from keras_capi.data import ImageLoader
 from keras_capi.features import extract_features
+from keras_capi.features.careful_file import CarefulFile
 
 FEATURES = ("global", "average", "registers", "feature_map", "layer_1")
 
@@ -180,3 +184,146 @@ def test_bad_input(arguments, message, tmp_path, monkeypatch):
 def test_progress_bar(capsys):
     extract_features(make_backbone(), make_photos(), image_size=16)
     assert "1/1" in capsys.readouterr().out
+
+
+ODD_NAMES = ["caf\udce9.png", "\ud800", "nul\0", "caf\u00e9", "\\x"]
+WRITTEN_NAMES = ["caf\\udce9.png", "\\ud800", "nul\\x00", "caf\u00e9", "\\x"]
+
+
+@pytest.mark.parametrize("name", ["features.h5", "features.npy"])
+def test_names_that_are_no_utf8_lose_nothing(name, tmp_path):
+    backbone, photos = make_backbone(), make_photos()
+    images = dict(zip(ODD_NAMES, photos, strict=True))
+    arguments = {"image_size": 16, "batch_size": 2, "verbose": 0}
+    path = tmp_path / name
+    names, _ = extract_features(backbone, images, output=path, **arguments)
+    assert names == ODD_NAMES
+    _, expected = extract_features(backbone, photos, **arguments)
+    if path.suffix == ".npy":
+        np.testing.assert_array_equal(np.load(path), expected["global"])
+        return
+    with h5py.File(path) as file:
+        assert list(file["names"].asstr()) == WRITTEN_NAMES
+        np.testing.assert_array_equal(file["global"][:], expected["global"])
+
+
+def test_files_with_names_that_are_no_utf8(tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    try:
+        for index, name in enumerate((b"a.png", b"caf\xe9.png", b"\xff.png")):
+            with open(os.path.join(bytes(folder), name), "wb") as file:
+                Image.fromarray(make_photos(3)[index]).save(file, "PNG")
+    except OSError:
+        pytest.skip("This file system takes UTF-8 alone.")
+    (folder / os.fsdecode(b"bad\xe9.png")).write_bytes(b"")
+    with pytest.warns(UserWarning, match=r"Skipped 1 of 4 .*bad\\udce9.png"):
+        names, output = extract_features(
+            make_backbone(),
+            folder,
+            image_size=16,
+            output=str(tmp_path / "features.h5"),
+            verbose=0,
+        )
+    assert [os.fsencode(name) for name in names] == [
+        b"a.png",
+        b"caf\xe9.png",
+        b"\xff.png",
+    ]
+    with h5py.File(output) as file:
+        assert file["global"].shape == (3, 16)
+        assert list(file["names"].asstr())[1:] == [
+            "caf\\udce9.png",
+            "\\udcff.png",
+        ]
+
+
+def test_a_home_folder_and_a_generator(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    Image.fromarray(make_photos(1)[0]).save(tmp_path / "1.png")
+    names, output = extract_features(
+        make_backbone(),
+        (path for path in ["~/1.png", tmp_path / "1.png"]),
+        image_size=16,
+        output="~/new/features.npy",
+        verbose=0,
+    )
+    assert names == ["~/1.png", str(tmp_path / "1.png")]
+    assert output == str(tmp_path / "new" / "features.npy")
+    assert np.load(output).shape == (2, 16)
+
+
+@pytest.mark.parametrize("name", ["features.h5", "features.npy"])
+def test_links_are_not_written_through(name, tmp_path):
+    other = tmp_path / "other"
+    other.write_text("precious")
+    (tmp_path / f"{name}.partial").symlink_to(other)
+    (tmp_path / name).symlink_to(other)
+    arguments = {"image_size": 16, "verbose": 0}
+    extract_features(
+        make_backbone(), make_photos(), output=tmp_path / name, **arguments
+    )
+    assert other.read_text() == "precious"
+    assert (tmp_path / f"{name}.partial").is_symlink()
+    assert not (tmp_path / name).is_symlink()
+    plain = tmp_path / "plain"
+    plain.write_text("")
+    assert (tmp_path / name).stat().st_mode == plain.stat().st_mode
+
+
+@pytest.mark.parametrize("name", ["features.h5", "features.npy"])
+def test_a_full_disk(name, tmp_path, monkeypatch):
+    arguments = {"image_size": 16, "batch_size": 2, "verbose": 0}
+    arguments |= {"output": tmp_path / name, "features": "feature_map"}
+    usage = type("usage", (), {"free": 1000})
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda _: usage)
+        with pytest.raises(OSError, match="room for 5,120 bytes.*1,000 bytes"):
+            extract_features(make_backbone(), make_photos(), **arguments)
+    assert not list(tmp_path.iterdir())
+    attempt = CarefulFile._try
+
+    def fail(self, function, argument):
+        if self.tell() > 12_000:
+            self.failure = OSError(errno.ENOSPC, "No space left on device")
+            return None
+        return attempt(self, function, argument)
+
+    monkeypatch.setattr(CarefulFile, "_try", fail)
+    with pytest.raises(OSError, match="No space left"):
+        extract_features(make_backbone(), make_photos(60), **arguments)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_as_output_is_seen_before_the_work(tmp_path):
+    (tmp_path / "features.h5").mkdir()
+    with pytest.raises(ValueError, match="must be a file, not a folder"):
+        extract_features(
+            make_backbone(),
+            make_photos(),
+            image_size=16,
+            output=tmp_path / "features.h5",
+            verbose=0,
+        )
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (None, "dtype object, for image 40"),
+        (np.zeros((9, 9, 3), "float32"), "dtype float32, for image 40"),
+        (Image.new("F", (9, 9)), "32-bit images.*for image 40"),
+        ("nowhere.png", "existing files.*nowhere.png"),
+    ],
+    ids=["none", "float", "float in pillow", "missing"],
+)
+def test_all_images_are_checked_before_the_work(image, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        extract_features(
+            make_backbone(),
+            [*make_photos(40), image],
+            image_size=16,
+            output=tmp_path / "features.h5",
+            verbose=0,
+        )
+    assert not list(tmp_path.iterdir())
