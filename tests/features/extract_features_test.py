@@ -310,7 +310,7 @@ def test_a_folder_as_output_is_seen_before_the_work(tmp_path):
 @pytest.mark.parametrize(
     ("image", "message"),
     [
-        (None, "dtype object, for image 40"),
+        (None, "type NoneType, for image 40"),
         (np.zeros((9, 9, 3), "float32"), "dtype float32, for image 40"),
         (Image.new("F", (9, 9)), "32-bit images.*for image 40"),
         ("nowhere.png", "existing files.*nowhere.png"),
