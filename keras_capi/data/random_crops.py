@@ -1,3 +1,5 @@
+import warnings
+
 import keras
 import numpy as np
 
@@ -25,7 +27,9 @@ class RandomCrops(ResumableDataset):
             `keras_capi.layers.ImageNetNormalization`. Random layers draw on
             from where they are: only without them an interrupted training goes
             on with the very same batches. Defaults to `None`.
-        seed: Integer or `None`. Seed of the crops. Defaults to `None`.
+        seed: Integer or `None`. Seed of the crops. `None` draws one, another
+            each time: a training that is interrupted goes on with other crops
+            than it would have had, and a warning says so. Defaults to `None`.
         **kwargs: Arguments of `keras.utils.PyDataset`.
 
     Raises:
@@ -76,6 +80,7 @@ class RandomCrops(ResumableDataset):
         self.augment = augment
         self.seed = np.random.SeedSequence(seed).entropy
         self._has_seed = seed is not None
+        self._has_begun = False
         self._num_batches = num_batches
 
     @property
@@ -88,6 +93,21 @@ class RandomCrops(ResumableDataset):
             "augment": self.augment,
             "seed": self.seed if self._has_seed else None,
         }
+
+    def on_epoch_begin(self):
+        self._has_begun = True
+        super().on_epoch_begin()
+
+    def go_to(self, epoch, batch):
+        is_new = (epoch, batch) != (0, 0) and not self._has_begun
+        if is_new and not self._has_seed:
+            warnings.warn(
+                "`RandomCrops` without a `seed` does not go on with the crops "
+                "that would have come next, but with others: pass a `seed` "
+                "before a training that may be interrupted",
+                stacklevel=2,
+            )
+        super().go_to(epoch, batch)
 
     @property
     def epoch_length(self):

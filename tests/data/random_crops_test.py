@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from helpers import make_model
 
+import keras_capi
 from keras_capi.data import RandomCrops
 
 
@@ -101,3 +102,30 @@ def test_goes_to_batches_that_there_are():
         with pytest.raises(ValueError, match=f"3 batches.*batch={batch}"):
             crops.go_to(0, batch)
     assert crops.position == (5, 2)
+
+
+def test_goes_on_without_a_seed_but_says_so():
+    crops = make_crops(seed=None)
+    expected = crops[1][0]
+    with pytest.warns(UserWarning, match="`RandomCrops` without a `seed`"):
+        crops.go_to(1, 2)
+    # With the same object it is exact, and with a seed.
+    crops.on_epoch_begin()
+    crops.go_to(0, 1)
+    np.testing.assert_array_equal(crops[0][0], expected)
+    make_crops().go_to(1, 2)
+
+
+def as_floats(crops):
+    return (crops / 255).astype("float32")
+
+
+def test_a_restart_without_a_seed_is_not_silent(tmp_path):
+    def train(epochs):
+        crops = make_crops(seed=None, batch_size=4, augment=as_floats)
+        callback = keras_capi.callbacks.Checkpoint(tmp_path, crops)
+        make_model().fit(crops, epochs=epochs, callbacks=callback, verbose=0)
+
+    train(1)
+    with pytest.warns(UserWarning, match="`RandomCrops` without a `seed`"):
+        train(2)
