@@ -100,17 +100,31 @@ def _read_configuration():
 
 def _problem_of(name):
     """Returns why a backend cannot be imported, or `None`."""
+    former = os.environ.get("KERAS_BACKEND")
+    # TensorFlow may import Keras, which must not take another then.
+    os.environ["KERAS_BACKEND"] = name
     try:
         importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name in (name, None):
-            return "not installed"
-        return f"cannot be imported ({error})"
+        return None
     # A broken installation may raise anything.
     except Exception as error:
+        _forget_keras()
+        is_missing = isinstance(error, ModuleNotFoundError)
+        if is_missing and error.name in (name, None):
+            return "not installed"
         reason = str(error).strip().partition("\n")[0]
         return f"cannot be imported ({reason})"
-    return None
+    finally:
+        os.environ.pop("KERAS_BACKEND")
+        if former is not None:
+            os.environ["KERAS_BACKEND"] = former
+
+
+def _forget_keras():
+    """Lets Keras be imported anew, after a backend that brought it failed."""
+    for name in list(sys.modules):
+        if name.partition(".")[0] == "keras":
+            del sys.modules[name]
 
 
 def _say(message):

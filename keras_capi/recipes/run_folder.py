@@ -132,4 +132,6 @@ def _comparable(recipe):
             flat |= {f"{name}.{key}": x for key, x in value.items()}
         else:
             flat[name] = value
+    # Batches are the same whatever the number of threads.
+    flat.pop("data.workers")
     return flat
