@@ -11,6 +11,8 @@ from keras_capi.backend.numerics import dot_product_attention
 from keras_capi.backend.numerics import gelu
 from keras_capi.backend.numerics import rms_normalization
 from keras_capi.backend.process_group import averaged_gradients
+from keras_capi.backend.process_group import check_keras_version
+from keras_capi.backend.process_group import check_process_group
 from keras_capi.backend.process_group import share_variables
 from keras_capi.backend.recovery import restored_on_error
 from keras_capi.backend.replicas import all_reduce

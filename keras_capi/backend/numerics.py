@@ -1,5 +1,7 @@
 """Functions of `keras.ops` that some backend lacks or cannot export."""
 
+import sys
+
 from keras import ops
 
 from keras_capi.backend.active import BACKEND
@@ -21,10 +23,30 @@ def dot_product_attention(query, key, value):
 
 def gelu(x):
     """Computes the exact `keras.ops.gelu`."""
-    if BACKEND == "tensorflow":
-        # The same without `erfc`, which ONNX does not have.
+    if BACKEND == "tensorflow" and _is_exporting():
+        # The same without `erfc`, which ONNX does not have. Where the sum is
+        # close to 0 it loses digits, in half precision all of them.
         return 0.5 * x * (1.0 + ops.erf(x * 0.5**0.5))
     return ops.gelu(x, approximate=False)
+
+
+def _is_exporting():
+    """Tells whether TensorFlow traces a function to write it to a file.
+
+    Keras does not say so, and a model of the user's that contains one of ours
+    is exported by Keras alone.
+    """
+    import tensorflow as tf
+
+    if tf.executing_eagerly():
+        return False
+    frame = sys._getframe()
+    while frame is not None:
+        module = frame.f_globals.get("__name__", "")
+        if module.startswith(("keras.src.export", "tf2onnx")):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def rms_normalization(x, scale, epsilon):

@@ -1,12 +1,56 @@
 """Data-parallel training in torch's process groups."""
 
 import contextlib
+import datetime
 
+import keras
 from keras import ops
 
 from keras_capi.backend.active import BACKEND
 from keras_capi.backend.replicas import all_reduce
 from keras_capi.backend.replicas import replica
+
+# How long processes wait for each other to begin, in seconds.
+PATIENCE = 120
+
+
+def check_keras_version():
+    """Raises a `RuntimeError` under a Keras that groups cannot work with."""
+    if BACKEND != "torch" or replica()[1] == 1:
+        return
+    if tuple(map(int, keras.version().split(".")[:2])) >= (3, 16):
+        # It wraps models in `DistributedDataParallel`, which would average the
+        # gradients a second time and refuses what is frozen.
+        raise RuntimeError(
+            "In a torch process group Keras must be older than 3.16. "
+            f"Received: Keras {keras.version()}"
+        )
+
+
+def check_process_group(method):
+    """Raises a `RuntimeError` unless all processes call a method.
+
+    Those that do would wait for the others for ever.
+
+    Args:
+        method: String. The method of a model.
+    """
+    if BACKEND != "torch" or replica()[1] == 1:
+        return
+    import torch.distributed as dist
+
+    if dist.get_backend() != "gloo":
+        # NCCL ends what waits for too long by itself.
+        return
+    try:
+        dist.monitored_barrier(timeout=datetime.timedelta(seconds=PATIENCE))
+    except RuntimeError as error:
+        raise RuntimeError(
+            f"All processes of a group must call `{method}`, within {PATIENCE} "
+            "seconds: it averages over them. If one has something else to do "
+            "before, let the others wait in `torch.distributed.barrier()`. "
+            f"Received: a call from process {replica()[0]}. ({error})"
+        ) from error
 
 
 @contextlib.contextmanager

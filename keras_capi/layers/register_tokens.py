@@ -100,10 +100,12 @@ class RegisterTokens(keras.layers.Layer):
             own = ops.broadcast_to(own, (ops.shape(coordinates)[0], *own.shape))
         return ops.concatenate([own, coordinates], axis=1)
 
-    def compute_output_shape(self, tokens_shape, coordinates_shape):
+    def compute_output_shape(self, tokens_shape, coordinates_shape=None):
         return tuple(
             (batch, None if count is None else count + self.num_registers, dim)
-            for batch, count, dim in (tokens_shape, coordinates_shape)
+            for batch, count, dim in filter(
+                None, (tokens_shape, coordinates_shape)
+            )
         )
 
     def compute_output_spec(self, tokens, coordinates):

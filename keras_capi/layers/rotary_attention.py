@@ -20,9 +20,9 @@ class RotaryAttention(keras.layers.Layer):
     first call or `build` decides which.
 
     No projection has a bias. The frequencies are a weight,
-    `rotary_frequencies` of shape `(2, head_dim)`, fixed unless it is made
-    trainable: `keras_capi.models.CAPI` does so if the optimizer has a learning
-    rate for it.
+    `rotary_frequencies` of shape `(2, head_dim)`, fixed unless
+    `trains_frequencies` is set: `keras_capi.models.CAPI` does so if the
+    optimizer has a learning rate for it.
 
     Args:
         num_heads: Integer. Number of attention heads. Must divide the width of

@@ -12,11 +12,12 @@ class CAPISegmenter(FineTunedModel):
 
     Args:
         backbone: `keras_capi.models.CAPIBackbone`, such as `model.teacher` or
-            one from a preset. It is used itself, not a copy, and what of it
-            trains is set here.
+            one from a preset. It is used itself, not a copy. One that is frozen
+            as a whole is unfrozen; parts frozen one by one stay so.
         num_classes: Integer.
         freeze_backbone: Boolean. Whether to train the head only; can be set
-            later, before compiling anew. Defaults to `False`.
+            later, before compiling anew, as can `backbone.trainable`, its
+            opposite. Defaults to `False`.
         dropout: Float in `[0, 1)`, before the classifier. Defaults to `0.0`.
 
     Call arguments:

@@ -75,15 +75,17 @@ class FineTunedModel(BackboneModel):
         self.optimizer.build(self.trainable_variables)
 
     def check_labels(self, labels):
-        """Raises a `ValueError` if integer labels are out of range.
+        """Raises a `ValueError` if labels are no classes, but have to be.
 
-        Some backends would train on them all the same. Labels that are not
-        integers, and those in data sets, are for the loss to check.
+        Some backends would train on them all the same. That is for the sparse
+        categorical cross-entropy; what other losses take as integers may be a
+        bit for each class, or a number to predict. Labels in data sets are for
+        the loss to check.
 
         Args:
             labels: What `fit` and the like take as `y`.
         """
-        if not is_array(labels):
+        if not is_array(labels) or not _takes_classes(self.loss):
             return
         labels = ops.convert_to_numpy(labels)
         ignored = getattr(self.loss, "ignore_class", None)
@@ -105,3 +107,14 @@ class FineTunedModel(BackboneModel):
     def evaluate(self, x=None, y=None, *args, **kwargs):
         self.check_labels(y)
         return super().evaluate(x, y, *args, **kwargs)
+
+
+def _takes_classes(loss):
+    if isinstance(loss, list | tuple) and len(loss) == 1:
+        (loss,) = loss
+    if isinstance(loss, str):
+        loss = keras.losses.get(loss)
+    sparse = keras.losses.sparse_categorical_crossentropy
+    return loss is sparse or isinstance(
+        loss, keras.losses.SparseCategoricalCrossentropy
+    )

@@ -1,3 +1,4 @@
+import contextlib
 import functools
 
 from keras_capi import backend
@@ -15,6 +16,12 @@ class GuardedModel(BaseModel):
     `keras_capi.backend.restored_on_error`. In a torch process group it starts
     from the first process's values and averages the gradients.
     """
+
+    @contextlib.contextmanager
+    def _guarded(self):
+        backend.check_keras_version()
+        with backend.restored_on_error(self):
+            yield
 
     def train_step(self, *args):
         with backend.averaged_gradients(self.optimizer):
@@ -38,26 +45,27 @@ class GuardedModel(BaseModel):
         return fit_from_checkpoint(self, fit, epochs, callbacks)
 
     def _fit(self, *args, **kwargs):
-        with backend.restored_on_error(self):
+        with self._guarded():
+            backend.check_process_group("fit")
             backend.share_variables(self)
             return super().fit(*args, **kwargs)
 
     def evaluate(self, *args, **kwargs):
-        with backend.restored_on_error(self):
+        with self._guarded():
             return super().evaluate(*args, **kwargs)
 
     def predict(self, *args, **kwargs):
-        with backend.restored_on_error(self):
+        with self._guarded():
             return super().predict(*args, **kwargs)
 
     def train_on_batch(self, *args, **kwargs):
-        with backend.restored_on_error(self):
+        with self._guarded():
             return super().train_on_batch(*args, **kwargs)
 
     def test_on_batch(self, *args, **kwargs):
-        with backend.restored_on_error(self):
+        with self._guarded():
             return super().test_on_batch(*args, **kwargs)
 
     def predict_on_batch(self, *args, **kwargs):
-        with backend.restored_on_error(self):
+        with self._guarded():
             return super().predict_on_batch(*args, **kwargs)

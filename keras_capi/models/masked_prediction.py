@@ -6,9 +6,10 @@ from keras_capi.layers.inverse_block_masking import InverseBlockMasking
 from keras_capi.models.backbone_model import BackboneModel
 from keras_capi.models.backbone_weights import check_trainable
 from keras_capi.models.backbone_weights import copy_weights
+from keras_capi.models.masked_inputs import check_inputs
+from keras_capi.models.masked_inputs import check_no_weights
 from keras_capi.models.non_finite_loss import check_finite_loss
 from keras_capi.models.patch_indices import INDEX_NAMES
-from keras_capi.models.patch_indices import check_index_arrays
 from keras_capi.models.patch_indices import check_index_shapes
 from keras_capi.models.related_seed import related_seed
 from keras_capi.ops.collectives import global_means
@@ -17,7 +18,9 @@ from keras_capi.ops.tokens import to_int32
 from keras_capi.validation import check_images
 from keras_capi.validation import check_number
 from keras_capi.validation import check_seed
-from keras_capi.validation import is_array
+
+# What is added to the losses, as a metric that is logged as a part of them.
+ADDED_LOSS = "added_loss"
 
 
 class MaskedPrediction(BackboneModel):
@@ -68,7 +71,7 @@ class MaskedPrediction(BackboneModel):
         copy_weights(self.student, self.teacher)
         self.trackers = [
             keras.metrics.Mean(name=name)
-            for name in (*self.loss_names, *self.log_names)
+            for name in (*self.loss_names, *self.log_names, ADDED_LOSS)
         ]
 
     def averaged_pairs(self):
@@ -129,18 +132,27 @@ class MaskedPrediction(BackboneModel):
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
+        check_no_weights(sample_weight=sample_weight)
         images = x["images"] if isinstance(x, dict) else x
-        results, means, weight = global_means(y_pred, ops.shape(images)[0])
+        # Of regularisers, and of layers that call `add_loss`.
+        added = sum(
+            (ops.cast(loss, "float32") for loss in self.losses),
+            start=ops.zeros((), "float32"),
+        )
+        results, means, weight = global_means(
+            {**y_pred, ADDED_LOSS: added}, ops.shape(images)[0]
+        )
         for tracker in self.trackers:
             tracker.update_state(means[tracker.name], sample_weight=weight)
         return self._aggregate_additional_loss(
-            sum(results[name] for name in self.loss_names)
+            sum(results[name] for name in (*self.loss_names, ADDED_LOSS))
         )
 
     def get_metrics_result(self):
         logs = super().get_metrics_result()
         # Keras knows this replica's part of the loss only.
-        return {**logs, "loss": sum(logs[name] for name in self.loss_names)}
+        loss = logs.pop(ADDED_LOSS) + sum(logs[n] for n in self.loss_names)
+        return {**logs, "loss": loss}
 
     def train_step(self, *arguments):
         return backend.train_step(self, super().train_step, arguments)
@@ -206,51 +218,24 @@ class MaskedPrediction(BackboneModel):
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
 
-    def check_inputs(self, inputs):
-        """Raises a `ValueError` if arrays do not suit the model.
-
-        Data sets are checked batch by batch instead, when they are read.
-
-        Args:
-            inputs: What `fit` and the like take as `x`.
-        """
-        if isinstance(inputs, list | tuple):
-            raise ValueError(
-                "Images must be one array of shape (count, height, width, "
-                "channels): stack them. There are no labels to pass. "
-                f"Received: a {type(inputs).__name__} of {len(inputs)}"
-            )
-        if not isinstance(inputs, dict) and not is_array(inputs):
-            return
-        inputs = inputs if isinstance(inputs, dict) else {"images": inputs}
-        images = inputs.get("images")
-        if images is not None and not is_array(images):
-            return
-        if len(inputs) > 1:
-            check_index_shapes(inputs)
-        patch_size = self.student.patch_size
-        check_images(images, patch_size, self.student.image_shape[-1])
-        if len(inputs) > 1:
-            rows, columns = (size // patch_size for size in images.shape[1:3])
-            check_index_arrays(inputs, rows * columns)
-
     def fit(self, x=None, *args, **kwargs):
-        self.check_inputs(x)
+        check_inputs(self.student, x, **kwargs)
         return super().fit(x, *args, **kwargs)
 
     def evaluate(self, x=None, *args, **kwargs):
-        self.check_inputs(x)
+        check_inputs(self.student, x, **kwargs)
+        backend.check_process_group("evaluate")
         return super().evaluate(x, *args, **kwargs)
 
     def train_on_batch(self, x, *args, **kwargs):
-        self.check_inputs(x)
+        check_inputs(self.student, x, **kwargs)
         logs = super().train_on_batch(x, *args, **kwargs)
         loss = logs["loss"] if isinstance(logs, dict) else logs[0]
         check_finite_loss(loss, int(self.optimizer.iterations))
         return logs
 
     def test_on_batch(self, x, *args, **kwargs):
-        self.check_inputs(x)
+        check_inputs(self.student, x, **kwargs)
         return super().test_on_batch(x, *args, **kwargs)
 
     def predict(self, x, *args, **kwargs):
@@ -265,6 +250,19 @@ class MaskedPrediction(BackboneModel):
             Dictionary of arrays: `"global"`, `"registers"`, `"feature_map"`.
         """
         return self.teacher.predict(x, *args, **kwargs)
+
+    def predict_on_batch(self, x):
+        return self.teacher.predict_on_batch(x)
+
+    def export(self, filepath, *args, **kwargs):
+        """Writes the teacher to a file: what `predict` runs.
+
+        Args:
+            filepath: String or path.
+            *args: Other arguments of `keras.Model.export`.
+            **kwargs: Likewise.
+        """
+        return self.teacher.export(filepath, *args, **kwargs)
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object

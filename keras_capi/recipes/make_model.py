@@ -4,6 +4,7 @@ from keras_capi.layers.inverse_block_masking import InverseBlockMasking
 from keras_capi.layers.online_clustering import OnlineClustering
 from keras_capi.models.capi import CAPI
 from keras_capi.models.capi_backbone import CAPIBackbone
+from keras_capi.models.related_seed import related_seed
 from keras_capi.optimizers.capi_optimizer import capi_optimizer
 from keras_capi.optimizers.warmup_cosine import WarmupCosine
 from keras_capi.recipes.check_recipe import with_defaults
@@ -42,7 +43,9 @@ def make_model(recipe, total_steps):
             image_shape=(image_size, image_size, 3),
             seed=seed,
         )
-        masking = InverseBlockMasking(**recipe["masking"], seed=seed)
+        masking = InverseBlockMasking(
+            **recipe["masking"], seed=related_seed(seed, 2)
+        )
         clustering = OnlineClustering(
             **_resolve_clusters(recipe["clustering"]), name="clustering"
         )

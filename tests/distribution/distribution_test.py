@@ -24,6 +24,7 @@ ERRORS = {
         "needs `steps_per_execution=1`",
         "needs `gradient_accumulation_steps=None`",
     ],
+    "torchrun": ["Keras must be older than 3.16. Received: Keras 3.16.0"],
 }
 
 

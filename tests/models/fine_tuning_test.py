@@ -229,6 +229,46 @@ def test_ignored_labels():
     assert np.isfinite(history["loss"]).all()
 
 
+LOSSES = keras.losses
+# A head's size, a loss, and integer labels that it takes.
+LABELS = {
+    "binary": (1, LOSSES.BinaryCrossentropy(from_logits=True), [[0], [1]]),
+    "binary, by name": (1, "binary_crossentropy", [[1], [0]]),
+    "regression": (1, "mse", [[1], [70]]),
+    "huber": (1, LOSSES.Huber(), [[-5], [300]]),
+    "one-hot": (2, LOSSES.CategoricalCrossentropy(True), [[0, 1], [1, 0]]),
+    "several labels": (2, LOSSES.BinaryCrossentropy(True), [[1, 1], [0, 0]]),
+    "own": (2, lambda y, logits: keras.ops.mean(logits, -1), [7, 8]),
+}
+
+
+@pytest.mark.parametrize("name", LABELS)
+def test_integer_labels_that_are_no_classes(name):
+    num_classes, loss, labels = LABELS[name]
+    model = CAPIClassifier(make_backbone(), num_classes, freeze_backbone=True)
+    model.compile("sgd", loss)
+    labels = np.array(labels * 2)
+    model.fit(make_images(), labels, verbose=0)
+    model.evaluate(make_images(), labels, verbose=0)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "sparse_categorical_crossentropy",
+        LOSSES.sparse_categorical_crossentropy,
+        LOSSES.SparseCategoricalCrossentropy(from_logits=True),
+        [LOSSES.SparseCategoricalCrossentropy(name="own")],
+    ],
+)
+def test_integer_labels_that_are_classes(loss):
+    model = CAPIClassifier(make_backbone(), 2, activation="softmax")
+    model.compile("sgd", loss)
+    for method in (model.fit, model.evaluate):
+        with pytest.raises(ValueError, match="labels from 0 to 2"):
+            method(make_images(), np.array([0, 1, 2, 1]), verbose=0)
+
+
 def test_bad_arguments():
     backbone = make_backbone()
     with pytest.raises(ValueError, match="`pooling` must be one of.*'max'"):
