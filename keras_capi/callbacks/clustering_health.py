@@ -1,5 +1,3 @@
-import dataclasses
-import math
 import warnings
 
 import keras
@@ -7,72 +5,11 @@ import keras
 from keras_capi.callbacks.images import check_callback_images
 from keras_capi.callbacks.images import feature_map_shape
 from keras_capi.evaluation.clustering_health import clustering_health
+from keras_capi.evaluation.healthy_ranges import HEALTHY
+from keras_capi.evaluation.healthy_ranges import health_shares
+from keras_capi.evaluation.healthy_ranges import is_healthy
 from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_positive_integer
-
-
-@dataclasses.dataclass(frozen=True)
-class Range:
-    """Which values of a measure are healthy, and what else they mean."""
-
-    low: float
-    high: float
-    cause: str
-    remedy: str
-
-
-# Gain and target entropy are shares of the logarithm of the number of clusters.
-HEALTHY = {
-    "dead_prototypes": Range(
-        0,
-        0,
-        "some prototypes are chosen by no patch, so that fewer clusters teach",
-        "fewer clusters, a higher clustering learning rate, or more images in "
-        "a batch",
-    ),
-    "usage_share": Range(
-        0.1,
-        1.0,
-        "nearly all patches are nearest to a few clusters",
-        "a lower learning rate or a higher moving-average momentum, so that "
-        "the clusters can follow the teacher",
-    ),
-    "target_entropy_share": Range(
-        0.0,
-        0.9,
-        "the targets are nearly uniform: the clusters do not tell patches "
-        "apart",
-        "a lower `target_temperature`, or more steps if training has just "
-        "begun; look at the feature deviation too",
-    ),
-    "feature_deviation": Range(
-        0.1,
-        math.inf,
-        "all patches have nearly the same features",
-        "a lower learning rate with a longer warm-up, and images that are "
-        "normalised and not all alike",
-    ),
-    "effective_rank": Range(
-        4.0,
-        math.inf,
-        "features vary in very few dimensions",
-        "a lower learning rate, less weight decay, or more clusters",
-    ),
-    "positional_information": Range(
-        -math.inf,
-        0.5,
-        "the position of a patch decides its cluster, not what it shows",
-        "`positionwise=True` in the clustering, random crops, and masking "
-        "that rolls",
-    ),
-    "prediction_gain_share": Range(
-        0.0,
-        1.0,
-        "the student predicts no better than if it did not look at the image",
-        "more steps, a lower mask ratio or fewer clusters; a higher learning "
-        "rate if the loss does not move",
-    ),
-}
 
 
 class ClusteringHealth(keras.callbacks.Callback):
@@ -149,29 +86,19 @@ class ClusteringHealth(keras.callbacks.Callback):
         if (epoch + 1) % self.every:
             return
         measures = clustering_health(self.model, self.images, self.batch_size)
-        measures = self._as_shares(measures, logs)
+        measures = health_shares(
+            measures,
+            self.model.clustering.num_clusters,
+            logs.get("val_capi_loss", logs["capi_loss"]),
+        )
         logs.update({f"health_{k}": v for k, v in measures.items()})
         if epoch >= self.patience:
             self._warn(measures)
 
-    def _as_shares(self, measures, logs):
-        most = math.log(self.model.clustering.num_clusters)
-        loss = logs.get("val_capi_loss", logs["capi_loss"])
-        gain = measures["mean_assignment_entropy"] - float(loss)
-        return {
-            "dead_prototypes": measures["dead_prototypes"],
-            "usage_share": measures["usage_share"],
-            "target_entropy_share": measures["target_entropy"] / most,
-            "feature_deviation": measures["feature_deviation"],
-            "effective_rank": measures["effective_rank"],
-            "positional_information": measures["positional_information"],
-            "prediction_gain_share": gain / most,
-        }
-
     def _warn(self, measures):
         for name, value in measures.items():
             healthy = HEALTHY[name]
-            if healthy.low <= value <= healthy.high:
+            if is_healthy(name, value):
                 self.unhealthy.discard(name)
             elif name not in self.unhealthy:
                 self.unhealthy.add(name)

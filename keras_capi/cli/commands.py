@@ -20,12 +20,15 @@ from keras_capi.cli.load_model import choose_image_size
 from keras_capi.cli.load_model import load_keras_file
 from keras_capi.cli.load_model import load_model
 from keras_capi.cli.load_model import naming_the_file
+from keras_capi.cli.load_model import read_num_steps
 from keras_capi.cli.visualize import visualize
 from keras_capi.features.feature_file import check_feature_file
 from keras_capi.models.preset import HUB_PREFIX
+from keras_capi.recipes.recipe_file import read_recipe_file
 from keras_capi.recipes.run_folder import HISTORY_FILE
 from keras_capi.recipes.run_folder import MODEL_FILE
 from keras_capi.recipes.run_folder import PICTURES_FILE
+from keras_capi.recipes.run_folder import RECIPE_FILE
 from keras_capi.validation import check_output
 
 
@@ -222,8 +225,14 @@ def report(
         keras.ops.convert_to_numpy(normalize(pictures)),
         pictures,
         history if history.is_file() else None,
+        _read_settings(run / RECIPE_FILE),
+        read_num_steps(run / MODEL_FILE),
     )
     print(f"Wrote {out}")
+
+
+def _read_settings(path):
+    return read_recipe_file(path) if path.is_file() else None
 
 
 def _load_pictures(path):

@@ -4,6 +4,7 @@ import contextlib
 import pathlib
 import zipfile
 
+import h5py
 import keras
 
 from keras_capi.features.extract_features import DEFAULT_IMAGE_SIZE
@@ -68,6 +69,21 @@ def load_keras_file(path):
     rule = "The classes in a .keras file must be of Keras or keras_capi"
     with naming_the_file(path, rule):
         return keras.saving.load_model(path, compile=False)
+
+
+def read_num_steps(path):
+    """Returns how many steps the model in a `.keras` file was trained for.
+
+    Without loading its optimizer, whose state is twice as large as the model.
+
+    Returns:
+        Integer, or `None` if it has no optimizer, or has not been trained.
+    """
+    with zipfile.ZipFile(path) as archive:
+        with archive.open("model.weights.h5") as file:
+            with h5py.File(file) as weights:
+                steps = weights.get("optimizer/vars/0")
+                return int(steps[()]) or None if steps else None
 
 
 @contextlib.contextmanager

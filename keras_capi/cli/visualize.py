@@ -24,6 +24,7 @@ from keras_capi.visualization.feature_pictures import principal_components
 from keras_capi.visualization.map_columns import cluster_maps
 from keras_capi.visualization.map_columns import register_columns
 from keras_capi.visualization.picture_grid import picture_grid
+from keras_capi.visualization.spread_indices import spread_indices
 
 MAPS = ("components", "clusters", "predictor", "registers")
 
@@ -50,7 +51,9 @@ def visualize(
     num_images: Annotated[
         int,
         typer.Option(
-            min=1, metavar="NUMBER", help="The first so many are drawn."
+            min=1,
+            metavar="NUMBER",
+            help="So many are drawn, chosen from all over the images.",
         ),
     ] = 16,
     image_size: ImageSizeOption = None,
@@ -75,7 +78,8 @@ def visualize(
             "--show clusters needs a model with clusters, such as the folder "
             f"of a run. Received: {model}"
         )
-    files = find_images(images)[:num_images]
+    files = find_images(images)
+    files = [files[i] for i in spread_indices(len(files), num_images)]
     loader = ImageLoader(
         files,
         choose_image_size(backbone, image_size),

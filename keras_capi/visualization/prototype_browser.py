@@ -55,6 +55,33 @@ def nearest_patches(model, images, num_patches=8, batch_size=64):
     return patches.swapaxes(0, 1).astype("int32")
 
 
+def cut_patches(pictures, places, patch_size, context=1):
+    """Cuts patches out of pictures, with what is around them.
+
+    Args:
+        pictures: uint8 array, or floats in [0, 1], of shape `(samples, height,
+            width, 3)`.
+        places: Integer array of shape `(count, 3)`: image, row and column.
+        patch_size: Integer, pixels.
+        context: Integer. Patches to show on each side; white beyond the
+            picture. Defaults to `1`.
+
+    Returns:
+        Array of shape `(count, size, size, 3)`.
+    """
+    pictures = np.asarray(pictures)
+    margin = context * patch_size
+    padding = ((margin, margin), (margin, margin), (0, 0))
+    white = 255 if pictures.dtype == "uint8" else 1.0
+    window = 2 * margin + patch_size
+    cuttings = []
+    for image, row, column in places:
+        padded = np.pad(pictures[image], padding, constant_values=white)
+        top, left = row * patch_size, column * patch_size
+        cuttings.append(padded[top : top + window, left : left + window])
+    return np.stack(cuttings)
+
+
 def prototype_browser(
     model, images, pictures=None, clusters=None, num_patches=8, context=1
 ):
@@ -108,22 +135,15 @@ def prototype_browser(
     found = nearest_patches(model, images, num_patches)
     size = model.student.patch_size
     margin = context * size
-    padding = ((0, 0), (margin, margin), (margin, margin), (0, 0))
-    pictures = np.asarray(pictures)
-    white = 255 if pictures.dtype == "uint8" else 1.0
-    padded = np.pad(pictures, padding, constant_values=white)
-    window = 2 * margin + size
     figure = figure_module.Figure(
         figsize=(0.8 * num_patches + 1, 0.8 * len(clusters)),
         layout="constrained",
     )
     grid = figure.subplots(len(clusters), num_patches, squeeze=False)
     for axes_row, cluster in zip(grid, clusters, strict=True):
-        for axes, (image, row, column) in zip(
-            axes_row, found[cluster], strict=True
-        ):
-            top, left = row * size, column * size
-            axes.imshow(padded[image, top : top + window, left : left + window])
+        cuttings = cut_patches(pictures, found[cluster], size, context)
+        for axes, cutting in zip(axes_row, cuttings, strict=True):
+            axes.imshow(cutting)
             axes.add_patch(
                 patches_module.Rectangle(
                     (margin - 0.5, margin - 0.5), size, size, fill=False, ec="w"

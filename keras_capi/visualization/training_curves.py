@@ -1,5 +1,6 @@
 from keras_capi.optional_imports import import_optional
 from keras_capi.validation import check_number
+from keras_capi.validation import check_positive_integer
 
 LABELS = {
     "capi_loss": "CAPI loss",
@@ -8,8 +9,8 @@ LABELS = {
 }
 
 
-def training_curves(history, ceiling=None):
-    """Plots the losses and the entropy of the targets over the epochs.
+def training_curves(history, ceiling=None, steps_per_epoch=None):
+    """Plots the losses and the entropy of the targets over epochs and steps.
 
     The CAPI loss cannot fall below the entropy of the targets: the distance
     between the two is what remains to be learned.
@@ -21,13 +22,17 @@ def training_curves(history, ceiling=None):
         ceiling: Float or `None`. A level to compare the CAPI loss with: the
             entropy of the mean assignment, which is what a predictor reaches
             that ignores the image. Defaults to `None`.
+        steps_per_epoch: Integer or `None`. Batches of an epoch, for a second
+            axis, of steps: what schedules count in. Each curve has one value an
+            epoch all the same, as the history has. Defaults to `None`.
 
     Returns:
         A `matplotlib.figure.Figure`, to be saved with `savefig`.
 
     Raises:
         ImportError: If matplotlib is not installed.
-        ValueError: If the history has none of the curves.
+        ValueError: If the history has none of the curves, or
+            `steps_per_epoch` is not positive.
 
     Example:
 
@@ -38,6 +43,8 @@ def training_curves(history, ceiling=None):
     figure_module = import_optional("matplotlib.figure", extra="demo")
     if ceiling is not None:
         check_number("ceiling", ceiling)
+    if steps_per_epoch is not None:
+        check_positive_integer("steps_per_epoch", steps_per_epoch)
     curves = getattr(history, "history", history)
     if not any(name in curves for name in LABELS):
         raise ValueError(
@@ -55,6 +62,8 @@ def training_curves(history, ceiling=None):
                     range(1, len(values) + 1),
                     values,
                     style,
+                    # A line of one value would not be seen.
+                    marker="o" if len(values) == 1 else None,
                     color=f"C{index}",
                     label=f"{label} (validation)" if prefix else label,
                 )
@@ -68,5 +77,16 @@ def training_curves(history, ceiling=None):
     axes.set(xlabel="epoch", ylabel="nats", ylim=(0, None))
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(alpha=0.3)
-    axes.legend()
+    axes.spines[["top", "right"]].set_visible(False)
+    if steps_per_epoch is not None:
+        steps = axes.secondary_xaxis(
+            "top",
+            functions=(
+                lambda epochs: epochs * steps_per_epoch,
+                lambda steps: steps / steps_per_epoch,
+            ),
+        )
+        steps.set_xlabel("step")
+    # Below, where no curve is.
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure

@@ -46,9 +46,26 @@ def test_report(tmp_path):
     np.save(tmp_path / "pictures.npy", pictures.astype("uint8"))
     (tmp_path / "history.csv").write_text("epoch,capi_loss\n0,2.5\n1,2.0\n")
     assert run("report", tmp_path).exit_code == 0
-    assert "<h2>Training</h2>" in (tmp_path / "report.html").read_text()
+    page = (tmp_path / "report.html").read_text()
+    assert "<h2>Training</h2>" in page
+    assert "training steps" not in page
     assert run("report", tmp_path, "--out", tmp_path / "a.html").exit_code == 0
     assert (tmp_path / "a.html").is_file()
+
+
+def test_a_report_says_how_it_was_trained(tmp_path):
+    pictures = np.random.default_rng(0).integers(0, 256, (9, 16, 16, 3))
+    np.save(tmp_path / "pictures.npy", pictures.astype("uint8"))
+    model = make_model()
+    model.fit(pictures / 255.0, batch_size=3, epochs=2, verbose=0)
+    model.save(tmp_path / "model.keras")
+    (tmp_path / "history.csv").write_text("epoch,capi_loss\n0,2.5\n1,2.0\n")
+    (tmp_path / "recipe.yaml").write_text("training:\n  precision: float32\n")
+    assert run("report", tmp_path).exit_code == 0
+    page = (tmp_path / "report.html").read_text()
+    assert "<dt>training steps</dt><dd>6</dd>" in page
+    assert ">step</text>" in page
+    assert "<td>float32</td>" in page
 
 
 def test_convert_and_embed(preset, photos, tmp_path):

@@ -82,6 +82,22 @@ def test_a_folder_of_pictures(model, photos, tmp_path, drawn):
         assert columns["predictor"][0].shape == (5, 8)
 
 
+def test_images_of_all_classes_are_drawn(model, tmp_path, drawn):
+    """Not the first files, which are all of one folder."""
+    for index in range(24):
+        path = tmp_path / "photos" / f"class_{index // 6}" / f"{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (16, 16), (index // 6 * 60, 0, 0)).save(path)
+    result = run(
+        *(tmp_path / "photos", "--model", model, "--show", "predictor"),
+        *("--out", tmp_path / "all.png", "--num-images", 4),
+    )
+    assert result.exit_code == 0, result.output
+    (columns,) = drawn
+    reds = [int(picture[0, 0, 0]) for picture in columns["image"]]
+    assert reds == [0, 60, 120, 180]
+
+
 def test_presets_have_no_clusters(photos, tmp_path, drawn):
     make_backbone().save_to_preset(tmp_path / "preset")
     arguments = (photos, "--model", tmp_path / "preset", "--image-size", 16)

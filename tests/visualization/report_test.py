@@ -1,35 +1,54 @@
 import base64
+import collections
 import html.parser
 import io
 
+import keras
+import numpy as np
 import pytest
 from helpers import make_images
 from helpers import make_model
 from PIL import Image
 
+import keras_capi
 from keras_capi.visualization import write_report
+from keras_capi.visualization.report import NUM_ATOMS
+from keras_capi.visualization.report import NUM_SHOWN
 
 IMAGES = make_images(12, 16, 24)
+# The image, three maps of it, and the image again beside what is drawn of it.
+PICTURES = NUM_SHOWN * (4 + (1 + NUM_ATOMS) + (1 + 1 + 3))
 
 
 class Page(html.parser.HTMLParser):
     def __init__(self, path):
         super().__init__()
         self.headings, self.pictures, self.links = [], [], []
-        self.tag = None
-        self.feed(path.read_text(encoding="utf-8"))
+        self.texts = collections.defaultdict(list)
+        self.open = []
+        self.source = path.read_text(encoding="utf-8")
+        self.feed(self.source)
 
     def handle_starttag(self, tag, attributes):
-        self.tag = tag
         attributes = dict(attributes)
+        self.open.append((tag, attributes.get("class") or ""))
         if tag == "img":
             self.pictures.append(attributes["src"])
-            assert attributes["alt"]
+            assert len(attributes["alt"]) > 6
         self.links += [v for k, v in attributes.items() if k in ("src", "href")]
 
+    def handle_endtag(self, tag):
+        while self.open and self.open.pop()[0] != tag:
+            pass
+
     def handle_data(self, data):
-        if self.tag == "h2" and data.strip():
+        if not data.strip() or not self.open:
+            return
+        tag, _ = self.open[-1]
+        if tag == "h2":
             self.headings.append(data)
+        for _, name in self.open:
+            self.texts[name.split(" ")[0]].append(" ".join(data.split()))
 
 
 @pytest.mark.parametrize("kind", ["dictionary", "file", None])
@@ -44,21 +63,86 @@ def test_page(kind, tmp_path):
     path = tmp_path / "new" / "report.html"
     write_report(path, model, IMAGES, history=history)
     page = Page(path)
-    headings = ["Health", "Features", "Attention", "Prototypes"]
-    if kind:
-        headings = ["Training", *headings]
-    assert page.headings == headings
-    assert len(page.pictures) == len(headings) - 1
+    headings = ["Health", "Features", "Attention", "Prototypes", "Settings"]
+    assert page.headings == (["Training"] if kind else []) + headings
+    num_clusters = model.clustering.num_clusters
+    assert len(page.pictures) == PICTURES + num_clusters
     # One file that needs no other.
     assert page.links == page.pictures
     for source in page.pictures:
         head, _, encoded = source.partition(",")
         assert head == "data:image/png;base64"
         with Image.open(io.BytesIO(base64.b64decode(encoded))) as picture:
-            assert min(picture.size) > 200
+            assert np.asarray(picture).std() > 0
+    assert ("<svg" in page.source) == bool(kind)
+    # The colours of the page, dark or light.
+    assert ("currentColor" in page.source) == bool(kind)
+
+
+def test_settings_and_versions(tmp_path):
+    model = make_model()
+    model.fit(IMAGES, batch_size=6, verbose=0)
+    settings = {
+        "images": "photos & more",
+        "training": {"steps": 1234},
+        "data": {"scale": [0.6, 1.0]},
+    }
+    path = tmp_path / "report.html"
+    history = {"capi_loss": [3.0]}
+    write_report(path, model, IMAGES, history=history, settings=settings)
+    tables = " ".join(Page(path).texts["tables"])
+    for text in (
+        "run images photos & more",
+        "training steps 1234",
+        "[0.6, 1.0]",
+        f"keras-capi {keras_capi.__version__}",
+        f"Keras {keras.version()}",
+        keras.backend.backend(),
+    ):
+        assert text in tables
+    assert "training steps</dt><dd>2<" in path.read_text(encoding="utf-8")
+
+
+def test_the_verdict_of_a_collapsed_model(tmp_path):
+    model = make_model()
+    # All patches alike, whatever the image.
+    for block in model.teacher.encoder.blocks:
+        for dense in (block.attention.output_projection, block.mlp_output):
+            dense.kernel.assign(0.0 * dense.kernel)
+    embedding = model.teacher.encoder.patch_embedding
+    embedding.kernel.assign(0.0 * embedding.kernel)
+    embedding.bias.assign(1.0 + embedding.bias)
+    path = tmp_path / "report.html"
+    write_report(path, model, IMAGES)
+    verdict = " ".join(Page(path).texts["verdict"])
+    assert verdict.startswith("Not healthy: all patches have nearly the same")
+    assert "What usually helps: a lower learning rate" in verdict
+
+
+def test_shows_images_of_all_classes(tmp_path):
+    """Images come class by class, in the order of their folders."""
+    shades = np.repeat(np.arange(6), 8) * 40
+    pictures = np.tile(
+        shades[:, None, None, None].astype("uint8"), (1, 16, 16, 3)
+    )
+    path = tmp_path / "report.html"
+    write_report(path, make_model(), make_images(48), pictures)
+    shown = set()
+    for source in Page(path).pictures[: 4 * NUM_SHOWN : 4]:
+        encoded = source.partition(",")[2]
+        with Image.open(io.BytesIO(base64.b64decode(encoded))) as picture:
+            shown.add(picture.getpixel((0, 0))[0])
+    assert shown == set(shades.tolist())
 
 
 def test_too_few_images(tmp_path):
     with pytest.raises(ValueError, match="an image for each of"):
         write_report(tmp_path / "a.html", make_model(), IMAGES[:4])
     assert not list(tmp_path.iterdir())
+
+
+def test_bad_arguments_are_found_before_the_work(tmp_path):
+    with pytest.raises(ValueError, match="Received: 3 and 12"):
+        write_report(tmp_path / "a.html", None, IMAGES, IMAGES[:3])
+    with pytest.raises(ValueError, match="`path` must be a file"):
+        write_report(tmp_path, None, IMAGES)

@@ -49,3 +49,21 @@ def test_missing_curves_are_left_out():
 def test_history_without_curves():
     with pytest.raises(ValueError, match=r"`history` must .*\['accuracy'\]"):
         training_curves({"accuracy": [0.5]})
+
+
+def test_steps_are_a_second_axis():
+    figure = training_curves(CURVES, steps_per_epoch=25)
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    (steps,) = axes.child_axes
+    assert steps.get_xlabel() == "step"
+    np.testing.assert_allclose(
+        steps.get_xlim(), np.multiply(axes.get_xlim(), 25)
+    )
+    with pytest.raises(ValueError, match="`steps_per_epoch` must be"):
+        training_curves(CURVES, steps_per_epoch=0)
+
+
+def test_a_single_epoch_is_a_point():
+    line = lines_of(training_curves({"capi_loss": [2.0]}))["CAPI loss"]
+    assert line.get_marker() == "o"

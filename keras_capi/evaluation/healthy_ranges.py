@@ -1,0 +1,100 @@
+"""Which measures of features and clusters are healthy, and what helps."""
+
+import dataclasses
+import math
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """Which values of a measure are healthy, and what else they mean."""
+
+    low: float
+    high: float
+    cause: str
+    remedy: str
+
+
+# Gain and target entropy are shares of the logarithm of the number of clusters.
+HEALTHY = {
+    "dead_prototypes": Range(
+        0,
+        0,
+        "some prototypes are chosen by no patch, so that fewer clusters teach",
+        "fewer clusters, a higher clustering learning rate, or more images in "
+        "a batch",
+    ),
+    "usage_share": Range(
+        0.1,
+        1.0,
+        "nearly all patches are nearest to a few clusters",
+        "a lower learning rate or a higher moving-average momentum, so that "
+        "the clusters can follow the teacher",
+    ),
+    "target_entropy_share": Range(
+        0.0,
+        0.9,
+        "the targets are nearly uniform: the clusters do not tell patches "
+        "apart",
+        "a lower `target_temperature`, or more steps if training has just "
+        "begun; look at the feature deviation too",
+    ),
+    "feature_deviation": Range(
+        0.1,
+        math.inf,
+        "all patches have nearly the same features",
+        "a lower learning rate with a longer warm-up, and images that are "
+        "normalised and not all alike",
+    ),
+    "effective_rank": Range(
+        4.0,
+        math.inf,
+        "features vary in very few dimensions",
+        "a lower learning rate, less weight decay, or more clusters",
+    ),
+    "positional_information": Range(
+        -math.inf,
+        0.5,
+        "the position of a patch decides its cluster, not what it shows",
+        "`positionwise=True` in the clustering, random crops, and masking "
+        "that rolls",
+    ),
+    "prediction_gain_share": Range(
+        0.0,
+        1.0,
+        "the student predicts no better than if it did not look at the image",
+        "more steps, a lower mask ratio or fewer clusters; a higher learning "
+        "rate if the loss does not move",
+    ),
+}
+
+
+def health_shares(measures, num_clusters, capi_loss=None):
+    """Returns the measures that have a healthy range.
+
+    Args:
+        measures: Dictionary from `keras_capi.evaluation.clustering_health`.
+        num_clusters: Integer.
+        capi_loss: Float, that of the validation data if there is one, or
+            `None`, which leaves the prediction gain out. Defaults to `None`.
+
+    Returns:
+        Dictionary of floats, by the keys of `HEALTHY`.
+    """
+    most = math.log(num_clusters)
+    shares = {
+        "dead_prototypes": measures["dead_prototypes"],
+        "usage_share": measures["usage_share"],
+        "target_entropy_share": measures["target_entropy"] / most,
+        "feature_deviation": measures["feature_deviation"],
+        "effective_rank": measures["effective_rank"],
+        "positional_information": measures["positional_information"],
+    }
+    if capi_loss is not None:
+        gain = measures["mean_assignment_entropy"] - float(capi_loss)
+        shares["prediction_gain_share"] = gain / most
+    return shares
+
+
+def is_healthy(name, value):
+    """Says whether a measure is within its healthy range."""
+    return HEALTHY[name].low <= value <= HEALTHY[name].high

@@ -1,0 +1,109 @@
+"""What the measures of a model's health come to, in plain words."""
+
+import math
+
+from keras_capi.evaluation.healthy_ranges import HEALTHY
+from keras_capi.evaluation.healthy_ranges import is_healthy
+
+# What they are called on a page, and what they are.
+MEASURES = {
+    "feature_deviation": (
+        "feature deviation",
+        "standard deviation of patch features, relative to their size",
+    ),
+    "effective_rank": (
+        "effective rank",
+        "dimensions in which patch features vary",
+    ),
+    "usage_share": (
+        "usage",
+        "perplexity of the clusters nearest to patches, as a share of all",
+    ),
+    "dead_prototypes": (
+        "dead prototypes",
+        "clusters that hardly any patch would choose",
+    ),
+    "positional_information": (
+        "positional information",
+        "share of the clusters' entropy that a patch's position explains",
+    ),
+    "target_entropy_share": (
+        "target entropy",
+        "of the balanced assignments, as a share of the most there can be",
+    ),
+    "prediction_gain_share": (
+        "prediction gain",
+        "what the student gains by looking at the image, as a share of the "
+        "most there can be",
+    ),
+}
+
+
+def health_verdict(shares):
+    """Says whether a model is healthy, or what is wrong and what helps.
+
+    Args:
+        shares: Dictionary from
+            `keras_capi.evaluation.healthy_ranges.health_shares`.
+
+    Returns:
+        Dictionary: `"healthy"`, boolean, and `"sentences"`, a list of strings.
+    """
+    # In the order above: without features that vary, nothing else means much.
+    wrong = [
+        name
+        for name in MEASURES
+        if name in shares and not is_healthy(name, shares[name])
+    ]
+    if not wrong:
+        sentence = f"Healthy: all {len(shares)} measures are in their ranges."
+        if "prediction_gain_share" not in shares:
+            sentence += " Without a history, nothing is said of the loss."
+        return {"healthy": True, "sentences": [sentence]}
+    return {
+        "healthy": False,
+        "sentences": [
+            f"Not healthy: {HEALTHY[name].cause} ({MEASURES[name][0]} is "
+            f"{_number(shares[name])}, healthy is {_range(name)}). What "
+            f"usually helps: {HEALTHY[name].remedy}."
+            for name in wrong
+        ],
+    }
+
+
+def describe_measures(shares, measures):
+    """Returns what a page says of each measure, a dictionary each.
+
+    Args:
+        shares: Dictionary, as above.
+        measures: Dictionary from `keras_capi.evaluation.clustering_health`.
+    """
+    notes = {
+        "usage_share": f"{measures['usage_perplexity']:.1f} clusters",
+        "target_entropy_share": f"{measures['target_entropy']:.2f} nats",
+    }
+    return [
+        {
+            "name": title,
+            "value": _number(shares[name]),
+            "note": notes.get(name, ""),
+            "range": _range(name),
+            "healthy": is_healthy(name, shares[name]),
+            "meaning": meaning,
+        }
+        for name, (title, meaning) in MEASURES.items()
+        if name in shares
+    ]
+
+
+def _number(value):
+    return f"{value:.0f}" if float(value).is_integer() else f"{value:.2g}"
+
+
+def _range(name):
+    low, high = HEALTHY[name].low, HEALTHY[name].high
+    if low == high:
+        return f"{low:g}"
+    if math.isinf(high) or name in ("usage_share", "prediction_gain_share"):
+        return f"{low:g} or more"
+    return f"{high:g} or less"
