@@ -20,6 +20,7 @@ BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 BACKENDS = {
     "tf.distribute": "tensorflow",
     "torch.export": "torch",
+    "RandAugment": "torch",  # all work, JAX compiles for long
     'format="onnx"': "torch",  # JAX needs yet another package
 }
 # Blocks that need what a machine for tests does not have.
