@@ -66,12 +66,7 @@ def test_a_part_of_a_training_may_end_there(tmp_path, recwarn):
 def test_more_clusters_than_images(queue_size, batch_size, warns, recwarn):
     images = make_images(8)
     clustering = keras_capi.layers.OnlineClustering(8, queue_size=queue_size)
-    backbone = keras_capi.models.CAPIBackbone(
-        **{
-            **make_model().student.get_config(),
-            "image_shape": (16, 16, 3),
-        }
-    )
+    backbone = make_backbone(image_shape=(16, 16, 3))
     model = make_model(backbone, num_clusters=8, clustering=clustering)
     recwarn.clear()
     model.fit(images, batch_size=batch_size, verbose=0)
