@@ -20,6 +20,11 @@ IMAGES = make_images(12, 16, 24)
 PICTURES = NUM_SHOWN * (4 + (1 + NUM_ATOMS) + (1 + 1 + 3))
 
 
+@pytest.fixture(scope="module")
+def model():
+    return make_model()
+
+
 class Page(html.parser.HTMLParser):
     def __init__(self, path):
         super().__init__()
@@ -52,8 +57,7 @@ class Page(html.parser.HTMLParser):
 
 
 @pytest.mark.parametrize("kind", ["dictionary", "file", None])
-def test_page(kind, tmp_path):
-    model = make_model()
+def test_page(kind, model, tmp_path):
     history = None
     if kind == "dictionary":
         history = {"capi_loss": [3.0, 2.0], "health_usage_share": [0.5]}
@@ -119,14 +123,14 @@ def test_the_verdict_of_a_collapsed_model(tmp_path):
     assert "What usually helps: a lower learning rate" in verdict
 
 
-def test_shows_images_of_all_classes(tmp_path):
+def test_shows_images_of_all_classes(model, tmp_path):
     """Images come class by class, in the order of their folders."""
     shades = np.repeat(np.arange(6), 8) * 40
     pictures = np.tile(
         shades[:, None, None, None].astype("uint8"), (1, 16, 16, 3)
     )
     path = tmp_path / "report.html"
-    write_report(path, make_model(), make_images(48), pictures)
+    write_report(path, model, make_images(48), pictures)
     shown = set()
     for source in Page(path).pictures[: 4 * NUM_SHOWN : 4]:
         encoded = source.partition(",")[2]
@@ -135,9 +139,9 @@ def test_shows_images_of_all_classes(tmp_path):
     assert shown == set(shades.tolist())
 
 
-def test_too_few_images(tmp_path):
+def test_too_few_images(model, tmp_path):
     with pytest.raises(ValueError, match="an image for each of"):
-        write_report(tmp_path / "a.html", make_model(), IMAGES[:4])
+        write_report(tmp_path / "a.html", model, IMAGES[:4])
     assert not list(tmp_path.iterdir())
 
 
