@@ -63,6 +63,8 @@ def test_schedules_follow_from_the_data():
 # The converters to ONNX warn of their own parts.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.filterwarnings("ignore::FutureWarning")
+# Keras's `RandAugment` on torch.
+@pytest.mark.filterwarnings("ignore:.*Tensor.T is deprecated:UserWarning")
 def test_blocks_run(page, example_files, tmp_path, monkeypatch):
     world.link_files(example_files, tmp_path)
     monkeypatch.chdir(tmp_path)
