@@ -88,7 +88,6 @@ def test_errors_of_the_source_are_not_unreadable_images(error):
         (Image.new("F", (9, 9)), "32-bit images.*mode F"),
         (np.float32(1), "uint8"),
     ],
-    ids=str,
 )
 def test_what_is_no_image_is_named(item, message):
     with pytest.raises(ValueError, match=message):
