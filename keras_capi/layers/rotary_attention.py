@@ -131,7 +131,7 @@ class RotaryAttention(keras.layers.Layer):
         keras.layers.Layer.trainable.fset(self, value)
         if self.built:
             # What freezes and unfreezes the rest must not train them.
-            self.trains_frequencies = self.trains_frequencies
+            self._update_frequencies()
 
     @property
     def trains_frequencies(self):
@@ -141,7 +141,11 @@ class RotaryAttention(keras.layers.Layer):
     @trains_frequencies.setter
     def trains_frequencies(self, value):
         self._trains_frequencies = value
-        self.rotary_frequencies.trainable = value and self.trainable
+        self._update_frequencies()
+
+    def _update_frequencies(self):
+        trains = self.trainable and self.trains_frequencies
+        self.rotary_frequencies.trainable = trains
 
     @property
     def projections(self):

@@ -37,7 +37,8 @@ class FineTunedModel(BackboneModel):
         self.num_classes = num_classes
         self.uses_predictor = uses_predictor
         backbone.set_rotary_trainable(False)
-        self.freeze_backbone = freeze_backbone
+        # TensorFlow does not call a setter with the present value.
+        self._freeze_backbone(freeze_backbone)
 
     @property
     def freeze_backbone(self):
@@ -49,6 +50,9 @@ class FineTunedModel(BackboneModel):
 
     @freeze_backbone.setter
     def freeze_backbone(self, freeze):
+        self._freeze_backbone(freeze)
+
+    def _freeze_backbone(self, freeze):
         if self.backbone.trainable == freeze:
             self.backbone.trainable = not freeze
         predictor = self.backbone.predictor

@@ -70,7 +70,8 @@ def test_parts_frozen_one_by_one(name, tmp_path):
         type(model).from_config(model.get_config()),
     ):
         assert flags(copy) == expected
-    # What was frozen can be unfrozen.
+    # What was frozen can be unfrozen, on TensorFlow after a change only.
+    copy.trainable = False
     copy.trainable = True
     assert sum(flags(copy)) > sum(expected)
 
