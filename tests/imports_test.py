@@ -16,10 +16,11 @@ FILES = {str(path.relative_to(PACKAGE)): path for path in PACKAGE.rglob("*.py")}
 
 # What each part may import of the package: `ops` <- `layers` <- `models` <- all
 # else. A part that is missing here may import anything.
-SHARED = {"backend", "optional_imports", "validation", "version"}
+SHARED = {"backend", "optional_imports", "paths", "validation", "version"}
 ALLOWED = {
     "backend": {"backend"},
     "optional_imports": set(),
+    "paths": set(),
     "validation": set(),
     "version": set(),
     "ops": SHARED | {"ops"},

@@ -1,7 +1,6 @@
 """Models and presets, as the command line names them."""
 
 import contextlib
-import pathlib
 import zipfile
 
 import h5py
@@ -11,6 +10,7 @@ from keras_capi.features.extract_features import DEFAULT_IMAGE_SIZE
 from keras_capi.features.extract_features import default_image_size
 from keras_capi.models.capi_backbone import CAPIBackbone
 from keras_capi.models.masked_prediction import MaskedPrediction
+from keras_capi.paths import as_path
 from keras_capi.recipes.run_folder import MODEL_FILE
 from keras_capi.recipes.run_folder import RECIPE_FILE
 
@@ -28,7 +28,7 @@ def load_model(name):
     Raises:
         ValueError: If there is nothing of that name, or no backbone in it.
     """
-    path = pathlib.Path(name)
+    path = as_path(name, "--model")
     if (path / MODEL_FILE).is_file():
         path = path / MODEL_FILE
     elif (path / RECIPE_FILE).is_file():

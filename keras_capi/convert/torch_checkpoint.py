@@ -1,5 +1,3 @@
-import pathlib
-
 import numpy as np
 
 from keras_capi.convert.architecture import STACKS
@@ -10,6 +8,7 @@ from keras_capi.convert.backbone_keys import select_backbone
 from keras_capi.convert.backbone_keys import training_names
 from keras_capi.convert.read_tensors import read_tensors
 from keras_capi.models.capi_backbone import CAPIBackbone
+from keras_capi.paths import as_path
 
 
 def load_torch_checkpoint(path, part="teacher", **overrides):
@@ -49,7 +48,7 @@ def load_torch_checkpoint(path, part="teacher", **overrides):
     - [CAPI weights](https://github.com/facebookresearch/capi)
     """
     check_part(part)
-    path = pathlib.Path(path).expanduser()
+    path = as_path(path)
     tensors = training_names(read_tensors(path, TRAINING_STATE), path)
     state, unexpected = select_backbone(tensors, part, path)
     state = _read_values(state, path)

@@ -20,6 +20,7 @@ from keras_capi.models.weights_file import check_finite_weights
 from keras_capi.models.weights_file import check_size
 from keras_capi.models.weights_file import count_numbers
 from keras_capi.optional_imports import import_optional
+from keras_capi.paths import as_path
 from keras_capi.version import __version__
 
 CONFIG_FILE = "config.json"
@@ -90,9 +91,8 @@ class PresetMixin:
 
 def save_preset(backbone, path):
     """Writes a backbone to a folder, or to the Hugging Face Hub."""
-    path = str(path)
-    if not path.startswith(HUB_PREFIX):
-        _write_folder(backbone, pathlib.Path(path))
+    if not str(path).startswith(HUB_PREFIX):
+        _write_folder(backbone, as_path(path))
         return
     hub = import_optional("huggingface_hub", extra="hub")
     repository = path.removeprefix(HUB_PREFIX)
@@ -153,7 +153,7 @@ def _files_of(name):
                     raise
                 return None
     else:
-        folder = pathlib.Path(name).expanduser()
+        folder = as_path(name, "preset")
         if not folder.is_dir():
             raise ValueError(
                 "A preset must be the path of a folder, `hf://user/name`, or "

@@ -1,5 +1,3 @@
-import pathlib
-
 import keras
 import numpy as np
 
@@ -7,6 +5,8 @@ from keras_capi.callbacks.checkpoint import Checkpoint
 from keras_capi.data.augmented_images import AugmentedImages
 from keras_capi.data.image_files import find_images
 from keras_capi.data.tar_shards import TarShards
+from keras_capi.paths import PATH_TYPES
+from keras_capi.paths import as_path
 from keras_capi.recipes.check_recipe import check_recipe
 from keras_capi.recipes.make_model import make_model
 from keras_capi.recipes.propose_settings import choose_num_clusters
@@ -87,9 +87,9 @@ def pretrain(recipe, output, verbose="auto"):
 def _open_images(images):
     """Returns what to read images from, if they are paths."""
     paths = images if isinstance(images, list | tuple) else [images]
-    if not all(isinstance(path, str | pathlib.Path) for path in paths):
+    if not all(isinstance(path, PATH_TYPES) for path in paths):
         return images
-    if all(pathlib.Path(path).suffix.lower() == ".tar" for path in paths):
+    if all(as_path(path).suffix.lower() == ".tar" for path in paths):
         return TarShards(paths)
     return find_images(paths)
 

@@ -1,7 +1,7 @@
-import pathlib
-
 import keras
 
+from keras_capi.paths import PATH_TYPES
+from keras_capi.paths import as_path
 from keras_capi.recipes.check_recipe import with_defaults
 from keras_capi.recipes.recipe_file import read_recipe_file
 from keras_capi.recipes.recipe_file import write_recipe_file
@@ -30,7 +30,7 @@ class RunFolder:
     """
 
     def __init__(self, path):
-        self.path = pathlib.Path(path).expanduser()
+        self.path = as_path(path, "output")
         check_output("output", self.path, is_folder=True)
         self.model = self.path / MODEL_FILE
         self.pictures = self.path / PICTURES_FILE
@@ -117,8 +117,8 @@ def _paths(images):
     if isinstance(images, list | tuple):
         paths = [_paths(image) for image in images]
         return None if None in paths or not paths else paths
-    if isinstance(images, str | pathlib.Path):
-        return str(pathlib.Path(images).expanduser().absolute())
+    if isinstance(images, PATH_TYPES):
+        return str(as_path(images, "images").absolute())
     return None
 
 

@@ -1,7 +1,6 @@
 """What is and is not a checkpoint, and that none is lost or mistaken."""
 
 import os
-import pathlib
 import shutil
 import subprocess
 import sys
@@ -170,9 +169,3 @@ def test_a_directory_in_use_is_refused(folder):
     CheckpointFolder(str(folder.path)).open()
     folder.close()
     assert not (folder.path / "lock").exists()
-
-
-def test_expands_the_home_directory(monkeypatch, tmp_path):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("USERPROFILE", str(tmp_path))
-    assert CheckpointFolder("~/run").path == pathlib.Path(tmp_path, "run")
