@@ -88,7 +88,7 @@ class AugmentedImages(ResumableDataset):
     Raises:
         ImportError: If Pillow is not installed.
         ValueError: If arguments are out of range, there are fewer images than a
-            batch takes, too many cannot be read, or items are no images.
+            batch takes, too many cannot be read, or items are not images.
 
     Example:
 
@@ -231,11 +231,12 @@ class AugmentedImages(ResumableDataset):
 
     def _check_skipped(self):
         with self._lock:
-            skipped = dict(self.skipped)
             tried = self.counts["images"] + self.counts["unreadable"]
-        known = min(len(self._images), max(tried, ENOUGH_TRIED))
-        if len(skipped) > self.max_skipped * known:
-            self._raise_unreadable(skipped)
+            known = min(len(self._images), max(tried, ENOUGH_TRIED))
+            if len(self.skipped) <= self.max_skipped * known:
+                return
+            skipped = dict(self.skipped)
+        self._raise_unreadable(skipped)
 
     def _raise_unreadable(self, skipped):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Finds and reads image files, and makes RGB arrays of images in memory."""
+"""Finds image files, and makes RGB arrays of images in memory."""
 
 import contextlib
 import struct
@@ -9,8 +9,6 @@ from collections.abc import Iterable
 import numpy as np
 
 from keras_capi.data.exif_orientation import turn_upright
-from keras_capi.data.sixteen_bits import check_deep_colors
-from keras_capi.data.sixteen_bits import has_deep_colors
 from keras_capi.data.sixteen_bits import to_eight_bits
 from keras_capi.data.walk_folder import walk_folder
 from keras_capi.optional_imports import import_optional
@@ -39,7 +37,7 @@ def find_images(paths):
         alphabetical order.
 
     Raises:
-        TypeError: If something is no path.
+        TypeError: If something is not a path.
         ValueError: If there is no such file or folder, or no image in a folder.
 
     Example:
@@ -81,7 +79,7 @@ class ImageError(ValueError):
     """An image that cannot be used, and why."""
 
 
-def read_errors():
+def _read_errors():
     """Returns what Pillow raises for damaged files of one format or another."""
     pillow = import_optional("PIL.Image", extra="images")
     return (
@@ -106,23 +104,8 @@ def image_errors():
     """Turns what Pillow raises for damaged images into an `ImageError`."""
     try:
         yield
-    except read_errors() as error:
+    except _read_errors() as error:
         raise ImageError(str(error) or type(error).__name__) from error
-
-
-def read_image(path, white_level=None):
-    """Reads a file as a uint8 array of shape `(height, width, 3)`.
-
-    The image is turned as its EXIF orientation says. Raises an `ImageError` if
-    that is impossible.
-    """
-    pillow = import_optional("PIL.Image", extra="images")
-    with image_errors(), pillow.open(path) as image:
-        is_deep = has_deep_colors(image)
-        pixels = as_upright_rgb(image, white_level)
-        if is_deep:
-            check_deep_colors(pixels, white_level)
-        return pixels
 
 
 def as_upright_rgb(image, white_level=None):

@@ -1,8 +1,8 @@
 import warnings
 
+from keras_capi.data.decode_image import decode_image
 from keras_capi.data.image_files import ImageError
 from keras_capi.data.image_files import find_images
-from keras_capi.data.image_files import read_image
 from keras_capi.data.image_files import skipped_message
 from keras_capi.data.resizing import resize_shorter_side
 from keras_capi.data.sixteen_bits import check_white_level
@@ -53,7 +53,7 @@ def load_images(folder, shorter_side=None, white_level=None):
     for path in paths:
         name = path.relative_to(folder).as_posix()
         try:
-            image = read_image(path, white_level)
+            image, _ = decode_image(path, white_level=white_level)
             if shorter_side is not None:
                 image = resize_shorter_side(image, shorter_side)
         except ImageError as error:

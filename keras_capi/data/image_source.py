@@ -62,8 +62,8 @@ def image_of(item, key="image"):
             images that are not decoded, with `"bytes"` and `"path"`, need none.
 
     Raises:
-        ValueError: If there is none, or the item is a pair or another thing
-            that is no image.
+        ValueError: If there is none, or the item is a pair or anything else
+            that is not an image.
     """
     image = item
     if isinstance(item, Mapping) and not _is_undecoded(item):

@@ -1,14 +1,12 @@
-import pathlib
 import warnings
 
 import numpy as np
 
+from keras_capi.data.decode_image import decode_image
 from keras_capi.data.image_files import EXTENSIONS
 from keras_capi.data.image_files import ImageError
-from keras_capi.data.image_files import as_rgb
 from keras_capi.data.image_files import find_images
 from keras_capi.data.image_files import name_some
-from keras_capi.data.image_files import read_image
 from keras_capi.data.image_files import skipped_message
 from keras_capi.data.map_ahead import map_ahead
 from keras_capi.data.resizing import check_crop_ratio
@@ -37,7 +35,7 @@ def load_labelled_images(
         source: String or path. A folder with a subfolder for each class, whose
             own subfolders are searched too as `keras_capi.data.find_images`
             does, or `"tfds:"` and the name of a data set of TensorFlow
-            Datasets. Hidden folders are no classes.
+            Datasets. Hidden folders are not classes.
         image_size: Integer. Height and width of the result. Defaults to `224`.
         crop_ratio: Float in `(0, 1]`. The share of the resized image, along its
             shorter side, that the crop keeps. Defaults to `0.875`.
@@ -79,10 +77,7 @@ def load_labelled_images(
     size = (image_size, image_size)
 
     def prepare(image):
-        if isinstance(image, pathlib.Path):
-            image = read_image(image, white_level)
-        else:
-            image = as_rgb(image, white_level)
+        image, _ = decode_image(image, white_level=white_level)
         # A crop that is a view would keep what was cut off in memory.
         return resize_and_crop(image, size, crop_ratio).copy()
 
@@ -152,7 +147,7 @@ def _list_classes(folder):
             f"Received: source={printable(folder)}, which has "
             f"{name_some(stray)}"
         )
-    # A link to the folder itself is no class.
+    # A link to the folder itself is not a class.
     classes = [
         path.name
         for path in entries

@@ -1,9 +1,11 @@
+import contextlib
 import warnings
 
 import numpy as np
 
-from keras_capi.data.image_files import read_errors
-from keras_capi.data.image_files import read_image
+from keras_capi.data.decode_image import decode_image
+from keras_capi.data.image_files import ImageError
+from keras_capi.data.image_files import image_errors
 from keras_capi.data.image_files import skipped_message
 from keras_capi.data.label_mask import read_mask
 from keras_capi.data.label_mask import resize_mask
@@ -16,7 +18,7 @@ from keras_capi.validation import check_positive_integer
 
 
 class _UnreadableError(Exception):
-    """Has the path of a damaged file, and what Pillow raised."""
+    """Has the path of a damaged file, and what is wrong with it."""
 
 
 def load_segmentation(
@@ -105,8 +107,10 @@ def load_segmentation(
 
 
 def _load_pair(image_path, mask_path, image_size, white_level):
-    image = _read(read_image, image_path, white_level)
-    mask = _read(read_mask, mask_path)
+    with _naming(image_path):
+        image, _ = decode_image(image_path, white_level=white_level)
+    with _naming(mask_path):
+        mask = read_mask(mask_path)
     if mask is None:
         raise ValueError(
             "Masks must have one number for each pixel, a label: a palette or "
@@ -123,8 +127,11 @@ def _load_pair(image_path, mask_path, image_size, white_level):
     return resize_image(image, size), resize_mask(mask, size)
 
 
-def _read(function, path, *arguments):
+@contextlib.contextmanager
+def _naming(path):
+    """Says which of the two files is damaged."""
     try:
-        return function(path, *arguments)
-    except read_errors() as error:
+        with image_errors():
+            yield
+    except ImageError as error:
         raise _UnreadableError(path, error) from error

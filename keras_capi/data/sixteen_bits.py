@@ -1,9 +1,10 @@
 """Makes 8 bits of the 16 that some images have."""
 
-import numbers
 import warnings
 
 import numpy as np
+
+from keras_capi.validation import is_integer
 
 WHITE = 65535
 # The largest value of 14 bits, the most that sensors of cameras have.
@@ -14,7 +15,7 @@ def to_eight_bits(values, white_level=None):
     """Scales 16-bit values to 8 bits.
 
     Files of 16 bits often hold the 10 to 14 bits of a camera or a microscope,
-    which would be black without saying so.
+    which would silently come out black.
 
     Args:
         values: Uint16 array.
@@ -44,8 +45,7 @@ def check_white_level(white_level):
     """Raises a `ValueError` unless it is `None` or in [1, 65535]."""
     if white_level is None:
         return
-    is_integer = isinstance(white_level, numbers.Integral)
-    if not is_integer or not 1 <= white_level <= WHITE:
+    if not is_integer(white_level) or not 1 <= white_level <= WHITE:
         raise ValueError(
             f"`white_level` must be an integer in [1, {WHITE}] or None. "
             f"Received: white_level={white_level!r}"
@@ -63,7 +63,7 @@ def has_deep_colors(image):
 
 
 def check_deep_colors(pixels, white_level):
-    """Says so if the upper 8 bits of 16-bit colours are not what is wanted.
+    """Warns or raises if the upper 8 bits of 16-bit colours are not wanted.
 
     Args:
         pixels: Uint8 array.

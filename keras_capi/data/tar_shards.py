@@ -21,7 +21,7 @@ class TarShards(Sequence):
 
     Raises:
         ValueError: If there are no tar files, or no images in them, or if a
-            file is no tar file, or ends too early.
+            file is not a tar file, or ends too early.
 
     Example:
 
