@@ -2,10 +2,10 @@
 
 import io
 
-import h5py
 import numpy as np
 
 from keras_capi.callbacks.checkpoint_folder import WEIGHTS
+from keras_capi.models.weights_file import stored_shapes
 
 
 class _Memory(io.BytesIO):
@@ -38,9 +38,9 @@ def check_state_fits(model, path):
         model: A built `keras.Model`, and built optimizer.
         path: Path of a `.weights.h5` file.
     """
-    expected = _shapes(io.BytesIO(state_in_memory(model)))
+    expected = stored_shapes(io.BytesIO(state_in_memory(model)))
     try:
-        found = _shapes(path)
+        found = stored_shapes(path)
     except (OSError, RuntimeError) as error:
         raise ValueError(
             f"A checkpoint must be readable. Received: {path}, {error}"
@@ -86,15 +86,3 @@ def set_metrics(model, values):
     if shapes == [np.shape(value) for value in values]:
         for variable, value in zip(variables, values, strict=True):
             variable.assign(np.asarray(value, variable.dtype))
-
-
-def _shapes(file):
-    shapes = {}
-
-    def add(name, item):
-        if isinstance(item, h5py.Dataset):
-            shapes[name] = item.shape
-
-    with h5py.File(file, "r") as content:
-        content.visititems(add)
-    return shapes

@@ -17,19 +17,19 @@ def check_rate_callbacks(model, callbacks):
             `keras.callbacks.CallbackList`.
     """
     callbacks = getattr(callbacks, "callbacks", callbacks)
-    strangers = [
+    names = [
         type(callback).__name__
         for callback in keras.tree.flatten(callbacks)
         if isinstance(callback, CALLBACKS)
     ]
     optimizer = getattr(model, "optimizer", None)
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-    if not strangers or optimizer is None:
+    if not names or optimizer is None:
         return
     if isinstance(optimizer.get_config().get("learning_rate"), dict):
         raise ValueError(
-            f"`{strangers[0]}` sets the learning rate, but the optimizer's "
+            f"`{names[0]}` sets the learning rate, but the optimizer's "
             "follows a schedule: leave out the callback, or make the optimizer "
             "with a plain number as rate (`capi_optimizer` without "
-            f"`total_steps`). Received: callbacks={strangers}"
+            f"`total_steps`). Received: callbacks={names}"
         )

@@ -59,7 +59,7 @@ class TrainingHints(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         self._ends.append(time.perf_counter())
-        if len(self._ends) == NUM_STEPS + 1:
+        if len(self._ends) > NUM_STEPS:
             self._look_at_times()
 
     def on_epoch_end(self, epoch, logs=None):
@@ -87,18 +87,20 @@ class TrainingHints(keras.callbacks.Callback):
 
     def _look_at_times(self):
         # Beside the training, steps may end in any order.
-        self._seconds += list(np.diff(sorted(self._ends)))
-        self._ends = self._ends[-1:]
-        if len(self._seconds) < NUM_STEPS or self._has_hinted:
+        ends = sorted(self._ends)
+        self._ends = ends[-1:]
+        self._seconds += list(np.diff(ends))
+        if len(self._seconds) < NUM_STEPS:
             return
         low, middle, high = np.quantile(self._seconds, (0.1, 0.5, 0.9))
         self._seconds = []
-        if middle > SECONDS and high > WILD_RATIO * low:
+        is_wild = middle > SECONDS and high > WILD_RATIO * low
+        if is_wild and not self._has_hinted:
             self._has_hinted = True
             warnings.warn(
                 f"The times of steps scatter from {low:.1f} to {high:.1f} s: "
-                "other programs, or the reading of the images, take the "
-                "processor by turns. On torch and a shared CPU "
+                "other programs, or the reading of the images, compete for "
+                "the processor. On torch and a shared CPU "
                 "OMP_NUM_THREADS=1 may be ten times faster; `keras-capi "
                 "doctor` shows cores, threads and load.",
                 stacklevel=2,

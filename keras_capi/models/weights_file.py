@@ -1,5 +1,7 @@
 """Checks of files with weights, before and after they are loaded."""
 
+import math
+
 import h5py
 from keras import ops
 
@@ -39,18 +41,26 @@ def check_size(config, available, file):
         )
 
 
-def count_numbers(file):
-    """Returns how many numbers the weights in a `.weights.h5` file have."""
-    total = 0
+def stored_shapes(file):
+    """Returns the shapes of the arrays in a `.weights.h5` file, by name.
+
+    Args:
+        file: Path, or a file opened to read.
+    """
+    shapes = {}
 
     def visit(name, item):
-        nonlocal total
         if isinstance(item, h5py.Dataset):
-            total += int(item.size)
+            shapes[name] = item.shape
 
-    with h5py.File(file) as opened:
+    with h5py.File(file, "r") as opened:
         opened.visititems(visit)
-    return total
+    return shapes
+
+
+def count_numbers(file):
+    """Returns how many numbers the weights in a `.weights.h5` file have."""
+    return sum(map(math.prod, stored_shapes(file).values()))
 
 
 def check_finite_weights(model, file):

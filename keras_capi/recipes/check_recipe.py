@@ -7,8 +7,8 @@ from keras_capi.layers.online_clustering import OnlineClustering
 from keras_capi.models.capi import CAPI
 from keras_capi.models.capi_backbone import CAPIBackbone
 from keras_capi.optimizers.capi_optimizer import capi_optimizer
-from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_positive_integer
+from keras_capi.validation import check_seed
 
 # The sections whose settings are arguments of these.
 TAKEN_BY = {
@@ -22,7 +22,6 @@ TRAINING = {"steps", "epochs", "precision", "seed"}
 SINGLE = {"images", "ema_momentum", "student_temperature"}
 # What `pretrain` sets by itself.
 OWN = {"source", "seed", "image_shape", "total_steps", "kwargs", "self"}
-MAX_SEED = 2**32 - 1
 PRECISIONS = (
     "float32",
     "float16",
@@ -50,12 +49,7 @@ def check_recipe(recipe):
         )
     for name in {"steps", "epochs"} & set(training):
         check_positive_integer(f"training.{name}", training[name])
-    check_non_negative_integer("training.seed", training["seed"])
-    if training["seed"] > MAX_SEED:
-        raise ValueError(
-            f"`training.seed` must be at most {MAX_SEED}. "
-            f"Received: training.seed={training['seed']}"
-        )
+    check_seed("training.seed", training["seed"], or_none=False)
     if training["precision"] not in PRECISIONS:
         raise ValueError(
             f"`training.precision` must be one of {', '.join(PRECISIONS)}. "
@@ -183,7 +177,7 @@ def _is_share(value):
 
 
 def _check_images(images):
-    # A program may pass what is no path.
+    # A program may pass other things than paths.
     is_empty = isinstance(images, str | list) and not images
     if images is None or isinstance(images, int | float | dict) or is_empty:
         raise ValueError(

@@ -251,10 +251,13 @@ def _read_history(history):
         with open(as_path(history, "history"), newline="") as file:
             rows = list(csv.DictReader(file))
         names = rows[0] if rows else ()
-        # A column is empty where a callback did not look.
+        # A column is empty where a callback did not look, and missing in a row
+        # that was cut off.
         return {
             name: [
-                float(row[name]) for row in rows if row[name] not in ("", "NA")
+                float(row[name])
+                for row in rows
+                if row[name] not in ("", "NA", None)
             ]
             for name in names
         }

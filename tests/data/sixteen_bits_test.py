@@ -118,5 +118,6 @@ def test_all_readers_know_the_white_level(read, tmp_path):
         np.testing.assert_array_equal(read(tmp_path / "default"), 3)
     image = read(tmp_path / "white", white_level=1023)
     np.testing.assert_array_equal(image, 255)
-    with pytest.raises(ValueError, match="`white_level` must be an integer"):
-        read(tmp_path, white_level=-1)
+    for white_level in (-1, True):
+        with pytest.raises(ValueError, match="`white_level` must be an int"):
+            read(tmp_path, white_level=white_level)

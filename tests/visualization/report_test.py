@@ -63,7 +63,8 @@ def test_page(kind, model, tmp_path):
         history = {"capi_loss": [3.0, 2.0], "health_usage_share": [0.5]}
     if kind == "file":
         history = tmp_path / "history.csv"
-        history.write_text("epoch,capi_loss,health\n0,3.0,\n1,2.0,1\n")
+        # The last row is cut off.
+        history.write_text("epoch,capi_loss,health\n0,3.0,\n1,2.0,1\n2")
     path = tmp_path / "new" / "report.html"
     write_report(path, model, IMAGES, history=history)
     page = Page(path)
