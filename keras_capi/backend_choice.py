@@ -67,7 +67,7 @@ def choose_backend():
 
 
 def _is_command():
-    # While the package of `python -m` is imported, this is no path yet.
+    # While `python -m` imports the package, this is not a path yet.
     if sys.argv[:1] == ["-m"]:
         return "keras_capi" in sys.orig_argv
     return pathlib.PurePath(*sys.argv[:1]).stem == COMMAND

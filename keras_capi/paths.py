@@ -32,9 +32,9 @@ def as_path(path, name="path"):
 def printable(name):
     """Returns a name that can be written as UTF-8, to a file or a terminal.
 
-    File names are bytes on most systems. Those that are no UTF-8 stand in
-    Python's strings as lone surrogates, which nothing can write; they become
-    escapes like `\\udcff`.
+    File names are bytes on most systems. In Python's strings, bytes that are
+    not UTF-8 are lone surrogates, which cannot be written; they become escapes
+    like `\\udcff`.
     """
     name = str(name).encode("utf-8", "backslashreplace").decode("utf-8")
     return name.replace("\0", "\\x00")

@@ -99,7 +99,7 @@ def check_aspect_ratios(min_aspect_ratio, max_aspect_ratio):
 
 
 def check_unless_symbolic(check, name, value):
-    """Checks an argument but for sizes within a graph, which have no value."""
+    """Checks an argument, but not sizes within a graph: they have no value."""
     if value is None or isinstance(value, numbers.Number | str):
         check(name, value)
 

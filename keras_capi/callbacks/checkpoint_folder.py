@@ -128,7 +128,7 @@ class CheckpointFolder:
         return self.path / f"checkpoint-{epoch:06}-{batch:08}"
 
     def prune(self, keep):
-        """Deletes all but so many of the newest checkpoints."""
+        """Deletes all checkpoints but the newest `keep`."""
         for old in self.checkpoints()[:-keep]:
             # Half-deleted, it must not look like a checkpoint.
             doomed = old.with_name(old.name.replace("checkpoint", "partial"))

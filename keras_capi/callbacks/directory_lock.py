@@ -8,7 +8,7 @@ from typing import IO
 if sys.platform != "win32":
     import fcntl
 
-# By path: who opened it, as a copy of this process has not, and the file.
+# By path: the process that holds it, as its forks do not, and the open file.
 _held: dict[pathlib.Path, tuple[int, IO[str]]] = {}
 
 

@@ -13,7 +13,7 @@ def main():
     from keras_capi.cli.commands import app
     from keras_capi.models.non_finite_loss import NonFiniteLossError
 
-    # Without the line of code, which says nothing to who types commands.
+    # Without the line of code, which means nothing to those who type commands.
     warnings.formatwarning = lambda message, *_, **__: f"\nWarning: {message}\n"
     try:
         # Else usage lines of `--backend` would say `python -m keras_capi`.

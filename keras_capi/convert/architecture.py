@@ -53,7 +53,7 @@ def _check_is_backbone(state, path):
     missing = sorted(set(RANKS) - set(state))
     if missing:
         raise ValueError(
-            f"{path} is no CAPI checkpoint. Missing keys: {missing}"
+            f"{path} is not a CAPI checkpoint. Missing keys: {missing}"
         )
     for key, ranks in RANKS.items():
         shape = state[key].shape

@@ -47,7 +47,7 @@ def read_tensors(path, leave_out=()):
     # which advise to run the code in it.
     except Exception as error:
         raise _unreadable(
-            path, f"no PyTorch checkpoint ({type(error).__name__})"
+            path, f"not a PyTorch checkpoint ({type(error).__name__})"
         ) from error
     if not isinstance(content, Mapping):
         raise ValueError(
@@ -93,8 +93,8 @@ def _check_records(path):
     except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
         raise _unreadable(
             path,
-            "no PyTorch checkpoint, one from before torch 1.6 (write it again "
-            "with `torch.save`), or damaged: copy or download it again "
+            "not a PyTorch checkpoint, one from before torch 1.6 (write it "
+            "again with `torch.save`), or damaged: copy or download it again "
             f"({error})",
         ) from error
     # A damaged archive leads to places that are none.
@@ -111,7 +111,7 @@ def _check_globals(pickled, path):
         ]
     except Exception as error:
         raise _unreadable(
-            path, f"no PyTorch checkpoint ({type(error).__name__})"
+            path, f"not a PyTorch checkpoint ({type(error).__name__})"
         ) from error
     others = sorted(
         {

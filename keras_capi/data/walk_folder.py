@@ -24,9 +24,9 @@ CLUTTER = frozenset(
 
 
 def is_clutter(name):
-    """Tells whether a file or folder is none of people's own, by its name.
+    """Tells by its name whether a file or folder is not one of people's own.
 
-    Such are hidden ones, whose names start with a dot, like `._photo.jpg` and
+    Those are hidden ones, whose names start with a dot, like `._photo.jpg` and
     `.ipynb_checkpoints`, and those of systems, like `__MACOSX` and `@eaDir`.
     """
     is_hidden = name.startswith(".") and name not in (".", "..")

@@ -7,7 +7,7 @@ class Dense(keras.layers.Dense):
 
     Files hold the product of the low-rank kernels as part of the kernel. When
     such a file is loaded, Keras sets both low-rank kernels to zero, and then
-    neither gets a gradient ever after. Here the first one starts from random
+    neither ever gets a gradient again. Here the first one starts from random
     numbers, as `enable_lora` has it.
 
     It is named as Keras's because the name of the class is a part of the paths

@@ -152,8 +152,8 @@ class CAPIBackbone(PresetMixin, TrainingMixin, GuardedModel):
             check_positive_integer("lora_rank", lora_rank)
             self._add_lora(lora_rank)
         if not self.trainable:
-            # A frozen backbone that is loaded: Keras freezes what is there when
-            # the base class is initialised, which are no parts yet.
+            # A frozen backbone that is loaded: Keras freezes the parts that are
+            # there when the base class is initialised, and these were not.
             self.encoder.trainable = self.predictor.trainable = False
         self.built = True
 

@@ -79,12 +79,12 @@ class FineTunedModel(BackboneModel):
         self.optimizer.build(self.trainable_variables)
 
     def check_labels(self, labels):
-        """Raises a `ValueError` if labels are no classes, but have to be.
+        """Raises a `ValueError` if labels must be classes and are not.
 
-        Some backends would train on them all the same. That is for the sparse
-        categorical cross-entropy; what other losses take as integers may be a
-        bit for each class, or a number to predict. Labels in data sets are for
-        the loss to check.
+        Some backends would train on them all the same. Only labels for the
+        sparse categorical cross-entropy must: for other losses, integers may be
+        a bit for each class, or a number to predict. Labels in data sets are
+        for the loss to check.
 
         Args:
             labels: What `fit` and the like take as `y`.

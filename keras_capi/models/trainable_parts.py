@@ -4,7 +4,7 @@ from keras_capi.layers.rotary_attention import RotaryAttention
 
 
 def trainable_parts(model):
-    """Says which parts train otherwise than what holds them.
+    """Says which parts train differently from what holds them.
 
     Args:
         model: A `keras.Model`, built.

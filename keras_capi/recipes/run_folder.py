@@ -19,14 +19,14 @@ HEADING = "# Written by keras-capi"
 class RunFolder:
     """The folder of a training with a recipe.
 
-    It has a run as soon as there is a checkpoint or a model. What a start left
-    that failed before is removed, or written anew.
+    It has a run as soon as there is a checkpoint or a model. What an attempt
+    leaves that fails before that is removed, or written anew.
 
     Args:
         path: String or path.
 
     Raises:
-        ValueError: If there can be no such folder.
+        ValueError: If it cannot be written.
     """
 
     def __init__(self, path):
@@ -43,9 +43,9 @@ class RunFolder:
         return self.model.exists() or any(self.checkpoints.glob("*/*"))
 
     def check(self, recipe):
-        """Raises a `ValueError` if there is the run of another recipe.
+        """Raises a `ValueError` if the folder has the run of another recipe.
 
-        Or a recipe that somebody wrote.
+        Likewise if it has another recipe that somebody wrote.
 
         Args:
             recipe: Dictionary of sections.
@@ -112,7 +112,7 @@ class RunFolder:
 def _paths(images):
     """Returns paths as absolute text, so that a recipe works anywhere.
 
-    `None` for images that are no paths.
+    `None` for images that are not paths.
     """
     if isinstance(images, list | tuple):
         paths = [_paths(image) for image in images]

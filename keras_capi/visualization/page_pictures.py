@@ -43,7 +43,7 @@ def color_maps(maps):
 
 
 def join_patches(patches, margin, gap=4):
-    """Joins cuttings of pictures to a strip, their middles framed.
+    """Joins cut-outs of pictures into a strip, with their middles framed.
 
     Args:
         patches: Array of shape `(count, size, size, 3)`, uint8 or floats in
