@@ -14,6 +14,7 @@ from keras_capi.backend.process_group import averaged_gradients
 from keras_capi.backend.process_group import check_keras_version
 from keras_capi.backend.process_group import check_process_group
 from keras_capi.backend.process_group import share_variables
+from keras_capi.backend.recovery import build_optimizer
 from keras_capi.backend.recovery import restored_on_error
 from keras_capi.backend.replicas import all_reduce
 from keras_capi.backend.replicas import check_strategy

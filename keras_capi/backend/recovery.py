@@ -5,6 +5,23 @@ import contextlib
 from keras_capi.backend.active import BACKEND
 
 
+def build_optimizer(model):
+    """Makes the variables of a model's optimizer, if it has one without.
+
+    Args:
+        model: A `keras.Model`, built.
+    """
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is None or optimizer.built:
+        return
+    scope = contextlib.nullcontext()
+    if BACKEND == "tensorflow":
+        # Under a strategy they are on each device.
+        scope = model.distribute_strategy.scope()
+    with scope:
+        optimizer.build(model.trainable_variables)
+
+
 @contextlib.contextmanager
 def restored_on_error(model):
     """Gives a model its values back if compiling its step fails.
@@ -16,11 +33,10 @@ def restored_on_error(model):
     Args:
         model: A `keras.Model`, built.
     """
+    # TensorFlow cannot repeat it after a failed step, and on JAX its variables
+    # must be among those to restore.
+    build_optimizer(model)
     optimizer = getattr(model, "optimizer", None)
-    if optimizer is not None and not optimizer.built:
-        # TensorFlow cannot repeat it after a failed step, and on JAX its
-        # variables must be among those to restore.
-        optimizer.build(model.trainable_variables)
     if BACKEND != "jax":
         yield
         return

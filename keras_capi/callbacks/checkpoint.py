@@ -136,8 +136,7 @@ class Checkpoint(keras.callbacks.Callback):
         """
         self._trained = model
         self._num_restores = 0
-        if not model.optimizer.built:
-            model.optimizer.build(model.trainable_variables)
+        backend.build_optimizer(model)
         self._go_to(0, 0)
         x = x if self.dataset is None else self.dataset
         data = describe_data(x, y, batch_size)

@@ -231,7 +231,8 @@ class MaskedPrediction(BackboneModel):
         check_inputs(self.student, x, **kwargs)
         logs = super().train_on_batch(x, *args, **kwargs)
         loss = logs["loss"] if isinstance(logs, dict) else logs[0]
-        check_finite_loss(loss, int(self.optimizer.iterations))
+        step = int(ops.convert_to_numpy(self.optimizer.iterations))
+        check_finite_loss(loss, step)
         return logs
 
     def test_on_batch(self, x, *args, **kwargs):

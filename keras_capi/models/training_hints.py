@@ -3,6 +3,7 @@ import warnings
 
 import keras
 import numpy as np
+from keras import ops
 
 from keras_capi import backend
 
@@ -75,7 +76,8 @@ class TrainingHints(keras.callbacks.Callback):
         rate = inner.get_config().get("learning_rate")
         config = rate.get("config") if isinstance(rate, dict) else None
         warmup_steps = (config or {}).get("warmup_steps") or 0
-        num_updates = int(optimizer.iterations)
+        # Not by `int` alone: under a strategy it is on each device.
+        num_updates = int(ops.convert_to_numpy(optimizer.iterations))
         if 0 < num_updates < warmup_steps:
             warnings.warn(
                 f"The training ended after {num_updates} updates, within the "

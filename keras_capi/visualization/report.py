@@ -4,6 +4,7 @@ import platform
 
 import keras
 import numpy as np
+from keras import ops
 
 from keras_capi.evaluation.clustering_health import clustering_health
 from keras_capi.evaluation.healthy_ranges import health_shares
@@ -102,7 +103,7 @@ def write_report(
         )
     images, pictures = np.asarray(images), np.asarray(pictures)
     if num_steps is None and getattr(model, "optimizer", None):
-        num_steps = int(model.optimizer.iterations)
+        num_steps = int(ops.convert_to_numpy(model.optimizer.iterations))
     prototypes = _draw_prototypes(model, images, pictures)
     curves = {} if history is None else _read_history(history)
     measures = clustering_health(model, images, min(len(images), 64))
