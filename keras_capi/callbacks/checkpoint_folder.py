@@ -1,11 +1,11 @@
 import hashlib
 import json
 import os
-import pathlib
 import re
 import shutil
 
 from keras_capi.callbacks.directory_lock import DirectoryLock
+from keras_capi.paths import as_path
 from keras_capi.validation import check_output
 
 WEIGHTS = "model.weights.h5"
@@ -27,7 +27,7 @@ class CheckpointFolder:
     """
 
     def __init__(self, directory):
-        self.path = pathlib.Path(directory).expanduser()
+        self.path = as_path(directory, "directory")
 
     def open(self):
         """Takes the directory for this process, and removes what is half done.

@@ -1,5 +1,4 @@
 import io
-import pathlib
 
 import keras
 import numpy as np
@@ -8,6 +7,7 @@ from keras_capi.callbacks.images import check_callback_images
 from keras_capi.callbacks.images import feature_map_shape
 from keras_capi.evaluation.patch_features import patch_features
 from keras_capi.optional_imports import import_optional
+from keras_capi.paths import as_path
 from keras_capi.validation import check_positive_integer
 from keras_capi.visualization.feature_pictures import principal_components
 from keras_capi.visualization.picture_grid import picture_grid
@@ -72,14 +72,16 @@ class FeatureImages(keras.callbacks.Callback):
             )
         self.images = images
         self.pictures = pictures
-        self.folder = pathlib.Path(folder)
+        self.folder = as_path(folder, "folder")
         self.every = every
         self.colors = None
         self.writer = None
         if log_dir is not None:
             module = "tensorboard.summary.writer.event_file_writer"
             writers = import_optional(module, extra="tensorboard")
-            self.writer = writers.EventFileWriter(str(log_dir))
+            self.writer = writers.EventFileWriter(
+                str(as_path(log_dir, "log_dir"))
+            )
 
     def set_model(self, model):
         super().set_model(model)

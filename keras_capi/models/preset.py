@@ -90,12 +90,11 @@ class PresetMixin:
 
 def save_preset(backbone, path):
     """Writes a backbone to a folder, or to the Hugging Face Hub."""
-    path = str(path)
-    if not path.startswith(HUB_PREFIX):
-        _write_folder(backbone, pathlib.Path(path))
+    if not str(path).startswith(HUB_PREFIX):
+        _write_folder(backbone, pathlib.Path(path).expanduser())
         return
     hub = import_optional("huggingface_hub", extra="hub")
-    repository = path.removeprefix(HUB_PREFIX)
+    repository = str(path).removeprefix(HUB_PREFIX)
     with tempfile.TemporaryDirectory() as folder:
         _write_folder(backbone, pathlib.Path(folder))
         hub.create_repo(repository, exist_ok=True)

@@ -1,5 +1,6 @@
 import pathlib
 
+from keras_capi.paths import as_path
 from keras_capi.recipes.check_recipe import SINGLE
 from keras_capi.recipes.check_recipe import check_recipe
 from keras_capi.recipes.recipe_file import read_recipe_file
@@ -67,7 +68,7 @@ def load_recipe(recipe, overrides=()):
     ...     "small", ["backbone.num_layers=6", "training.epochs=20"]
     ... )
     """
-    path = pathlib.Path(recipe)
+    path = as_path(recipe, "recipe")
     if str(recipe) in list_recipes():
         path = FOLDER / f"{recipe}.yaml"
     if not path.is_file():

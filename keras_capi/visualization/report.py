@@ -9,6 +9,7 @@ from keras_capi.evaluation.clustering_health import clustering_health
 from keras_capi.evaluation.healthy_ranges import health_shares
 from keras_capi.evaluation.patch_features import patch_features
 from keras_capi.optional_imports import import_optional
+from keras_capi.paths import as_path
 from keras_capi.validation import check_output
 from keras_capi.validation import check_positive_integer
 from keras_capi.version import __version__
@@ -87,7 +88,7 @@ def write_report(
     ... )
     """
     jinja2 = import_optional("jinja2", extra="report")
-    path = pathlib.Path(path)
+    path = as_path(path)
     check_output("path", path)
     if num_steps is not None:
         check_positive_integer("num_steps", num_steps)
