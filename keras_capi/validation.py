@@ -140,6 +140,15 @@ def check_each(name, values, check, *arguments):
     return values
 
 
+def check_callable(name, value, or_else="None"):
+    """Raises a `ValueError` unless an argument can be called."""
+    if not callable(value):
+        raise ValueError(
+            f"`{name}` must be a function or a layer, or {or_else}. "
+            f"Received: {name}={value!r}"
+        )
+
+
 def check_grid_size(grid_size):
     """Returns rows and columns of patches as a tuple, or raises."""
     if not isinstance(grid_size, list | tuple) or len(grid_size) != 2:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
+from keras_capi.models.training_hints import batch_size_of
 from keras_capi.validation import is_array
 from keras_capi.version import __version__
 
@@ -58,6 +59,7 @@ def describe_data(x, y=None, batch_size=None):
     """
     if hasattr(x, "settings"):
         return {"class": type(x).__name__, **x.settings}
+    batch_size = batch_size_of(x, batch_size)
     return {"x": _shape(x), "y": _shape(y), "batch_size": batch_size}
 
 

@@ -1,6 +1,7 @@
 """Models and presets, as the command line names them."""
 
 import contextlib
+import json
 import zipfile
 
 import h5py
@@ -10,6 +11,7 @@ from keras_capi.features.extract_features import DEFAULT_IMAGE_SIZE
 from keras_capi.features.extract_features import default_image_size
 from keras_capi.models.capi_backbone import CAPIBackbone
 from keras_capi.models.masked_prediction import MaskedPrediction
+from keras_capi.models.weights_file import check_size
 from keras_capi.paths import as_path
 from keras_capi.recipes.run_folder import MODEL_FILE
 from keras_capi.recipes.run_folder import RECIPE_FILE
@@ -64,11 +66,27 @@ def load_keras_file(path):
     with naming_the_file(path, rule):
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
-        if damaged:
-            raise ValueError(f"{damaged} is damaged")
+            if damaged:
+                raise ValueError(f"{damaged} is damaged")
+            config = json.loads(archive.read("config.json"))
+            size = sum(part.file_size for part in archive.infolist())
+        for arguments in _backbones(config):
+            # A number takes a byte or more.
+            check_size(arguments, size, path)
     rule = "The classes in a .keras file must be of Keras or keras_capi"
     with naming_the_file(path, rule):
         return keras.saving.load_model(path, compile=False)
+
+
+def _backbones(config):
+    """Yields the arguments of all backbones in a configuration."""
+    if isinstance(config, dict):
+        if config.get("class_name") == CAPIBackbone.__name__:
+            yield config["config"]
+        config = list(config.values())
+    if isinstance(config, list):
+        for part in config:
+            yield from _backbones(part)
 
 
 def read_num_steps(path):

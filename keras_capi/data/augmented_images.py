@@ -17,6 +17,7 @@ from keras_capi.data.worker_counts import register
 from keras_capi.data.worker_counts import with_counts
 from keras_capi.layers.imagenet_normalization import imagenet_scale_and_offset
 from keras_capi.validation import check_bounds
+from keras_capi.validation import check_callable
 from keras_capi.validation import check_integers
 from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_number
@@ -128,6 +129,7 @@ class AugmentedImages(ResumableDataset):
         self.is_normalized = normalization == "imagenet"
         if self.is_normalized:
             normalization = _imagenet_normalization
+        check_callable("normalization", normalization, '"imagenet"')
         check_number("max_skipped", max_skipped, "[0, 1]")
         check_white_level(white_level)
         check_non_negative_integer("seed", seed)

@@ -21,6 +21,7 @@ from keras_capi.layers.imagenet_normalization import ImageNetNormalization
 from keras_capi.paths import PATH_TYPES
 from keras_capi.paths import as_path
 from keras_capi.paths import printable
+from keras_capi.validation import check_callable
 from keras_capi.validation import check_positive_integer
 from keras_capi.validation import is_integer
 
@@ -88,6 +89,8 @@ class ImageLoader:
         check_positive_integer("batch_size", batch_size)
         check_crop_ratio(crop_ratio)
         check_white_level(white_level)
+        if normalization is not None:
+            check_callable("normalization", normalization)
         self.image_size = _check_image_size(image_size, patch_size)
         self.crop_ratio = crop_ratio
         self.patch_size = patch_size

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from keras_capi.data.resumable_dataset import ResumableDataset
+from keras_capi.validation import check_callable
 from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_positive_integer
 
@@ -63,6 +64,8 @@ class RandomCrops(ResumableDataset):
         ):
             check_positive_integer(name, value)
         check_non_negative_integer("seed", seed, or_none=True)
+        if augment is not None:
+            check_callable("augment", augment)
         images = list(images.values() if isinstance(images, dict) else images)
         if not images:
             raise ValueError("`images` must not be empty. Received: []")

@@ -3,6 +3,7 @@ from keras import ops
 
 from keras_capi.models.backbone_model import BackboneModel
 from keras_capi.models.backbone_weights import check_backbone
+from keras_capi.models.named_arguments import named_arguments
 from keras_capi.validation import check_number
 from keras_capi.validation import check_positive_integer
 from keras_capi.validation import is_array
@@ -82,9 +83,9 @@ class FineTunedModel(BackboneModel):
         """Raises a `ValueError` if labels must be classes and are not.
 
         Some backends would train on them all the same. Only labels for the
-        sparse categorical cross-entropy must: for other losses, integers may be
-        a bit for each class, or a number to predict. Labels in data sets are
-        for the loss to check.
+        sparse categorical cross-entropy must: for other losses, they may be a
+        bit for each class, or a number to predict. Labels in data sets are for
+        the loss to check.
 
         Args:
             labels: What `fit` and the like take as `y`.
@@ -94,10 +95,7 @@ class FineTunedModel(BackboneModel):
         labels = ops.convert_to_numpy(labels)
         ignored = getattr(self.loss, "ignore_class", None)
         valid = (labels >= 0) & (labels < self.num_classes)
-        if (
-            labels.dtype.kind in "iu"
-            and not (valid | (labels == ignored)).all()
-        ):
+        if not (valid | (labels == ignored)).all():
             raise ValueError(
                 "Labels must be integers from 0 to `num_classes` - 1. "
                 f"Received: labels from {labels.min()} to {labels.max()}, "
@@ -105,12 +103,25 @@ class FineTunedModel(BackboneModel):
             )
 
     def fit(self, x=None, y=None, *args, **kwargs):
+        kwargs = named_arguments("fit", "batch_size", args, kwargs)
         self.check_labels(y)
-        return super().fit(x, y, *args, **kwargs)
+        # Now, and not after the first epoch.
+        validation_data = kwargs.get("validation_data")
+        if isinstance(validation_data, tuple):
+            self.check_labels(validation_data[1])
+        return super().fit(x, y, **kwargs)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         self.check_labels(y)
         return super().evaluate(x, y, *args, **kwargs)
+
+    def train_on_batch(self, x, y=None, *args, **kwargs):
+        self.check_labels(y)
+        return super().train_on_batch(x, y, *args, **kwargs)
+
+    def test_on_batch(self, x, y=None, *args, **kwargs):
+        self.check_labels(y)
+        return super().test_on_batch(x, y, *args, **kwargs)
 
 
 def _takes_classes(loss):

@@ -3,6 +3,7 @@ import functools
 
 from keras_capi import backend
 from keras_capi.models.base_model import BaseModel
+from keras_capi.models.named_arguments import named_arguments
 from keras_capi.models.rate_callbacks import check_rate_callbacks
 from keras_capi.models.raw_pixels import warn_of_raw_pixels
 from keras_capi.models.resume import fit_from_checkpoint
@@ -35,8 +36,10 @@ class GuardedModel(BaseModel):
         epochs=1,
         verbose="auto",
         callbacks=None,
+        *args,
         **kwargs,
     ):
+        kwargs = named_arguments("fit", "validation_split", args, kwargs)
         check_rate_callbacks(self, callbacks)
         warn_of_raw_pixels(x)
         fit = functools.partial(

@@ -8,6 +8,7 @@ from keras_capi.models.backbone_weights import check_trainable
 from keras_capi.models.backbone_weights import copy_weights
 from keras_capi.models.masked_inputs import check_inputs
 from keras_capi.models.masked_inputs import check_no_weights
+from keras_capi.models.named_arguments import named_arguments
 from keras_capi.models.non_finite_loss import check_finite_loss
 from keras_capi.models.patch_indices import INDEX_NAMES
 from keras_capi.models.patch_indices import check_index_shapes
@@ -219,25 +220,34 @@ class MaskedPrediction(BackboneModel):
         self.compile(**keras.saving.deserialize_keras_object(config))
 
     def fit(self, x=None, *args, **kwargs):
+        kwargs = named_arguments("fit", "y", args, kwargs)
         check_inputs(self.student, x, **kwargs)
-        return super().fit(x, *args, **kwargs)
+        # Now, and not after the first epoch.
+        validation = kwargs.get("validation_data")
+        if isinstance(validation, tuple):
+            validation = validation[0]
+        check_inputs(self.student, validation)
+        return super().fit(x, **kwargs)
 
     def evaluate(self, x=None, *args, **kwargs):
+        kwargs = named_arguments("evaluate", "y", args, kwargs)
         check_inputs(self.student, x, **kwargs)
         backend.check_process_group("evaluate")
-        return super().evaluate(x, *args, **kwargs)
+        return super().evaluate(x, **kwargs)
 
     def train_on_batch(self, x, *args, **kwargs):
+        kwargs = named_arguments("train_on_batch", "y", args, kwargs)
         check_inputs(self.student, x, **kwargs)
-        logs = super().train_on_batch(x, *args, **kwargs)
+        logs = super().train_on_batch(x, **kwargs)
         loss = logs["loss"] if isinstance(logs, dict) else logs[0]
         step = int(ops.convert_to_numpy(self.optimizer.iterations))
         check_finite_loss(loss, step)
         return logs
 
     def test_on_batch(self, x, *args, **kwargs):
+        kwargs = named_arguments("test_on_batch", "y", args, kwargs)
         check_inputs(self.student, x, **kwargs)
-        return super().test_on_batch(x, *args, **kwargs)
+        return super().test_on_batch(x, **kwargs)
 
     def predict(self, x, *args, **kwargs):
         """Returns the teacher's features, see `CAPIBackbone`.

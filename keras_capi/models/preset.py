@@ -95,7 +95,7 @@ def save_preset(backbone, path):
         _write_folder(backbone, as_path(path))
         return
     hub = import_optional("huggingface_hub", extra="hub")
-    repository = path.removeprefix(HUB_PREFIX)
+    repository = str(path).removeprefix(HUB_PREFIX)
     with tempfile.TemporaryDirectory() as folder:
         _write_folder(backbone, pathlib.Path(folder))
         hub.create_repo(repository, exist_ok=True)

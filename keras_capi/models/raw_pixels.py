@@ -13,18 +13,18 @@ NUM_EXAMINED = 16
 def warn_of_raw_pixels(x):
     """Warns if images seem to be from 0 to 255, and not normalised.
 
-    Looks at some of the images in arrays, and at the first batch of a
-    `keras.utils.PyDataset`. Other data sets cannot be read twice for nothing.
+    Looks at some of the images in arrays, at the first batch of a
+    `keras.utils.PyDataset` or `tf.data.Dataset`, and at the first image of a
+    torch `DataLoader`. Generators can be read only once.
 
     Args:
         x: What `fit` takes.
     """
-    if isinstance(x, keras.utils.PyDataset):
-        # Its batches are normalised by itself, and would be counted.
-        if getattr(x, "is_normalized", False) or not x.num_batches:
-            return
-        x = x[0]
-        x = x[0] if isinstance(x, tuple | list) and x else x
+    if getattr(x, "is_normalized", False):
+        # Its batches would be counted.
+        return
+    x = _first_batch(x)
+    x = x[0] if isinstance(x, tuple | list) and x else x
     images = x.get("images") if isinstance(x, dict) else x
     if not is_array(images) or len(images.shape) != 4 or not len(images):
         return
@@ -41,3 +41,14 @@ def warn_of_raw_pixels(x):
             f"to {float(examined.max()):.0f}",
             stacklevel=4,
         )
+
+
+def _first_batch(x):
+    if isinstance(x, keras.utils.PyDataset):
+        return x[0] if x.num_batches else None
+    if hasattr(x, "element_spec") and hasattr(x, "take"):
+        return next(iter(x.take(1)), None)
+    samples = getattr(x, "dataset", None)
+    if hasattr(x, "collate_fn") and hasattr(samples, "__getitem__"):
+        return x.collate_fn([samples[0]])
+    return x

@@ -35,7 +35,7 @@ def fit_from_checkpoint(model, fit, epochs, callbacks):
             one such callback.
     """
     if isinstance(callbacks, keras.callbacks.CallbackList):
-        return fit(epochs=epochs, callbacks=callbacks)
+        callbacks = callbacks.callbacks
     if isinstance(callbacks, keras.callbacks.Callback):
         callbacks = [callbacks]
     x, y, batch_size = fit.args

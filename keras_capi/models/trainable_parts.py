@@ -1,5 +1,7 @@
 """Which parts of a model train, to be kept with it."""
 
+import re
+
 from keras_capi.layers.rotary_attention import RotaryAttention
 
 
@@ -12,7 +14,8 @@ def trainable_parts(model):
     Returns:
         Dictionary from the path of a layer or weight inside the model to
         whether it trains. Where it is missing, it does as what holds it;
-        rotary frequencies do not train.
+        rotary frequencies do not train. Paths are the same for equal models,
+        which Keras may name differently.
     """
     parts = {}
     for path, holder, layer in _walk(model):
@@ -49,8 +52,21 @@ def _trains_by_default(layer):
 def _walk(layer, path="", holder=None):
     """Yields the path, the holder and each layer, holders first."""
     yield path, holder, layer
+    taken = set()
     for part in layer._flatten_layers(recursive=False, include_self=False):
-        yield from _walk(part, f"{path}/{part.name}".strip("/"), layer)
+        name = _lasting_name(part)
+        if name in taken:
+            # Of several that Keras has named, each has a number.
+            name = f"{name}_{len(taken)}"
+        taken.add(name)
+        yield from _walk(part, f"{path}/{name}".strip("/"), layer)
+
+
+def _lasting_name(layer):
+    """Returns a layer's name without the number that Keras counts up."""
+    stem = re.sub(r"_\d+$", "", layer.name)
+    is_automatic = stem.replace("_", "") == type(layer).__name__.lower()
+    return stem if is_automatic else layer.name
 
 
 def _weights(path, layer):

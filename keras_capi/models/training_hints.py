@@ -119,8 +119,16 @@ def batch_size_of(x, batch_size):
     images = x.get("images") if isinstance(x, dict) else x
     if hasattr(images, "shape"):
         return min(batch_size or DEFAULT_BATCH_SIZE, images.shape[0])
-    # Of `tf.data`.
-    for leaf in keras.tree.flatten(getattr(x, "element_spec", ())):
-        return (getattr(leaf, "shape", None) or (None,))[0]
     known = getattr(x, "batch_size", None)
-    return known if isinstance(known, int) else None
+    if isinstance(known, int):
+        return known
+    if isinstance(x, keras.utils.PyDataset) and x.num_batches:
+        return _first_length(x[0])
+    # Of `tf.data`.
+    return _first_length(getattr(x, "element_spec", ()))
+
+
+def _first_length(batch):
+    for leaf in keras.tree.flatten(batch):
+        return (getattr(leaf, "shape", None) or (None,))[0]
+    return None

@@ -30,6 +30,14 @@ def test_pictures_in_fit(tmp_path):
             )
 
 
+def test_expands_the_home_directory(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    callback = FeatureImages(IMAGES, "~/run", log_dir="~/logs")
+    assert callback.folder == tmp_path / "run"
+    assert (tmp_path / "logs").is_dir()
+
+
 def test_signs_stay():
     features = to_numpy(make_model().teacher(IMAGES)["feature_map"])
     first = np.stack(principal_components(features))

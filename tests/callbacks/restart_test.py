@@ -147,8 +147,10 @@ def test_refuses_other_arrays(tmp_path):
     fit(make_images(8))
     with pytest.raises(ValueError, match=r"data.x: \[8.*now"):
         fit(make_images(12))
-    with pytest.raises(ValueError, match="data.batch_size: None before, 4 now"):
+    with pytest.raises(ValueError, match="data.batch_size: 8 before, 4 now"):
         fit(make_images(8), batch_size=4)
+    # The default, said.
+    fit(make_images(8), batch_size=32)
 
 
 def test_refuses_other_augmentation(tmp_path):
@@ -341,6 +343,20 @@ def test_refuses_models_whose_fit_does_not_go_on(tmp_path):
     with pytest.raises(ValueError, match="BackupAndRestore.*Sequential"):
         model.fit(*data, callbacks=[Checkpoint(tmp_path)], verbose=0)
     assert not any(tmp_path.iterdir())
+
+
+def test_goes_on_in_a_list_of_keras(tmp_path):
+    """Whose callbacks are made sure of as those of an ordinary list are."""
+    images = make_images(4)
+    for epoch in range(2):
+        callbacks = keras.callbacks.CallbackList([Checkpoint(tmp_path)])
+        history = make_model().fit(
+            images, epochs=epoch + 1, callbacks=callbacks, verbose=0
+        )
+        assert history.epoch == [epoch]
+    callbacks = keras.callbacks.CallbackList([])
+    with pytest.raises(RuntimeError, match="not finite"):
+        make_model().fit(images * np.nan, callbacks=callbacks, verbose=0)
 
 
 def test_refuses_two_of_them(tmp_path):

@@ -1,7 +1,9 @@
 import json
+import types
 
 import keras
 import numpy as np
+import tensorflow as tf
 from helpers import make_backbone
 from helpers import make_model
 
@@ -16,6 +18,14 @@ def stored(model, data=None):
     return json.loads(json.dumps(training_settings(model, data or {})))
 
 
+def make_segmenter():
+    """A model that trains in part."""
+    backbone = make_backbone(predictor_num_layers=2)
+    model = keras_capi.models.CAPISegmenter(backbone, 3)
+    model.compile("adamw", "mse")
+    return model
+
+
 def test_equal_models_have_equal_settings():
     """Whatever their layers were named, and when they were built."""
     backbone = make_backbone(seed=None)
@@ -24,10 +34,8 @@ def test_equal_models_have_equal_settings():
     settings = stored(classifier)
     classifier.optimizer.build(classifier.trainable_variables)
     assert compare_settings(settings, stored(classifier)) == ({}, {})
-    assert compare_settings(stored(make_model()), stored(make_model())) == (
-        {},
-        {},
-    )
+    for make in (make_model, make_segmenter):
+        assert compare_settings(stored(make()), stored(make())) == ({}, {})
 
 
 def test_precision_and_loss_count():
@@ -91,3 +99,29 @@ def test_describes_data_of_any_kind():
         "class": "generator",
         "num_batches": None,
     }
+
+
+class Batches(keras.utils.PyDataset):
+    """Two batches, of which only themselves tell how large they are."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.size = size
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        return np.zeros((self.size, 4, 4, 3)), np.zeros(self.size)
+
+
+def test_sizes_of_batches_count():
+    """The number of batches may be the same."""
+    zeros = tf.data.Dataset.from_tensor_slices(np.zeros((6, 4)))
+    for data, size in (
+        (Batches(3), 3),
+        (zeros.batch(3, drop_remainder=True), 3),
+        (types.SimpleNamespace(batch_size=5), 5),
+        (np.zeros((40, 4, 4, 3)), 32),
+    ):
+        assert describe_data(data)["batch_size"] == size

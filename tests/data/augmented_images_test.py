@@ -219,6 +219,8 @@ def test_bad_shards(tmp_path):
         ({"scale": (0.5, 2)}, "`scale` must be.*<= 1.*Received"),
         ({"aspect_ratio": 3}, "`aspect_ratio` must be two numbers"),
         ({"share": (2, 2)}, "`share` must be"),
+        ({"normalization": "minmax"}, '`normalization` must.*or "imagenet"'),
+        ({"normalization": None}, "`normalization` must be a function"),
         ({"max_skipped": -0.1}, "`max_skipped` must be in"),
         ({"max_skipped": "3"}, "`max_skipped` must be in"),
         ({"max_skipped": float("nan")}, "`max_skipped` must be in"),

@@ -189,6 +189,7 @@ def test_sixteen_bits(tmp_path):
         ([np.zeros((9, 9, 3), "uint8")], {"image_size": 100}, "divisible by"),
         ([np.zeros((9, 9, 3), "uint8")], {"crop_ratio": 0}, r"in \(0, 1\]"),
         ([np.zeros((9, 9, 3), "uint8")], {"batch_size": 0}, "positive"),
+        ([np.zeros((9, 9, 3), "uint8")], {"normalization": 5}, "a function"),
         ([np.zeros((9, 9, 3), "uint8")], {"image_size": None}, "patch_size"),
     ],
     ids=lambda value: value if isinstance(value, str) else None,

@@ -81,6 +81,11 @@ def test_augments_and_trains():
     assert set(calls) == {(4, 16, 16, 3)}
 
 
+def test_augment_must_be_a_function():
+    with pytest.raises(ValueError, match="`augment` must be a function"):
+        make_crops(augment="flip")
+
+
 @pytest.mark.parametrize("name", ["crop_size", "batch_size", "num_batches"])
 def test_bad_numbers(name):
     with pytest.raises(ValueError, match=f"`{name}` must be"):

@@ -33,6 +33,28 @@ def test_bad_images(images, message):
     ):
         with pytest.raises(ValueError, match=message):
             method(images)
+    for validation_data in (images, (images,)):
+        with pytest.raises(ValueError, match=message):
+            model.fit(make_images(), validation_data=validation_data)
+    assert model.optimizer.iterations == 0
+
+
+def test_arguments_by_position():
+    """They are looked at as those by name are."""
+    model, images, weights = make_model(), make_images(), np.ones(4)
+    no_weights = "leave out `sample_weight`"
+    with pytest.raises(ValueError, match=no_weights):
+        model.evaluate(images, None, 4, 0, weights)
+    with pytest.raises(ValueError, match=no_weights):
+        model.train_on_batch(images, None, weights)
+    with pytest.raises(ValueError, match="leave out `class_weight`"):
+        model.train_on_batch(images, None, None, {0: 1.0})
+    rest = (None, 4, 1, 0, None, 0.5, None, True, None)
+    with pytest.raises(ValueError, match=no_weights):
+        model.fit(images, *rest, weights)
+    assert "val_loss" in model.fit(images, *rest).history
+    with pytest.raises(TypeError, match="`fit` takes at most"):
+        model.fit(images, *rest, *rest)
 
 
 def test_bad_images_in_a_data_set():

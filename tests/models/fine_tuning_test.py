@@ -264,9 +264,23 @@ def test_integer_labels_that_are_no_classes(name):
 def test_integer_labels_that_are_classes(loss):
     model = CAPIClassifier(make_backbone(), 2, activation="softmax")
     model.compile("sgd", loss)
-    for method in (model.fit, model.evaluate):
-        with pytest.raises(ValueError, match="labels from 0 to 2"):
-            method(make_images(), np.array([0, 1, 2, 1]), verbose=0)
+    labels = np.array([0, 1, 2, 1])
+    for method in (
+        model.fit,
+        model.evaluate,
+        model.train_on_batch,
+        model.test_on_batch,
+    ):
+        for wrong in (labels, labels.astype("float32")):
+            with pytest.raises(ValueError, match="labels from 0.* to 2"):
+                method(make_images(), wrong)
+    before = weights_of(model)
+    good = make_images(), labels % 2
+    with pytest.raises(ValueError, match="labels from 0 to 2"):
+        model.fit(*good, validation_data=(make_images(), labels), verbose=0)
+    # Not after the first epoch.
+    for weight, value in zip(weights_of(model), before, strict=True):
+        np.testing.assert_array_equal(weight, value)
 
 
 def test_bad_arguments():

@@ -24,9 +24,11 @@ def check_same_features(backbone, expected):
         )
 
 
-def test_folder(tmp_path):
+def test_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
     backbone = make_backbone(predictor_hidden_dim=24, num_register_tokens=0)
-    backbone.save_to_preset(tmp_path / "preset")
+    backbone.save_to_preset("~/preset")
     files = {path.name for path in (tmp_path / "preset").iterdir()}
     assert files == {"config.json", "model.weights.h5", "metadata.json"}
     loaded = CAPIBackbone.from_preset(str(tmp_path / "preset"))

@@ -63,6 +63,21 @@ def test_raw_pixels_of_a_classifier():
         make_classifier().fit(Batches((PIXELS, labels)), verbose=0)
 
 
+@pytest.mark.filterwarnings("ignore:`shuffle=True` was passed")
+@pytest.mark.parametrize("kind", ["tensorflow", "torch"])
+def test_raw_pixels_of_other_data_sets(kind):
+    if kind == "torch":
+        torch = pytest.importorskip("torch")
+        samples = [(pixels, 0) for pixels in PIXELS]
+        dataset = torch.utils.data.DataLoader(samples, batch_size=2)
+    else:
+        tf = pytest.importorskip("tensorflow")
+        samples = tf.data.Dataset.from_tensor_slices((PIXELS, np.zeros(4)))
+        dataset = samples.shuffle(4).batch(2)
+    with pytest.warns(UserWarning, match="ImageNetNormalization"):
+        make_model().fit(dataset, verbose=0)
+
+
 def test_normalized_images_are_not():
     images = make_images()
     # Some outliers are usual in other images than photographs.

@@ -146,8 +146,11 @@ def test_too_few_images(model, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_bad_arguments_are_found_before_the_work(tmp_path):
+def test_bad_arguments_are_found_before_the_work(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
     with pytest.raises(ValueError, match="Received: 3 and 12"):
         write_report(tmp_path / "a.html", None, IMAGES, IMAGES[:3])
-    with pytest.raises(ValueError, match="`path` must be a file"):
-        write_report(tmp_path, None, IMAGES)
+    for folder in (tmp_path, "~"):
+        with pytest.raises(ValueError, match="`path` must be a file"):
+            write_report(folder, None, IMAGES)
