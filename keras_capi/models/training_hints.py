@@ -11,6 +11,8 @@ NUM_STEPS = 24
 # Steps that are quicker scatter by nature, and their sum is short.
 SECONDS = 0.5
 WILD_RATIO = 3.0
+# Share of the median: what takes less was not waited for.
+AT_ONCE = 0.1
 DEFAULT_BATCH_SIZE = 32  # of Keras
 
 
@@ -94,10 +96,14 @@ class TrainingHints(keras.callbacks.Callback):
         self._seconds += list(np.diff(ends))
         if len(self._seconds) < NUM_STEPS:
             return
-        low, middle, high = np.quantile(self._seconds, (0.1, 0.5, 0.9))
-        self._seconds = []
-        is_wild = middle > SECONDS and high > WILD_RATIO * low
-        if is_wild and not self._has_hinted:
+        seconds, self._seconds = np.array(self._seconds), []
+        middle = np.median(seconds)
+        if middle <= SECONDS or self._has_hinted:
+            return
+        # JAX begins several steps at once, and then waits for each.
+        awaited = seconds[seconds > AT_ONCE * middle]
+        low, high = np.quantile(awaited, (0.1, 0.9))
+        if high > WILD_RATIO * low:
             self._has_hinted = True
             warnings.warn(
                 f"The times of steps scatter from {low:.1f} to {high:.1f} s: "

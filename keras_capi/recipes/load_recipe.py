@@ -77,8 +77,6 @@ def load_recipe(recipe, overrides=()):
             f"file. Received: {recipe}"
         )
     settings = read_recipe_file(path)
-    if not isinstance(settings, dict):
-        raise ValueError(f"A recipe must have sections. Received: {path}")
     for override in overrides:
         _override(settings, override)
     check_recipe(settings)

@@ -14,7 +14,7 @@ PATHS = "images"
 
 
 def read_recipe_file(path):
-    """Returns what a YAML file holds.
+    """Returns the dictionary that a YAML file holds.
 
     Floats may be written as 1e-3; quoted, they stay text. The paths under
     `images` are text whatever they look like: 2024 is a folder.
@@ -23,15 +23,19 @@ def read_recipe_file(path):
         path: `pathlib.Path`.
 
     Raises:
-        ValueError: If it is no YAML, is larger than 1 MB, has aliases, which
-            can stand for any amount of data, or says something twice.
+        ValueError: If it is not YAML of sections, is larger than 1 MB, has
+            aliases, which can stand for any amount of data, or says something
+            twice.
     """
     if path.stat().st_size > MAX_BYTES:
         raise ValueError(
             f"A recipe must be smaller than {MAX_BYTES:,} bytes. "
             f"Received: {path}"
         )
-    return _parse(path.read_bytes(), path)
+    settings = _parse(path.read_bytes(), path)
+    if not isinstance(settings, dict):
+        raise ValueError(f"A recipe must have sections. Received: {path}")
+    return settings
 
 
 def read_setting(name, text):

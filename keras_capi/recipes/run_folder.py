@@ -2,6 +2,7 @@ import keras
 
 from keras_capi.paths import PATH_TYPES
 from keras_capi.paths import as_path
+from keras_capi.recipes.check_recipe import check_recipe
 from keras_capi.recipes.check_recipe import with_defaults
 from keras_capi.recipes.recipe_file import read_recipe_file
 from keras_capi.recipes.recipe_file import write_recipe_file
@@ -52,7 +53,15 @@ class RunFolder:
         """
         if not self._must_keep_recipe():
             return
-        stored = _comparable(read_recipe_file(self._recipe))
+        stored = read_recipe_file(self._recipe)
+        try:
+            check_recipe(stored)
+        except ValueError as error:
+            raise ValueError(
+                f"{self._recipe} must be a recipe; else choose another folder. "
+                f"({error})"
+            ) from error
+        stored = _comparable(stored)
         given = _comparable(recipe)
         different = [
             f"{name} is {given.get(name, 'missing')}, was "

@@ -113,6 +113,9 @@ def test_batch_sizes():
         ([1.0] * 40, False),
         ([0.01, 0.4] * 20, False),
         ([30.0] + [1.0] * 39, False),
+        # The first ones are only begun.
+        ([0.0] * 8 + [1.0] * 32, False),
+        ([0.001] * 5 + [1.0] * 35, False),
         ([1.6, 1.7, 9.0, 15.0] * 10, True),
     ],
 )

@@ -237,6 +237,18 @@ def test_a_recipe_that_somebody_wrote_is_kept(photos, tmp_path):
 
 
 @pytest.mark.parametrize(
+    "text", ["", "backbone: {num_layers: 2}", "name: not of this package"]
+)
+def test_a_file_that_is_not_a_recipe_is_named(photos, tmp_path, text):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text)
+    recipe = {**load_recipe("demo", SMALL), "images": str(photos)}
+    with pytest.raises(ValueError, match=f"{path}"):
+        pretrain(recipe, tmp_path)
+    assert path.read_text() == text
+
+
+@pytest.mark.parametrize(
     ("num_images", "settings", "expected"),
     [(9, [], 16), (600, [], 32), (9, ["clustering.num_clusters=8"], 8)],
 )

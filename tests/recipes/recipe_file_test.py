@@ -75,8 +75,10 @@ BOMB = "a: &a [1, 1]\n" + "".join(
         ("a: 1\n---\nb: 1", "single document"),
         ("a: " + 1_000_000 * " ", "smaller than"),
         ("a: " + 9999 * "1", "recipe.yaml"),
+        ("", "sections"),
+        ("- a", "sections"),
     ],
-    ids=range(11),
+    ids=range(13),
 )
 def test_damaged_and_hostile_files_are_one_line(tmp_path, text, message):
     with pytest.raises(ValueError, match=message) as error:
