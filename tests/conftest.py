@@ -1,3 +1,4 @@
+import gc
 import json
 import os
 import pathlib
@@ -27,6 +28,19 @@ def _fresh_state():
     keras.utils.set_random_seed(0)
     yield
     keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture
+def few_to_collect():
+    """Makes garbage collections quick, of which Keras's `quantize` does many.
+
+    It collects for each kernel that it replaces, and each time Python looks at
+    all objects of all packages.
+    """
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

@@ -52,6 +52,7 @@ ignore_layers_without_form = pytest.mark.filterwarnings(
 
 
 @ignore_layers_without_form
+@pytest.mark.usefixtures("few_to_collect")
 def test_quantization_to_eight_bits():
     backbone = make_backbone()
     images = make_images(4, 16, 16)
@@ -65,6 +66,7 @@ def test_quantization_to_eight_bits():
 
 
 @ignore_layers_without_form
+@pytest.mark.usefixtures("few_to_collect")
 @pytest.mark.parametrize("mode", ["int8", "int4"])
 def test_quantized_backbone_is_saved_and_loaded(mode, tmp_path):
     backbone = make_backbone()
@@ -91,6 +93,7 @@ def test_quantized_backbone_is_saved_and_loaded(mode, tmp_path):
 
 
 @ignore_layers_without_form
+@pytest.mark.usefixtures("few_to_collect")
 @pytest.mark.parametrize("name", ["CAPIClassifier", "CAPISegmenter"])
 def test_quantized_head_is_saved_and_loaded(name, tmp_path):
     model = getattr(keras_capi.models, name)(make_backbone(), num_classes=3)

@@ -231,6 +231,7 @@ def test_lora_survives_freezing():
 
 
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`")
+@pytest.mark.usefixtures("few_to_collect")
 @pytest.mark.parametrize("mode", ["int8", "int4"])
 def test_lora_on_a_quantised_backbone(mode, tmp_path):
     images = make_images()
@@ -254,6 +255,7 @@ def test_lora_on_a_quantised_backbone(mode, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`")
+@pytest.mark.usefixtures("few_to_collect")
 def test_low_rank_kernels_refuse_other_files(tmp_path):
     quantized = make_backbone()
     quantized.quantize("int8")
