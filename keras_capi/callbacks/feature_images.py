@@ -8,6 +8,7 @@ from keras_capi.callbacks.images import feature_map_shape
 from keras_capi.evaluation.patch_features import patch_features
 from keras_capi.optional_imports import import_optional
 from keras_capi.paths import as_path
+from keras_capi.validation import check_output
 from keras_capi.validation import check_positive_integer
 from keras_capi.visualization.feature_pictures import principal_components
 from keras_capi.visualization.picture_grid import picture_grid
@@ -73,6 +74,7 @@ class FeatureImages(keras.callbacks.Callback):
         self.images = images
         self.pictures = pictures
         self.folder = as_path(folder, "folder")
+        check_output("folder", self.folder, is_folder=True)
         self.every = every
         self.colors = None
         self.writer = None

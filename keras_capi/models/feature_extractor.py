@@ -1,4 +1,5 @@
 import re
+from collections.abc import Iterable
 
 import keras
 from keras import ops
@@ -90,7 +91,7 @@ class FeatureExtractor(BackboneModel):
 
 
 def _check_features(features):
-    if isinstance(features, str):
+    if isinstance(features, str) or not isinstance(features, Iterable):
         features = (features,)
     features = tuple(features)
     strangers = [

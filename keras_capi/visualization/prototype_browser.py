@@ -125,9 +125,11 @@ def prototype_browser(
     if clusters is None:
         clusters = range(min(16, num_clusters))
     clusters = check_integers("clusters", clusters)
-    if not all(0 <= cluster < num_clusters for cluster in clusters):
+    are_known = all(0 <= cluster < num_clusters for cluster in clusters)
+    if not clusters or not are_known:
         raise ValueError(
-            f"`clusters` must be from 0 to {num_clusters - 1}. "
+            "`clusters` must be one or more from 0 to "
+            f"{num_clusters - 1}. "
             f"Received: clusters={clusters}"
         )
     if pictures is None:

@@ -64,6 +64,10 @@ def test_tensorboard(tmp_path):
 
 
 def test_bad_arguments(tmp_path):
+    (tmp_path / "file").touch()
+    for folder in ("file", "file/pictures"):
+        with pytest.raises(ValueError, match="`folder` must be"):
+            FeatureImages(IMAGES, tmp_path / folder)
     with pytest.raises(ValueError, match="`pictures` must be one for each"):
         FeatureImages(IMAGES, tmp_path, pictures=IMAGES[:2])
     with pytest.raises(ValueError, match="`images` must be an array of shape"):

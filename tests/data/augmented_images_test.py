@@ -224,6 +224,7 @@ def test_bad_shards(tmp_path):
         ({"max_skipped": -0.1}, "`max_skipped` must be in"),
         ({"max_skipped": "3"}, "`max_skipped` must be in"),
         ({"max_skipped": float("nan")}, "`max_skipped` must be in"),
+        ({"white_level": True}, "`white_level` must be an integer in"),
         ({"white_level": 0}, "`white_level` must be an integer in"),
         ({"white_level": 65536}, "`white_level` must be an integer in"),
         ({"white_level": 4095.0}, "`white_level` must be an integer in"),

@@ -61,5 +61,6 @@ def test_defaults():
 def test_bad_input():
     with pytest.raises(ValueError, match="an image for each of `num_patches`"):
         prototype_browser(make_model(), IMAGES[:7])
-    with pytest.raises(ValueError, match="`clusters` must be from 0 to 7"):
-        prototype_browser(make_model(), IMAGES, clusters=(8,))
+    for clusters in ((8,), ()):
+        with pytest.raises(ValueError, match="`clusters` must be .* 0 to 7"):
+            prototype_browser(make_model(), IMAGES, clusters=clusters)
