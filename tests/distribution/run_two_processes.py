@@ -1,0 +1,28 @@
+import subprocess
+import sys
+
+from distribution.worker_environment import worker_environment
+
+
+def run_two_processes(worker, argument, timeout):
+    """Runs a script in a torch process group of two, to its end.
+
+    Args:
+        worker: Path of the script.
+        argument: Its one argument.
+        timeout: Integer, in seconds.
+
+    Returns:
+        What both have printed.
+    """
+    finished = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+        + ["--nproc-per-node=2", worker, argument],
+        env=worker_environment(),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr[-3000:]
+    return finished.stdout
