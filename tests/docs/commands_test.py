@@ -1,6 +1,5 @@
 """Every shell block of the pages runs, in order, but for what it must not."""
 
-import pathlib
 import re
 import shlex
 import tomllib
@@ -11,11 +10,6 @@ import pytest
 from docs import world
 from keras_capi.cli.main import main
 
-ROOT = pathlib.Path(__file__).parents[2]
-PAGES = {
-    path.relative_to(ROOT).as_posix(): path
-    for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
-}
 BLOCK = re.compile(r"^```bash\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 # Commands that are not run, found by how they begin.
@@ -39,7 +33,7 @@ SMALLER = (
 
 def commands_of(page):
     """Returns the commands of a page, each as a line without its comment."""
-    lines = "".join(BLOCK.findall(PAGES[page].read_text()))
+    lines = "".join(BLOCK.findall(world.PAGES[page].read_text()))
     lines = lines.replace("\\\n", " ").splitlines()
     return [
         " ".join(shlex.split(line, comments=True))
@@ -50,7 +44,7 @@ def commands_of(page):
 
 WITH_COMMANDS = [
     page
-    for page in PAGES
+    for page in world.PAGES
     if any(x.startswith("keras-capi ") for x in commands_of(page))
 ]
 
@@ -78,7 +72,9 @@ def shorten(arguments):
 
 
 def test_tables_are_up_to_date():
-    commands = [command for page in PAGES for command in commands_of(page)]
+    commands = [
+        command for page in world.PAGES for command in commands_of(page)
+    ]
     for start in NOT_RUN:
         assert any(command.startswith(start) for command in commands), start
     for command in filter(is_run, commands):
@@ -86,8 +82,9 @@ def test_tables_are_up_to_date():
 
 
 def test_extras_exist():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    for page in PAGES.values():
+    content = (world.ROOT / "pyproject.toml").read_text()
+    project = tomllib.loads(content)["project"]
+    for page in world.PAGES.values():
         for extras in re.findall(
             r"keras-capi\[([\w,]+)\]|-e \"\.\[([\w,]+)\]\"", page.read_text()
         ):

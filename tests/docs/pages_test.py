@@ -1,6 +1,5 @@
 """Every Python block of the pages runs, in order, on the backends it is for."""
 
-import pathlib
 import re
 
 import keras
@@ -8,12 +7,7 @@ import pytest
 
 from docs import world
 
-ROOT = pathlib.Path(__file__).parents[2]
 BACKEND = keras.backend.backend()
-PAGES = {
-    path.relative_to(ROOT).as_posix(): path
-    for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
-}
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 # Blocks that run on some backends only, found by a part of them.
@@ -34,14 +28,16 @@ NOT_RUN = {
 
 
 def blocks_of(page):
-    return BLOCK.findall(PAGES[page].read_text())
+    return BLOCK.findall(world.PAGES[page].read_text())
 
 
-WITH_BLOCKS = [page for page in PAGES if blocks_of(page)]
+WITH_BLOCKS = [page for page in world.PAGES if blocks_of(page)]
 
 
 def test_tables_are_up_to_date():
-    everything = "".join(text for page in PAGES for text in blocks_of(page))
+    everything = "".join(
+        text for page in world.PAGES for text in blocks_of(page)
+    )
     assert all(part in everything for part in (*NOT_RUN, *BACKENDS))
 
 
@@ -49,7 +45,7 @@ def test_schedules_follow_from_the_data():
     """A number of steps would be wrong for all data but the author's."""
     trainings = [
         block
-        for page in PAGES
+        for page in world.PAGES
         for block in blocks_of(page)
         if "capi_optimizer(" in block and ".fit(" in block
     ]

@@ -16,6 +16,11 @@ from PIL import Image
 
 import keras_capi
 
+ROOT = pathlib.Path(__file__).parents[2]
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+}
 REFERENCE = pathlib.Path(__file__).parents[1] / "reference"
 IMAGE_SIZE = 64
 PATCH_SIZE = 16
