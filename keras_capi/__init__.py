@@ -9,13 +9,37 @@ choose_backend()
 from keras_capi import callbacks
 from keras_capi import convert
 from keras_capi import data
+from keras_capi import decoders
+from keras_capi import encoders
 from keras_capi import evaluation
 from keras_capi import features
 from keras_capi import layers
+from keras_capi import methods
 from keras_capi import models
 from keras_capi import ops
 from keras_capi import optimizers
 from keras_capi import presets
 from keras_capi import recipes
+from keras_capi import tasks
 from keras_capi import visualization
 from keras_capi.version import __version__
+
+__all__ = [
+    "__version__",
+    "callbacks",
+    "convert",
+    "data",
+    "decoders",
+    "encoders",
+    "evaluation",
+    "features",
+    "layers",
+    "methods",
+    "models",
+    "ops",
+    "optimizers",
+    "presets",
+    "recipes",
+    "tasks",
+    "visualization",
+]

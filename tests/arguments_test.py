@@ -27,19 +27,18 @@ NUMERIC = re.compile(
     r"(?! array| tensor)|Tuple `\(|Rows and columns)",
     re.MULTILINE,
 )
-IMPORT = re.compile(r"^from keras_capi\..* import (\w+)$", re.MULTILINE)
 # Where the arguments are described in another docstring.
 DESCRIBED_BY = {"optimizers.CAPIOptimizer": "optimizers.capi_optimizer"}
 
 
 def find_public():
-    """All functions and classes that the packages import, by their names."""
+    """All public functions and classes, by their names."""
     public = {}
     for package, module in vars(keras_capi).items():
-        if not isinstance(module, types.ModuleType):
+        # Those on the shelf `models` are at home elsewhere.
+        if not isinstance(module, types.ModuleType) or package == "models":
             continue
-        source = inspect.getsource(module)
-        for name in IMPORT.findall(source):
+        for name in getattr(module, "__all__", ()):
             value = getattr(module, name)
             if callable(value):
                 public[f"{package}.{name}"] = value

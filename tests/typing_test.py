@@ -35,6 +35,7 @@ def check(tmp_path, **parts):
     return subprocess.run(
         [sys.executable, "-m", "mypy", program]
         + ["--ignore-missing-imports", "--follow-imports=silent"]
+        + ["--no-implicit-reexport"]
         + ["--cache-dir", tmp_path],
         check=False,
         capture_output=True,

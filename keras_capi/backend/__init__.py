@@ -22,3 +22,23 @@ from keras_capi.backend.replicas import num_processes
 from keras_capi.backend.replicas import process_index
 from keras_capi.backend.replicas import replica
 from keras_capi.backend.training_step import train_step
+
+__all__ = [
+    "all_reduce",
+    "averaged_gradients",
+    "build_optimizer",
+    "check_keras_version",
+    "check_process_group",
+    "check_strategy",
+    "dot_product_attention",
+    "gelu",
+    "move_average",
+    "num_processes",
+    "process_index",
+    "replica",
+    "restored_on_error",
+    "rms_normalization",
+    "share_variables",
+    "take_tokens",
+    "train_step",
+]

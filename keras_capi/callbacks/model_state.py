@@ -5,7 +5,7 @@ import io
 import numpy as np
 
 from keras_capi.callbacks.checkpoint_folder import WEIGHTS
-from keras_capi.models.weights_file import stored_shapes
+from keras_capi.saving.weights_file import stored_shapes
 
 
 class _Memory(io.BytesIO):

@@ -1,1 +1,3 @@
 """The command `keras-capi`."""
+
+__all__: list[str] = []

@@ -23,12 +23,12 @@ from keras_capi.cli.load_model import naming_the_file
 from keras_capi.cli.load_model import read_num_steps
 from keras_capi.cli.visualize import visualize
 from keras_capi.features.feature_file import check_feature_file
-from keras_capi.models.preset import HUB_PREFIX
 from keras_capi.recipes.recipe_file import read_recipe_file
 from keras_capi.recipes.run_folder import HISTORY_FILE
 from keras_capi.recipes.run_folder import MODEL_FILE
 from keras_capi.recipes.run_folder import PICTURES_FILE
 from keras_capi.recipes.run_folder import RECIPE_FILE
+from keras_capi.saving.preset import HUB_PREFIX
 from keras_capi.validation import check_output
 
 

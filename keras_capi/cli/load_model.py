@@ -7,14 +7,14 @@ import zipfile
 import h5py
 import keras
 
+from keras_capi.encoders.capi_backbone import CAPIBackbone
 from keras_capi.features.extract_features import DEFAULT_IMAGE_SIZE
 from keras_capi.features.extract_features import default_image_size
-from keras_capi.models.capi_backbone import CAPIBackbone
-from keras_capi.models.masked_prediction import MaskedPrediction
-from keras_capi.models.weights_file import check_size
+from keras_capi.methods.masked_prediction import MaskedPrediction
 from keras_capi.paths import as_path
 from keras_capi.recipes.run_folder import MODEL_FILE
 from keras_capi.recipes.run_folder import RECIPE_FILE
+from keras_capi.saving.weights_file import check_size
 
 
 def load_model(name):

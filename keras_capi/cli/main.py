@@ -11,7 +11,7 @@ def main():
     except ImportError as error:
         sys.exit(str(error))
     from keras_capi.cli.commands import app
-    from keras_capi.models.non_finite_loss import NonFiniteLossError
+    from keras_capi.fitting.non_finite_loss import NonFiniteLossError
 
     # Without the line of code, which means nothing to those who type commands.
     warnings.formatwarning = lambda message, *_, **__: f"\nWarning: {message}\n"

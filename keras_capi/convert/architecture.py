@@ -2,7 +2,7 @@
 
 import re
 
-from keras_capi.models.weights_file import check_size
+from keras_capi.saving.weights_file import check_size
 
 STACKS = {"encoder": "encoder", "predictor": "decoder"}
 # What the architecture is read from, and the ranks that it may have.

@@ -7,7 +7,7 @@ from keras_capi.convert.backbone_keys import check_part
 from keras_capi.convert.backbone_keys import select_backbone
 from keras_capi.convert.backbone_keys import training_names
 from keras_capi.convert.read_tensors import read_tensors
-from keras_capi.models.capi_backbone import CAPIBackbone
+from keras_capi.encoders.capi_backbone import CAPIBackbone
 from keras_capi.paths import as_path
 
 

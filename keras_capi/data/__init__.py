@@ -10,3 +10,16 @@ from keras_capi.data.random_crops import RandomCrops
 from keras_capi.data.resizing import resize_shorter_side
 from keras_capi.data.sample_photos import sample_photos
 from keras_capi.data.tar_shards import TarShards
+
+__all__ = [
+    "AugmentedImages",
+    "ImageLoader",
+    "RandomCrops",
+    "TarShards",
+    "find_images",
+    "load_images",
+    "load_labelled_images",
+    "load_segmentation",
+    "resize_shorter_side",
+    "sample_photos",
+]

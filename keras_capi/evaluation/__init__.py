@@ -8,8 +8,26 @@ from keras_capi.evaluation.majority_vote import majority_vote
 from keras_capi.evaluation.nearest_neighbors import nearest_neighbors
 from keras_capi.evaluation.patch_features import patch_features
 from keras_capi.evaluation.patch_pixels import patch_pixels
-from keras_capi.evaluation.probe_classification import probe_classification
+from keras_capi.evaluation.probes.probe_classification import (
+    probe_classification,
+)
+from keras_capi.evaluation.probes.standardize import standardize
 from keras_capi.evaluation.segmentation import knn_segmentation
 from keras_capi.evaluation.segmentation import logistic_segmentation
 from keras_capi.evaluation.segmentation_scores import segmentation_scores
-from keras_capi.evaluation.standardize import standardize
+
+__all__ = [
+    "any_match_accuracy",
+    "cluster_usage",
+    "clustering_health",
+    "knn_classification",
+    "knn_segmentation",
+    "logistic_segmentation",
+    "majority_vote",
+    "nearest_neighbors",
+    "patch_features",
+    "patch_pixels",
+    "probe_classification",
+    "segmentation_scores",
+    "standardize",
+]

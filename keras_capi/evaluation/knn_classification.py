@@ -1,11 +1,11 @@
 import numpy as np
 
-from keras_capi.evaluation.held_out import best_of
-from keras_capi.evaluation.held_out import split_held_out
 from keras_capi.evaluation.majority_vote import majority_vote
 from keras_capi.evaluation.nearest_neighbors import METRICS
 from keras_capi.evaluation.nearest_neighbors import nearest_neighbors
-from keras_capi.evaluation.standardize import standardize
+from keras_capi.evaluation.probes.held_out import best_of
+from keras_capi.evaluation.probes.held_out import split_held_out
+from keras_capi.evaluation.probes.standardize import standardize
 from keras_capi.validation import check_each
 from keras_capi.validation import check_positive_integer
 from keras_capi.validation import check_ratio

@@ -2,16 +2,16 @@
 
 import numpy as np
 
-from keras_capi.evaluation.held_out import best_of
-from keras_capi.evaluation.held_out import split_held_out
 from keras_capi.evaluation.knn_classification import neighbor_candidates
 from keras_capi.evaluation.knn_classification import neighbor_votes
 from keras_capi.evaluation.knn_classification import within_reach
 from keras_capi.evaluation.majority_vote import majority_vote
 from keras_capi.evaluation.nearest_neighbors import METRICS
 from keras_capi.evaluation.patch_pixels import patch_pixels
+from keras_capi.evaluation.probes.held_out import best_of
+from keras_capi.evaluation.probes.held_out import split_held_out
+from keras_capi.evaluation.probes.standardize import standardize
 from keras_capi.evaluation.segmentation_scores import segmentation_scores
-from keras_capi.evaluation.standardize import standardize
 from keras_capi.optional_imports import import_optional
 from keras_capi.validation import check_each
 from keras_capi.validation import check_integers

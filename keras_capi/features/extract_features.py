@@ -3,7 +3,7 @@ import numpy as np
 
 from keras_capi.data.image_loader import ImageLoader
 from keras_capi.features.feature_file import open_feature_file
-from keras_capi.models.feature_extractor import FeatureExtractor
+from keras_capi.tasks.feature_extractor import FeatureExtractor
 from keras_capi.version import __version__
 
 DEFAULT_IMAGE_SIZE = 224

@@ -23,7 +23,7 @@ class DropPath(keras.layers.Layer):
       the branch is scaled by `1 / (1 - rate)`.
 
     Random numbers are costly on some backends: `sample` draws those of many
-    branches at once, as `keras_capi.models.ViTEncoder` does for its blocks.
+    branches at once, as `keras_capi.models.RotaryViT` does for its blocks.
 
     Args:
         rate: Float in `[0, 1)`. Share of the samples that skip the branch.

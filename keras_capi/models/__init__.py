@@ -1,10 +1,27 @@
-"""The models, composed of the layers."""
+"""All models by name: encoders, decoders, methods of pretraining and tasks."""
 
-from keras_capi.models.capi import CAPI
-from keras_capi.models.capi_backbone import CAPIBackbone
-from keras_capi.models.capi_classifier import CAPIClassifier
-from keras_capi.models.capi_segmenter import CAPISegmenter
-from keras_capi.models.cross_attention_predictor import CrossAttentionPredictor
-from keras_capi.models.feature_extractor import FeatureExtractor
-from keras_capi.models.masked_prediction import MaskedPrediction
-from keras_capi.models.vit_encoder import ViTEncoder
+from keras_capi.decoders.cross_attention_predictor import (
+    CrossAttentionPredictor,
+)
+from keras_capi.encoders.capi_backbone import CAPIBackbone
+from keras_capi.encoders.rotary_vit import RotaryViT
+from keras_capi.methods.capi import CAPI
+from keras_capi.methods.masked_prediction import MaskedPrediction
+from keras_capi.tasks.capi_classifier import CAPIClassifier
+from keras_capi.tasks.capi_segmenter import CAPISegmenter
+from keras_capi.tasks.feature_extractor import FeatureExtractor
+
+# Its first name.
+ViTEncoder = RotaryViT
+
+__all__ = [
+    "CAPI",
+    "CAPIBackbone",
+    "CAPIClassifier",
+    "CAPISegmenter",
+    "CrossAttentionPredictor",
+    "FeatureExtractor",
+    "MaskedPrediction",
+    "RotaryViT",
+    "ViTEncoder",
+]

@@ -25,3 +25,31 @@ from keras_capi.ops.tokens import extract_patches
 from keras_capi.ops.tokens import gather_tokens
 from keras_capi.ops.tokens import gather_tokens_in_range
 from keras_capi.ops.tokens import slice_tokens
+
+__all__ = [
+    "add_to_all",
+    "add_to_subset",
+    "apply_rotary",
+    "attach_gradients",
+    "block_sizes",
+    "choose_chunk_size",
+    "entropy",
+    "extract_patches",
+    "gather_tokens",
+    "gather_tokens_in_range",
+    "l2_normalize",
+    "patch_coordinates",
+    "register_coordinates",
+    "rms_normalize",
+    "rotary_angles",
+    "rotary_frequencies",
+    "sample_blocks",
+    "scale_to_bounding_box",
+    "select_patches",
+    "sinkhorn_knopp",
+    "slice_tokens",
+    "soft_cross_entropy",
+    "soft_cross_entropy_gradient",
+    "split_at_random",
+    "sum_over_chunks",
+]

@@ -6,13 +6,13 @@ import shutil
 import keras
 
 from keras_capi.convert.torch_checkpoint import load_torch_checkpoint
-from keras_capi.models.preset import LOADERS
-from keras_capi.models.preset import METADATA_FILE
-from keras_capi.models.preset import load_preset
-from keras_capi.models.preset import save_preset
-from keras_capi.models.preset_files import checksum
-from keras_capi.models.preset_files import read_json
 from keras_capi.optional_imports import import_optional
+from keras_capi.saving.preset import LOADERS
+from keras_capi.saving.preset import METADATA_FILE
+from keras_capi.saving.preset import load_preset
+from keras_capi.saving.preset import save_preset
+from keras_capi.saving.preset_files import checksum
+from keras_capi.saving.preset_files import read_json
 
 URL = "https://dl.fbaipublicfiles.com/capi/"
 WEIGHTS = {

@@ -2,10 +2,10 @@ import inspect
 import pathlib
 
 from keras_capi.data.augmented_images import AugmentedImages
-from keras_capi.layers.inverse_block_masking import InverseBlockMasking
-from keras_capi.layers.online_clustering import OnlineClustering
-from keras_capi.models.capi import CAPI
-from keras_capi.models.capi_backbone import CAPIBackbone
+from keras_capi.encoders.capi_backbone import CAPIBackbone
+from keras_capi.layers.masking.inverse_block_masking import InverseBlockMasking
+from keras_capi.layers.targets.online_clustering import OnlineClustering
+from keras_capi.methods.capi import CAPI
 from keras_capi.optimizers.capi_optimizer import capi_optimizer
 from keras_capi.validation import check_positive_integer
 from keras_capi.validation import check_seed

@@ -1,10 +1,10 @@
 import keras
 
-from keras_capi.layers.inverse_block_masking import InverseBlockMasking
-from keras_capi.layers.online_clustering import OnlineClustering
-from keras_capi.models.capi import CAPI
-from keras_capi.models.capi_backbone import CAPIBackbone
-from keras_capi.models.related_seed import related_seed
+from keras_capi.encoders.capi_backbone import CAPIBackbone
+from keras_capi.layers.masking.inverse_block_masking import InverseBlockMasking
+from keras_capi.layers.related_seed import related_seed
+from keras_capi.layers.targets.online_clustering import OnlineClustering
+from keras_capi.methods.capi import CAPI
 from keras_capi.optimizers.capi_optimizer import capi_optimizer
 from keras_capi.optimizers.warmup_cosine import WarmupCosine
 from keras_capi.recipes.check_recipe import with_defaults

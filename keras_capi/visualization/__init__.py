@@ -9,3 +9,15 @@ from keras_capi.visualization.prototype_browser import nearest_patches
 from keras_capi.visualization.prototype_browser import prototype_browser
 from keras_capi.visualization.report import write_report
 from keras_capi.visualization.training_curves import training_curves
+
+__all__ = [
+    "attention_maps",
+    "dictionary_maps",
+    "feature_pictures",
+    "nearest_patches",
+    "picture_grid",
+    "principal_components",
+    "prototype_browser",
+    "training_curves",
+    "write_report",
+]

@@ -1,6 +1,6 @@
 from keras import ops
 
-from keras_capi.models.vit_encoder import run_blocks
+from keras_capi.encoders.rotary_vit import run_blocks
 from keras_capi.ops.normalization import rms_normalize
 from keras_capi.validation import check_positive_integer
 

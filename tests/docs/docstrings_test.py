@@ -16,15 +16,17 @@ PACKAGE = pathlib.Path(keras_capi.__file__).parent
 
 # Examples that take more than a machine without a network has.
 NOT_RUN = {
-    "models/preset.py:from_preset": "downloads 1.8 GB",
+    "saving/preset.py:from_preset": "downloads 1.8 GB",
 }
 # Examples of what one backend has.
-BACKENDS = {"models/capi.py:get_layout_map": "jax"}
+BACKENDS = {"methods/capi.py:get_layout_map": "jax"}
 # Statements that do, in examples of which the rest runs.
 NOT_RUN_STATEMENTS = {"tfds:mnist": "downloads MNIST"}
 # Their own labels and features differ from those of other examples.
 OWN_NAMES = {
-    "evaluation/train_probes.py:train_probes": {"labels": np.arange(160) % 10},
+    "evaluation/probes/train_probes.py:train_probes": {
+        "labels": np.arange(160) % 10
+    },
 }
 
 

@@ -1,0 +1,44 @@
+"""What the models around a backbone ask of it."""
+
+from keras import ops
+
+from keras_capi.encoders.capi_backbone import CAPIBackbone
+
+
+def check_backbone(backbone):
+    """Raises a `ValueError` unless a model is a `CAPIBackbone`."""
+    if not isinstance(backbone, CAPIBackbone):
+        raise ValueError(
+            "`backbone` must be a `CAPIBackbone`, such as `model.teacher`. "
+            f"Received: {type(backbone).__name__}"
+        )
+
+
+def check_trainable(backbone):
+    """Raises a `ValueError` if a backbone is frozen, as teachers are."""
+    if backbone.has_lora:
+        raise ValueError(
+            "`backbone` must train as a whole: save it with `save_to_preset` "
+            "and load it with `from_preset`, which makes LoRA a part of its "
+            f"weights. Received: a backbone with lora_rank={backbone.lora_rank}"
+        )
+    frozen = [
+        part.name
+        for part in (backbone.encoder, backbone.predictor)
+        if not part.trainable_weights
+    ]
+    if frozen:
+        raise ValueError(
+            "`backbone` must be trainable: set `backbone.trainable = True`, or "
+            "load a copy with `from_preset`. Received: a backbone whose "
+            f"{' and '.join(frozen)} cannot train"
+        )
+
+
+def copy_weights(source, target):
+    """Gives a layer the weights of another of the same architecture."""
+    for from_weight, to_weight in zip(
+        source.weights, target.weights, strict=True
+    ):
+        # Copied: JAX refuses to donate one buffer twice.
+        to_weight.assign(ops.copy(from_weight.value))

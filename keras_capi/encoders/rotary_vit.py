@@ -1,0 +1,273 @@
+import keras
+from keras import ops
+
+from keras_capi.layers.drop_path import DropPath
+from keras_capi.layers.patch_embedding import PatchEmbedding
+from keras_capi.layers.register_tokens import RegisterTokens
+from keras_capi.layers.transformer_block import TransformerBlock
+from keras_capi.ops.coordinates import patch_coordinates
+from keras_capi.ops.normalization import rms_normalize
+from keras_capi.ops.tokens import gather_tokens
+from keras_capi.saving.base_model import BaseModel
+from keras_capi.validation import check_images
+from keras_capi.validation import check_non_negative_integer
+from keras_capi.validation import check_number
+from keras_capi.validation import check_positive_integer
+
+
+# Under its first name, which is in saved files.
+@keras.saving.register_keras_serializable("keras_capi", name="ViTEncoder")
+class RotaryViT(BaseModel):
+    """Vision transformer with registers and rotary positions.
+
+    Encodes all patches of an image, or only the visible ones. There are no
+    class token, no position table and no biases beside the patch embedding's,
+    so any image size works without interpolation. The final norm has no scale.
+
+    Args:
+        patch_size: Integer. Side of a patch in pixels.
+        num_layers: Integer. Number of transformer blocks.
+        hidden_dim: Integer. Width of the tokens.
+        num_heads: Integer. Number of attention heads; the head size must be
+            divisible by 4.
+        mlp_dim: Integer or `None`. Hidden width of the perceptrons; `None` is
+            `4 * hidden_dim`. Defaults to `None`.
+        num_register_tokens: Integer, divisible by 4. Defaults to `16`.
+        register_coordinates: `"edge"` or `"zeros"`, see
+            `keras_capi.layers.RegisterTokens`. Defaults to `"edge"`.
+        scale_registers_to_visible: Boolean. Whether the registers' coordinates
+            follow the bounding box of the visible patches. Defaults to `True`.
+        drop_path_rate: Float in `[0, 1)`. Stochastic depth, the same in every
+            block. Defaults to `0.0`.
+        drop_path_method: `"efficient"` or `"naive"`, see
+            `keras_capi.layers.DropPath`. Defaults to `"efficient"`.
+        num_channels: Integer. Channels of the images. Defaults to `3`.
+        seed: Integer or `None`. Seed of the stochastic depth. Defaults to
+            `None`.
+
+    Call arguments:
+        images: Float tensor of shape `(batch, height, width, num_channels)`,
+            any height and width divisible by `patch_size`.
+        visible_indices: Optional integer tensor of shape `(batch, visible)`:
+            the row-major patches to encode. `None` encodes all.
+        training: Boolean. Whether to apply stochastic depth.
+
+    Output shape:
+        `(batch, num_register_tokens + visible, hidden_dim)`, registers first.
+
+    Example:
+
+    >>> encoder = keras_capi.models.RotaryViT(16, 2, 64, 4)
+    >>> encoder(keras.random.uniform((2, 32, 48, 3))).shape  # (2, 22, 64)
+
+    Reference:
+
+    - [CAPI](https://arxiv.org/abs/2502.08769), appendix A (architecture)
+    """
+
+    def __init__(
+        self,
+        patch_size,
+        num_layers,
+        hidden_dim,
+        num_heads,
+        mlp_dim=None,
+        num_register_tokens=16,
+        register_coordinates="edge",
+        scale_registers_to_visible=True,
+        drop_path_rate=0.0,
+        drop_path_method="efficient",
+        num_channels=3,
+        seed=None,
+        **kwargs,
+    ):
+        # A `keras.RematScope` is for the blocks. The encoder itself must not be
+        # run twice, for it draws random numbers.
+        with keras.RematScope(mode=None):
+            super().__init__(**kwargs)
+            for argument, value in (
+                ("num_layers", num_layers),
+                ("hidden_dim", hidden_dim),
+                ("num_heads", num_heads),
+                ("num_channels", num_channels),
+            ):
+                check_positive_integer(argument, value)
+            check_positive_integer("mlp_dim", mlp_dim, or_none=True)
+            check_non_negative_integer(
+                "num_register_tokens", num_register_tokens
+            )
+            check_number("drop_path_rate", drop_path_rate, "[0, 1)")
+            self.patch_embedding = PatchEmbedding(
+                patch_size,
+                hidden_dim,
+                dtype=self.dtype_policy,
+                name="patch_embedding",
+            )
+            self.register_tokens = RegisterTokens(
+                num_register_tokens,
+                register_coordinates,
+                scale_registers_to_visible,
+                dtype=self.dtype_policy,
+                name="register_tokens",
+            )
+            self.drop_path = DropPath(
+                drop_path_rate, drop_path_method, seed, name="drop_path"
+            )
+        self.blocks = [
+            TransformerBlock(
+                num_heads,
+                mlp_dim,
+                dtype=self.dtype_policy,
+                name=f"block_{index}",
+            )
+            for index in range(num_layers)
+        ]
+        self.patch_size = patch_size
+        self.num_layers = num_layers
+        self.hidden_dim = hidden_dim
+        self.num_heads = num_heads
+        self.mlp_dim = mlp_dim
+        self.num_channels = num_channels
+        self.seed = seed
+        self.build((None, None, None, num_channels))
+
+    def build(self, images_shape):
+        self.patch_embedding.build(images_shape)
+        shape = (None, None, self.hidden_dim)
+        self.register_tokens.build(shape)
+        for block in self.blocks:
+            block.build(shape)
+
+    def call(self, images, visible_indices=None, training=None):
+        last = self.num_layers
+        return self.encode_layers(images, (last,), visible_indices, training)[
+            last
+        ]
+
+    def encode_layers(
+        self, images, layers, visible_indices=None, training=None
+    ):
+        """Returns the output of several blocks, each as if it were the last.
+
+        Args:
+            images: Float tensor of shape `(batch, height, width, channels)`.
+            layers: Tuple of integers, from 1 to `num_layers`: after how many
+                blocks to take the output.
+            visible_indices: Optional integer tensor of shape
+                `(batch, visible)`.
+            training: Boolean. Whether to apply stochastic depth.
+
+        Returns:
+            Dictionary from each of `layers` to a tensor of shape
+            `(batch, num_registers + visible, hidden_dim)`.
+        """
+        check_images(images, self.patch_size, self.num_channels)
+        self.check_layers(layers)
+        tokens = self.patch_embedding(images, visible_indices)
+        coordinates = self.patch_coordinates(images, visible_indices)
+        tokens, coordinates = self.register_tokens(tokens, coordinates)
+        outputs = run_blocks(
+            self.blocks[: max(layers)],
+            tokens,
+            (coordinates,),
+            self.drop_path if training else None,
+        )
+        return {
+            layer: rms_normalize(tokens)
+            for layer, tokens in enumerate(outputs, start=1)
+            if layer in layers
+        }
+
+    def check_layers(self, layers):
+        """Raises a `ValueError` unless there are blocks of these numbers."""
+        if not isinstance(layers, tuple | list) or not all(
+            1 <= layer <= self.num_layers for layer in layers
+        ):
+            raise ValueError(
+                "`layers` must be a tuple of numbers from 1 to `num_layers`, "
+                f"the output of the encoder. Received: layers={layers}, "
+                f"num_layers={self.num_layers}"
+            )
+
+    def patch_coordinates(self, images, visible_indices=None):
+        """Returns the coordinates of the encoded patches in `[0, 1]`.
+
+        Args:
+            images: Tensor of shape `(batch, height, width, channels)`.
+            visible_indices: Optional integer tensor of shape
+                `(batch, visible)`.
+
+        Returns:
+            Float32 tensor of shape `(batch or 1, visible, 2)`.
+        """
+        _, height, width, _ = ops.shape(images)
+        grid_size = (height // self.patch_size, width // self.patch_size)
+        coordinates = patch_coordinates(grid_size)[None]
+        if visible_indices is None:
+            return coordinates
+        batch_size = ops.shape(visible_indices)[0]
+        return gather_tokens(
+            ops.repeat(coordinates, batch_size, axis=0), visible_indices
+        )
+
+    def token_coordinates(self, images, visible_indices=None):
+        """Like `patch_coordinates`, with those of the registers in front."""
+        return self.register_tokens.add_coordinates(
+            self.patch_coordinates(images, visible_indices)
+        )
+
+    def compute_output_spec(self, images, visible_indices=None, training=None):
+        patches = self.patch_embedding.compute_output_spec(
+            images, visible_indices
+        )
+        batch_size, num_patches, width = patches.shape
+        num_tokens = None
+        if num_patches is not None:
+            num_tokens = num_patches + self.register_tokens.num_registers
+        return keras.KerasTensor(
+            (batch_size, num_tokens, width), self.compute_dtype
+        )
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "patch_size": self.patch_size,
+            "num_layers": self.num_layers,
+            "hidden_dim": self.hidden_dim,
+            "num_heads": self.num_heads,
+            "mlp_dim": self.mlp_dim,
+            "num_register_tokens": self.register_tokens.num_registers,
+            "register_coordinates": self.register_tokens.coordinates,
+            "scale_registers_to_visible": (
+                self.register_tokens.scale_to_visible
+            ),
+            "drop_path_rate": self.drop_path.rate,
+            "drop_path_method": self.drop_path.method,
+            "num_channels": self.num_channels,
+            "seed": self.seed,
+        }
+
+
+def run_blocks(blocks, tokens, arguments, drop_path=None):
+    """Runs transformer blocks one after the other.
+
+    Args:
+        blocks: List of `TransformerBlock`s.
+        tokens: Float tensor of shape `(batch, tokens, width)`.
+        arguments: Further positional arguments of each block: coordinates, and
+            context with its coordinates.
+        drop_path: `DropPath` layer for stochastic depth, which draws for all
+            blocks at once, or `None`.
+
+    Yields:
+        The output of each block, a tensor of the shape of `tokens`.
+    """
+    samples = None
+    if drop_path is not None:
+        samples = drop_path.sample(ops.shape(tokens)[0], 2 * len(blocks))
+    for index, block in enumerate(blocks):
+        sample = None
+        if samples is not None:
+            sample = samples[2 * index : 2 * index + 2]
+        tokens = block(tokens, *arguments, drop_path_sample=sample)
+        yield tokens

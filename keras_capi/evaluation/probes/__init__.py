@@ -1,0 +1,11 @@
+"""Linear and attention probes, trained side by side on a grid."""
+
+from keras_capi.evaluation.probes.probe_classification import (
+    probe_classification,
+)
+from keras_capi.evaluation.probes.standardize import standardize
+
+__all__ = [
+    "probe_classification",
+    "standardize",
+]

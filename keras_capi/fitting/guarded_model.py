@@ -1,0 +1,74 @@
+import contextlib
+import functools
+
+from keras_capi import backend
+from keras_capi.fitting.named_arguments import named_arguments
+from keras_capi.fitting.rate_callbacks import check_rate_callbacks
+from keras_capi.fitting.raw_pixels import warn_of_raw_pixels
+from keras_capi.fitting.resume import fit_from_checkpoint
+from keras_capi.saving.base_model import BaseModel
+
+
+class GuardedModel(BaseModel):
+    """A model that keeps its weights when a batch is refused.
+
+    Base of the models of this package that are trained or asked for
+    predictions: bad input must not cost a training, see
+    `keras_capi.backend.restored_on_error`. In a torch process group it starts
+    from the first process's values and averages the gradients.
+    """
+
+    @contextlib.contextmanager
+    def _guarded(self):
+        backend.check_keras_version()
+        with backend.restored_on_error(self):
+            yield
+
+    def train_step(self, *args):
+        with backend.averaged_gradients(self.optimizer):
+            return super().train_step(*args)
+
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        epochs=1,
+        verbose="auto",
+        callbacks=None,
+        *args,
+        **kwargs,
+    ):
+        kwargs = named_arguments("fit", "validation_split", args, kwargs)
+        check_rate_callbacks(self, callbacks)
+        warn_of_raw_pixels(x)
+        fit = functools.partial(
+            self._fit, x, y, batch_size, verbose=verbose, **kwargs
+        )
+        return fit_from_checkpoint(self, fit, epochs, callbacks)
+
+    def _fit(self, *args, **kwargs):
+        with self._guarded():
+            backend.check_process_group("fit")
+            backend.share_variables(self)
+            return super().fit(*args, **kwargs)
+
+    def evaluate(self, *args, **kwargs):
+        with self._guarded():
+            return super().evaluate(*args, **kwargs)
+
+    def predict(self, *args, **kwargs):
+        with self._guarded():
+            return super().predict(*args, **kwargs)
+
+    def train_on_batch(self, *args, **kwargs):
+        with self._guarded():
+            return super().train_on_batch(*args, **kwargs)
+
+    def test_on_batch(self, *args, **kwargs):
+        with self._guarded():
+            return super().test_on_batch(*args, **kwargs)
+
+    def predict_on_batch(self, *args, **kwargs):
+        with self._guarded():
+            return super().predict_on_batch(*args, **kwargs)

@@ -1,0 +1,108 @@
+"""Going on with an interrupted training."""
+
+import functools
+
+import keras
+
+from keras_capi import backend
+from keras_capi.fitting.history_file import drop_repeated_rows
+from keras_capi.fitting.non_finite_loss import NonFiniteLossError
+from keras_capi.fitting.non_finite_loss import StopAtNonFiniteLoss
+from keras_capi.fitting.training_hints import TrainingHints
+from keras_capi.fitting.training_hints import batch_size_of
+
+
+def fit_from_checkpoint(model, fit, epochs, callbacks):
+    """Runs Keras's `fit` from the newest checkpoint on, if there is one.
+
+    Args:
+        model: The model.
+        fit: The bound `fit` of `keras.Model`, with its other arguments: `x`,
+            `y` and `batch_size` by position, the rest by name.
+        epochs: Integer.
+        callbacks: What `fit` takes. One like `keras_capi.callbacks.Checkpoint`
+            has a method `restore(model, x, y, batch_size)`, which puts the
+            model and the data back and returns the epoch and the batch to go on
+            with; a method `skip(model)`, which does so after a loss that is not
+            finite, or returns `None`; and a method `release()`, which is called
+            however the training ends.
+
+    Returns:
+        The `History` of what was trained now.
+
+    Raises:
+        ValueError: If there is a checkpoint and `steps_per_epoch`, or more than
+            one such callback.
+    """
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        callbacks = callbacks.callbacks
+    if isinstance(callbacks, keras.callbacks.Callback):
+        callbacks = [callbacks]
+    x, y, batch_size = fit.args
+    hints = TrainingHints(epochs, batch_size_of(x, batch_size))
+    callbacks = [*(callbacks or ()), StopAtNonFiniteLoss(), hints]
+    checkpoints = [c for c in callbacks if hasattr(c, "restore")]
+    if not checkpoints or not model.compiled:
+        return fit(epochs=epochs, callbacks=callbacks)
+    if len(checkpoints) > 1:
+        raise ValueError(
+            "A training must have one `Checkpoint`. "
+            f"Received: {len(checkpoints)}"
+        )
+    steps = fit.keywords.get("steps_per_epoch")
+    if steps is not None:
+        raise ValueError(
+            "A training with a checkpoint goes through its whole data set in "
+            "each epoch, or nothing says where to go on: leave out "
+            "`steps_per_epoch`, and choose the number of batches of the data "
+            f"set. Received: steps_per_epoch={steps}"
+        )
+    (checkpoint,) = checkpoints
+    fit = functools.partial(fit, callbacks=callbacks)
+    if y is None:
+        # In order, or nothing says which batches come next. Labelled images
+        # may be sorted, and then have to be shuffled.
+        fit = functools.partial(fit, shuffle=False)
+    try:
+        position = checkpoint.restore(model, *fit.args)
+        _announce(epochs, *position)
+        drop_repeated_rows(callbacks, position[0], is_new=position == (0, 0))
+        while True:
+            try:
+                return _fit_from(fit, epochs, *position)
+            except NonFiniteLossError:
+                position = checkpoint.skip(model)
+                if position is None:
+                    raise
+    finally:
+        checkpoint.release()
+
+
+def _announce(epochs, epoch, batch):
+    if backend.process_index() != 0:
+        return
+    if epoch >= epochs:
+        print(
+            f"Already finished: epoch {epoch}. A larger `epochs` than {epochs} "
+            "trains on.",
+            flush=True,
+        )
+    elif (epoch, batch) != (0, 0):
+        print(f"Going on from epoch {epoch + 1}, batch {batch}.", flush=True)
+
+
+def _fit_from(fit, epochs, epoch, batch):
+    if (epoch, batch) == (0, 0):
+        return fit(epochs=epochs)
+    if not batch or epoch >= epochs:
+        return fit(epochs=epochs, initial_epoch=epoch)
+    # Keras takes all epochs for as long as the first: the rest of the
+    # interrupted one needs a `fit` of its own.
+    first = fit(epochs=epoch + 1, initial_epoch=epoch)
+    if first.model.stop_training:
+        return first
+    history = fit(epochs=epochs, initial_epoch=epoch + 1)
+    history.epoch[:0] = first.epoch
+    for name, values in first.history.items():
+        history.history[name] = values + history.history.get(name, [])
+    return history

@@ -1,0 +1,7 @@
+"""What turns features into what a loss compares."""
+
+from keras_capi.layers.heads.prototype_head import PrototypeHead
+
+__all__ = [
+    "PrototypeHead",
+]

@@ -1,0 +1,13 @@
+"""Which patches to hide, and which of them to predict."""
+
+from keras_capi.layers.masking.block_masking import BlockMasking
+from keras_capi.layers.masking.inverse_block_masking import InverseBlockMasking
+from keras_capi.layers.masking.patch_masking import PatchMasking
+from keras_capi.layers.masking.random_masking import RandomMasking
+
+__all__ = [
+    "BlockMasking",
+    "InverseBlockMasking",
+    "PatchMasking",
+    "RandomMasking",
+]

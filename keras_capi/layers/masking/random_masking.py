@@ -1,0 +1,46 @@
+import keras
+
+from keras_capi.layers.masking.patch_masking import PatchMasking
+from keras_capi.ops.block_masks import split_at_random
+
+
+@keras.saving.register_keras_serializable(package="keras_capi")
+class RandomMasking(PatchMasking):
+    """Hides patches uniformly at random.
+
+    The simplest masking. Scattered visible patches give away much of what is
+    between them, so it needs a high `mask_ratio` (0.9 in the paper) and still
+    learns weaker features than `keras_capi.layers.InverseBlockMasking`.
+
+    Args:
+        grid_size: Tuple of two integers, rows and columns of patches, or `None`
+            if the model sets it. Defaults to `None`.
+        mask_ratio: Float in (0, 1). Share of the patches that are hidden.
+            Defaults to `0.65`.
+        prediction_ratio: Float in (0, 1]. Share of the hidden patches that are
+            predicted. Defaults to `0.05`.
+        seed: Integer or `None`. Defaults to `None`.
+
+    Call arguments:
+        inputs: Any tensor whose first axis is the batch.
+        grid_size: Tuple of two integers, needed if the constructor got none.
+
+    Output shape:
+        `{"visible_indices": (batch, num_visible), "predict_indices": (batch,
+        num_predict)}`, int32, row-major patches.
+
+    Raises:
+        ValueError: If a ratio is out of range or no patch is left to predict.
+
+    Example:
+
+    >>> masking = keras_capi.layers.RandomMasking((14, 14), mask_ratio=0.9)
+    >>> masking(keras.ops.zeros((2,)))["visible_indices"].shape  # (2, 20)
+
+    Reference:
+
+    - [CAPI](https://arxiv.org/abs/2502.08769), section 3.3 (masking)
+    """
+
+    def select_indices(self, numbers, scores, grid_size):
+        return split_at_random(scores, *self.count_patches(grid_size))

@@ -1,0 +1,9 @@
+"""What turns a teacher's features into targets."""
+
+from keras_capi.layers.targets.feature_queue import FeatureQueue
+from keras_capi.layers.targets.online_clustering import OnlineClustering
+
+__all__ = [
+    "FeatureQueue",
+    "OnlineClustering",
+]

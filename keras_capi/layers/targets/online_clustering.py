@@ -1,0 +1,298 @@
+import functools
+
+import keras
+from keras import ops
+
+from keras_capi.layers.targets.feature_queue import FeatureQueue
+from keras_capi.ops.attach_gradients import attach_gradients
+from keras_capi.ops.chunks import choose_chunk_size
+from keras_capi.ops.chunks import sum_over_chunks
+from keras_capi.ops.cross_entropy import soft_cross_entropy
+from keras_capi.ops.cross_entropy import soft_cross_entropy_gradient
+from keras_capi.ops.normalization import l2_normalize
+from keras_capi.ops.sinkhorn import sinkhorn_knopp
+from keras_capi.ops.tokens import gather_tokens_in_range
+from keras_capi.ops.tokens import slice_tokens
+from keras_capi.validation import check_non_negative_integer
+from keras_capi.validation import check_positive
+from keras_capi.validation import check_positive_integer
+
+# A score that has no share in any cluster.
+NOTHING = -1e30
+# If the batch size is not known when a step is compiled.
+ASSUMED_BATCH_SIZE = 64
+
+
+@keras.saving.register_keras_serializable(package="keras_capi")
+class OnlineClustering(keras.layers.Layer):
+    """Clusters patch features as they come, with equally used clusters.
+
+    A linear layer scores L2-normalised features against the clusters. The
+    Sinkhorn-Knopp algorithm turns the scores of a batch into soft assignments
+    that use all clusters equally, and the layer learns to predict those: that
+    is its loss. The features and the assignments get no gradient, so clustering
+    is trained apart from all else, which makes CAPI stable.
+
+    By default the assignments are balanced position by position, over the
+    batch: otherwise clusters could stand for places instead of contents. That
+    needs batches of about as many images as there are clusters. Smaller ones
+    can be balanced together with a queue of the images before them.
+
+    With many clusters the scores fill the memory. Given `predict_indices`, the
+    layer returns the assignments of those patches only, computed for some
+    positions at a time, without a `(batch, patches, num_clusters)` tensor.
+
+    Args:
+        num_clusters: Integer. Defaults to `16384`.
+        target_temperature: Float. Divides the scores before balancing. Defaults
+            to `0.06`.
+        prediction_temperature: Float. Divides the scores that are trained
+            towards the assignments. Defaults to `0.12`.
+        num_iterations: Integer. Sinkhorn-Knopp iterations. Defaults to `3`.
+        positionwise: Boolean. Whether to balance each position on its own;
+            otherwise over all patches of the batch. Defaults to `True`.
+        use_bias: Boolean. Defaults to `True`.
+        chunk_size: Integer or `None`. Positions to compute at a time if
+            `predict_indices` are given; `None` computes about two million
+            scores at a time, in 16 chunks at most.
+            Needs `positionwise`. Defaults to `None`.
+        queue_size: Integer. How many images of the training batches before are
+            balanced together with the present one: with gradient accumulation
+            over `s` batches, best those of `s - 1` batches. Keeps their
+            features, `(queue_size, patches, width)` in float32.
+            Defaults to `0`, as published.
+
+    Call arguments:
+        inputs: The teacher's patch features.
+        predict_indices: Optional integer tensor of shape `(batch,
+            predictions)`: the patches whose assignments are needed.
+        training: Boolean. Whether the batch enters the queue.
+
+    Input shape:
+        `(batch, patches, width)`.
+
+    Output shape:
+        A tuple: assignments of shape `(batch, patches, num_clusters)`, or
+        `(batch, predictions, num_clusters)`, each summing to 1, and the
+        clustering loss over all patches, a scalar in nats. Both float32.
+
+    Example:
+
+    >>> features = keras.random.normal((8, 6, 32))
+    >>> clustering = keras_capi.layers.OnlineClustering(num_clusters=4)
+    >>> assignments, loss = clustering(features)
+
+    Reference:
+
+    - [CAPI](https://arxiv.org/abs/2502.08769), section 3.2 (positional
+      clustering)
+    """
+
+    def __init__(
+        self,
+        num_clusters=16384,
+        target_temperature=0.06,
+        prediction_temperature=0.12,
+        num_iterations=3,
+        positionwise=True,
+        use_bias=True,
+        chunk_size=None,
+        queue_size=0,
+        **kwargs,
+    ):
+        # A `keras.RematScope` is for the blocks, see `RotaryViT`. This layer
+        # keeps little for its gradient anyway.
+        with keras.RematScope(mode=None):
+            super().__init__(**kwargs)
+        check_positive_integer("num_clusters", num_clusters)
+        check_positive_integer("num_iterations", num_iterations)
+        check_positive("target_temperature", target_temperature)
+        check_positive("prediction_temperature", prediction_temperature)
+        check_non_negative_integer("queue_size", queue_size)
+        check_positive_integer("chunk_size", chunk_size, or_none=True)
+        if chunk_size is not None and not positionwise:
+            raise ValueError(
+                "`chunk_size` needs `positionwise`: otherwise all "
+                "positions are balanced together. Received: "
+                f"chunk_size={chunk_size}, positionwise=False"
+            )
+        self.num_clusters = num_clusters
+        self.target_temperature = target_temperature
+        self.prediction_temperature = prediction_temperature
+        self.num_iterations = num_iterations
+        self.positionwise = positionwise
+        self.use_bias = use_bias
+        self.chunk_size = chunk_size
+        self.queue_size = queue_size
+        self.queue = None
+        if queue_size:
+            self.queue = FeatureQueue(queue_size, name="queue")
+
+    def build(self, input_shape):
+        # Named so that the optimizer finds them whatever the layer is called.
+        self.kernel = self.add_weight(
+            name="cluster_kernel",
+            shape=(input_shape[-1], self.num_clusters),
+            initializer=keras.initializers.RandomNormal(stddev=1.0),
+        )
+        self.bias = None
+        if self.use_bias:
+            # Added in float32, after the product.
+            self.bias = self.add_weight(
+                name="cluster_bias",
+                shape=(self.num_clusters,),
+                initializer="zeros",
+                autocast=False,
+            )
+        if self.queue is not None:
+            self.queue.build(input_shape)
+
+    def call(self, inputs, predict_indices=None, training=None):
+        features = ops.stop_gradient(inputs)
+        if predict_indices is None:
+            logits = self.logits(features)
+            sharpened = logits / self.target_temperature
+            assignments = self._assign_in_training(sharpened)
+            loss = soft_cross_entropy(
+                assignments, logits, self.prediction_temperature
+            )
+        else:
+            assignments, loss = self._assign_chunks(features, predict_indices)
+        if self.queue is not None and training:
+            self.queue(features)
+        return assignments, loss
+
+    def _assign_chunks(self, features, predict_indices):
+        """Computes the loss, its gradient and some assignments by position."""
+        num_images, num_patches, width = features.shape
+        chunk_size = self.chunk_size or num_patches
+        if self.chunk_size is None and self.positionwise:
+            num_scores = (num_images or ASSUMED_BATCH_SIZE) * self.num_clusters
+            chunk_size = choose_chunk_size(num_patches, num_scores)
+        kernel_shape = (width, self.num_clusters)
+        targets_shape = (*ops.shape(predict_indices), self.num_clusters)
+        *sums, targets = sum_over_chunks(
+            functools.partial(self._assign_chunk, features, predict_indices),
+            num_patches,
+            chunk_size,
+            ((), kernel_shape, kernel_shape[1:], targets_shape),
+        )
+        count = ops.cast(ops.shape(features)[0] * num_patches, "float32")
+        loss, *gradients = (x / count for x in sums)
+        kernel_gradient, bias_gradient = (
+            x / self.prediction_temperature for x in gradients
+        )
+        gradients = [(self.kernel, kernel_gradient)]
+        if self.bias is not None:
+            gradients.append((self.bias, bias_gradient))
+        return targets, attach_gradients(loss, gradients)
+
+    def _assign_chunk(self, features, predict_indices, start, size):
+        """Computes what some positions add to loss, gradients, targets."""
+        normalized = self._normalize(slice_tokens(features, start, size))
+        # Each pass over the scores counts, so what is smaller is divided.
+        logits = self._score(normalized, self.target_temperature)
+        logits = ops.stop_gradient(logits)
+        assignments = self._assign_in_training(logits, start)
+        sharpness = self.target_temperature / self.prediction_temperature
+        loss, errors = soft_cross_entropy_gradient(
+            assignments, logits * sharpness
+        )
+        targets = gather_tokens_in_range(assignments, predict_indices, start)
+        return loss, *self._gradients(normalized, errors), targets
+
+    def _gradients(self, normalized, errors):
+        """Gradients of kernel and bias, from those of undivided scores."""
+        flat = ops.reshape(errors, (-1, self.num_clusters))
+        inputs = ops.reshape(normalized, (-1, ops.shape(normalized)[-1]))
+        product = ops.matmul(
+            ops.transpose(inputs), ops.cast(flat, self.compute_dtype)
+        )
+        return ops.cast(product, "float32"), ops.sum(flat, axis=0)
+
+    def _assign_in_training(self, logits, start=0):
+        """Balances over all replicas, and over the queue if there is one."""
+        logits = ops.stop_gradient(logits)
+        if self.queue is None:
+            return self._balance(logits, across_replicas=True)
+        earlier = slice_tokens(self.queue.features, start, logits.shape[1])
+        earlier = self._score(self._normalize(earlier), self.target_temperature)
+        is_filled = self.queue.is_filled[:, None, None]
+        earlier = ops.where(is_filled, ops.stop_gradient(earlier), NOTHING)
+        together = ops.concatenate([logits, earlier], axis=0)
+        assignments = self._balance(together, across_replicas=True)
+        return assignments[: ops.shape(logits)[0]]
+
+    def logits(self, features):
+        """Returns the scores of features against the clusters.
+
+        Their `argmax` is the cluster of a patch by itself, whatever the batch:
+        use it to look at the clusters of single images.
+
+        Args:
+            features: Float tensor of shape `(..., width)`.
+
+        Returns:
+            Float32 tensor of shape `(..., num_clusters)`.
+        """
+        return self._score(self._normalize(features))
+
+    def _normalize(self, features):
+        features = l2_normalize(features, epsilon=1e-7)
+        return ops.cast(features, self.compute_dtype)
+
+    def _score(self, normalized, temperature=1.0):
+        """Scores of normalised features, divided by a temperature."""
+        # Calls of the layer cast by themselves.
+        kernel = ops.cast(self.kernel, self.compute_dtype)
+        products = ops.matmul(normalized / temperature, kernel)
+        logits = ops.cast(products, "float32")
+        return logits if self.bias is None else logits + self.bias / temperature
+
+    def assign(self, logits, across_replicas=False):
+        """Returns the balanced assignments of scores.
+
+        Args:
+            logits: Float32 tensor of shape `(batch, patches, num_clusters)`.
+            across_replicas: Boolean. Whether to balance over the batches of all
+                replicas of a distributed training step. Defaults to `False`.
+
+        Returns:
+            Float32 tensor of the same shape.
+        """
+        return self._balance(logits / self.target_temperature, across_replicas)
+
+    def _balance(self, logits, across_replicas):
+        """Balances scores that are divided by the target temperature."""
+        shape = ops.shape(logits)
+        if not self.positionwise:
+            logits = ops.reshape(logits, (-1, self.num_clusters))
+        # The first axis has the batch, or all patches of it.
+        assignments = sinkhorn_knopp(
+            logits,
+            num_iterations=self.num_iterations,
+            sample_axis=0,
+            across_replicas=across_replicas,
+        )
+        return ops.reshape(assignments, shape)
+
+    def compute_output_spec(self, inputs, predict_indices=None, training=None):
+        patches = inputs if predict_indices is None else predict_indices
+        shape = (*patches.shape[:2], self.num_clusters)
+        return (
+            keras.KerasTensor(shape, "float32"),
+            keras.KerasTensor((), "float32"),
+        )
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_clusters": self.num_clusters,
+            "target_temperature": self.target_temperature,
+            "prediction_temperature": self.prediction_temperature,
+            "num_iterations": self.num_iterations,
+            "positionwise": self.positionwise,
+            "use_bias": self.use_bias,
+            "chunk_size": self.chunk_size,
+            "queue_size": self.queue_size,
+        }

@@ -1,0 +1,109 @@
+import keras
+from keras import ops
+
+from keras_capi.layers.dense import Dense
+from keras_capi.saving.quantization import head_dtype
+from keras_capi.tasks.fine_tuned_model import FineTunedModel
+
+
+@keras.saving.register_keras_serializable(package="keras_capi")
+class CAPISegmenter(FineTunedModel):
+    """Labels every pixel: a linear classifier on patches, then upsampled.
+
+    Args:
+        backbone: `keras_capi.models.CAPIBackbone`, such as `model.teacher` or
+            one from a preset. It is used itself, not a copy. One that is frozen
+            as a whole is unfrozen; parts frozen one by one stay so.
+        num_classes: Integer.
+        freeze_backbone: Boolean. Whether to train the head only; can be set
+            later, before compiling anew, as can `backbone.trainable`, its
+            opposite. Defaults to `False`.
+        dropout: Float in `[0, 1)`, before the classifier. Defaults to `0.0`.
+
+    Call arguments:
+        images: Float tensor of shape `(batch, height, width, channels)`,
+            normalised; height and width divisible by the patch size.
+        training: Boolean. Whether to apply dropout and stochastic depth.
+
+    Output shape:
+        Logits of shape `(batch, height, width, num_classes)`, float32,
+        bilinearly interpolated between the centres of patches.
+
+    Raises:
+        ValueError: If an argument is out of range or of another kind.
+
+    Example:
+
+    >>> segmenter = keras_capi.models.CAPISegmenter(backbone, num_classes=21)
+    >>> segmenter.compile(
+    ...     keras_capi.optimizers.LayerDecayAdamW(
+    ...         1e-4, backbone.encoder.num_layers
+    ...     ),
+    ...     keras.losses.SparseCategoricalCrossentropy(
+    ...         from_logits=True, ignore_class=255
+    ...     ),
+    ... )
+    >>> segmenter.fit(images, masks, epochs=5)  # masks: (n, height, width)
+
+    Reference:
+
+    - [CAPI](https://arxiv.org/abs/2502.08769), section 4 (evaluation)
+    """
+
+    def __init__(
+        self,
+        backbone,
+        num_classes,
+        freeze_backbone=False,
+        dropout=0.0,
+        **kwargs,
+    ):
+        super().__init__(
+            backbone,
+            num_classes,
+            freeze_backbone,
+            dropout,
+            uses_predictor=False,
+            **kwargs,
+        )
+        self.dropout = keras.layers.Dropout(dropout, name="dropout")
+        self.classifier = Dense(
+            num_classes,
+            dtype=head_dtype(self.dtype_policy),
+            name="classifier",
+        )
+        self.classifier.build((None, None, backbone.encoder.hidden_dim))
+        self.built = True
+
+    def call(self, images, training=None):
+        patches = self.backbone.encode_patches(
+            images, training and not self.freeze_backbone
+        )
+        # Interpolation is linear, so it may follow the classifier, where there
+        # are fewer channels.
+        logits = self.classifier(self.dropout(patches, training=training))
+        height, width = ops.shape(images)[1:3]
+        patch_size = self.backbone.patch_size
+        grid_shape = (height // patch_size, width // patch_size)
+        return ops.image.resize(
+            ops.reshape(logits, (-1, *grid_shape, self.num_classes)),
+            (height, width),
+            interpolation="bilinear",
+            data_format="channels_last",
+        )
+
+    def compute_output_spec(self, images, training=None):
+        self.backbone.compute_output_spec(images)
+        return keras.KerasTensor(
+            (*images.shape[:3], self.num_classes), "float32"
+        )
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "backbone": serialize(self.backbone),
+            "num_classes": self.num_classes,
+            "freeze_backbone": self.freeze_backbone,
+            "dropout": self.dropout.rate,
+        }

@@ -1,0 +1,135 @@
+import keras
+from keras import ops
+
+from keras_capi.encoders.backbone_model import BackboneModel
+from keras_capi.encoders.backbone_weights import check_backbone
+from keras_capi.fitting.named_arguments import named_arguments
+from keras_capi.validation import check_number
+from keras_capi.validation import check_positive_integer
+from keras_capi.validation import is_array
+
+
+class FineTunedModel(BackboneModel):
+    """Base of the models for labelled images: a backbone and a head.
+
+    Args:
+        backbone: `CAPIBackbone`. It is used itself, not a copy.
+        num_classes: Integer.
+        freeze_backbone: Boolean. Whether to train the head only.
+        dropout: Float in `[0, 1)`.
+        uses_predictor: Boolean. Whether the head takes the global feature,
+            which comes from the predictor's first block.
+    """
+
+    def __init__(
+        self,
+        backbone,
+        num_classes,
+        freeze_backbone,
+        dropout,
+        uses_predictor,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        check_number("dropout", dropout, "[0, 1)")
+        check_positive_integer("num_classes", num_classes)
+        check_backbone(backbone)
+        self.backbone = backbone
+        self.num_classes = num_classes
+        self.uses_predictor = uses_predictor
+        backbone.set_rotary_trainable(False)
+        # TensorFlow does not call a setter with the present value.
+        self._freeze_backbone(freeze_backbone)
+
+    @property
+    def freeze_backbone(self):
+        """Whether only the head trains; compile anew after setting it.
+
+        The same as `not backbone.trainable`.
+        """
+        return not self.backbone.trainable
+
+    @freeze_backbone.setter
+    def freeze_backbone(self, freeze):
+        self._freeze_backbone(freeze)
+
+    def _freeze_backbone(self, freeze):
+        if self.backbone.trainable == freeze:
+            self.backbone.trainable = not freeze
+        predictor = self.backbone.predictor
+        if not freeze and self.uses_predictor and not predictor.trainable:
+            # Another head had no use for it.
+            self.backbone.unfreeze_predictor()
+        self._freeze_unused()
+
+    def _freeze_unused(self):
+        # Weights without a gradient would be decayed all the same, and Keras
+        # warns of them.
+        predictor = self.backbone.predictor
+        unused = predictor.blocks[1:] if self.uses_predictor else [predictor]
+        for part in unused:
+            part.trainable = False
+
+    def compile(self, *args, **kwargs):
+        # The backbone may have been unfrozen as a whole since.
+        self._freeze_unused()
+        super().compile(*args, **kwargs)
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def check_labels(self, labels):
+        """Raises a `ValueError` if labels must be classes and are not.
+
+        Some backends would train on them all the same. Only labels for the
+        sparse categorical cross-entropy must: for other losses, they may be a
+        bit for each class, or a number to predict. Labels in data sets are for
+        the loss to check.
+
+        Args:
+            labels: What `fit` and the like take as `y`.
+        """
+        if not is_array(labels) or not _takes_classes(self.loss):
+            return
+        labels = ops.convert_to_numpy(labels)
+        ignored = getattr(self.loss, "ignore_class", None)
+        valid = (labels >= 0) & (labels < self.num_classes)
+        if not (valid | (labels == ignored)).all():
+            raise ValueError(
+                "Labels must be integers from 0 to `num_classes` - 1. "
+                f"Received: labels from {labels.min()} to {labels.max()}, "
+                f"num_classes={self.num_classes}"
+            )
+
+    def fit(self, x=None, y=None, *args, **kwargs):
+        kwargs = named_arguments("fit", "batch_size", args, kwargs)
+        self.check_labels(y)
+        # Now, and not after the first epoch.
+        validation_data = kwargs.get("validation_data")
+        if isinstance(validation_data, tuple):
+            self.check_labels(validation_data[1])
+        return super().fit(x, y, **kwargs)
+
+    def evaluate(self, x=None, y=None, *args, **kwargs):
+        self.check_labels(y)
+        return super().evaluate(x, y, *args, **kwargs)
+
+    def train_on_batch(self, x, y=None, *args, **kwargs):
+        self.check_labels(y)
+        return super().train_on_batch(x, y, *args, **kwargs)
+
+    def test_on_batch(self, x, y=None, *args, **kwargs):
+        self.check_labels(y)
+        return super().test_on_batch(x, y, *args, **kwargs)
+
+
+def _takes_classes(loss):
+    if isinstance(loss, list | tuple) and len(loss) == 1:
+        (loss,) = loss
+    if isinstance(loss, str):
+        loss = keras.losses.get(loss)
+    sparse = keras.losses.sparse_categorical_crossentropy
+    return loss is sparse or isinstance(
+        loss, keras.losses.SparseCategoricalCrossentropy
+    )

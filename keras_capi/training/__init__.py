@@ -1,0 +1,3 @@
+"""What all methods of pretraining share."""
+
+__all__: list[str] = []
