@@ -147,7 +147,6 @@ BASE = {
         "hidden_dim": 16,
         "num_heads": 2,
     },
-    "methods.MaskedPrediction": {"backbone": "student"},
     "encoders.RotaryViT": SIZES,
     "ops.block_sizes": BLOCKS,
     "ops.choose_chunk_size": {"length": 4, "numbers_per_item": 8},
@@ -203,6 +202,7 @@ BASE = {
         "total_steps": 100,
         "num_patches": 16,
     },
+    "training.MovingAverage": {},
     "visualization.attention_maps": {"backbone": "backbone", "images": IMAGES},
     "visualization.dictionary_maps": {"feature_maps": [random(4, 4, 8)]},
     "visualization.nearest_patches": {

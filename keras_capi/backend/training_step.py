@@ -6,7 +6,7 @@ from keras_capi.backend.active import BACKEND
 
 
 def train_step(model, keras_train_step, arguments):
-    """Runs Keras's training step, then lets the model react to the update.
+    """Runs Keras's training step between two calls of the model.
 
     Keras's step is stateful on TensorFlow and torch, `(data) -> logs`, and
     stateless on JAX, `(state, data) -> (logs, state)`. There the variables take
@@ -14,9 +14,9 @@ def train_step(model, keras_train_step, arguments):
     assigns is read back from the scope.
 
     Args:
-        model: A model with `before_update()`, whose result is passed on to
-            `after_update(before)`. The latter may assign non-trainable
-            variables and returns a dictionary of extra logs.
+        model: A model with `begin_update()`, whose result is passed on to
+            `end_update(begun)`. Both may assign variables of the model; the
+            latter returns a dictionary of extra logs.
         keras_train_step: The bound `train_step` of `keras.Model`.
         arguments: The arguments of that step.
 
@@ -24,29 +24,31 @@ def train_step(model, keras_train_step, arguments):
         What `keras_train_step` returns, with the extra logs.
     """
     if BACKEND != "jax":
-        before = model.before_update()
+        begun = model.begin_update()
         logs = keras_train_step(*arguments)
-        return {**logs, **model.after_update(before)}
+        return {**logs, **model.end_update(begun)}
 
     state, data = arguments
-    with _scope(model, state):
-        before = model.before_update()
+    begun, state = _run(model.begin_update, model, state)
     logs, state = keras_train_step(state, data)
-    with _scope(model, state) as scope:
-        logs = {**logs, **model.after_update(before)}
-    trainable, _, optimizer, metrics = state
-    non_trainable = [
-        scope.get_current_value(v) for v in model.non_trainable_variables
-    ]
-    return logs, (trainable, non_trainable, optimizer, metrics)
+    extra, state = _run(lambda: model.end_update(begun), model, state)
+    return {**logs, **extra}, state
 
 
-def _scope(model, state):
-    trainable, non_trainable, optimizer, _ = state
-    return keras.StatelessScope(
-        state_mapping=[
-            *zip(model.trainable_variables, trainable, strict=True),
-            *zip(model.non_trainable_variables, non_trainable, strict=True),
-            *zip(model.optimizer.variables, optimizer, strict=True),
-        ]
+def _run(function, model, state):
+    """Runs a function on a state; returns its result and the new state."""
+    *parts, metrics = state
+    variables = (
+        model.trainable_variables,
+        model.non_trainable_variables,
+        model.optimizer.variables,
     )
+    mapping = [
+        pair
+        for part in zip(variables, parts, strict=True)
+        for pair in zip(*part, strict=True)
+    ]
+    with keras.StatelessScope(state_mapping=mapping) as scope:
+        result = function()
+    parts = [[scope.get_current_value(v) for v in part] for part in variables]
+    return result, (*parts, metrics)

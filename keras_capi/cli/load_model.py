@@ -10,11 +10,11 @@ import keras
 from keras_capi.encoders.capi_backbone import CAPIBackbone
 from keras_capi.features.extract_features import DEFAULT_IMAGE_SIZE
 from keras_capi.features.extract_features import default_image_size
-from keras_capi.methods.masked_prediction import MaskedPrediction
 from keras_capi.paths import as_path
 from keras_capi.recipes.run_folder import MODEL_FILE
 from keras_capi.recipes.run_folder import RECIPE_FILE
 from keras_capi.saving.weights_file import check_size
+from keras_capi.training.pretraining import Pretraining
 
 
 def load_model(name):
@@ -42,8 +42,8 @@ def load_model(name):
         with naming_the_file(name, "A preset must be complete"):
             return CAPIBackbone.from_preset(name), None
     model = load_keras_file(path)
-    if isinstance(model, MaskedPrediction):
-        return model.teacher, model
+    if isinstance(model, Pretraining):
+        return model.encoder, model
     # Of models for fine-tuning, and of feature extractors.
     backbone = getattr(model, "backbone", model)
     if not isinstance(backbone, CAPIBackbone):

@@ -1,7 +1,5 @@
 """What the models around a backbone ask of it."""
 
-from keras import ops
-
 from keras_capi.encoders.capi_backbone import CAPIBackbone
 
 
@@ -33,12 +31,3 @@ def check_trainable(backbone):
             "load a copy with `from_preset`. Received: a backbone whose "
             f"{' and '.join(frozen)} cannot train"
         )
-
-
-def copy_weights(source, target):
-    """Gives a layer the weights of another of the same architecture."""
-    for from_weight, to_weight in zip(
-        source.weights, target.weights, strict=True
-    ):
-        # Copied: JAX refuses to donate one buffer twice.
-        to_weight.assign(ops.copy(from_weight.value))

@@ -1,6 +1,8 @@
 import contextlib
 import functools
 
+import keras
+
 from keras_capi import backend
 from keras_capi.fitting.named_arguments import named_arguments
 from keras_capi.fitting.rate_callbacks import check_rate_callbacks
@@ -23,6 +25,25 @@ class GuardedModel(BaseModel):
         backend.check_keras_version()
         with backend.restored_on_error(self):
             yield
+
+    def parameter_groups(self):
+        """Says which weights an optimizer may treat apart.
+
+        Returns:
+            Dictionary from the name of a group, which
+            `keras_capi.optimizers.AdamW` takes, to its variables.
+        """
+        return {}
+
+    def compile(self, optimizer="rmsprop", *args, **kwargs):
+        super().compile(optimizer, *args, **kwargs)
+        optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        if hasattr(optimizer, "assign_groups"):
+            optimizer.assign_groups(self.parameter_groups())
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        backend.build_optimizer(self)
 
     def train_step(self, *args):
         with backend.averaged_gradients(self.optimizer):

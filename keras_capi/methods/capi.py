@@ -1,20 +1,32 @@
 import keras
 from keras import ops
 
-from keras_capi.encoders.backbone_weights import copy_weights
+from keras_capi.encoders.backbone_weights import check_trainable
 from keras_capi.layers.heads.prototype_head import PrototypeHead
+from keras_capi.layers.masking.inverse_block_masking import InverseBlockMasking
+from keras_capi.layers.related_seed import related_seed
 from keras_capi.layers.targets.online_clustering import OnlineClustering
-from keras_capi.methods.masked_prediction import MaskedPrediction
+from keras_capi.methods.masked_inputs import check_masked_inputs
+from keras_capi.methods.patch_indices import INDEX_NAMES
+from keras_capi.methods.patch_indices import check_index_shapes
 from keras_capi.ops.cross_entropy import entropy
 from keras_capi.ops.cross_entropy import soft_cross_entropy
+from keras_capi.ops.tokens import indices_are_distinct
+from keras_capi.ops.tokens import to_int32
+from keras_capi.optimizers.capi_optimizer import capi_optimizer
+from keras_capi.training.grid_size import static_grid_size
+from keras_capi.training.moving_average import MovingAverage
+from keras_capi.training.pretraining import Pretraining
+from keras_capi.validation import check_images
 from keras_capi.validation import check_positive
 from keras_capi.validation import check_positive_integer
+from keras_capi.validation import check_seed
 
 DEFAULT_NUM_CLUSTERS = 16384
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
-class CAPI(MaskedPrediction):
+class CAPI(Pretraining):
     """Pretrains a backbone by predicting clusters of hidden patches.
 
     In each step the teacher, a moving average of the student, encodes the whole
@@ -51,10 +63,9 @@ class CAPI(MaskedPrediction):
         visible), "predict_indices": (batch, predictions)}`, row-major patches.
         Labels, if any, are ignored.
 
-    Outputs:
-        A dictionary of scalars: `"capi_loss"`, `"clustering_loss"` and
-        `"target_entropy"`, in nats. Training also logs their sum as `"loss"`,
-        the learning rates and the momentum.
+    Output shape:
+        The teacher's features, a dictionary, see
+        `keras_capi.encoders.CAPIBackbone`.
 
     Raises:
         ValueError: If arguments or inputs are out of range, or do not suit each
@@ -78,8 +89,8 @@ class CAPI(MaskedPrediction):
     - [CAPI](https://arxiv.org/abs/2502.08769), section 3
     """
 
-    loss_names = ("capi_loss", "clustering_loss")
-    log_names = ("target_entropy",)
+    loss_weights = {"capi_loss": 1.0, "clustering_loss": 1.0}
+    logged_rates = ("learning_rate", "clustering_learning_rate")
 
     def __init__(
         self,
@@ -92,9 +103,12 @@ class CAPI(MaskedPrediction):
         seed=None,
         **kwargs,
     ):
-        super().__init__(backbone, masking, ema_momentum, seed, **kwargs)
+        super().__init__(backbone, **kwargs)
+        check_seed("seed", seed)
         check_positive("student_temperature", student_temperature)
         check_positive_integer("num_clusters", num_clusters)
+        if self.trainable:
+            check_trainable(backbone)
         if clustering is None:
             clustering = OnlineClustering(
                 num_clusters, dtype=self.dtype_policy, name="clustering"
@@ -108,44 +122,74 @@ class CAPI(MaskedPrediction):
                 f"Received: num_clusters={num_clusters}, "
                 f"clustering.num_clusters={clustering.num_clusters}"
             )
-        self.student_temperature = student_temperature
-        self.clustering = clustering
-        self.prototype_head = self._make_head("prototype_head")
-        self.teacher_prototype_head = self._make_head("teacher_prototype_head")
-        self.teacher_prototype_head.trainable = False
-        self.build()
+        # A `keras.RematScope` is for the blocks, see `RotaryViT`.
+        with keras.RematScope(mode=None):
+            self.masking = masking or InverseBlockMasking(
+                seed=related_seed(seed, 2)
+            )
+            self.seed = seed
+            self.student_temperature = student_temperature
+            self.student = backbone
+            self.clustering = clustering
+            self.prototype_head = PrototypeHead(
+                clustering.num_clusters,
+                dtype=self.dtype_policy,
+                name="prototype_head",
+            )
+            self.prototype_head.build(
+                (None, None, backbone.predictor.hidden_dim)
+            )
+            if not clustering.built:
+                clustering.build(
+                    backbone.encoder.patch_embedding.compute_output_shape(
+                        (None, *backbone.image_shape)
+                    )
+                )
+            self.moving_average = MovingAverage(ema_momentum)
+            self.teacher = self.moving_average.follow(
+                backbone, name="teacher", drop_path_rate=0.0
+            )
+            self.teacher_prototype_head = self.moving_average.follow(
+                self.prototype_head, name="teacher_prototype_head"
+            )
+        self.built = True
 
-    def _make_head(self, name):
-        return PrototypeHead(
-            self.clustering.num_clusters, dtype=self.dtype_policy, name=name
+    @property
+    def encoder(self):
+        """The teacher, whose features `predict` gives."""
+        return self.teacher
+
+    @property
+    def ema_momentum(self):
+        """The momentum of the teacher, a float or a schedule."""
+        return self.moving_average.momentum
+
+    def check_inputs(self, inputs):
+        check_masked_inputs(self.student, inputs)
+
+    def prepare(self, inputs, training):
+        images = inputs["images"]
+        check_images(
+            images, self.student.patch_size, self.student.image_shape[-1]
         )
+        grid_size = static_grid_size(images, self.student)
+        if len(inputs) == 1:
+            return {**inputs, **self.masking(images, grid_size=grid_size)}
+        check_index_shapes(inputs)
+        indices = {name: to_int32(inputs[name]) for name in INDEX_NAMES}
+        # A compiled step cannot raise, and gathering may not either.
+        num_patches = grid_size[0] * grid_size[1]
+        valid = indices_are_distinct(*indices.values(), num_patches)
+        return {"images": ops.where(valid, images, float("nan")), **indices}
 
-    def build(self, input_shape=None):
-        if not self.clustering.built:
-            embedding = self.student.encoder.patch_embedding
-            images_shape = (None, *self.student.image_shape)
-            self.clustering.build(embedding.compute_output_shape(images_shape))
-        shape = (None, None, self.student.predictor.hidden_dim)
-        self.prototype_head.build(shape)
-        self.teacher_prototype_head.build(shape)
-        copy_weights(self.prototype_head, self.teacher_prototype_head)
-
-    def averaged_pairs(self):
-        return [
-            *super().averaged_pairs(),
-            (self.prototype_head, self.teacher_prototype_head),
-        ]
-
-    def compute_losses(
-        self, images, visible_indices, predict_indices, training
-    ):
-        patches = self.teacher.encode_patches(images, training=False)
+    def compute_losses(self, inputs, training):
+        patches = self.teacher.encode_patches(inputs["images"], training=False)
         targets, clustering_loss = self.clustering(
-            ops.stop_gradient(patches), predict_indices, training=training
+            ops.stop_gradient(patches),
+            inputs["predict_indices"],
+            training=training,
         )
-        predictions = self.student.predict_masked(
-            images, visible_indices, predict_indices, training=training
-        )
+        predictions = self.student.predict_masked(**inputs, training=training)
         logits = self.prototype_head(predictions)
         return {
             "capi_loss": soft_cross_entropy(
@@ -155,9 +199,47 @@ class CAPI(MaskedPrediction):
             "target_entropy": entropy(targets),
         }
 
-    def compute_output_spec(self, inputs, training=None):
-        names = (*self.loss_names, *self.log_names)
-        return {name: keras.KerasTensor((), "float32") for name in names}
+    def after_update(self, step, applied):
+        return self.moving_average.move(step, applied)
+
+    def published_optimizer(self, total_steps, batch_size, **overrides):
+        """Returns the published optimizer.
+
+        Args:
+            total_steps: Integer. Updates of the whole training.
+            batch_size: Integer. The rates are published for 16,384 images a
+                batch, without a rule for others: they stay the same.
+            **overrides: Other arguments of
+                `keras_capi.optimizers.capi_optimizer`.
+
+        Returns:
+            A Keras optimizer.
+        """
+        return capi_optimizer(total_steps=total_steps, **overrides)
+
+    def parameter_groups(self):
+        encoder, predictor = self.student.encoder, self.student.predictor
+        blocks = [*encoder.blocks, *predictor.blocks]
+        embedding = encoder.patch_embedding
+        return {
+            "patch_embedding": embedding.weights,
+            "biases": [embedding.bias],
+            "norms": [
+                norm.scale
+                for block in blocks
+                for norm in (block.attention_norm, block.mlp_norm)
+            ],
+            "rotary_frequencies": [
+                block.attention.rotary_frequencies for block in blocks
+            ],
+            "clustering": self.clustering.weights,
+        }
+
+    def compile(self, optimizer="rmsprop", **kwargs):
+        multiplier = getattr(optimizer, "rotary_learning_rate_multiplier", None)
+        if multiplier is not None:
+            self.student.set_rotary_trainable(multiplier > 0)
+        super().compile(optimizer, **kwargs)
 
     @staticmethod
     def get_layout_map(device_mesh, model_axis="model"):
@@ -195,9 +277,17 @@ class CAPI(MaskedPrediction):
         return layout_map
 
     def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        momentum = self.ema_momentum
         return {
             **super().get_config(),
+            "backbone": serialize(self.student),
+            "masking": serialize(self.masking),
+            "clustering": serialize(self.clustering),
             "num_clusters": self.clustering.num_clusters,
-            "clustering": keras.saving.serialize_keras_object(self.clustering),
             "student_temperature": self.student_temperature,
+            "ema_momentum": (
+                serialize(momentum) if callable(momentum) else momentum
+            ),
+            "seed": self.seed,
         }

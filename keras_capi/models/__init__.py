@@ -6,7 +6,6 @@ from keras_capi.decoders.cross_attention_predictor import (
 from keras_capi.encoders.capi_backbone import CAPIBackbone
 from keras_capi.encoders.rotary_vit import RotaryViT
 from keras_capi.methods.capi import CAPI
-from keras_capi.methods.masked_prediction import MaskedPrediction
 from keras_capi.tasks.capi_classifier import CAPIClassifier
 from keras_capi.tasks.capi_segmenter import CAPISegmenter
 from keras_capi.tasks.feature_extractor import FeatureExtractor
@@ -21,7 +20,6 @@ __all__ = [
     "CAPISegmenter",
     "CrossAttentionPredictor",
     "FeatureExtractor",
-    "MaskedPrediction",
     "RotaryViT",
     "ViTEncoder",
 ]

@@ -4,15 +4,15 @@ from collections.abc import Iterable
 import keras
 from keras import ops
 
-from keras_capi.encoders.backbone_model import BackboneModel
 from keras_capi.encoders.backbone_weights import check_backbone
+from keras_capi.encoders.encoder_model import EncoderModel
 
 LAYER_PREFIX = "layer_"
 NAMES = ("global", "average", "registers", "feature_map")
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
-class FeatureExtractor(BackboneModel):
+class FeatureExtractor(EncoderModel):
     """Returns chosen features of a backbone, and no others.
 
     What `keras_capi.features.extract_features` runs; on its own it is for

@@ -1,15 +1,15 @@
 import keras
 from keras import ops
 
-from keras_capi.encoders.backbone_model import BackboneModel
 from keras_capi.encoders.backbone_weights import check_backbone
+from keras_capi.encoders.encoder_model import EncoderModel
 from keras_capi.fitting.named_arguments import named_arguments
 from keras_capi.validation import check_number
 from keras_capi.validation import check_positive_integer
 from keras_capi.validation import is_array
 
 
-class FineTunedModel(BackboneModel):
+class FineTunedModel(EncoderModel):
     """Base of the models for labelled images: a backbone and a head.
 
     Args:
@@ -74,10 +74,6 @@ class FineTunedModel(BackboneModel):
         # The backbone may have been unfrozen as a whole since.
         self._freeze_unused()
         super().compile(*args, **kwargs)
-
-    def compile_from_config(self, config):
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
 
     def check_labels(self, labels):
         """Raises a `ValueError` if labels must be classes and are not.

@@ -1,3 +1,6 @@
 """What all methods of pretraining share."""
 
-__all__: list[str] = []
+from keras_capi.training.moving_average import MovingAverage
+from keras_capi.training.pretraining import Pretraining
+
+__all__ = ["MovingAverage", "Pretraining"]

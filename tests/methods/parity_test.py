@@ -116,7 +116,9 @@ def test_clustering_and_heads(reference, model, inputs):
     np.testing.assert_allclose(
         to_numpy(logits).reshape(-1, 64), reference["masked/logits"], **FORWARD
     )
-    losses = model(inputs)
+    losses = model.compute_losses(
+        model.prepare(inputs, training=False), training=False
+    )
     for name in ("capi_loss", "target_entropy"):
         np.testing.assert_allclose(
             to_numpy(losses[name]), reference[name], **FORWARD

@@ -1,0 +1,89 @@
+import keras
+from keras import ops
+
+from keras_capi import backend
+from keras_capi.validation import check_number
+
+
+class MovingAverage:
+    """Keeps copies of a model's parts, and lets them follow slowly.
+
+    The copies are what is called a teacher: their weights are the exponential
+    moving averages of those that train, `momentum * average + (1 - momentum) *
+    weight` after each update that the optimizer took. A skipped step, or a
+    momentum of 1, leaves them as they are.
+
+    Args:
+        momentum: Float in [0, 1], or a schedule such as
+            `keras_capi.optimizers.WarmupCosine`, of which one step is taken
+            with each update. Defaults to `0.999`.
+
+    Example:
+
+    >>> average = keras_capi.training.MovingAverage(momentum=0.5)
+    >>> head = keras_capi.layers.PrototypeHead(10)
+    >>> head.build((None, 16))
+    >>> teacher_head = average.follow(head, name="teacher_head")
+
+    Reference:
+
+    - [Mean teacher](https://arxiv.org/abs/1703.01780)
+    """
+
+    def __init__(self, momentum=0.999):
+        if not callable(momentum):
+            check_number("ema_momentum", momentum, "[0, 1]")
+        self.momentum = momentum
+        self.pairs = ()
+
+    def follow(self, part, name, **overrides):
+        """Returns a frozen copy of a layer or model, to be moved along.
+
+        Args:
+            part: Layer or model, built.
+            name: String. The name of the copy.
+            **overrides: What differs in its configuration, such as
+                `drop_path_rate=0.0`: a teacher only infers.
+        """
+        config = {**part.get_config(), **overrides, "name": name}
+        config.pop("trainable_parts", None)
+        average = type(part).from_config(config)
+        if not average.built:
+            average.build_from_config(part.get_build_config())
+        average.trainable = False
+        copy_weights(part, average)
+        self.pairs = (*self.pairs, (part, average))
+        return average
+
+    def move(self, step, applied):
+        """Moves the copies; call it from `after_update`.
+
+        Args:
+            step: Integer scalar tensor: the updates before this one.
+            applied: Boolean scalar tensor: whether the optimizer took it.
+
+        Returns:
+            Dictionary with `"ema_momentum"`, to be logged.
+        """
+        momentum = self.momentum
+        if callable(momentum):
+            momentum = momentum(step)
+        momentum = ops.convert_to_tensor(momentum, "float32")
+        pairs = [
+            pair
+            for part, average in self.pairs
+            for pair in zip(average.weights, part.weights, strict=True)
+            # Not the counters of random numbers.
+            if keras.backend.is_float_dtype(pair[0].dtype)
+        ]
+        backend.move_average(*zip(*pairs, strict=True), momentum, applied)
+        return {"ema_momentum": momentum}
+
+
+def copy_weights(source, target):
+    """Gives a layer the weights of another of the same architecture."""
+    for from_weight, to_weight in zip(
+        source.weights, target.weights, strict=True
+    ):
+        # Copied: JAX refuses to donate one buffer twice.
+        to_weight.assign(ops.copy(from_weight.value))

@@ -1,0 +1,269 @@
+import contextlib
+
+import keras
+from keras import ops
+
+from keras_capi import backend
+from keras_capi.encoders.encoder_model import EncoderModel
+from keras_capi.fitting.named_arguments import named_arguments
+from keras_capi.fitting.non_finite_loss import check_finite_loss
+from keras_capi.ops.collectives import global_means
+from keras_capi.training.check_inputs import check_no_weights
+from keras_capi.training.check_inputs import refuse_lists
+from keras_capi.training.mean_of_each import MeanOfEach
+from keras_capi.validation import check_images
+from keras_capi.validation import is_array
+
+ADDED_LOSS = "added_loss"
+
+
+class Pretraining(EncoderModel):
+    """Base of the methods that learn features from images without labels.
+
+    A method is an encoder, what it prepares, and its losses. A subclass says in
+    `prepare` what it makes of the images, such as masks or views, and in
+    `compute_losses` what it minimises; `loss_weights` names the losses to be
+    summed. What happens beside the gradient, such as a teacher that follows, is
+    in `before_update` and `after_update`.
+
+    Only training computes losses. `call`, `predict` and `export` agree: they
+    give the features of `encoder`, for which all of this is done.
+
+    Losses that layers add and regularisers count, too.
+
+    Example:
+
+    >>> class Autoencoder(keras_capi.training.Pretraining):
+    ...     loss_weights = {"pixel_loss": 1.0}
+    ...
+    ...     def __init__(self, encoder, **kwargs):
+    ...         super().__init__(encoder, **kwargs)
+    ...         self.encoder = encoder
+    ...         self.head = keras.layers.Dense(encoder.patch_size**2 * 3)
+    ...         self.head.build((None, None, encoder.hidden_dim))
+    ...         self.built = True
+    ...
+    ...     def compute_losses(self, inputs, training):
+    ...         tokens, positions = self.encoder.embed(inputs["images"])
+    ...         encoded = self.encoder.encode(tokens, positions)["patches"]
+    ...         target = keras_capi.ops.extract_patches(
+    ...             inputs["images"], self.encoder.patch_size
+    ...         )
+    ...         error = keras.ops.square(self.head(encoded) - target)
+    ...         return {"pixel_loss": keras.ops.mean(error)}
+    """
+
+    # Name of each loss to its factor; other results are logged only.
+    loss_weights: dict[str, float] = {}
+    # Rates of the optimizer to be logged, where it has them.
+    logged_rates: tuple[str, ...] = ("learning_rate",)
+
+    def __init__(self, encoder, **kwargs):
+        kwargs.setdefault("dtype", encoder.dtype_policy)
+        # A `keras.RematScope` is for the blocks, see `RotaryViT`.
+        with keras.RematScope(mode=None):
+            super().__init__(**kwargs)
+        self.means = MeanOfEach()
+        self._computes_losses = False
+
+    def prepare(self, inputs, training):
+        """Turns images into all that the losses need.
+
+        What is there already passes through, so that users can give their own.
+
+        Args:
+            inputs: Dictionary with `"images"`, a float tensor of shape
+                `(batch, height, width, channels)`, or with more.
+            training: Boolean.
+
+        Returns:
+            Dictionary of tensors whose first axis is the batch.
+        """
+        return inputs
+
+    def compute_losses(self, inputs, training):
+        """Returns a dictionary of scalars: the losses and what else to log.
+
+        Args:
+            inputs: Dictionary, as `prepare` returns it.
+            training: Boolean.
+        """
+        raise NotImplementedError
+
+    def before_update(self, step):
+        """Runs before each training step; may assign variables.
+
+        Args:
+            step: Integer scalar tensor: the updates so far.
+        """
+
+    def after_update(self, step, applied):
+        """Runs after each training step; may assign variables.
+
+        Args:
+            step: Integer scalar tensor: the updates before this one.
+            applied: Boolean scalar tensor: whether the optimizer took it. It
+                does not where gradients overflowed in half precision, and in
+                steps that only accumulate gradients.
+
+        Returns:
+            Dictionary of scalars to be logged.
+        """
+        return {}
+
+    def check_inputs(self, inputs):
+        """Raises a `ValueError` if arrays given to `fit` do not suit.
+
+        Data sets are checked batch by batch instead, when they are read.
+
+        Args:
+            inputs: Dictionary of arrays.
+        """
+        images = inputs.get("images")
+        if is_array(images):
+            check_images(images, 1, self.encoder.image_shape[-1])
+
+    def call(self, inputs, training=None):
+        inputs = inputs if isinstance(inputs, dict) else {"images": inputs}
+        if self._computes_losses:
+            prepared = self.prepare(inputs, training)
+            return self.compute_losses(prepared, training)
+        return self.encoder(inputs["images"], training=training)
+
+    def compute_output_spec(self, inputs, training=None):
+        images = inputs["images"] if isinstance(inputs, dict) else inputs
+        return self.encoder.compute_output_spec(images)
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        check_no_weights(sample_weight=sample_weight)
+        # Of regularisers, and of layers that call `add_loss`.
+        added = sum(
+            (ops.cast(loss, "float32") for loss in self.losses),
+            start=ops.zeros((), "float32"),
+        )
+        batch_size = ops.shape(keras.tree.flatten(x)[0])[0]
+        results, means, weight = global_means(
+            {**y_pred, ADDED_LOSS: added}, batch_size
+        )
+        self.means.update_state(means, weight)
+        return self._aggregate_additional_loss(self._total(results))
+
+    def _total(self, results):
+        weighted = (
+            factor * results[name] for name, factor in self.loss_weights.items()
+        )
+        return sum(weighted, start=results[ADDED_LOSS])
+
+    def get_metrics_result(self):
+        logs = super().get_metrics_result()
+        if ADDED_LOSS not in logs:
+            return logs
+        # Keras knows this replica's part of the loss only.
+        total = self._total(logs)
+        return {k: v for k, v in logs.items() if k != ADDED_LOSS} | {
+            "loss": total
+        }
+
+    def train_step(self, *arguments):
+        with self._calls_for_losses():
+            return backend.train_step(self, super().train_step, arguments)
+
+    def test_step(self, *arguments):
+        with self._calls_for_losses():
+            return super().test_step(*arguments)
+
+    @contextlib.contextmanager
+    def _calls_for_losses(self):
+        # Keras's steps call the model once, and hand on what it returns.
+        self._computes_losses = True
+        try:
+            yield
+        finally:
+            self._computes_losses = False
+
+    def begin_update(self):
+        """Begins a training step, see `keras_capi.backend.train_step`."""
+        # Copied, as the counter is updated in place on some backends.
+        step = ops.convert_to_tensor(self.optimizer.iterations) + 0
+        optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        logs = {
+            name: ops.convert_to_tensor(getattr(optimizer, name)) + 0.0
+            for name in self.logged_rates
+            if hasattr(optimizer, name)
+        }
+        self.before_update(step)
+        return step, logs
+
+    def end_update(self, begun):
+        """Ends a training step; returns what to log beside the losses."""
+        step, logs = begun
+        applied = self.optimizer.iterations > step
+        return {**logs, **(self.after_update(step, applied) or {})}
+
+    def compile(self, optimizer="rmsprop", **kwargs):
+        """Configures the training, see `keras.Model.compile`.
+
+        Args:
+            optimizer: A Keras optimizer, best from `published_optimizer`.
+            **kwargs: Other arguments of `keras.Model.compile`. There is no
+                `loss` to pass: the model has its own.
+        """
+        if kwargs.get("loss") is not None:
+            raise ValueError(
+                f"{type(self).__name__} computes its own losses; call "
+                f"`compile` without `loss`. Received: loss={kwargs['loss']}"
+            )
+        super().compile(optimizer, **kwargs)
+        backend.check_strategy(self)
+        # Now, so that a model can be saved before it is trained.
+        backend.build_optimizer(self)
+
+    def fit(self, x=None, *args, **kwargs):
+        kwargs = named_arguments("fit", "y", args, kwargs)
+        self._check(x, **kwargs)
+        # Now, and not after the first epoch.
+        validation = kwargs.get("validation_data")
+        if isinstance(validation, tuple):
+            validation = validation[0]
+        self._check(validation)
+        return super().fit(x, **kwargs)
+
+    def evaluate(self, x=None, *args, **kwargs):
+        kwargs = named_arguments("evaluate", "y", args, kwargs)
+        self._check(x, **kwargs)
+        backend.check_process_group("evaluate")
+        return super().evaluate(x, **kwargs)
+
+    def train_on_batch(self, x, *args, **kwargs):
+        kwargs = named_arguments("train_on_batch", "y", args, kwargs)
+        self._check(x, **kwargs)
+        logs = super().train_on_batch(x, **kwargs)
+        loss = logs["loss"] if isinstance(logs, dict) else logs[0]
+        step = int(ops.convert_to_numpy(self.optimizer.iterations))
+        check_finite_loss(loss, step)
+        return logs
+
+    def test_on_batch(self, x, *args, **kwargs):
+        kwargs = named_arguments("test_on_batch", "y", args, kwargs)
+        self._check(x, **kwargs)
+        return super().test_on_batch(x, **kwargs)
+
+    def _check(self, inputs, **arguments):
+        check_no_weights(**arguments)
+        refuse_lists(inputs)
+        if is_array(inputs):
+            inputs = {"images": inputs}
+        if isinstance(inputs, dict):
+            self.check_inputs(inputs)
+
+    def export(self, filepath, *args, **kwargs):
+        """Writes the encoder to a file: what `predict` runs.
+
+        Args:
+            filepath: String or path.
+            *args: Other arguments of `keras.Model.export`.
+            **kwargs: Likewise.
+        """
+        return self.encoder.export(filepath, *args, **kwargs)
