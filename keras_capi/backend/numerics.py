@@ -6,7 +6,6 @@ from keras import ops
 
 from keras_capi.backend.active import BACKEND
 
-
 # A score that softmax turns into 0, within the range of half precision.
 MASKED_SCORE = -3e4
 

@@ -1,7 +1,7 @@
 import keras
 from keras import ops
 
-from keras_capi.models.guarded_model import GuardedModel
+from keras_capi.fitting.guarded_model import GuardedModel
 from keras_capi.validation import check_image_shape
 from keras_capi.validation import check_images
 from keras_capi.validation import check_layers
@@ -220,8 +220,8 @@ class Encoder(GuardedModel):
             )
         if mask is not None and visible_indices is not None:
             raise ValueError(
-                "Only one of `mask` and `visible_indices` can be given: patches "
-                "are replaced or dropped. Received both."
+                "Only one of `mask` and `visible_indices` can be given: patches"
+                " are replaced or dropped. Received both."
             )
 
     def compute_output_spec(

@@ -182,6 +182,7 @@ class ViT(Encoder):
         shape = (None, None, self.hidden_dim)
         self.patch_embedding.build(images_shape)
         self.prefix_tokens.build(shape)
+        self.positions.build()
         for block in self.blocks:
             block.build(shape)
         self.final_norm.build(shape)

@@ -94,9 +94,12 @@ class ViTPositions(keras.layers.Layer):
             )
             for index in range(count)
         ]
+
+    def build(self):
+        if self.table is not None:
+            self.table.build()
         for bias in self.biases:
             bias.build((None, None, None))
-        self.built = True
 
     def call(self, grid_size):
         parts = []
@@ -120,7 +123,9 @@ class ViTPositions(keras.layers.Layer):
         """Adds the rows of the table to the tokens of patches, if there are."""
         if self.table is None:
             return tokens
-        return tokens + ops.cast(positions[..., : self.hidden_dim], tokens.dtype)
+        return tokens + ops.cast(
+            positions[..., : self.hidden_dim], tokens.dtype
+        )
 
     @property
     def class_position(self):

@@ -54,7 +54,9 @@ def run_blocks(
     samples = None
     if drop_path is not None:
         if drop_path_rates is not None:
-            drop_path_rates = [r for rate in drop_path_rates for r in 2 * [rate]]
+            drop_path_rates = [
+                r for rate in drop_path_rates for r in 2 * [rate]
+            ]
         samples = drop_path.sample(
             ops.shape(tokens)[0], 2 * len(blocks), drop_path_rates
         )

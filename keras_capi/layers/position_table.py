@@ -70,20 +70,22 @@ class PositionTable(keras.layers.Layer):
         self.kind = kind
         self.class_token = bool(class_token)
         self.interpolation_offset = interpolation_offset
+
+    def build(self):
         rows, columns = self.grid_size
         initializer = keras.initializers.RandomNormal(stddev=0.02)
-        if kind == "sine":
-            initializer = self._sines(sine_positions(grid_size, hidden_dim))
+        if self.kind == "sine":
+            sines = sine_positions(self.grid_size, self.hidden_dim)
+            initializer = self._constant(sines)
         self.table = self.add_weight(
             name="table",
-            shape=(self.class_token + rows * columns, hidden_dim),
+            shape=(self.class_token + rows * columns, self.hidden_dim),
             initializer=initializer,
-            trainable=kind != "sine",
+            trainable=self.kind != "sine",
             autocast=False,
         )
-        self.built = True
 
-    def _sines(self, positions):
+    def _constant(self, positions):
         table = np.pad(positions, ((self.class_token, 0), (0, 0)))
         return lambda shape, dtype: ops.convert_to_tensor(table, dtype)
 

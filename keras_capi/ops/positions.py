@@ -72,7 +72,7 @@ def resample_positions(table, grid_size, new_grid_size, offset=0.0):
     Example:
 
     >>> table = keras.random.normal((4, 8))
-    >>> keras_capi.ops.resample_positions(table, (2, 2), (3, 5)).shape  # (15, 8)
+    >>> keras_capi.ops.resample_positions(table, (2, 2), (3, 2)).shape  # (6, 8)
 
     Reference:
 
@@ -123,10 +123,10 @@ def cubic_interpolation_matrix(size, new_size, offset=0.0):
     scale = (ops.cast(new_size, "float32") + offset) / size
     outputs = ops.cast(ops.arange(new_size), "float32") + 0.5
     centers = (outputs / scale - 0.5)[:, None]
-    near = ops.floor(centers) + np.arange(-1.0, 3.0, dtype="float32")
+    near = ops.floor(centers) + ops.arange(-1.0, 3.0, dtype="float32")
     weights = _cubic_kernel(ops.abs(centers - near))
     places = ops.clip(near, 0.0, size - 1.0)
-    hits = ops.equal(places[..., None], np.arange(size, dtype="float32"))
+    hits = ops.equal(places[..., None], ops.arange(0, size, dtype="float32"))
     return ops.sum(ops.where(hits, weights[..., None], 0.0), axis=1)
 
 
@@ -185,16 +185,14 @@ def relative_position_index(cells, grid_size, num_prefix_tokens=0):
     rows, columns = check_grid_size(grid_size)
     check_non_negative_integer("num_prefix_tokens", num_prefix_tokens)
     cells = ops.cast(cells, "int32")
-    offsets = cells[:, :, None] - cells[:, None] + np.array([rows, columns]) - 1
-    offsets = ops.cast(offsets, "int32")
-    index = offsets[..., 0] * (2 * columns - 1) + offsets[..., 1]
+    offsets = cells[:, :, None] - cells[:, None]
+    index = (offsets[..., 0] + rows - 1) * (2 * columns - 1)
+    index = index + offsets[..., 1] + columns - 1
     if not num_prefix_tokens:
         return index
     first = (2 * rows - 1) * (2 * columns - 1)
     before = (num_prefix_tokens, 0)
-    index = ops.pad(
-        index, ((0, 0), (0, 0), before), constant_values=first + 1
-    )
+    index = ops.pad(index, ((0, 0), (0, 0), before), constant_values=first + 1)
     index = ops.pad(index, ((0, 0), before, (0, 0)), constant_values=first)
     is_prefix = ops.arange(ops.shape(index)[1]) < num_prefix_tokens
     both = ops.logical_and(is_prefix[:, None], is_prefix)
