@@ -1,38 +1,39 @@
 import keras
 from keras import ops
 
+from keras_capi.encoders.lora_mixin import LoRAMixin
 from keras_capi.fitting.guarded_model import GuardedModel
+from keras_capi.ops.tokens import pad_images
+from keras_capi.ops.tokens import replace_tokens
+from keras_capi.saving.preset import PresetMixin
+from keras_capi.saving.quantization import serialize_dtype
 from keras_capi.validation import check_image_shape
 from keras_capi.validation import check_images
 from keras_capi.validation import check_layers
 from keras_capi.validation import check_positive_integer
 
 
-class Encoder(GuardedModel):
+class Encoder(PresetMixin, LoRAMixin, GuardedModel):
     """Base of the networks that turn images into features.
 
     What pretrains, evaluates or uses an encoder goes through three steps, and
     knows no more of it: `embed` makes tokens of patches, tokens are dropped or
     replaced, `encode` adds positions and runs the network. A subclass has
-    these two methods, and calls the constructor.
+    these two methods and `blocks`; its constructor calls that of the base first
+    and `finish` last.
 
     `call`, `predict` and an exported encoder do all steps and return features.
 
-    Attributes:
-        patch_size: Integer. Side of a patch in pixels.
-        hidden_dim: Integer. Width of the tokens.
-        num_layers: Integer. Number of blocks.
-        num_prefix_tokens: Integer. Tokens in front of those of the patches,
-            such as a class token.
-        image_shape: Tuple `(height, width, channels)`; sizes may be `None`.
-        global_dim: Integer. Width of the feature of a whole image.
-        prefix_name: String. What the features of the prefix are called.
+    Its arguments are attributes too, beside `global_dim`, the width of the
+    feature of a whole image, and `prefix_name`, what features of the prefix are
+    called.
 
     Args:
         patch_size: Integer. Side of a patch in pixels.
         num_layers: Integer. Number of blocks.
         hidden_dim: Integer. Width of the tokens.
-        num_prefix_tokens: Integer. Tokens in front of those of the patches.
+        num_prefix_tokens: Integer. Tokens in front of those of the patches,
+            such as a class token.
         image_shape: Tuple `(height, width, channels)`. Height and width may be
             `None`, and then vary from batch to batch.
         pad: Boolean. Whether to take images of any size: those that
@@ -95,6 +96,27 @@ class Encoder(GuardedModel):
         self.num_prefix_tokens = num_prefix_tokens
         self.pad = pad
         self.image_shape = check_image_shape(image_shape, self._divisor)
+
+    def finish(self, lora_rank=None):
+        """Ends a constructor, when the encoder has all its parts and weights.
+
+        Args:
+            lora_rank: Integer or `None`, see `enable_lora`.
+        """
+        if lora_rank is not None:
+            check_positive_integer("lora_rank", lora_rank)
+            self._add_lora(lora_rank)
+        if not self.trainable:
+            # A frozen encoder that is loaded: Keras freezes the parts that are
+            # there when the base class is initialised, and these were not.
+            for layer in self.layers:
+                layer.trainable = False
+        self.built = True
+
+    def list_blocks(self):
+        """Returns the transformer blocks, which LoRA is for."""
+        # Not a property, which Keras would take for a place in files.
+        return self.blocks
 
     @property
     def _divisor(self):
@@ -163,11 +185,22 @@ class Encoder(GuardedModel):
         """
         raise NotImplementedError
 
-    def pool(self, outputs):
+    def name_outputs(self, outputs, positions, layers=()):
+        """Makes what `encode` returns of all tokens behind numbered blocks."""
+        last, count = outputs[self.num_layers], self.num_prefix_tokens
+        return {
+            "prefix": last[:, :count],
+            "patches": last[:, count:],
+            "positions": positions,
+            **{f"layer_{number}": outputs[number] for number in layers},
+        }
+
+    def pool(self, outputs, training=None):
         """Returns the feature of the whole image: the mean of the patches.
 
         Args:
             outputs: Dictionary, what `encode` returns.
+            training: Boolean. Whether to apply stochastic depth.
 
         Returns:
             Tensor of shape `(batch, global_dim)`.
@@ -191,7 +224,7 @@ class Encoder(GuardedModel):
             tokens = replace_tokens(tokens, mask, mask_token)
         outputs = self.encode(tokens, positions, layers, training)
         features = {
-            "global": self.pool(outputs),
+            "global": self.pool(outputs, training),
             self.prefix_name: outputs["prefix"],
         }
         if visible_indices is not None:
@@ -260,38 +293,11 @@ class Encoder(GuardedModel):
     def get_config(self):
         return {
             **super().get_config(),
+            "dtype": serialize_dtype(self),
             "patch_size": self.patch_size,
             "num_layers": self.num_layers,
             "hidden_dim": self.hidden_dim,
             "image_shape": self.image_shape,
             "pad": self.pad,
+            "lora_rank": self.lora_rank,
         }
-
-
-def pad_images(images, patch_size):
-    """Adds zeros below and on the right, until a patch size divides images.
-
-    Args:
-        images: Tensor of shape `(batch, height, width, channels)`.
-        patch_size: Integer.
-
-    Returns:
-        Tensor of the same rank.
-    """
-    height, width = (-size % patch_size for size in ops.shape(images)[1:3])
-    return ops.pad(images, ((0, 0), (0, height), (0, width), (0, 0)))
-
-
-def replace_tokens(tokens, mask, mask_token):
-    """Puts a mask token in the place of some tokens.
-
-    Args:
-        tokens: Float tensor of shape `(batch, tokens, width)`.
-        mask: Boolean tensor of shape `(batch, tokens)`.
-        mask_token: Float tensor of shape `(width,)`.
-
-    Returns:
-        Tensor of the shape of `tokens`.
-    """
-    mask = ops.cast(mask, "bool")[..., None]
-    return ops.where(mask, ops.cast(mask_token, tokens.dtype), tokens)

@@ -10,6 +10,7 @@ from keras_capi.layers.drop_path import DropPath
 from keras_capi.layers.patch_embedding import PatchEmbedding
 from keras_capi.layers.prefix_tokens import PrefixTokens
 from keras_capi.ops.tokens import gather_tokens
+from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_number
 from keras_capi.validation import check_positive_integer
 
@@ -73,6 +74,8 @@ class ViT(Encoder):
             `keras_capi.encoders.Encoder`. Defaults to `False`.
         seed: Integer or `None`. Seed of the stochastic depth. Defaults to
             `None`.
+        lora_rank: Integer or `None`. As if `enable_lora` had been called with
+            it. Defaults to `None`.
 
     Call arguments and output:
         Those of `keras_capi.encoders.Encoder`; the prefix is the class token
@@ -114,25 +117,26 @@ class ViT(Encoder):
         patch_initializer="glorot_uniform",
         pad=False,
         seed=None,
+        lora_rank=None,
         **kwargs,
     ):
+        check_non_negative_integer("num_register_tokens", num_register_tokens)
+        super().__init__(
+            patch_size,
+            num_layers,
+            hidden_dim,
+            bool(class_token) + num_register_tokens,
+            image_shape,
+            pad,
+            **kwargs,
+        )
         with keras.RematScope(mode=None):
-            prefix = PrefixTokens(
+            self.prefix_tokens = PrefixTokens(
                 class_token,
                 num_register_tokens,
-                dtype=kwargs.get("dtype"),
+                dtype=self.dtype_policy,
                 name="prefix_tokens",
             )
-            super().__init__(
-                patch_size,
-                num_layers,
-                hidden_dim,
-                prefix.num_tokens,
-                image_shape,
-                pad,
-                **kwargs,
-            )
-            self.prefix_tokens = prefix
             self.patch_embedding = PatchEmbedding(
                 patch_size,
                 hidden_dim,
@@ -146,7 +150,7 @@ class ViT(Encoder):
                 num_heads,
                 num_layers,
                 class_token,
-                prefix.num_tokens,
+                self.num_prefix_tokens,
                 positions,
                 interpolation_offset,
                 relative_positions,
@@ -177,6 +181,7 @@ class ViT(Encoder):
             dtype=self.dtype_policy,
         )
         self.build((None, None, None, self.image_shape[-1]))
+        self.finish(lora_rank)
 
     def build(self, images_shape):
         shape = (None, None, self.hidden_dim)
@@ -221,26 +226,17 @@ class ViT(Encoder):
             self.positions.attention_biases(positions),
             attention_mask=attention_mask,
         )
-        kept = {}
-        for number, tokens in enumerate(outputs, start=1):
-            if number in layers:
-                kept[f"layer_{number}"] = tokens
-        kept["last"] = tokens
-        if normalize:
-            kept = {name: self.final_norm(x) for name, x in kept.items()}
-        last = kept.pop("last")
-        count = self.num_prefix_tokens
-        return {
-            "prefix": last[:, :count],
-            "patches": last[:, count:],
-            "positions": positions,
-            **kept,
+        outputs = {
+            number: self.final_norm(tokens) if normalize else tokens
+            for number, tokens in enumerate(outputs, start=1)
+            if number in (*layers, self.num_layers)
         }
+        return self.name_outputs(outputs, positions, layers)
 
-    def pool(self, outputs):
+    def pool(self, outputs, training=None):
         if self.prefix_tokens.has_class_token:
             return outputs["prefix"][:, 0]
-        return super().pool(outputs)
+        return super().pool(outputs, training)
 
     def get_config(self):
         prefix, positions = self.prefix_tokens, self.positions
