@@ -227,6 +227,18 @@ def known_shape(name, x):
     return tuple(x.shape)
 
 
+def check_layers(layers, num_layers):
+    """Raises a `ValueError` unless an encoder has blocks of these numbers."""
+    if not isinstance(layers, tuple | list) or not all(
+        is_integer(layer) and 1 <= layer <= num_layers for layer in layers
+    ):
+        raise ValueError(
+            "`layers` must be a tuple of numbers from 1 to `num_layers`, the "
+            f"output of the encoder. Received: layers={layers}, "
+            f"num_layers={num_layers}"
+        )
+
+
 def check_image_shape(image_shape, patch_size):
     """Returns an `image_shape` argument as a tuple, or raises `ValueError`."""
     check_positive_integer("patch_size", patch_size)

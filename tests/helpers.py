@@ -1,10 +1,22 @@
 """What several test modules need."""
 
+import functools
+import pathlib
+
 import keras
 import numpy as np
 from keras import ops
 
 import keras_capi
+
+METHODS = pathlib.Path(__file__).parent / "reference" / "methods"
+
+
+@functools.cache
+def method_arrays(name):
+    """Arrays that the implementation of a method's authors computed."""
+    with np.load(METHODS / f"{name}.npz") as arrays:
+        return dict(arrays)
 
 
 def to_numpy(tensor):

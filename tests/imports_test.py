@@ -42,7 +42,7 @@ ALLOWED = {
     "presets": {"convert", "saving"},
     "features": {"data", "tasks"},
     "evaluation": {"layers", "ops", "optimizers"},
-    "visualization": {"encoders", "evaluation", "ops"},
+    "visualization": {"encoders", "evaluation", "layers", "ops"},
     "callbacks": {"evaluation", "fitting", "saving", "visualization"},
     "recipes": NETWORKS | {"callbacks", "data", "methods", "optimizers"},
 }

@@ -1,9 +1,9 @@
 import keras
 from keras import ops
 
-from keras_capi.encoders.rotary_vit import run_blocks
+from keras_capi.layers.block_stack import make_blocks
+from keras_capi.layers.block_stack import run_blocks
 from keras_capi.layers.drop_path import DropPath
-from keras_capi.layers.transformer_block import TransformerBlock
 from keras_capi.ops.normalization import rms_normalize
 from keras_capi.saving.base_model import BaseModel
 from keras_capi.validation import check_number
@@ -82,15 +82,12 @@ class CrossAttentionPredictor(BaseModel):
             self.drop_path = DropPath(
                 drop_path_rate, drop_path_method, seed, name="drop_path"
             )
-        self.blocks = [
-            TransformerBlock(
-                num_heads,
-                mlp_dim,
-                dtype=self.dtype_policy,
-                name=f"block_{index}",
-            )
-            for index in range(num_layers)
-        ]
+        self.blocks = make_blocks(
+            num_layers,
+            num_heads=num_heads,
+            mlp_dim=mlp_dim,
+            dtype=self.dtype_policy,
+        )
         self.num_layers = num_layers
         self.hidden_dim = hidden_dim
         self.num_heads = num_heads
@@ -129,12 +126,10 @@ class CrossAttentionPredictor(BaseModel):
         outputs = run_blocks(
             self.blocks[:num_layers],
             tokens,
-            (
-                coordinates,
-                ops.cast(context, self.compute_dtype),
-                context_coordinates,
-            ),
             self.drop_path if training else None,
+            coordinates=coordinates,
+            context=ops.cast(context, self.compute_dtype),
+            context_coordinates=context_coordinates,
         )
         for output in outputs:
             tokens = output

@@ -1,9 +1,13 @@
 """Networks from images to features: all that a method pretrains."""
 
 from keras_capi.encoders.capi_backbone import CAPIBackbone
+from keras_capi.encoders.encoder import Encoder
 from keras_capi.encoders.rotary_vit import RotaryViT
+from keras_capi.encoders.vit import ViT
 
 __all__ = [
     "CAPIBackbone",
+    "Encoder",
     "RotaryViT",
+    "ViT",
 ]

@@ -5,19 +5,13 @@ from keras_capi.decoders.cross_attention_predictor import (
     CrossAttentionPredictor,
 )
 from keras_capi.decoders.cross_attention_predictor import check_predictor_sizes
+from keras_capi.encoders.encoder import Encoder
 from keras_capi.encoders.rotary_vit import RotaryViT
-from keras_capi.encoders.training_mixin import TrainingMixin
-from keras_capi.fitting.guarded_model import GuardedModel
 from keras_capi.layers.related_seed import related_seed
-from keras_capi.saving.preset import PresetMixin
-from keras_capi.saving.quantization import serialize_dtype
-from keras_capi.validation import check_image_shape
-from keras_capi.validation import check_images
-from keras_capi.validation import check_positive_integer
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
-class CAPIBackbone(PresetMixin, TrainingMixin, GuardedModel):
+class CAPIBackbone(Encoder):
     """Encoder and predictor of CAPI: turns images into features.
 
     For any task, `feature_map` describes each patch and `global` the image. The
@@ -58,19 +52,20 @@ class CAPIBackbone(PresetMixin, TrainingMixin, GuardedModel):
         seed: Integer or `None`. Seed of stochastic depth. Defaults to `None`.
         lora_rank: Integer or `None`. As if `enable_lora` had been called with
             it. Defaults to `None`.
+        pad: Boolean. Whether to take images of any size, see
+            `keras_capi.encoders.Encoder`. Defaults to `False`.
 
     Call arguments:
-        images: Float tensor of shape `(batch, height, width, channels)`,
-            normalised; height and width divisible by `patch_size`.
-        layers: Tuple of integers, from 1 to `num_layers`. Blocks of the encoder
-            whose output to return too. Defaults to `()`.
-        training: Boolean. Whether to apply stochastic depth.
+        Those of `keras_capi.encoders.Encoder`; `layers` are blocks of the
+        encoder.
 
     Output shape:
         A dictionary: `"global"` of shape `(batch, predictor_hidden_dim)`,
         `"registers"` of shape `(batch, num_register_tokens, hidden_dim)`,
         `"feature_map"` of shape `(batch, rows, columns, hidden_dim)`, and for
-        each of `layers` a feature map like it, `"layer_1"` and so on.
+        each of `layers` a feature map like it, `"layer_1"` and so on. With
+        `visible_indices` there are `"patches"` and `"positions"`, their
+        coordinates, in place of maps.
 
     Raises:
         ValueError: If sizes do not divide as said above, or the images have
@@ -89,6 +84,8 @@ class CAPIBackbone(PresetMixin, TrainingMixin, GuardedModel):
 
     - [CAPI](https://arxiv.org/abs/2502.08769), sections 3 and 4.1, appendix A
     """
+
+    prefix_name = "registers"
 
     def __init__(
         self,
@@ -109,12 +106,18 @@ class CAPIBackbone(PresetMixin, TrainingMixin, GuardedModel):
         drop_path_method="efficient",
         seed=None,
         lora_rank=None,
+        pad=False,
         **kwargs,
     ):
-        # A `keras.RematScope` is for the blocks, see `RotaryViT`.
-        with keras.RematScope(mode=None):
-            super().__init__(**kwargs)
-        self.image_shape = check_image_shape(image_shape, patch_size)
+        super().__init__(
+            patch_size,
+            num_layers,
+            hidden_dim,
+            num_register_tokens,
+            image_shape,
+            pad,
+            **kwargs,
+        )
         check_predictor_sizes(
             predictor_num_layers,
             predictor_hidden_dim,
@@ -150,48 +153,62 @@ class CAPIBackbone(PresetMixin, TrainingMixin, GuardedModel):
             dtype=self.dtype_policy,
             name="predictor",
         )
-        if lora_rank is not None:
-            check_positive_integer("lora_rank", lora_rank)
-            self._add_lora(lora_rank)
-        if not self.trainable:
-            # A frozen backbone that is loaded: Keras freezes the parts that are
-            # there when the base class is initialised, and these were not.
-            self.encoder.trainable = self.predictor.trainable = False
-        self.built = True
+        self.global_dim = self.predictor.hidden_dim
+        self.finish(lora_rank)
 
-    @property
-    def patch_size(self):
-        return self.encoder.patch_size
+    def list_blocks(self):
+        return [*self.encoder.blocks, *self.predictor.blocks]
 
-    def call(self, images, layers=(), training=None):
-        check_images(images, self.patch_size, self.image_shape[-1])
-        last = self.encoder.num_layers
-        outputs = self.encoder.encode_layers(
-            images, (*layers, last), training=training
+    def unfreeze_predictor(self):
+        """Lets the predictor train, without what of it is fixed."""
+        self.predictor.trainable = True
+        if self.has_lora:
+            self._freeze_all_but_lora()
+
+    def set_rotary_trainable(self, trainable):
+        """Says whether the rotary frequencies are trained; else they are fixed.
+
+        Args:
+            trainable: Boolean.
+        """
+        for block in self.list_blocks():
+            block.attention.trains_frequencies = trainable
+
+    def embed(self, images, visible_indices=None):
+        return (
+            self.encoder.patch_embedding(images, visible_indices),
+            self.encoder.patch_coordinates(images, visible_indices),
         )
+
+    def encode(
+        self,
+        tokens,
+        positions,
+        layers=(),
+        training=None,
+        normalize=True,
+        attention_mask=None,
+    ):
+        outputs = self.encoder.encode_tokens(
+            tokens,
+            positions,
+            (*layers, self.num_layers),
+            training,
+            normalize,
+            attention_mask,
+        )
+        return self.name_outputs(outputs, positions, layers)
+
+    def pool(self, outputs, training=None):
+        positions = outputs["positions"]
         predictions = self.predictor(
-            outputs[last],
-            self.encoder.token_coordinates(images),
-            self.encoder.patch_coordinates(images),
+            ops.concatenate([outputs["prefix"], outputs["patches"]], axis=1),
+            self.encoder.register_tokens.add_coordinates(positions),
+            positions,
             num_layers=1,
             training=training,
         )
-        num_registers = self.encoder.register_tokens.num_registers
-        _, height, width, _ = ops.shape(images)
-        rows, columns = height // self.patch_size, width // self.patch_size
-
-        def feature_map(tokens):
-            return ops.reshape(
-                tokens[:, num_registers:],
-                (-1, rows, columns, self.encoder.hidden_dim),
-            )
-
-        return {
-            "global": ops.mean(predictions, axis=1),
-            "registers": outputs[last][:, :num_registers],
-            "feature_map": feature_map(outputs[last]),
-            **{f"layer_{n}": feature_map(outputs[n]) for n in layers},
-        }
+        return ops.mean(predictions, axis=1)
 
     def encode_patches(self, images, training=None):
         """Returns the features of all patches, without the registers.
@@ -230,42 +247,12 @@ class CAPIBackbone(PresetMixin, TrainingMixin, GuardedModel):
             training=training,
         )
 
-    def compute_output_spec(self, images, layers=(), training=None):
-        check_images(images, self.patch_size, self.image_shape[-1])
-        self.encoder.check_layers(layers)
-        tokens = self.encoder.compute_output_spec(images)
-        batch_size, _, width = tokens.shape
-        rows, columns = (
-            None if size is None else size // self.patch_size
-            for size in images.shape[1:3]
-        )
-        shapes = {
-            "global": (batch_size, self.predictor.hidden_dim),
-            "registers": (
-                batch_size,
-                self.encoder.register_tokens.num_registers,
-                width,
-            ),
-            **{
-                name: (batch_size, rows, columns, width)
-                for name in ("feature_map", *(f"layer_{n}" for n in layers))
-            },
-        }
-        return {
-            name: keras.KerasTensor(shape, self.compute_dtype)
-            for name, shape in shapes.items()
-        }
-
     def get_config(self):
         encoder, predictor = self.encoder, self.predictor
         registers = encoder.register_tokens
         return {
             **super().get_config(),
-            "dtype": serialize_dtype(self),
-            "patch_size": self.patch_size,
-            "num_layers": encoder.num_layers,
             "predictor_num_layers": predictor.num_layers,
-            "hidden_dim": encoder.hidden_dim,
             "predictor_hidden_dim": predictor.hidden_dim,
             "num_heads": encoder.num_heads,
             "predictor_num_heads": predictor.num_heads,
@@ -276,7 +263,5 @@ class CAPIBackbone(PresetMixin, TrainingMixin, GuardedModel):
             "scale_registers_to_visible": registers.scale_to_visible,
             "drop_path_rate": encoder.drop_path.rate,
             "drop_path_method": encoder.drop_path.method,
-            "image_shape": self.image_shape,
             "seed": self.seed,
-            "lora_rank": self.lora_rank,
         }

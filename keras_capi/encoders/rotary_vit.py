@@ -1,15 +1,17 @@
 import keras
 from keras import ops
 
+from keras_capi.layers.block_stack import make_blocks
+from keras_capi.layers.block_stack import run_blocks
 from keras_capi.layers.drop_path import DropPath
 from keras_capi.layers.patch_embedding import PatchEmbedding
 from keras_capi.layers.register_tokens import RegisterTokens
-from keras_capi.layers.transformer_block import TransformerBlock
 from keras_capi.ops.coordinates import patch_coordinates
 from keras_capi.ops.normalization import rms_normalize
 from keras_capi.ops.tokens import gather_tokens
 from keras_capi.saving.base_model import BaseModel
 from keras_capi.validation import check_images
+from keras_capi.validation import check_layers
 from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_number
 from keras_capi.validation import check_positive_integer
@@ -113,15 +115,12 @@ class RotaryViT(BaseModel):
             self.drop_path = DropPath(
                 drop_path_rate, drop_path_method, seed, name="drop_path"
             )
-        self.blocks = [
-            TransformerBlock(
-                num_heads,
-                mlp_dim,
-                dtype=self.dtype_policy,
-                name=f"block_{index}",
-            )
-            for index in range(num_layers)
-        ]
+        self.blocks = make_blocks(
+            num_layers,
+            num_heads=num_heads,
+            mlp_dim=mlp_dim,
+            dtype=self.dtype_policy,
+        )
         self.patch_size = patch_size
         self.num_layers = num_layers
         self.hidden_dim = hidden_dim
@@ -162,32 +161,55 @@ class RotaryViT(BaseModel):
             `(batch, num_registers + visible, hidden_dim)`.
         """
         check_images(images, self.patch_size, self.num_channels)
-        self.check_layers(layers)
-        tokens = self.patch_embedding(images, visible_indices)
-        coordinates = self.patch_coordinates(images, visible_indices)
+        check_layers(layers, self.num_layers)
+        return self.encode_tokens(
+            self.patch_embedding(images, visible_indices),
+            self.patch_coordinates(images, visible_indices),
+            layers,
+            training,
+        )
+
+    def encode_tokens(
+        self,
+        tokens,
+        coordinates,
+        layers,
+        training=None,
+        normalize=True,
+        attention_mask=None,
+    ):
+        """Encodes tokens of patches, wherever they come from.
+
+        Args:
+            tokens: Float tensor of shape `(batch, patches, hidden_dim)`.
+            coordinates: Float tensor of shape `(batch or 1, patches, 2)`.
+            layers: Tuple of integers, as for `encode_layers`.
+            training: Boolean. Whether to apply stochastic depth.
+            normalize: Boolean. Whether to apply the final norm.
+            attention_mask: Optional Boolean tensor of shape
+                `(batch or 1, all tokens, all tokens)`: which tokens, registers
+                first, may attend to which.
+
+        Returns:
+            Dictionary, as `encode_layers` has it.
+        """
         tokens, coordinates = self.register_tokens(tokens, coordinates)
         outputs = run_blocks(
             self.blocks[: max(layers)],
             tokens,
-            (coordinates,),
             self.drop_path if training else None,
+            coordinates=coordinates,
+            attention_mask=attention_mask,
         )
         return {
-            layer: rms_normalize(tokens)
+            layer: rms_normalize(tokens) if normalize else tokens
             for layer, tokens in enumerate(outputs, start=1)
             if layer in layers
         }
 
     def check_layers(self, layers):
         """Raises a `ValueError` unless there are blocks of these numbers."""
-        if not isinstance(layers, tuple | list) or not all(
-            1 <= layer <= self.num_layers for layer in layers
-        ):
-            raise ValueError(
-                "`layers` must be a tuple of numbers from 1 to `num_layers`, "
-                f"the output of the encoder. Received: layers={layers}, "
-                f"num_layers={self.num_layers}"
-            )
+        check_layers(layers, self.num_layers)
 
     def patch_coordinates(self, images, visible_indices=None):
         """Returns the coordinates of the encoded patches in `[0, 1]`.
@@ -246,28 +268,3 @@ class RotaryViT(BaseModel):
             "num_channels": self.num_channels,
             "seed": self.seed,
         }
-
-
-def run_blocks(blocks, tokens, arguments, drop_path=None):
-    """Runs transformer blocks one after the other.
-
-    Args:
-        blocks: List of `TransformerBlock`s.
-        tokens: Float tensor of shape `(batch, tokens, width)`.
-        arguments: Further positional arguments of each block: coordinates, and
-            context with its coordinates.
-        drop_path: `DropPath` layer for stochastic depth, which draws for all
-            blocks at once, or `None`.
-
-    Yields:
-        The output of each block, a tensor of the shape of `tokens`.
-    """
-    samples = None
-    if drop_path is not None:
-        samples = drop_path.sample(ops.shape(tokens)[0], 2 * len(blocks))
-    for index, block in enumerate(blocks):
-        sample = None
-        if samples is not None:
-            sample = samples[2 * index : 2 * index + 2]
-        tokens = block(tokens, *arguments, drop_path_sample=sample)
-        yield tokens

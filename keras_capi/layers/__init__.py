@@ -1,16 +1,21 @@
 """The parts with state: one class a file."""
 
+from keras_capi.layers.attention import Attention
 from keras_capi.layers.attention_pooling import AttentionPooling
 from keras_capi.layers.drop_path import DropPath
 from keras_capi.layers.heads.prototype_head import PrototypeHead
 from keras_capi.layers.imagenet_normalization import ImageNetNormalization
+from keras_capi.layers.layer_scale import LayerScale
 from keras_capi.layers.masking.block_masking import BlockMasking
 from keras_capi.layers.masking.inverse_block_masking import InverseBlockMasking
 from keras_capi.layers.masking.patch_masking import PatchMasking
 from keras_capi.layers.masking.random_masking import RandomMasking
 from keras_capi.layers.patch_embedding import PatchEmbedding
+from keras_capi.layers.position_table import PositionTable
+from keras_capi.layers.prefix_tokens import PrefixTokens
 from keras_capi.layers.random_state import RandomState
 from keras_capi.layers.register_tokens import RegisterTokens
+from keras_capi.layers.relative_position_bias import RelativePositionBias
 from keras_capi.layers.rms_normalization import RMSNormalization
 from keras_capi.layers.rotary_attention import RotaryAttention
 from keras_capi.layers.targets.feature_queue import FeatureQueue
@@ -19,21 +24,26 @@ from keras_capi.layers.transformer_block import TransformerBlock
 from keras_capi.layers.views.random_resized_crop import RandomResizedCrop
 
 __all__ = [
+    "Attention",
     "AttentionPooling",
     "BlockMasking",
     "DropPath",
     "FeatureQueue",
     "ImageNetNormalization",
     "InverseBlockMasking",
+    "LayerScale",
     "OnlineClustering",
     "PatchEmbedding",
     "PatchMasking",
+    "PositionTable",
+    "PrefixTokens",
     "PrototypeHead",
     "RMSNormalization",
     "RandomMasking",
     "RandomResizedCrop",
     "RandomState",
     "RegisterTokens",
+    "RelativePositionBias",
     "RotaryAttention",
     "TransformerBlock",
 ]

@@ -74,12 +74,15 @@ class DropPath(keras.layers.Layer):
         self.random_state = RandomState(seed) if rate else None
         self.built = True
 
-    def sample(self, batch_size, num_branches=1):
+    def sample(self, batch_size, num_branches=1, rates=None):
         """Draws which samples take each of several branches, in one draw.
 
         Args:
             batch_size: Integer or integer scalar tensor.
             num_branches: Integer. Defaults to `1`.
+            rates: Optional sequence of floats in `[0, 1)`: a rate for each
+                branch in place of `rate`, such as one that grows with the
+                depth. With `method="naive"` only. Defaults to `None`.
 
         Returns:
             Tensor whose first axis is the branch: the samples that take it,
@@ -87,14 +90,20 @@ class DropPath(keras.layers.Layer):
             scale of each sample, float32 of shape `(num_branches, batch)`, if
             `method="naive"`. `None` if `rate` is 0.
         """
+        if rates is not None and self.method != "naive":
+            raise ValueError(
+                '`rates` of their own for branches need `method="naive"`. '
+                f"Received: rates={rates}, method={self.method}"
+            )
         if self.random_state is None:
             return None
         uniform = self.random_state.uniform(
             (num_branches, batch_size), batch_axis=1
         )
         if self.method == "naive":
-            kept = ops.cast(uniform >= self.rate, "float32")
-            return kept / (1.0 - self.rate)
+            rates = self.rate if rates is None else rates
+            rates = ops.reshape(ops.cast(rates, "float32"), (-1, 1))
+            return ops.cast(uniform >= rates, "float32") / (1.0 - rates)
         kept = stochastic_depth.num_kept(batch_size, self.rate)
         return ops.cast(ops.argsort(uniform, axis=-1)[:, :kept], "int32")
 

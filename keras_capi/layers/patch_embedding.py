@@ -19,6 +19,9 @@ class PatchEmbedding(keras.layers.Layer):
     Args:
         patch_size: Integer. Side of a patch in pixels.
         hidden_dim: Integer. Width of the tokens.
+        kernel_initializer: Initializer of the kernel, as a matrix of shape
+            `(patch_size**2 * channels, hidden_dim)`. Defaults to
+            `"glorot_uniform"`.
 
     Call arguments:
         images: Float tensor of shape `(batch, height, width, channels)`, any
@@ -43,12 +46,19 @@ class PatchEmbedding(keras.layers.Layer):
     - [CAPI](https://arxiv.org/abs/2502.08769), appendix A (architecture)
     """
 
-    def __init__(self, patch_size, hidden_dim, **kwargs):
+    def __init__(
+        self,
+        patch_size,
+        hidden_dim,
+        kernel_initializer="glorot_uniform",
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         check_positive_integer("patch_size", patch_size)
         check_positive_integer("hidden_dim", hidden_dim)
         self.patch_size = patch_size
         self.hidden_dim = hidden_dim
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
     def build(self, images_shape, indices_shape=None):
         self.num_channels = images_shape[-1]
@@ -56,7 +66,7 @@ class PatchEmbedding(keras.layers.Layer):
         self.kernel = self.add_weight(
             name="kernel",
             shape=(fan_in, self.hidden_dim),
-            initializer="glorot_uniform",
+            initializer=self.kernel_initializer,
         )
         bound = 1.0 / math.sqrt(fan_in)
         self.bias = self.add_weight(
@@ -93,4 +103,7 @@ class PatchEmbedding(keras.layers.Layer):
             **super().get_config(),
             "patch_size": self.patch_size,
             "hidden_dim": self.hidden_dim,
+            "kernel_initializer": keras.initializers.serialize(
+                self.kernel_initializer
+            ),
         }

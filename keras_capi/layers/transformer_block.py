@@ -1,25 +1,48 @@
+import functools
+
 import keras
 from keras import ops
 
 from keras_capi import backend
+from keras_capi.layers.attention import Attention
+from keras_capi.layers.attention import new_initializer
 from keras_capi.layers.dense import Dense
 from keras_capi.layers.drop_path import DropPath
 from keras_capi.layers.drop_path import add_branch
+from keras_capi.layers.layer_scale import LayerScale
 from keras_capi.layers.rms_normalization import RMSNormalization
 from keras_capi.layers.rotary_attention import RotaryAttention
 from keras_capi.validation import check_number
 from keras_capi.validation import check_positive_integer
 from keras_capi.validation import check_seed
 
+NORMALIZATIONS = {
+    "rms": RMSNormalization,
+    # Keras's own default epsilon is 1e-3.
+    "layer": functools.partial(keras.layers.LayerNormalization, epsilon=1e-6),
+}
+# Tensors that a block may be called with beside its inputs.
+FOR_ATTENTION = (
+    "coordinates",
+    "context",
+    "context_coordinates",
+    "attention_bias",
+    "attention_mask",
+)
+
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class TransformerBlock(keras.layers.Layer):
-    """Pre-norm transformer block with rotary attention.
+    """Pre-norm transformer block.
 
-    Adds attention and then a perceptron to its input, each after a root mean
-    square norm: `x + attention(norm(x))`, `x + mlp(norm(x))`. With `context`
-    the attention is cross-attention only, as in CAPI's predictor. No biases;
-    the perceptron has one hidden layer with exact GELU.
+    Adds attention and then a perceptron to its input, each after a norm:
+    `x + attention(norm(x))`, `x + mlp(norm(x))`. With `context` the attention
+    is cross-attention only, as in CAPI's predictor. The perceptron has one
+    hidden layer with exact GELU.
+
+    The defaults are CAPI's: rotary positions, root mean square norms, and no
+    biases. A standard vision transformer has
+    `rotary=False, normalization="layer", use_bias=True`.
 
     Args:
         num_heads: Integer. Number of attention heads.
@@ -31,17 +54,35 @@ class TransformerBlock(keras.layers.Layer):
             `keras_capi.layers.DropPath`. Defaults to `"efficient"`.
         seed: Integer or `None`. Seed of the stochastic depth. Defaults to
             `None`.
+        rotary: Boolean. Whether attention has rotary positions
+            (`keras_capi.layers.RotaryAttention`) or none
+            (`keras_capi.layers.Attention`). Defaults to `True`.
+        normalization: `"rms"`, with a scale, or `"layer"`, with scale, bias and
+            an epsilon of `1e-6`. Defaults to `"rms"`.
+        use_bias: Boolean. Whether projections have biases. Those of rotary
+            attention never have. Defaults to `False`.
+        use_key_bias: Boolean. Whether the keys have one too. Defaults to
+            `True`.
+        layer_scale: Float or `None`. Where the factors of
+            `keras_capi.layers.LayerScale` behind both branches start; `None`
+            has no such factors. Defaults to `None`.
+        kernel_initializer: Initializer of all kernels; with `None` as CAPI has
+            it, see `keras_capi.layers.Attention`. Defaults to `None`.
 
     Call arguments:
         inputs: Float tensor of shape `(batch, tokens, width)`.
         coordinates: Float tensor of shape `(batch or 1, tokens, 2)`: row and
-            column of each token in `[0, 1]`.
+            column of each token in `[0, 1]`. For rotary attention only.
         context: Optional float tensor of shape `(batch, others, any width)`.
         context_coordinates: Coordinates of the tokens of `context`.
         drop_path_sample: Which samples take each of the two branches, from
             `DropPath.sample(batch_size, 2)`. A model of many blocks draws it
             once for all and passes it on. Defaults to a draw of the block's own
             in training.
+        attention_bias: Optional float tensor of shape
+            `(batch or 1, num_heads or 1, tokens, others)`, added to the scores.
+        attention_mask: Optional Boolean tensor of shape
+            `(batch or 1, tokens, others)`: which tokens may attend to which.
 
     Output shape:
         `(batch, tokens, width)`.
@@ -65,6 +106,12 @@ class TransformerBlock(keras.layers.Layer):
         drop_path_rate=0.0,
         drop_path_method="efficient",
         seed=None,
+        rotary=True,
+        normalization="rms",
+        use_bias=False,
+        use_key_bias=True,
+        layer_scale=None,
+        kernel_initializer=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -73,11 +120,22 @@ class TransformerBlock(keras.layers.Layer):
         check_positive_integer("mlp_dim", mlp_dim, or_none=True)
         check_number("drop_path_rate", drop_path_rate, "[0, 1)")
         check_seed("seed", seed)
+        if normalization not in NORMALIZATIONS:
+            raise ValueError(
+                f"`normalization` must be one of {sorted(NORMALIZATIONS)}. "
+                f"Received: normalization={normalization!r}"
+            )
         self.mlp_dim = mlp_dim
         self.num_heads = num_heads
         self.seed = seed
         self.drop_path_rate = drop_path_rate
         self.drop_path_method = drop_path_method
+        self.rotary = rotary
+        self.normalization = normalization
+        self.use_bias = use_bias
+        self.use_key_bias = use_key_bias
+        self.layer_scale = layer_scale
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.drop_path = None
         if drop_path_rate:
             self.drop_path = DropPath(
@@ -86,16 +144,42 @@ class TransformerBlock(keras.layers.Layer):
         # A `keras.RematScope` is for the block as a whole.
         with keras.RematScope(mode=None):
             self.attention_norm = self._make_norm("attention_norm")
-            self.attention = RotaryAttention(
-                num_heads, dtype=self.dtype_policy, name="attention"
-            )
+            self.attention = self._make_attention()
             self.mlp_norm = self._make_norm("mlp_norm")
+            self.attention_scale = self._make_scale("attention_scale")
+            self.mlp_scale = self._make_scale("mlp_scale")
 
     def _make_norm(self, name):
-        return RMSNormalization(dtype=self.dtype_policy, name=name)
+        make = NORMALIZATIONS[self.normalization]
+        return make(dtype=self.dtype_policy, name=name)
+
+    def _make_attention(self):
+        arguments = {
+            "kernel_initializer": self.kernel_initializer,
+            "dtype": self.dtype_policy,
+            "name": "attention",
+        }
+        if self.rotary:
+            return RotaryAttention(self.num_heads, **arguments)
+        return Attention(
+            self.num_heads, self.use_bias, self.use_key_bias, **arguments
+        )
+
+    def _make_scale(self, name):
+        if self.layer_scale is None:
+            return None
+        return LayerScale(self.layer_scale, dtype=self.dtype_policy, name=name)
 
     def _make_dense(self, units, name):
-        return Dense(units, use_bias=False, dtype=self.dtype_policy, name=name)
+        return Dense(
+            units,
+            use_bias=self.use_bias,
+            kernel_initializer=new_initializer(
+                self.kernel_initializer, "glorot_uniform"
+            ),
+            dtype=self.dtype_policy,
+            name=name,
+        )
 
     def build(
         self,
@@ -116,6 +200,9 @@ class TransformerBlock(keras.layers.Layer):
             self.mlp_hidden.build(shape)
             self.mlp_output = self._make_dense(width, "mlp_output")
             self.mlp_output.build((None, None, mlp_dim))
+            for scale in (self.attention_scale, self.mlp_scale):
+                if scale is not None:
+                    scale.build(shape)
 
     @property
     def projections(self):
@@ -125,23 +212,38 @@ class TransformerBlock(keras.layers.Layer):
     def call(
         self,
         inputs,
-        coordinates,
+        coordinates=None,
         context=None,
         context_coordinates=None,
         drop_path_sample=None,
+        attention_bias=None,
+        attention_mask=None,
     ):
-        def attend(x, *positions_and_context):
-            return self.attention(
-                self.attention_norm(x), *positions_and_context
+        tensors = (
+            coordinates,
+            context,
+            context_coordinates,
+            attention_bias,
+            attention_mask,
+        )
+        given = {
+            name: tensor
+            for name, tensor in zip(FOR_ATTENTION, tensors, strict=True)
+            if tensor is not None
+        }
+
+        def attend(x, *arguments):
+            attended = self.attention(
+                self.attention_norm(x),
+                **dict(zip(given, arguments, strict=True)),
             )
+            return _scale(attended, self.attention_scale)
 
         def feed_forward(x):
-            hidden = self.mlp_hidden(self.mlp_norm(x))
-            return self.mlp_output(backend.gelu(hidden))
+            hidden = backend.gelu(self.mlp_hidden(self.mlp_norm(x)))
+            return _scale(self.mlp_output(hidden), self.mlp_scale)
 
-        arguments = [coordinates]
-        if context is not None:
-            arguments += [context, context_coordinates]
+        arguments = list(given.values())
         x = ops.cast(inputs, self.compute_dtype)
         if drop_path_sample is None and self.drop_path is not None:
             x = self.drop_path(x, branch=attend, arguments=arguments)
@@ -153,8 +255,8 @@ class TransformerBlock(keras.layers.Layer):
 
     def rematerialized_call(self, layer_call, *args, **kwargs):
         """Rematerialises the call; TensorFlow's needs tensors, by position."""
-        names = ("inputs", "coordinates", "context", "context_coordinates")
-        names = (*names, "drop_path_sample")
+        names = ("inputs", *FOR_ATTENTION[:3], "drop_path_sample")
+        names = (*names, *FOR_ATTENTION[3:])
         given = {**dict(zip(names, args, strict=False)), **kwargs}
         given = {k: v for k, v in given.items() if v is not None}
 
@@ -175,4 +277,16 @@ class TransformerBlock(keras.layers.Layer):
             "drop_path_rate": self.drop_path_rate,
             "drop_path_method": self.drop_path_method,
             "seed": self.seed,
+            "rotary": self.rotary,
+            "normalization": self.normalization,
+            "use_bias": self.use_bias,
+            "use_key_bias": self.use_key_bias,
+            "layer_scale": self.layer_scale,
+            "kernel_initializer": keras.initializers.serialize(
+                self.kernel_initializer
+            ),
         }
+
+
+def _scale(x, layer):
+    return x if layer is None else layer(x)

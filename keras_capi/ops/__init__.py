@@ -15,6 +15,10 @@ from keras_capi.ops.cross_entropy import soft_cross_entropy
 from keras_capi.ops.cross_entropy import soft_cross_entropy_gradient
 from keras_capi.ops.normalization import l2_normalize
 from keras_capi.ops.normalization import rms_normalize
+from keras_capi.ops.positions import patch_cells
+from keras_capi.ops.positions import relative_position_index
+from keras_capi.ops.positions import resample_positions
+from keras_capi.ops.positions import sine_positions
 from keras_capi.ops.rotary import apply_rotary
 from keras_capi.ops.rotary import rotary_angles
 from keras_capi.ops.rotary import rotary_frequencies
@@ -38,14 +42,18 @@ __all__ = [
     "gather_tokens",
     "gather_tokens_in_range",
     "l2_normalize",
+    "patch_cells",
     "patch_coordinates",
     "register_coordinates",
+    "relative_position_index",
+    "resample_positions",
     "rms_normalize",
     "rotary_angles",
     "rotary_frequencies",
     "sample_blocks",
     "scale_to_bounding_box",
     "select_patches",
+    "sine_positions",
     "sinkhorn_knopp",
     "slice_tokens",
     "soft_cross_entropy",

@@ -144,3 +144,32 @@ def extract_patches(images, patch_size):
     return ops.reshape(
         patches, (batch_size, rows * columns, patch_size**2 * channels)
     )
+
+
+def pad_images(images, patch_size):
+    """Adds zeros below and on the right, until a patch size divides images.
+
+    Args:
+        images: Tensor of shape `(batch, height, width, channels)`.
+        patch_size: Integer.
+
+    Returns:
+        Tensor of the same rank.
+    """
+    height, width = (-size % patch_size for size in ops.shape(images)[1:3])
+    return ops.pad(images, ((0, 0), (0, height), (0, width), (0, 0)))
+
+
+def replace_tokens(tokens, mask, mask_token):
+    """Puts a mask token in the place of some tokens.
+
+    Args:
+        tokens: Float tensor of shape `(batch, tokens, width)`.
+        mask: Boolean tensor of shape `(batch, tokens)`.
+        mask_token: Float tensor of shape `(width,)`.
+
+    Returns:
+        Tensor of the shape of `tokens`.
+    """
+    mask = ops.cast(mask, "bool")[..., None]
+    return ops.where(mask, ops.cast(mask_token, tokens.dtype), tokens)

@@ -75,7 +75,9 @@ class FeatureExtractor(EncoderModel):
         return {name: outputs[name] for name in self.features}
 
     def compute_output_spec(self, images):
-        outputs = self.backbone.compute_output_spec(images, self.layer_numbers)
+        outputs = self.backbone.compute_output_spec(
+            images, layers=self.layer_numbers
+        )
         feature_map = outputs["feature_map"]
         outputs["average"] = keras.KerasTensor(
             (feature_map.shape[0], feature_map.shape[-1]), feature_map.dtype

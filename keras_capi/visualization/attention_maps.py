@@ -1,6 +1,6 @@
 from keras import ops
 
-from keras_capi.encoders.rotary_vit import run_blocks
+from keras_capi.layers.block_stack import run_blocks
 from keras_capi.ops.normalization import rms_normalize
 from keras_capi.validation import check_positive_integer
 
@@ -51,7 +51,10 @@ def attention_maps(backbone, images, layer=None):
     tokens, coordinates = encoder.register_tokens(
         encoder.patch_embedding(images), patch_coordinates
     )
-    tokens = [tokens, *run_blocks(encoder.blocks, tokens, (coordinates,))]
+    tokens = [
+        tokens,
+        *run_blocks(encoder.blocks, tokens, coordinates=coordinates),
+    ]
     block = encoder.blocks[layer - 1]
     registers = block.attention.attention_weights(
         block.attention_norm(tokens[layer - 1]), coordinates

@@ -1,11 +1,10 @@
 from keras_capi.validation import check_positive_integer
 
 
-class TrainingMixin:
-    """Says which weights of a backbone train.
+class LoRAMixin:
+    """Lets an encoder learn with few further weights, the others frozen.
 
-    The backbone has an `encoder` and a `predictor`, of which the blocks are
-    `TransformerBlock`s.
+    `list_blocks` of the encoder says which `TransformerBlock`s it has.
     """
 
     lora_rank = None
@@ -22,7 +21,7 @@ class TrainingMixin:
     @trainable.setter
     def trainable(self, value):
         # `super` has no setters.
-        super(TrainingMixin, type(self)).trainable.fset(self, value)
+        super(LoRAMixin, type(self)).trainable.fset(self, value)
         if value and self.has_lora:
             self._freeze_all_but_lora()
 
@@ -56,23 +55,5 @@ class TrainingMixin:
             projection.lora_kernel_a.trainable = projection.trainable
             projection.lora_kernel_b.trainable = projection.trainable
 
-    def unfreeze_predictor(self):
-        """Lets the predictor train, without what of it is fixed."""
-        self.predictor.trainable = True
-        if self.has_lora:
-            self._freeze_all_but_lora()
-
-    def set_rotary_trainable(self, trainable):
-        """Says whether the rotary frequencies are trained; else they are fixed.
-
-        Args:
-            trainable: Boolean.
-        """
-        for block in self._blocks():
-            block.attention.trains_frequencies = trainable
-
-    def _blocks(self):
-        return [*self.encoder.blocks, *self.predictor.blocks]
-
     def _projections(self):
-        return [p for block in self._blocks() for p in block.projections]
+        return [p for block in self.list_blocks() for p in block.projections]

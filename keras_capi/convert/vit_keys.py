@@ -1,0 +1,170 @@
+"""What the weights of a standard vision transformer are called elsewhere.
+
+MAE, DINO, iBOT, DINOv2, I-JEPA, SimMIM, BEiT and data2vec all name them as timm
+does, which stores a linear layer as `(output, input)`.
+"""
+
+import numpy as np
+
+# Stored beside the table of relative positions, from which it follows.
+INDEX = "relative_position_index"
+TABLE = "relative_position_bias_table"
+# Two names for the same: of DINOv2, and of SimMIM, BEiT and data2vec.
+LAYER_SCALES = (("ls1.gamma", "gamma_1"), ("ls2.gamma", "gamma_2"))
+
+
+def paired_vit_weights(tensors, vit, optional=()):
+    """Pairs the weights of a ViT with arrays that go by timm's names.
+
+    Args:
+        tensors: Dictionary from names such as `blocks.0.attn.qkv.weight` to
+            NumPy arrays: weights, or their gradients.
+        vit: `keras_capi.encoders.ViT`.
+        optional: Sequence of strings. Names that may be missing, such as
+            `"pos_embed"` where it is not trained. Defaults to `()`.
+
+    Returns:
+        List of pairs: a variable of `vit`, and an array of its shape.
+
+    Raises:
+        ValueError: If names are missing or left over, or an array has another
+            shape than its variable.
+
+    Example:
+
+    >>> for variable, array in paired_vit_weights(tensors, vit):
+    ...     variable.assign(array)
+    """
+    entries = {**_embedding_keys(vit), **linear_keys("norm", vit.final_norm)}
+    for index, block in enumerate(vit.blocks):
+        prefix = f"blocks.{index}."
+        entries.update(block_keys(prefix, block, tensors))
+        entries.update(_table_keys(f"{prefix}attn.", vit, index, "per_block"))
+    entries.update(_table_keys("rel_pos_bias.", vit, 0, "shared"))
+    tensors = {
+        name: value
+        for name, value in tensors.items()
+        if name.rpartition(".")[2] != INDEX
+    }
+    return pair_entries(entries, tensors, optional)
+
+
+def pair_entries(entries, tensors, optional=()):
+    """Pairs variables with arrays, each of which must have a place.
+
+    Args:
+        entries: Dictionary from names to pairs: a variable, and a function that
+            brings an array into its layout.
+        tensors: Dictionary from names to NumPy arrays.
+        optional: Sequence of strings. Names that may be missing. Defaults to
+            `()`.
+
+    Returns:
+        List of pairs of variable and array.
+    """
+    missing = sorted(set(entries) - set(tensors) - set(optional))
+    unexpected = sorted(set(tensors) - set(entries))
+    if missing or unexpected:
+        raise ValueError(
+            "The names of the arrays must be those of the encoder's weights. "
+            f"Missing: {missing}. Unexpected: {unexpected}"
+        )
+    pairs = []
+    for name, (variable, convert) in entries.items():
+        if name not in tensors:
+            continue
+        array = convert(np.asarray(tensors[name]))
+        if array.shape != tuple(variable.shape):
+            raise ValueError(
+                f"`{name}` must have the shape of {variable.path}, "
+                f"{tuple(variable.shape)}. Received: {array.shape}, once in "
+                "its layout"
+            )
+        pairs.append((variable, array))
+    return pairs
+
+
+def block_keys(prefix, block, names=()):
+    """Returns the names of a transformer block's weights.
+
+    Args:
+        prefix: String in front of the names, such as `"blocks.0."`.
+        block: `keras_capi.layers.TransformerBlock` without rotary positions.
+        names: Names that are there, which tell between two for the same.
+
+    Returns:
+        Dictionary from names to pairs, see `pair_entries`.
+    """
+    attention = block.attention
+    entries = {
+        **linear_keys(f"{prefix}norm1", block.attention_norm),
+        **linear_keys(f"{prefix}norm2", block.mlp_norm),
+        **linear_keys(f"{prefix}attn.qkv", attention.query_key_value),
+        **linear_keys(f"{prefix}attn.proj", attention.output_projection),
+        **linear_keys(f"{prefix}mlp.fc1", block.mlp_hidden),
+        **linear_keys(f"{prefix}mlp.fc2", block.mlp_output),
+    }
+    if attention.query_bias is not None:
+        entries[f"{prefix}attn.q_bias"] = attention.query_bias, _same
+        entries[f"{prefix}attn.v_bias"] = attention.value_bias, _same
+    scales = (block.attention_scale, block.mlp_scale)
+    for scale, choices in zip(scales, LAYER_SCALES, strict=True):
+        if scale is not None:
+            known = [c for c in choices if prefix + c in names] or choices
+            entries[prefix + known[0]] = scale.gamma, _same
+    return entries
+
+
+def linear_keys(name, layer):
+    """Returns the names of the weights of a linear layer or a norm.
+
+    Args:
+        name: String, such as `"norm"`.
+        layer: `keras.layers.Dense` or `keras.layers.LayerNormalization`.
+
+    Returns:
+        Dictionary from names to pairs, see `pair_entries`.
+    """
+    if hasattr(layer, "gamma"):
+        return {
+            f"{name}.weight": (layer.gamma, _same),
+            f"{name}.bias": (layer.beta, _same),
+        }
+    entries = {f"{name}.weight": (layer.kernel, np.transpose)}
+    if layer.use_bias:
+        entries[f"{name}.bias"] = layer.bias, _same
+    return entries
+
+
+def _embedding_keys(vit):
+    patches, prefix = vit.patch_embedding, vit.prefix_tokens
+    entries = {
+        "patch_embed.proj.weight": (patches.kernel, _patch_kernel),
+        "patch_embed.proj.bias": (patches.bias, _same),
+    }
+    if prefix.class_token is not None:
+        entries["cls_token"] = prefix.class_token, _without_batch
+    if prefix.registers is not None:
+        entries["register_tokens"] = prefix.registers, _without_batch
+    if vit.positions.table is not None:
+        entries["pos_embed"] = vit.positions.table.table, _without_batch
+    return entries
+
+
+def _table_keys(prefix, vit, index, kind):
+    if vit.positions.relative != kind:
+        return {}
+    return {prefix + TABLE: (vit.positions.biases[index].table, _same)}
+
+
+def _same(array):
+    return array
+
+
+def _without_batch(array):
+    return array.reshape(array.shape[-2:])
+
+
+def _patch_kernel(array):
+    # (width, channel, row, column) to (row, column, channel, width).
+    return array.transpose(2, 3, 1, 0).reshape(-1, array.shape[0])

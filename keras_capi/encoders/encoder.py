@@ -1,0 +1,303 @@
+import keras
+from keras import ops
+
+from keras_capi.encoders.lora_mixin import LoRAMixin
+from keras_capi.fitting.guarded_model import GuardedModel
+from keras_capi.ops.tokens import pad_images
+from keras_capi.ops.tokens import replace_tokens
+from keras_capi.saving.preset import PresetMixin
+from keras_capi.saving.quantization import serialize_dtype
+from keras_capi.validation import check_image_shape
+from keras_capi.validation import check_images
+from keras_capi.validation import check_layers
+from keras_capi.validation import check_positive_integer
+
+
+class Encoder(PresetMixin, LoRAMixin, GuardedModel):
+    """Base of the networks that turn images into features.
+
+    What pretrains, evaluates or uses an encoder goes through three steps, and
+    knows no more of it: `embed` makes tokens of patches, tokens are dropped or
+    replaced, `encode` adds positions and runs the network. A subclass has
+    these two methods and `blocks`; its constructor calls that of the base first
+    and `finish` last.
+
+    `call`, `predict` and an exported encoder do all steps and return features.
+
+    Its arguments are attributes too, beside `global_dim`, the width of the
+    feature of a whole image, and `prefix_name`, what features of the prefix are
+    called.
+
+    Args:
+        patch_size: Integer. Side of a patch in pixels.
+        num_layers: Integer. Number of blocks.
+        hidden_dim: Integer. Width of the tokens.
+        num_prefix_tokens: Integer. Tokens in front of those of the patches,
+            such as a class token.
+        image_shape: Tuple `(height, width, channels)`. Height and width may be
+            `None`, and then vary from batch to batch.
+        pad: Boolean. Whether to take images of any size: those that
+            `patch_size` does not divide get zeros below and on the right. Each
+            patch then holds a piece of the image. Defaults to `False`.
+
+    Call arguments:
+        images: Float tensor of shape `(batch, height, width, channels)`,
+            normalised; height and width divisible by `patch_size`, unless
+            `pad`.
+        visible_indices: Optional integer tensor of shape `(batch, visible)`:
+            the row-major patches to encode. `None` encodes all.
+        mask: Optional Boolean tensor of shape `(batch, patches)`: the patches
+            whose token `mask_token` replaces, before positions are added.
+        mask_token: Float tensor of shape `(hidden_dim,)`.
+        layers: Tuple of integers, from 1 to `num_layers`. Blocks whose output
+            to return too, through the final norm.
+        training: Boolean. Whether to apply stochastic depth.
+
+    Output shape:
+        A dictionary: `"global"` of shape `(batch, global_dim)`, `"prefix"` of
+        shape `(batch, num_prefix_tokens, hidden_dim)`, `"feature_map"` of shape
+        `(batch, rows, columns, hidden_dim)`, and for each of `layers` a map
+        like it, `"layer_1"` and so on. With `visible_indices` there are
+        `"patches"` of shape `(batch, visible, hidden_dim)` and their
+        `"positions"` in place of a feature map, and layers look alike.
+
+    Raises:
+        ValueError: If the images have another rank, number of channels, integer
+            values, or a size that `patch_size` does not divide; if one of
+            `mask` and `mask_token` is missing; if there are no such `layers`.
+    """
+
+    prefix_name = "prefix"
+
+    def __init__(
+        self,
+        patch_size,
+        num_layers,
+        hidden_dim,
+        num_prefix_tokens,
+        image_shape,
+        pad=False,
+        **kwargs,
+    ):
+        # A `keras.RematScope` is for the blocks. The encoder itself must not be
+        # run twice, for it draws random numbers.
+        with keras.RematScope(mode=None):
+            super().__init__(**kwargs)
+        for name, value in (
+            ("patch_size", patch_size),
+            ("num_layers", num_layers),
+            ("hidden_dim", hidden_dim),
+        ):
+            check_positive_integer(name, value)
+        self.patch_size = patch_size
+        self.num_layers = num_layers
+        self.hidden_dim = hidden_dim
+        self.global_dim = hidden_dim
+        self.num_prefix_tokens = num_prefix_tokens
+        self.pad = pad
+        self.image_shape = check_image_shape(image_shape, self._divisor)
+
+    def finish(self, lora_rank=None):
+        """Ends a constructor, when the encoder has all its parts and weights.
+
+        Args:
+            lora_rank: Integer or `None`, see `enable_lora`.
+        """
+        if lora_rank is not None:
+            check_positive_integer("lora_rank", lora_rank)
+            self._add_lora(lora_rank)
+        if not self.trainable:
+            # A frozen encoder that is loaded: Keras freezes the parts that are
+            # there when the base class is initialised, and these were not.
+            for layer in self.layers:
+                layer.trainable = False
+        self.built = True
+
+    def list_blocks(self):
+        """Returns the transformer blocks, which LoRA is for."""
+        # Not a property, which Keras would take for a place in files.
+        return self.blocks
+
+    @property
+    def _divisor(self):
+        """What must divide the sizes of the images."""
+        return 1 if self.pad else self.patch_size
+
+    def grid_size(self, image_shape):
+        """Returns the rows and columns of patches of images.
+
+        Args:
+            image_shape: Tuple `(height, width, channels)`, of integers or, in a
+                graph, scalar tensors; sizes may be `None`.
+
+        Returns:
+            Tuple of two numbers of the same kind.
+        """
+        return tuple(
+            None if size is None else -(-size // self.patch_size)
+            for size in image_shape[:2]
+        )
+
+    def embed(self, images, visible_indices=None):
+        """Makes a token of each patch, without positions and prefix.
+
+        Args:
+            images: Float tensor of shape `(batch, height, width, channels)`,
+                height and width divisible by `patch_size`.
+            visible_indices: Optional integer tensor of shape
+                `(batch, visible)`: the row-major patches to embed.
+
+        Returns:
+            A tuple: tokens of shape `(batch, n, hidden_dim)`, and positions of
+            shape `(batch or 1, n, any width)`. What positions are is the
+            encoder's affair, but they can be gathered along the second axis.
+        """
+        raise NotImplementedError
+
+    def encode(
+        self,
+        tokens,
+        positions,
+        layers=(),
+        training=None,
+        normalize=True,
+        attention_mask=None,
+    ):
+        """Adds positions and prefix to tokens, and runs the blocks.
+
+        Args:
+            tokens: Float tensor of shape `(batch, n, hidden_dim)`.
+            positions: Tensor of shape `(batch or 1, n, any width)`.
+            layers: Tuple of integers, from 1 to `num_layers`: after which
+                blocks to return all tokens too.
+            training: Boolean. Whether to apply stochastic depth.
+            normalize: Boolean. Whether to apply the final norm.
+            attention_mask: Optional Boolean tensor of shape
+                `(batch or 1, prefix + n, prefix + n)`: which tokens may attend
+                to which.
+
+        Returns:
+            A dictionary: `"prefix"` of shape
+            `(batch, num_prefix_tokens, hidden_dim)`, `"patches"` of shape
+            `(batch, n, hidden_dim)`, `"positions"` as given, and for each of
+            `layers` a tensor of shape `(batch, prefix + n, hidden_dim)`,
+            `"layer_1"` and so on, as if it were the last.
+        """
+        raise NotImplementedError
+
+    def name_outputs(self, outputs, positions, layers=()):
+        """Makes what `encode` returns of all tokens behind numbered blocks."""
+        last, count = outputs[self.num_layers], self.num_prefix_tokens
+        return {
+            "prefix": last[:, :count],
+            "patches": last[:, count:],
+            "positions": positions,
+            **{f"layer_{number}": outputs[number] for number in layers},
+        }
+
+    def pool(self, outputs, training=None):
+        """Returns the feature of the whole image: the mean of the patches.
+
+        Args:
+            outputs: Dictionary, what `encode` returns.
+            training: Boolean. Whether to apply stochastic depth.
+
+        Returns:
+            Tensor of shape `(batch, global_dim)`.
+        """
+        return ops.mean(outputs["patches"], axis=1)
+
+    def call(
+        self,
+        images,
+        visible_indices=None,
+        mask=None,
+        mask_token=None,
+        layers=(),
+        training=None,
+    ):
+        self._check_call(images, visible_indices, mask, mask_token, layers)
+        if self.pad:
+            images = pad_images(images, self.patch_size)
+        tokens, positions = self.embed(images, visible_indices)
+        if mask is not None:
+            tokens = replace_tokens(tokens, mask, mask_token)
+        outputs = self.encode(tokens, positions, layers, training)
+        features = {
+            "global": self.pool(outputs, training),
+            self.prefix_name: outputs["prefix"],
+        }
+        if visible_indices is not None:
+            features["patches"] = outputs["patches"]
+            features["positions"] = outputs["positions"]
+        else:
+            features["feature_map"] = self._as_map(outputs["patches"], images)
+        for name in (f"layer_{number}" for number in layers):
+            patches = outputs[name][:, self.num_prefix_tokens :]
+            if visible_indices is None:
+                patches = self._as_map(patches, images)
+            features[name] = patches
+        return features
+
+    def _as_map(self, patches, images):
+        grid = self.grid_size(ops.shape(images)[1:])
+        return ops.reshape(patches, (-1, *grid, self.hidden_dim))
+
+    def _check_call(self, images, visible_indices, mask, mask_token, layers):
+        check_images(images, self._divisor, self.image_shape[-1])
+        check_layers(layers, self.num_layers)
+        if (mask is None) != (mask_token is None):
+            raise ValueError(
+                "`mask` and `mask_token` must be given together. "
+                f"Received: mask={mask}, mask_token={mask_token}"
+            )
+        if mask is not None and visible_indices is not None:
+            raise ValueError(
+                "Only one of `mask` and `visible_indices` can be given: patches"
+                " are replaced or dropped. Received both."
+            )
+
+    def compute_output_spec(
+        self,
+        images,
+        visible_indices=None,
+        mask=None,
+        mask_token=None,
+        layers=(),
+        training=None,
+    ):
+        self._check_call(images, visible_indices, mask, mask_token, layers)
+        batch_size, *image_shape = images.shape
+        names = [f"layer_{number}" for number in layers]
+        if visible_indices is None:
+            grid = self.grid_size(image_shape)
+            names = ["feature_map", *names]
+        else:
+            grid = (visible_indices.shape[1],)
+            names = ["patches", "positions", *names]
+        prefix = (batch_size, self.num_prefix_tokens, self.hidden_dim)
+        shapes = {
+            "global": (batch_size, self.global_dim),
+            self.prefix_name: prefix,
+            **{name: (batch_size, *grid, self.hidden_dim) for name in names},
+        }
+        specs = {
+            name: keras.KerasTensor(shape, self.compute_dtype)
+            for name, shape in shapes.items()
+        }
+        if "positions" in specs:
+            shape = (batch_size, *grid, None)
+            specs["positions"] = keras.KerasTensor(shape, "float32")
+        return specs
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "dtype": serialize_dtype(self),
+            "patch_size": self.patch_size,
+            "num_layers": self.num_layers,
+            "hidden_dim": self.hidden_dim,
+            "image_shape": self.image_shape,
+            "pad": self.pad,
+            "lora_rank": self.lora_rank,
+        }

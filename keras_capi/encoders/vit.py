@@ -1,0 +1,259 @@
+import keras
+import numpy as np
+from keras import ops
+
+from keras_capi.encoders.encoder import Encoder
+from keras_capi.encoders.vit_positions import ViTPositions
+from keras_capi.layers.block_stack import make_blocks
+from keras_capi.layers.block_stack import run_blocks
+from keras_capi.layers.drop_path import DropPath
+from keras_capi.layers.patch_embedding import PatchEmbedding
+from keras_capi.layers.prefix_tokens import PrefixTokens
+from keras_capi.ops.tokens import gather_tokens
+from keras_capi.validation import check_non_negative_integer
+from keras_capi.validation import check_number
+from keras_capi.validation import check_positive_integer
+
+# Arguments that all blocks have in common.
+FROM_BLOCKS = (
+    "use_bias",
+    "use_key_bias",
+    "layer_scale",
+    "kernel_initializer",
+)
+
+
+@keras.saving.register_keras_serializable(package="keras_capi")
+class ViT(Encoder):
+    """Standard vision transformer.
+
+    With a class token, positions that are added to the tokens, layer
+    normalisation and biases, as most methods of pretraining have it. The
+    defaults are those of ViT-B/16 but for its size, which is to be given.
+
+    Args:
+        patch_size: Integer. Side of a patch in pixels.
+        num_layers: Integer. Number of transformer blocks.
+        hidden_dim: Integer. Width of the tokens.
+        num_heads: Integer. Number of attention heads.
+        image_shape: Tuple `(height, width, channels)`: the size that positions
+            are for. Other images can be encoded too. Height and width may be
+            `None` without positions. Defaults to `(224, 224, 3)`.
+        mlp_dim: Integer or `None`. Hidden width of the perceptrons; `None` is
+            `4 * hidden_dim`. Defaults to `None`.
+        class_token: Boolean. Whether there is a class token, which then is the
+            feature of the whole image; else that is the mean of the patches.
+            Defaults to `True`.
+        num_register_tokens: Integer. Tokens without position behind the class
+            token. Defaults to `0`.
+        positions: `"learned"`, `"sine"` (fixed) or `None`: the table of
+            positions, see `keras_capi.layers.PositionTable`. Defaults to
+            `"learned"`.
+        interpolation_offset: Float. How the table is resampled for images of
+            another size: `0.0` as in MAE, `0.1` as in DINO, iBOT and DINOv2.
+            Defaults to `0.0`.
+        relative_positions: `None`, `"shared"` or `"per_block"`: biases of
+            attention for each offset between patches, one table for all blocks
+            or one for each. Images cannot be larger than `image_shape` then.
+            Defaults to `None`.
+        use_bias: Boolean. Whether the projections of the blocks have biases.
+            Defaults to `True`.
+        use_key_bias: Boolean. Whether those of the keys have one too. Defaults
+            to `True`.
+        layer_scale: Float or `None`. Where the factors of
+            `keras_capi.layers.LayerScale` start; `None` has none. Defaults to
+            `None`.
+        drop_path_rate: Float in `[0, 1)`. Stochastic depth of the last block;
+            from 0 in the first one it grows linearly. Defaults to `0.0`.
+        kernel_initializer: Initializer of the kernels of the blocks, queries,
+            keys and values as one. Defaults to `"glorot_uniform"`, MAE's; DINO
+            has a truncated normal with a deviation of 0.02.
+        patch_initializer: Initializer of the kernel of the patch embedding, as
+            a matrix. Defaults to `"glorot_uniform"`, MAE's.
+        pad: Boolean. Whether to take images of any size, see
+            `keras_capi.encoders.Encoder`. Defaults to `False`.
+        seed: Integer or `None`. Seed of the stochastic depth. Defaults to
+            `None`.
+        lora_rank: Integer or `None`. As if `enable_lora` had been called with
+            it. Defaults to `None`.
+
+    Call arguments and output:
+        Those of `keras_capi.encoders.Encoder`; the prefix is the class token
+        and the registers.
+
+    Example:
+
+    >>> encoder = keras_capi.encoders.ViT(8, 2, 48, 4, image_shape=(32, 32, 3))
+    >>> features = encoder(keras.random.uniform((2, 32, 40, 3)))
+    >>> features["global"].shape  # (2, 48)
+    >>> features["feature_map"].shape  # (2, 4, 5, 48)
+
+    Reference:
+
+    - [Dosovitskiy et al., 2020](https://arxiv.org/abs/2010.11929)
+    - [MAE](https://arxiv.org/abs/2111.06377), appendix A.1
+    - [DINO](https://arxiv.org/abs/2104.14294), section 3.2
+    - [BEiT](https://arxiv.org/abs/2106.08254), section 2.5 (relative positions)
+    """
+
+    def __init__(
+        self,
+        patch_size,
+        num_layers,
+        hidden_dim,
+        num_heads,
+        image_shape=(224, 224, 3),
+        mlp_dim=None,
+        class_token=True,
+        num_register_tokens=0,
+        positions="learned",
+        interpolation_offset=0.0,
+        relative_positions=None,
+        use_bias=True,
+        use_key_bias=True,
+        layer_scale=None,
+        drop_path_rate=0.0,
+        kernel_initializer="glorot_uniform",
+        patch_initializer="glorot_uniform",
+        pad=False,
+        seed=None,
+        lora_rank=None,
+        **kwargs,
+    ):
+        check_non_negative_integer("num_register_tokens", num_register_tokens)
+        super().__init__(
+            patch_size,
+            num_layers,
+            hidden_dim,
+            bool(class_token) + num_register_tokens,
+            image_shape,
+            pad,
+            **kwargs,
+        )
+        with keras.RematScope(mode=None):
+            self.prefix_tokens = PrefixTokens(
+                class_token,
+                num_register_tokens,
+                dtype=self.dtype_policy,
+                name="prefix_tokens",
+            )
+            self.patch_embedding = PatchEmbedding(
+                patch_size,
+                hidden_dim,
+                patch_initializer,
+                dtype=self.dtype_policy,
+                name="patch_embedding",
+            )
+            self.positions = ViTPositions(
+                self.grid_size(self.image_shape),
+                hidden_dim,
+                num_heads,
+                num_layers,
+                class_token,
+                self.num_prefix_tokens,
+                positions,
+                interpolation_offset,
+                relative_positions,
+                dtype=self.dtype_policy,
+                name="positions",
+            )
+            check_number("drop_path_rate", drop_path_rate, "[0, 1)")
+            self.drop_path = DropPath(
+                drop_path_rate, "naive", seed, name="drop_path"
+            )
+            self.final_norm = keras.layers.LayerNormalization(
+                epsilon=1e-6, dtype=self.dtype_policy, name="final_norm"
+            )
+        check_positive_integer("num_heads", num_heads)
+        self.num_heads = num_heads
+        self.mlp_dim = mlp_dim
+        self.seed = seed
+        self.blocks = make_blocks(
+            num_layers,
+            num_heads=num_heads,
+            mlp_dim=mlp_dim,
+            rotary=False,
+            normalization="layer",
+            use_bias=use_bias,
+            use_key_bias=use_key_bias,
+            layer_scale=layer_scale,
+            kernel_initializer=kernel_initializer,
+            dtype=self.dtype_policy,
+        )
+        self.build((None, None, None, self.image_shape[-1]))
+        self.finish(lora_rank)
+
+    def build(self, images_shape):
+        shape = (None, None, self.hidden_dim)
+        self.patch_embedding.build(images_shape)
+        self.prefix_tokens.build(shape)
+        self.positions.build()
+        for block in self.blocks:
+            block.build(shape)
+        self.final_norm.build(shape)
+
+    def embed(self, images, visible_indices=None):
+        tokens = self.patch_embedding(images, visible_indices)
+        positions = self.positions(
+            grid_size=self.grid_size(ops.shape(images)[1:])
+        )
+        if visible_indices is not None:
+            batch_size = ops.shape(visible_indices)[0]
+            positions = gather_tokens(
+                ops.repeat(positions, batch_size, axis=0), visible_indices
+            )
+        return tokens, positions
+
+    def encode(
+        self,
+        tokens,
+        positions,
+        layers=(),
+        training=None,
+        normalize=True,
+        attention_mask=None,
+    ):
+        tokens = ops.cast(tokens, self.compute_dtype)
+        tokens = self.prefix_tokens(
+            self.positions.add(tokens, positions),
+            self.positions.class_position,
+        )
+        outputs = run_blocks(
+            self.blocks,
+            tokens,
+            self.drop_path if training else None,
+            np.linspace(0.0, self.drop_path.rate, self.num_layers),
+            self.positions.attention_biases(positions),
+            attention_mask=attention_mask,
+        )
+        outputs = {
+            number: self.final_norm(tokens) if normalize else tokens
+            for number, tokens in enumerate(outputs, start=1)
+            if number in (*layers, self.num_layers)
+        }
+        return self.name_outputs(outputs, positions, layers)
+
+    def pool(self, outputs, training=None):
+        if self.prefix_tokens.has_class_token:
+            return outputs["prefix"][:, 0]
+        return super().pool(outputs, training)
+
+    def get_config(self):
+        prefix, positions = self.prefix_tokens, self.positions
+        block = self.blocks[0].get_config()
+        return {
+            **super().get_config(),
+            "num_heads": self.num_heads,
+            "mlp_dim": self.mlp_dim,
+            "class_token": prefix.has_class_token,
+            "num_register_tokens": prefix.num_registers,
+            "positions": positions.kind,
+            "interpolation_offset": positions.interpolation_offset,
+            "relative_positions": positions.relative,
+            **{name: block[name] for name in FROM_BLOCKS},
+            "drop_path_rate": self.drop_path.rate,
+            "patch_initializer": keras.initializers.serialize(
+                self.patch_embedding.kernel_initializer
+            ),
+            "seed": self.seed,
+        }

@@ -1,0 +1,70 @@
+"""Transformer blocks that follow each other.
+
+Functions and not a layer: the blocks belong to the model that calls them, and
+keep their places in its files.
+"""
+
+from keras import ops
+
+from keras_capi.layers.transformer_block import TransformerBlock
+
+
+def make_blocks(num_layers, **arguments):
+    """Makes transformer blocks, named `block_0`, `block_1` and so on.
+
+    Args:
+        num_layers: Integer. How many.
+        **arguments: Arguments of `keras_capi.layers.TransformerBlock`.
+
+    Returns:
+        List of layers, to be built.
+    """
+    return [
+        TransformerBlock(**arguments, name=f"block_{index}")
+        for index in range(num_layers)
+    ]
+
+
+def run_blocks(
+    blocks,
+    tokens,
+    drop_path=None,
+    drop_path_rates=None,
+    attention_biases=None,
+    **arguments,
+):
+    """Runs transformer blocks one after the other.
+
+    Args:
+        blocks: List of `TransformerBlock`s.
+        tokens: Float tensor of shape `(batch, tokens, width)`.
+        drop_path: `DropPath` layer for stochastic depth, which draws for all
+            blocks at once, or `None`.
+        drop_path_rates: Optional sequence of floats, a rate for each block;
+            `None` takes that of `drop_path` for all.
+        attention_biases: Optional sequence of tensors, an attention bias for
+            each block.
+        **arguments: Further arguments of each block's call, such as
+            `coordinates`. `None` is as if not given.
+
+    Yields:
+        The output of each block, a tensor of the shape of `tokens`.
+    """
+    arguments = {k: v for k, v in arguments.items() if v is not None}
+    samples = None
+    if drop_path is not None:
+        if drop_path_rates is not None:
+            drop_path_rates = [
+                r for rate in drop_path_rates for r in 2 * [rate]
+            ]
+        samples = drop_path.sample(
+            ops.shape(tokens)[0], 2 * len(blocks), drop_path_rates
+        )
+    for index, block in enumerate(blocks):
+        own = {}
+        if samples is not None:
+            own["drop_path_sample"] = samples[2 * index : 2 * index + 2]
+        if attention_biases is not None:
+            own["attention_bias"] = attention_biases[index]
+        tokens = block(tokens, **arguments, **own)
+        yield tokens
