@@ -5,6 +5,10 @@ does the same on every backend, but needs another route on one of them to be
 possible (the training step, export) or fast (gathering, the moving average).
 """
 
+from keras_capi.backend.adamw import fused_adamw
+from keras_capi.backend.adamw import gradient_norms
+from keras_capi.backend.adamw import has_fused_adamw
+from keras_capi.backend.adamw import share_gradients
 from keras_capi.backend.gathering import take_tokens
 from keras_capi.backend.moving_average import move_average
 from keras_capi.backend.numerics import dot_product_attention

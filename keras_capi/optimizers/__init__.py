@@ -1,8 +1,10 @@
-"""The published optimizer and schedule, and two for the tasks after it."""
+"""The optimizer of all methods, with what they publish, and schedules."""
 
-from keras_capi.optimizers.capi_multi_optimizer import CAPIOptimizer
+from keras_capi.optimizers.adamw import AdamW
+from keras_capi.optimizers.capi_optimizer import CAPIOptimizer
 from keras_capi.optimizers.capi_optimizer import capi_optimizer
-from keras_capi.optimizers.grid_adamw import GridAdamW
+from keras_capi.optimizers.epoch_warmup import EpochWarmup
+from keras_capi.optimizers.group import Group
 from keras_capi.optimizers.layer_decay_adamw import LayerDecayAdamW
 from keras_capi.optimizers.warmup_cosine import WarmupCosine
 

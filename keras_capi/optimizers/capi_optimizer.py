@@ -1,7 +1,67 @@
-from keras_capi.optimizers.capi_multi_optimizer import CAPIOptimizer
-from keras_capi.optimizers.learning_rates import as_rate
+import keras
+
+from keras_capi.optimizers.adamw import AdamW
+from keras_capi.optimizers.checks import as_rate
+from keras_capi.optimizers.former_state import read_former_state
+from keras_capi.optimizers.group import Group
 from keras_capi.optimizers.warmup_cosine import WarmupCosine
+from keras_capi.validation import check_non_negative
 from keras_capi.validation import check_positive_integer
+
+
+@keras.saving.register_keras_serializable(package="keras_capi")
+class CAPIOptimizer(AdamW):
+    """An `AdamW` with the groups of CAPI, made by `capi_optimizer`.
+
+    It reads the files of former versions, which had an optimizer for each kind
+    of weights.
+    """
+
+    @property
+    def clustering_learning_rate(self):
+        """The clustering's current learning rate."""
+        return self.group_learning_rates["clustering"]
+
+    @clustering_learning_rate.setter
+    def clustering_learning_rate(self, value):
+        self.set_group_learning_rate("clustering", value)
+
+    @property
+    def rotary_learning_rate_multiplier(self):
+        """The rotary frequencies' share of the learning rate."""
+        return self.groups["rotary_frequencies"].learning_rate_multiplier
+
+    def load_own_variables(self, store):
+        has_accumulators = bool(self.gradient_accumulation_steps)
+        former = read_former_state(store, self._group_names, has_accumulators)
+        if former is None:
+            super().load_own_variables(store)
+            return
+        # The rates, and the count of steps before them.
+        for key in store.keys():
+            self.variables[int(key)].assign(store[key])
+        parts = [self._momentums, self._velocities]
+        if has_accumulators:
+            parts.append(self._accumulated_gradients)
+        for values, variables in zip(
+            former, zip(*parts, strict=True), strict=True
+        ):
+            for value, variable in zip(values, variables, strict=True):
+                variable.assign(value)
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        if "groups" in config:
+            return super().from_config(config, custom_objects)
+        # Written by a former version, with the arguments of `capi_optimizer`.
+        deserialize = keras.saving.deserialize_keras_object
+        return capi_optimizer(
+            **{
+                name: deserialize(value, custom_objects=custom_objects)
+                for name, value in config.items()
+                if name != "name"
+            }
+        )
 
 
 def capi_optimizer(
@@ -55,7 +115,8 @@ def capi_optimizer(
             `None`.
 
     Returns:
-        A `CAPIOptimizer`.
+        A `CAPIOptimizer`: an `AdamW` with the groups `"patch_embedding"`,
+        `"biases"`, `"norms"`, `"rotary_frequencies"` and `"clustering"`.
 
     Example:
 
@@ -86,16 +147,38 @@ def capi_optimizer(
             else WarmupCosine(rate, total_steps, warmup_steps)
             for rate in (learning_rate, clustering_learning_rate)
         )
+    multipliers = {
+        "patch_embedding_learning_rate_multiplier": (
+            patch_embedding_learning_rate_multiplier
+        ),
+        "rotary_learning_rate_multiplier": rotary_learning_rate_multiplier,
+        "norm_weight_decay_multiplier": norm_weight_decay_multiplier,
+        "clustering_weight_decay": clustering_weight_decay,
+    }
+    for argument, value in multipliers.items():
+        check_non_negative(argument, value)
     return CAPIOptimizer(
         learning_rate,
         weight_decay,
-        clustering_learning_rate,
-        clustering_weight_decay,
-        patch_embedding_learning_rate_multiplier,
-        rotary_learning_rate_multiplier,
-        norm_weight_decay_multiplier,
         beta_1,
         beta_2,
         epsilon,
-        gradient_accumulation_steps,
+        groups={
+            "patch_embedding": Group(
+                learning_rate_multiplier=patch_embedding_learning_rate_multiplier
+            ),
+            "biases": Group(weight_decay_multiplier=0.0),
+            "norms": Group(
+                weight_decay_multiplier=norm_weight_decay_multiplier
+            ),
+            "rotary_frequencies": Group(
+                learning_rate_multiplier=rotary_learning_rate_multiplier
+            ),
+            "clustering": Group(
+                learning_rate=clustering_learning_rate,
+                weight_decay=clustering_weight_decay,
+            ),
+        },
+        gradient_accumulation_steps=gradient_accumulation_steps,
+        name="capi_optimizer",
     )

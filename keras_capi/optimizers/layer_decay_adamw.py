@@ -1,28 +1,26 @@
-import re
-
 import keras
-from keras import ops
 
-from keras_capi.optimizers.learning_rates import as_rate
-from keras_capi.optimizers.learning_rates import check_moments
-from keras_capi.validation import check_non_negative
+from keras_capi.optimizers.adamw import AdamW
+from keras_capi.optimizers.group import Group
 from keras_capi.validation import check_number
 from keras_capi.validation import check_positive_integer
 
-FIRST = re.compile(r"(^|/)(patch_embedding|register_tokens)/")
-BLOCK = re.compile(r"(^|/)encoder/block_(\d+)/")
-PREDICTOR = re.compile(r"(^|/)predictor/")
+VECTORS = "vectors"
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
-class LayerDecayAdamW(keras.optimizers.AdamW):
+class LayerDecayAdamW(AdamW):
     """AdamW that changes early layers of a backbone less than late ones.
 
     For fine-tuning: early layers know what images are like in general, late
     ones have to learn the task. A block has `layer_decay` times the learning
     rate of the block behind it; the head has the full one, the patch embedding
-    the smallest, and the predictor that of the last block. Weight decay is for
-    matrices only, not for biases, norm scales and tokens.
+    the smallest. Weight decay is for variables of two axes or more, not for
+    biases and norm scales.
+
+    The model names the groups by depth: with `L` blocks `"depth_0"` is the
+    patch embedding, tokens and positions, `"depth_1"` to `"depth_L"` are the
+    blocks, `"depth_{L + 1}"` is what follows.
 
     Args:
         learning_rate: Float or schedule, of the head. Defaults to `1e-3`.
@@ -33,10 +31,12 @@ class LayerDecayAdamW(keras.optimizers.AdamW):
         beta_1: Float. Defaults to `0.9`.
         beta_2: Float. Defaults to `0.999`.
         epsilon: Float. Defaults to `1e-8`.
-        **kwargs: Other arguments of `keras.optimizers.AdamW`.
+        **kwargs: Other arguments of `keras_capi.optimizers.AdamW`, but
+            `groups`.
 
     Raises:
-        ValueError: If an argument is out of range.
+        ValueError: If an argument is out of range, or `num_layers` is not that
+            of the model.
 
     Example:
 
@@ -65,62 +65,55 @@ class LayerDecayAdamW(keras.optimizers.AdamW):
     ):
         check_positive_integer("num_layers", num_layers)
         check_number("layer_decay", layer_decay, "(0, 1]")
-        check_non_negative("weight_decay", weight_decay)
-        check_moments(beta_1, beta_2, epsilon)
+        groups = {
+            f"depth_{depth}": Group(
+                learning_rate_multiplier=layer_decay ** (num_layers + 1 - depth)
+            )
+            for depth in range(num_layers + 2)
+        }
         super().__init__(
-            learning_rate=as_rate("learning_rate", learning_rate),
-            weight_decay=weight_decay,
-            beta_1=beta_1,
-            beta_2=beta_2,
-            epsilon=epsilon,
+            learning_rate,
+            weight_decay,
+            beta_1,
+            beta_2,
+            epsilon,
+            groups={**groups, VECTORS: Group(weight_decay_multiplier=0.0)},
             **kwargs,
         )
         self.num_layers = num_layers
         self.layer_decay = layer_decay
 
-    def learning_rate_multiplier(self, path):
-        """Returns the factor of the learning rate for a variable's path."""
-        block = BLOCK.search(path)
-        if block:
-            distance = self.num_layers - int(block[2])
-        elif FIRST.search(path):
-            distance = self.num_layers + 1
-        else:
-            distance = 1 if PREDICTOR.search(path) else 0
-        return self.layer_decay**distance
-
-    def build(self, variables):
-        # Now, as an update sees the backend's variables, which have no path.
-        self._check_num_layers([variable.path for variable in variables])
-        self._multipliers = [
-            self.learning_rate_multiplier(variable.path)
-            for variable in variables
-        ]
-        super().build(variables)
-
-    def _check_num_layers(self, paths):
-        found = [int(x[2]) + 1 for x in map(BLOCK.search, paths) if x]
-        if found and max(found) != self.num_layers:
+    def assign_groups(self, groups):
+        depths = {
+            name: variables
+            for name, variables in groups.items()
+            if name.startswith("depth_")
+        }
+        if depths and len(depths) != self.num_layers + 2:
             raise ValueError(
                 "`num_layers` must be that of the encoder, "
                 "`backbone.encoder.num_layers`. Received: "
-                f"num_layers={self.num_layers} for {max(found)} blocks"
+                f"num_layers={self.num_layers} for {len(depths) - 2} blocks"
             )
-
-    def update_step(self, gradient, variable, learning_rate):
-        index = self._get_variable_index(variable)
-        rate = learning_rate * self._multipliers[index]
-        if self.weight_decay and len(variable.shape) > 1:
-            decay = ops.cast(rate * self.weight_decay, variable.dtype)
-            self.assign_sub(variable, variable * decay)
-        super().update_step(gradient, variable, rate)
-
-    def _apply_weight_decay(self, variables):
-        """Does nothing: the decay depends on the layer, see `update_step`."""
+        vectors = [
+            variable
+            for variables in depths.values()
+            for variable in variables
+            if len(variable.shape) < 2
+        ]
+        super().assign_groups({**groups, VECTORS: vectors})
 
     def get_config(self):
+        config = super().get_config()
+        del config["groups"]
         return {
-            **super().get_config(),
+            **config,
             "num_layers": self.num_layers,
             "layer_decay": self.layer_decay,
         }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        # Files of former versions have it, as Keras's AdamW does.
+        config = {k: v for k, v in config.items() if k != "amsgrad"}
+        return super().from_config(config, custom_objects)

@@ -24,7 +24,8 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
 
     So the warm-up has the start value at step 0 and the base value at its last
     step, and the cosine, cut off at the share `truncate` of its course, never
-    reaches the final value. Later steps keep the last value.
+    reaches the final value. Later steps keep the last value. DINO's schedules
+    have `truncate=1.0`, MAE's `warmup_endpoint=False` besides.
 
     Args:
         base_value: Float. The value after the warm-up.
@@ -34,6 +35,9 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
         final_value: Float. Where the whole cosine would end. Defaults to `0.0`.
         truncate: Float in (0, 1]. Share of the cosine that is run through.
             Defaults to `0.8`.
+        warmup_endpoint: Boolean, as in `numpy.linspace`. Whether the last step
+            of the warm-up has the base value; if not, the step behind it has.
+            Defaults to `True`.
 
     Raises:
         ValueError: If an argument is out of range, or `warmup_steps` not below
@@ -51,6 +55,8 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
     Reference:
 
     - [CAPI](https://arxiv.org/abs/2502.08769), section 4.1 (schedules)
+    - [MAE](https://arxiv.org/abs/2111.06377), appendix A.1
+    - [DINO](https://arxiv.org/abs/2104.14294), section 3.2
     """
 
     def __init__(
@@ -61,6 +67,7 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
         start_value=0.0,
         final_value=0.0,
         truncate=0.8,
+        warmup_endpoint=True,
     ):
         super().__init__()
         check_positive_integer("total_steps", total_steps)
@@ -80,6 +87,7 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
         self.start_value = start_value
         self.final_value = final_value
         self.truncate = truncate
+        self.warmup_endpoint = warmup_endpoint
 
     def __call__(self, step):
         step = ops.cast(step, "float32")
@@ -88,9 +96,8 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
         angle = math.pi * self.truncate / num_steps * cosine_step
         half_range = (self.base_value - self.final_value) / 2
         cosine = self.final_value + half_range * (1.0 + ops.cos(angle))
-        slope = (self.base_value - self.start_value) / max(
-            self.warmup_steps - 1, 1
-        )
+        intervals = self.warmup_steps - bool(self.warmup_endpoint)
+        slope = (self.base_value - self.start_value) / max(intervals, 1)
         warmup = self.start_value + slope * step
         return ops.where(step < self.warmup_steps, warmup, cosine)
 
@@ -102,4 +109,5 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
             "start_value": self.start_value,
             "final_value": self.final_value,
             "truncate": self.truncate,
+            "warmup_endpoint": self.warmup_endpoint,
         }

@@ -11,11 +11,11 @@ from keras_capi.evaluation.probes.linear_probe_grid import LinearProbeGrid
 class ProbeGrid(keras.Model):
     """Probes of several features, each feature with a whole grid of them.
 
-    All weights have the probes on their first axis, for
-    `keras_capi.optimizers.GridAdamW`. The loss is the *sum* of the probes' mean
-    cross-entropies, so that each has the gradient that it would have alone. All
-    probes of a feature start from the same weights, so that they differ in
-    their hyper-parameters only.
+    All weights have the probes on their first axis, for groups of
+    `keras_capi.optimizers.AdamW` with multipliers along it. The loss is the
+    *sum* of the probes' mean cross-entropies, so that each has the gradient
+    that it would have alone. All probes of a feature start from the same
+    weights, so that they differ in their hyper-parameters only.
 
     Args:
         feature_shapes: Dictionary from the name of a feature to its shape

@@ -3,7 +3,8 @@ import itertools
 from keras_capi.evaluation.probes.probe_grid import ProbeGrid
 from keras_capi.evaluation.probes.probe_schedule import ProbeSchedule
 from keras_capi.evaluation.probes.shuffled_batches import ShuffledBatches
-from keras_capi.optimizers import GridAdamW
+from keras_capi.optimizers import AdamW
+from keras_capi.optimizers import Group
 
 
 def train_probes(
@@ -58,13 +59,28 @@ def train_probes(
         len(pairs),
         seed,
     )
-    model.compile(
-        GridAdamW(
-            ProbeSchedule(num_steps),
-            [rate * batch_size / 256 for rate, _ in pairs],
-            [decay for _, decay in pairs],
-        )
+    optimizer = AdamW(
+        ProbeSchedule(num_steps),
+        weight_decay=1.0,
+        beta_2=0.95,
+        groups={
+            "probes": Group(
+                learning_rate_multiplier=[
+                    rate * batch_size / 256 for rate, _ in pairs
+                ],
+                weight_decay_multiplier=[decay for _, decay in pairs],
+            ),
+            "biases": Group(weight_decay_multiplier=0.0),
+        },
     )
+    variables = model.trainable_variables
+    optimizer.assign_groups(
+        {
+            "probes": variables,
+            "biases": [x for x in variables if x.name.endswith("bias")],
+        }
+    )
+    model.compile(optimizer)
     model.fit(
         ShuffledBatches(features, labels, indices, batch_size, num_steps, seed),
         shuffle=False,

@@ -1,8 +1,8 @@
-"""What the optimizers share: checks, and rates that move together."""
+"""Checks that the optimizers share."""
 
-import keras
 from keras import ops
 
+from keras_capi.optimizers.group import Group
 from keras_capi.validation import check_non_negative
 from keras_capi.validation import check_number
 from keras_capi.validation import check_positive
@@ -46,31 +46,27 @@ def check_accumulation(steps):
         )
 
 
-class AdamW(keras.optimizers.AdamW):
-    """An AdamW for some of the weights, whose rate depends on a common one.
+def check_groups(groups):
+    """Returns a dictionary of `Group`s, or raises."""
+    groups = {} if groups is None else groups
+    if not isinstance(groups, dict) or not all(
+        isinstance(group, Group) for group in groups.values()
+    ):
+        raise ValueError(
+            "`groups` must be a dictionary from names to "
+            f"`keras_capi.optimizers.Group`s. Received: groups={groups!r}"
+        )
+    return dict(groups)
 
-    `keras.callbacks.ReduceLROnPlateau` and `LearningRateScheduler` set the rate
-    of each optimizer within an optimizer. Where the rates depend on each other,
-    setting one of them is enough.
 
-    Args:
-        learning_rate: Function that returns the rate.
-        set_learning_rate: Function that sets it, or `None` if it follows when
-            another is set.
-        **kwargs: Other arguments of `keras.optimizers.AdamW`.
-    """
-
-    # The name of the class is part of the paths in saved files.
-
-    def __init__(self, learning_rate, set_learning_rate, **kwargs):
-        super().__init__(learning_rate, **kwargs)
-        self.set_learning_rate = set_learning_rate
-
-    @property
-    def learning_rate(self):
-        return self._get_current_learning_rate()
-
-    @learning_rate.setter
-    def learning_rate(self, value):
-        if self.set_learning_rate is not None:
-            self.set_learning_rate(value)
+def check_clip_scope(clip_scope):
+    """Returns which gradients have a common norm, or raises."""
+    if clip_scope in ("global", "tensor"):
+        return clip_scope
+    names = clip_scope if isinstance(clip_scope, list | tuple) else ()
+    if not names or not all(isinstance(name, str) for name in names):
+        raise ValueError(
+            '`clip_scope` must be "global", "tensor", or names of groups of '
+            f"the model. Received: clip_scope={clip_scope!r}"
+        )
+    return list(names)

@@ -1,0 +1,306 @@
+import dataclasses
+
+import keras
+from keras import ops
+
+from keras_capi import backend
+from keras_capi.optimizers.checks import as_rate
+from keras_capi.optimizers.checks import check_accumulation
+from keras_capi.optimizers.checks import check_clip_scope
+from keras_capi.optimizers.checks import check_groups
+from keras_capi.optimizers.checks import check_moments
+from keras_capi.optimizers.checks import check_settable
+from keras_capi.optimizers.clipping import clip_by_norms
+from keras_capi.optimizers.group_rates import GroupRates
+from keras_capi.optimizers.rules import find_groups
+from keras_capi.optimizers.rules import find_networks
+from keras_capi.optimizers.rules import make_rule
+from keras_capi.optimizers.step_values import StepValues
+from keras_capi.validation import check_positive
+
+
+@keras.saving.register_keras_serializable(package="keras_capi")
+class AdamW(keras.optimizers.Optimizer):
+    """AdamW with rates, decays and a beginning for groups of variables.
+
+    All methods of this package train with it. The optimizer knows groups by
+    name and says how they differ, see `keras_capi.optimizers.Group`; the model
+    says which variables are in one, so that nothing depends on the names of
+    variables. Models of this package do so in `compile`; for others call
+    `assign_groups` first.
+
+    The update is that of `torch.optim.AdamW`: with the rate of the variable,
+    multiplier included, `w -= rate * decay * w`, then `w -= rate * m / (sqrt(v)
+    + epsilon)`, where epsilon is added to the root of the *corrected* second
+    moment. `keras.optimizers.AdamW` adds it before the correction, which
+    matters to weights whose gradients are as small as epsilon.
+
+    Rates that are plain numbers can be set during a training, by
+    `optimizer.learning_rate = 1e-4` or by Keras's `LearningRateScheduler` and
+    `ReduceLROnPlateau`; groups' own plain rates change in proportion. Schedules
+    count updates, also where gradients are accumulated.
+
+    Args:
+        learning_rate: Float or schedule. Defaults to `1e-3`.
+        weight_decay: Float or schedule. Defaults to `0.01`.
+        beta_1: Float. Defaults to `0.9`.
+        beta_2: Float. Defaults to `0.999`.
+        epsilon: Float. Defaults to `1e-8`.
+        groups: Dictionary from names to `keras_capi.optimizers.Group`s, or
+            `None`. Defaults to `None`.
+        clip_norm: Float or `None`. Gradients are multiplied by
+            `min(1, clip_norm / (norm + 1e-6))`, before those of frozen groups
+            are dropped. Defaults to `None`.
+        clip_scope: String or sequence of strings. What the norm is of:
+            `"global"`, all gradients together; `"tensor"`, each by itself
+            (DINO, iBOT); or names of groups of the model, its networks, which
+            hold each variable once: those of each network (DINOv2). Defaults to
+            `"global"`.
+        gradient_accumulation_steps: Integer or `None`. Batches whose gradients
+            are averaged for one update. Defaults to `None`.
+        **kwargs: Other arguments of `keras.optimizers.Optimizer`.
+
+    Raises:
+        ValueError: If an argument is out of range, or, in `build`, if a group
+            has no variables or does not fit them.
+
+    Example:
+
+    >>> optimizer = keras_capi.optimizers.AdamW(
+    ...     keras_capi.optimizers.WarmupCosine(5e-4, 1000, 100, truncate=1.0),
+    ...     weight_decay=0.05,
+    ...     groups={"biases": keras_capi.optimizers.Group(
+    ...         weight_decay_multiplier=0.0
+    ...     )},
+    ...     clip_norm=3.0,
+    ... )
+    >>> layer = keras.layers.Dense(4)
+    >>> layer.build((None, 8))
+    >>> optimizer.assign_groups({"biases": [layer.bias]})
+    >>> optimizer.build(layer.trainable_variables)
+
+    Reference:
+
+    - [AdamW](https://arxiv.org/abs/1711.05101), algorithm 2
+    """
+
+    def __init__(
+        self,
+        learning_rate=1e-3,
+        weight_decay=0.01,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+        groups=None,
+        clip_norm=None,
+        clip_scope="global",
+        gradient_accumulation_steps=None,
+        **kwargs,
+    ):
+        check_moments(beta_1, beta_2, epsilon)
+        check_accumulation(gradient_accumulation_steps)
+        if clip_norm is not None:
+            check_positive("clip_norm", clip_norm)
+        super().__init__(
+            as_rate("learning_rate", learning_rate),
+            weight_decay=as_rate("weight_decay", weight_decay),
+            gradient_accumulation_steps=gradient_accumulation_steps,
+            **kwargs,
+        )
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.groups = check_groups(groups)
+        self.clip_norm = clip_norm
+        self.clip_scope = check_clip_scope(clip_scope)
+        self._members = {}
+        self._group_rates = GroupRates(self.groups, self)
+
+    def assign_groups(self, groups):
+        """Says which variables are in the groups, before `build`.
+
+        A built optimizer keeps those that it has.
+
+        Args:
+            groups: Dictionary from names to lists of `keras.Variable`s. It may
+                name more groups than the optimizer has.
+        """
+        # Not the variables, which Keras would take for the optimizer's own.
+        self._members = {
+            name: frozenset(id(variable) for variable in variables)
+            for name, variables in groups.items()
+        }
+
+    def build(self, variables):
+        if self.built:
+            return
+        # Now, as an update sees the backend's variables, which are others.
+        self._group_names, self._rules = [], []
+        for variable in variables:
+            names = find_groups(variable, self.groups, self._members)
+            rule = make_rule(variable, names, self.groups)
+            if not self._use_weight_decay(variable):
+                # For those who call Keras's `exclude_from_weight_decay`.
+                rule = dataclasses.replace(rule, weight_decay_multiplier=0.0)
+            self._group_names.append(names)
+            self._rules.append(rule)
+        self._networks = find_networks(
+            variables, self.clip_scope, self._members
+        )
+        super().build(variables)
+        self._momentums, self._velocities = self.add_optimizer_variables(
+            variables, ["momentum", "velocity"]
+        )
+
+    @property
+    def learning_rate(self):
+        """The current learning rate."""
+        return self._evaluate(self._learning_rate)
+
+    @learning_rate.setter
+    def learning_rate(self, value):
+        value = as_rate("learning_rate", value)
+        if not callable(value):
+            check_settable("learning_rate", self._learning_rate, value)
+        keras.optimizers.Optimizer.learning_rate.fset(self, value)
+        if not callable(value):
+            self._group_rates.follow(value)
+
+    @property
+    def group_learning_rates(self):
+        """The current rates of the groups that have their own, by name."""
+        return {
+            name: self._evaluate(rate)
+            for name, rate in self._group_rates.rates.items()
+        }
+
+    def set_group_learning_rate(self, name, value):
+        """Sets the rate of a group that has a plain one of its own.
+
+        Args:
+            name: String. The group's name.
+            value: Float.
+        """
+        self._group_rates.assign(name, value)
+
+    def _evaluate(self, value):
+        return value(self.iterations) if callable(value) else value
+
+    def _apply_weight_decay(self, variables):
+        """Does nothing: the decay is a part of the update."""
+
+    def _backend_update_step(self, gradients, variables, learning_rate):
+        if self.clip_norm is not None:
+            networks = [
+                self._networks[self._get_variable_index(variable)]
+                for variable in variables
+            ]
+            gradients = clip_by_norms(gradients, networks, self.clip_norm)
+        step = self._step_values(learning_rate)
+        gradients, variables = self._fused_update(gradients, variables, step)
+        if variables:
+            super()._backend_update_step(gradients, variables, step)
+
+    def _step_values(self, learning_rate):
+        decays = {
+            name: group.weight_decay
+            for name, group in self.groups.items()
+            if group.weight_decay is not None
+        }
+        return StepValues(
+            self.iterations,
+            {"": learning_rate, **self.group_learning_rates},
+            {
+                name: self._evaluate(decay)
+                for name, decay in {"": self.weight_decay, **decays}.items()
+            },
+            self._rules,
+            self.beta_1,
+            self.beta_2,
+        )
+
+    def _fused_update(self, gradients, variables, step):
+        """Updates variables by one call for all with the same rule.
+
+        Returns:
+            Lists of the gradients and variables for which there is no such
+            call.
+        """
+        alike, rest = {}, []
+        for gradient, variable in zip(gradients, variables, strict=True):
+            rule = self._rules[self._get_variable_index(variable)]
+            fits = rule.is_uniform and backend.has_fused_adamw(variable)
+            pairs = alike.setdefault(rule, []) if fits else rest
+            pairs.append((gradient, variable))
+        for rule, pairs in alike.items():
+            if rule.skipped_steps and step.is_frozen(rule):
+                continue
+            indices = [self._get_variable_index(v) for _, v in pairs]
+            backend.fused_adamw(
+                [variable for _, variable in pairs],
+                [gradient for gradient, _ in pairs],
+                [self._momentums[index] for index in indices],
+                [self._velocities[index] for index in indices],
+                *step.rate_and_decay(rule),
+                step.step(rule),
+                self.beta_1,
+                self.beta_2,
+                self.epsilon,
+            )
+        return [gradient for gradient, _ in rest], [v for _, v in rest]
+
+    def update_step(self, gradient, variable, step):
+        index = self._get_variable_index(variable)
+        rule = self._rules[index]
+        momentum, velocity = self._momentums[index], self._velocities[index]
+        # Half precision cannot hold a small epsilon.
+        dtype = keras.backend.result_type(momentum.dtype, "float32")
+        gradient = ops.cast(gradient, dtype)
+        square = ops.square(gradient)
+        if rule.skipped_steps:
+            is_frozen = step.is_frozen(rule)
+            gradient = ops.where(is_frozen, ops.cast(momentum, dtype), gradient)
+            square = ops.where(is_frozen, ops.cast(velocity, dtype), square)
+        self.assign_add(
+            momentum, ops.subtract(gradient, momentum) * (1 - self.beta_1)
+        )
+        self.assign_add(
+            velocity, ops.subtract(square, velocity) * (1 - self.beta_2)
+        )
+        first, second = step.corrections(rule)
+        rate, decay = step.rate_and_decay(rule, len(variable.shape))
+        # `m / first / (sqrt(v) / second + epsilon)`, with fewer operations.
+        size = ops.cast(rate * second / first, dtype)
+        root = ops.sqrt(ops.cast(velocity, dtype))
+        change = ops.cast(momentum, dtype) * size
+        change = change / (root + ops.cast(self.epsilon * second, dtype))
+        if not (isinstance(decay, float) and decay == 0.0):
+            decay = ops.cast(rate * decay, dtype)
+            change = change + ops.cast(variable, dtype) * decay
+        self.assign_sub(variable, ops.cast(change, variable.dtype))
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "weight_decay": serialize(self.weight_decay),
+            "beta_1": self.beta_1,
+            "beta_2": self.beta_2,
+            "epsilon": self.epsilon,
+            "groups": {
+                name: serialize(group)
+                for name, group in self._group_rates.current_groups().items()
+            },
+            "clip_norm": self.clip_norm,
+            "clip_scope": self.clip_scope,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        deserialize = keras.saving.deserialize_keras_object
+        read = {
+            name: deserialize(config[name], custom_objects=custom_objects)
+            for name in ("weight_decay", "groups")
+            if name in config
+        }
+        return super().from_config({**config, **read}, custom_objects)

@@ -1,0 +1,51 @@
+"""Reading the state of optimizers in files written before `AdamW`."""
+
+# The groups of the variables that each of seven optimizers once updated, in
+# their order in a file.
+FORMER_OPTIMIZERS = (
+    {"patch_embedding"},
+    {"patch_embedding", "biases"},
+    {"rotary_frequencies"},
+    {"norms"},
+    {"biases"},
+    {"clustering"},
+    set(),
+)
+
+
+def read_former_state(store, names, has_accumulators):
+    """Returns what a former file has for each variable, or `None`.
+
+    Args:
+        store: What Keras gives to `load_own_variables`.
+        names: List of the names of each variable's groups.
+        has_accumulators: Boolean. Whether gradients were accumulated.
+
+    Returns:
+        List of tuples of arrays: momentum, velocity and, if gradients were
+        accumulated, the accumulator. `None` if the file is of another kind.
+    """
+    file = getattr(store, "h5_file", {})
+    paths = [
+        f"{path}/optimizers"
+        for path in ("optimizer", "optimizer/inner_optimizer")
+        if f"{path}/optimizers" in file
+    ]
+    if not paths:
+        return None
+    state = [None] * len(names)
+    for number, groups in enumerate(FORMER_OPTIMIZERS):
+        suffix = f"_{number}" if number else ""
+        values = file.get(f"{paths[0]}/adam_w{suffix}/vars", {})
+        indices = [i for i, mine in enumerate(names) if set(mine) == groups]
+        accumulators = len(indices) if has_accumulators else 0
+        # The first is the count of steps.
+        if indices and len(values) != 1 + accumulators + 2 * len(indices):
+            return None
+        for position, index in enumerate(indices):
+            start = 1 + accumulators + 2 * position
+            keys = [start, start + 1]
+            if accumulators:
+                keys.append(1 + position)
+            state[index] = tuple(values[str(key)][()] for key in keys)
+    return None if None in state else state

@@ -1,0 +1,82 @@
+"""Learning rates that groups of variables have of their own."""
+
+import dataclasses
+
+import keras
+from keras import ops
+
+from keras_capi.optimizers.checks import as_rate
+from keras_capi.optimizers.checks import check_settable
+
+
+class GroupRates:
+    """The own rates of an optimizer's groups, plain ones as variables.
+
+    If the optimizer's rate is a plain number too, they keep their ratio to it
+    when it is set. The ratio is remembered, as rates may become 0 for a time.
+
+    Args:
+        groups: Dictionary of `keras_capi.optimizers.Group`s.
+        optimizer: The optimizer, to hold the variables.
+    """
+
+    def __init__(self, groups, optimizer):
+        self.rates = {}
+        self._ratios = {}
+        self._groups = groups
+        self._optimizer = optimizer
+        for name, group in groups.items():
+            if group.learning_rate is None:
+                continue
+            rate = as_rate("learning_rate", group.learning_rate)
+            if not callable(rate):
+                rate = optimizer.add_variable(
+                    (),
+                    keras.initializers.Constant(rate),
+                    aggregation="only_first_replica",
+                    name=f"{name}_learning_rate",
+                )
+            self.rates[name] = rate
+            self._remember_ratio(name)
+
+    def assign(self, name, value):
+        """Sets the rate of a group.
+
+        Args:
+            name: String.
+            value: Float.
+        """
+        argument = f"{name}_learning_rate"
+        value = as_rate(argument, value)
+        check_settable(argument, self.rates[name], value)
+        self.rates[name].assign(value)
+        self._remember_ratio(name)
+
+    def follow(self, value):
+        """Moves the rates in proportion to the optimizer's new one.
+
+        Args:
+            value: Float.
+        """
+        for name, ratio in self._ratios.items():
+            self.rates[name].assign(value * ratio)
+
+    def current_groups(self):
+        """Returns the groups with the rates that they have now."""
+        rates = {
+            name: rate if callable(rate) else float(ops.convert_to_numpy(rate))
+            for name, rate in self.rates.items()
+        }
+        return {
+            name: dataclasses.replace(group, learning_rate=rates.get(name))
+            for name, group in self._groups.items()
+        }
+
+    def _remember_ratio(self, name):
+        self._ratios.pop(name, None)
+        rates = (self.rates[name], self._optimizer._learning_rate)
+        if any(callable(rate) for rate in rates):
+            return
+        own, common = (float(ops.convert_to_numpy(rate)) for rate in rates)
+        if common:
+            self._ratios[name] = own / common
