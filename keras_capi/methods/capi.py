@@ -90,7 +90,6 @@ class CAPI(Pretraining):
     """
 
     loss_weights = {"capi_loss": 1.0, "clustering_loss": 1.0}
-    logged_rates = ("learning_rate", "clustering_learning_rate")
 
     def __init__(
         self,

@@ -9,8 +9,11 @@ from keras_capi.optimizers.layer_decay_adamw import LayerDecayAdamW
 from keras_capi.optimizers.warmup_cosine import WarmupCosine
 
 __all__ = [
+    "AdamW",
     "CAPIOptimizer",
+    "EpochWarmup",
     "GridAdamW",
+    "Group",
     "LayerDecayAdamW",
     "WarmupCosine",
     "capi_optimizer",

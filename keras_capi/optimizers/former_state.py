@@ -2,7 +2,7 @@
 
 # The groups of the variables that each of seven optimizers once updated, in
 # their order in a file.
-FORMER_OPTIMIZERS = (
+FORMER_OPTIMIZERS: tuple[set[str], ...] = (
     {"patch_embedding"},
     {"patch_embedding", "biases"},
     {"rotary_frequencies"},

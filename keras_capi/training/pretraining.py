@@ -55,8 +55,6 @@ class Pretraining(EncoderModel):
 
     # Name of each loss to its factor; other results are logged only.
     loss_weights: dict[str, float] = {}
-    # Rates of the optimizer to be logged, where it has them.
-    logged_rates: tuple[str, ...] = ("learning_rate",)
 
     def __init__(self, encoder, **kwargs):
         kwargs.setdefault("dtype", encoder.dtype_policy)
@@ -188,11 +186,16 @@ class Pretraining(EncoderModel):
         # Copied, as the counter is updated in place on some backends.
         step = ops.convert_to_tensor(self.optimizer.iterations) + 0
         optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
-        logs = {
-            name: ops.convert_to_tensor(getattr(optimizer, name)) + 0.0
-            for name in self.logged_rates
-            if hasattr(optimizer, name)
+        rates = {
+            "learning_rate": optimizer.learning_rate,
+            **{
+                f"{name}_learning_rate": rate
+                for name, rate in getattr(
+                    optimizer, "group_learning_rates", {}
+                ).items()
+            },
         }
+        logs = {k: ops.convert_to_tensor(v) + 0.0 for k, v in rates.items()}
         self.before_update(step)
         return step, logs
 

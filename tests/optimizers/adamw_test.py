@@ -1,5 +1,3 @@
-import copy
-
 import keras
 import numpy as np
 import pytest
@@ -57,7 +55,10 @@ def train(initial, gradients, optimizer, members=None):
     variables = make_variables(initial, optimizer, members)
     for step in gradients:
         optimizer.apply(
-            [keras.ops.convert_to_tensor(gradient) for gradient in step.values()]
+            [
+                keras.ops.convert_to_tensor(gradient)
+                for gradient in step.values()
+            ]
         )
     return {name: to_numpy(value) for name, value in variables.items()}
 
@@ -91,7 +92,9 @@ def test_equals_torch(initial, gradients, betas):
     if keras.backend.backend() != "torch":
         pytest.skip("torch is loaded on its own backend alone")
     trained = train(initial, gradients, AdamW(0.01, 0.1, *betas))
-    weights = {k: torch.nn.Parameter(torch.tensor(x)) for k, x in initial.items()}
+    weights = {
+        k: torch.nn.Parameter(torch.tensor(x)) for k, x in initial.items()
+    }
     optimizer = torch.optim.AdamW(
         weights.values(), 0.01, betas, weight_decay=0.1
     )
