@@ -83,6 +83,8 @@ class Encoder(PresetMixin, LoRAMixin, GuardedModel):
         # run twice, for it draws random numbers.
         with keras.RematScope(mode=None):
             super().__init__(**kwargs)
+        # Keras takes `mask` for one that goes along with a sequence, and warns.
+        self.supports_masking = True
         for name, value in (
             ("patch_size", patch_size),
             ("num_layers", num_layers),
@@ -96,27 +98,6 @@ class Encoder(PresetMixin, LoRAMixin, GuardedModel):
         self.num_prefix_tokens = num_prefix_tokens
         self.pad = pad
         self.image_shape = check_image_shape(image_shape, self._divisor)
-
-    def finish(self, lora_rank=None):
-        """Ends a constructor, when the encoder has all its parts and weights.
-
-        Args:
-            lora_rank: Integer or `None`, see `enable_lora`.
-        """
-        if lora_rank is not None:
-            check_positive_integer("lora_rank", lora_rank)
-            self._add_lora(lora_rank)
-        if not self.trainable:
-            # A frozen encoder that is loaded: Keras freezes the parts that are
-            # there when the base class is initialised, and these were not.
-            for layer in self.layers:
-                layer.trainable = False
-        self.built = True
-
-    def list_blocks(self):
-        """Returns the transformer blocks, which LoRA is for."""
-        # Not a property, which Keras would take for a place in files.
-        return self.blocks
 
     @property
     def _divisor(self):
@@ -238,6 +219,9 @@ class Encoder(PresetMixin, LoRAMixin, GuardedModel):
                 patches = self._as_map(patches, images)
             features[name] = patches
         return features
+
+    def compute_mask(self, inputs, previous_mask):
+        """Returns none: replaced patches have features like all others."""
 
     def _as_map(self, patches, images):
         grid = self.grid_size(ops.shape(images)[1:])

@@ -9,6 +9,27 @@ class LoRAMixin:
 
     lora_rank = None
 
+    def finish(self, lora_rank=None):
+        """Ends a constructor, when the encoder has all its parts and weights.
+
+        Args:
+            lora_rank: Integer or `None`, see `enable_lora`.
+        """
+        if lora_rank is not None:
+            check_positive_integer("lora_rank", lora_rank)
+            self._add_lora(lora_rank)
+        if not self.trainable:
+            # A frozen encoder that is loaded: Keras freezes the parts that are
+            # there when the base class is initialised, and these were not.
+            for layer in self.layers:
+                layer.trainable = False
+        self.built = True
+
+    def list_blocks(self):
+        """Returns the transformer blocks, which LoRA is for."""
+        # Not a property, which Keras would take for a place in files.
+        return self.blocks
+
     @property
     def has_lora(self):
         """Whether low-rank weights train, and no others."""

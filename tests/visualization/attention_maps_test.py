@@ -14,9 +14,9 @@ def weights_of_call(backbone, attention, images):
     recorded = []
     call = attention.call
 
-    def record(*arguments):
-        recorded.append(to_numpy(attention.attention_weights(*arguments)))
-        return call(*arguments)
+    def record(x, **others):
+        recorded.append(to_numpy(attention.attention_weights(x, **others)))
+        return call(x, **others)
 
     attention.call = record
     backbone(images)
