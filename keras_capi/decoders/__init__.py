@@ -3,7 +3,9 @@
 from keras_capi.decoders.cross_attention_predictor import (
     CrossAttentionPredictor,
 )
+from keras_capi.decoders.mask_token_decoder import MaskTokenDecoder
 
 __all__ = [
     "CrossAttentionPredictor",
+    "MaskTokenDecoder",
 ]

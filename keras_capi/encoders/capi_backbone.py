@@ -210,6 +210,9 @@ class CAPIBackbone(Encoder):
         )
         return ops.mean(predictions, axis=1)
 
+    def list_unused_parts(self, uses_global):
+        return self.predictor.blocks[1:] if uses_global else [self.predictor]
+
     def encode_patches(self, images, training=None):
         """Returns the features of all patches, without the registers.
 

@@ -188,6 +188,18 @@ class Encoder(PresetMixin, LoRAMixin, GuardedModel):
         """
         return ops.mean(outputs["patches"], axis=1)
 
+    def list_unused_parts(self, uses_global):
+        """Returns parts without gradient, which must not train, or decay.
+
+        Args:
+            uses_global: Boolean. Whether a loss takes the feature of the whole
+                image; else it takes what `encode` returns alone.
+
+        Returns:
+            List of layers.
+        """
+        return []
+
     def call(
         self,
         images,

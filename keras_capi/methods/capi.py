@@ -7,17 +7,12 @@ from keras_capi.layers.masking.inverse_block_masking import InverseBlockMasking
 from keras_capi.layers.related_seed import related_seed
 from keras_capi.layers.targets.online_clustering import OnlineClustering
 from keras_capi.methods.masked_inputs import check_masked_inputs
-from keras_capi.methods.patch_indices import INDEX_NAMES
-from keras_capi.methods.patch_indices import check_index_shapes
-from keras_capi.ops.cross_entropy import entropy
-from keras_capi.ops.cross_entropy import soft_cross_entropy
-from keras_capi.ops.tokens import indices_are_distinct
-from keras_capi.ops.tokens import to_int32
+from keras_capi.methods.masked_inputs import prepare_masks
+from keras_capi.ops.losses.cross_entropy import entropy
+from keras_capi.ops.losses.cross_entropy import soft_cross_entropy
 from keras_capi.optimizers.capi_optimizer import capi_optimizer
-from keras_capi.training.grid_size import static_grid_size
 from keras_capi.training.moving_average import MovingAverage
 from keras_capi.training.pretraining import Pretraining
-from keras_capi.validation import check_images
 from keras_capi.validation import check_positive
 from keras_capi.validation import check_positive_integer
 from keras_capi.validation import check_seed
@@ -167,19 +162,7 @@ class CAPI(Pretraining):
         check_masked_inputs(self.student, inputs)
 
     def prepare(self, inputs, training):
-        images = inputs["images"]
-        check_images(
-            images, self.student.patch_size, self.student.image_shape[-1]
-        )
-        grid_size = static_grid_size(images, self.student)
-        if len(inputs) == 1:
-            return {**inputs, **self.masking(images, grid_size=grid_size)}
-        check_index_shapes(inputs)
-        indices = {name: to_int32(inputs[name]) for name in INDEX_NAMES}
-        # A compiled step cannot raise, and gathering may not either.
-        num_patches = grid_size[0] * grid_size[1]
-        valid = indices_are_distinct(*indices.values(), num_patches)
-        return {"images": ops.where(valid, images, float("nan")), **indices}
+        return prepare_masks(self.student, self.masking, inputs)
 
     def compute_losses(self, inputs, training):
         patches = self.teacher.encode_patches(inputs["images"], training=False)

@@ -1,16 +1,22 @@
-"""Checks of images that come with own masks."""
+"""Images with masks: drawn, or the user's own."""
 
+from keras import ops
+
+from keras_capi.methods.patch_indices import INDEX_NAMES
 from keras_capi.methods.patch_indices import check_index_arrays
 from keras_capi.methods.patch_indices import check_index_shapes
+from keras_capi.ops.tokens import indices_are_distinct
+from keras_capi.ops.tokens import to_int32
+from keras_capi.training.grid_size import static_grid_size
 from keras_capi.validation import check_images
 from keras_capi.validation import is_array
 
 
-def check_masked_inputs(backbone, inputs):
+def check_masked_inputs(encoder, inputs):
     """Raises a `ValueError` if arrays of images, or their masks, do not suit.
 
     Args:
-        backbone: `CAPIBackbone`, the student.
+        encoder: `keras_capi.encoders.Encoder`.
         inputs: Dictionary of arrays.
     """
     images = inputs.get("images")
@@ -18,8 +24,34 @@ def check_masked_inputs(backbone, inputs):
         return
     if len(inputs) > 1:
         check_index_shapes(inputs)
-    patch_size = backbone.patch_size
-    check_images(images, patch_size, backbone.image_shape[-1])
+    patch_size = encoder.patch_size
+    check_images(images, patch_size, encoder.image_shape[-1])
     if len(inputs) > 1:
         rows, columns = (size // patch_size for size in images.shape[1:3])
         check_index_arrays(inputs, rows * columns)
+
+
+def prepare_masks(encoder, masking, inputs):
+    """Adds masks to images, unless the user has own ones.
+
+    Args:
+        encoder: `keras_capi.encoders.Encoder`.
+        masking: Layer from images and `grid_size` to masks.
+        inputs: Dictionary with `"images"`, and perhaps masks.
+
+    Returns:
+        Dictionary of `"images"`, `"visible_indices"` and `"predict_indices"`.
+        Where own masks name a patch twice or one that is not there, the images
+        are NaN.
+    """
+    images = inputs["images"]
+    check_images(images, encoder.patch_size, encoder.image_shape[-1])
+    grid_size = static_grid_size(images, encoder)
+    if len(inputs) == 1:
+        return {"images": images, **masking(images, grid_size=grid_size)}
+    check_index_shapes(inputs)
+    indices = {name: to_int32(inputs[name]) for name in INDEX_NAMES}
+    # A compiled step cannot raise, and gathering may not either.
+    num_patches = grid_size[0] * grid_size[1]
+    valid = indices_are_distinct(*indices.values(), num_patches)
+    return {"images": ops.where(valid, images, float("nan")), **indices}

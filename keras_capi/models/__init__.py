@@ -3,9 +3,12 @@
 from keras_capi.decoders.cross_attention_predictor import (
     CrossAttentionPredictor,
 )
+from keras_capi.decoders.mask_token_decoder import MaskTokenDecoder
 from keras_capi.encoders.capi_backbone import CAPIBackbone
 from keras_capi.encoders.rotary_vit import RotaryViT
+from keras_capi.encoders.vit import ViT
 from keras_capi.methods.capi import CAPI
+from keras_capi.methods.mae import MAE
 from keras_capi.tasks.capi_classifier import CAPIClassifier
 from keras_capi.tasks.capi_segmenter import CAPISegmenter
 from keras_capi.tasks.feature_extractor import FeatureExtractor
@@ -20,6 +23,9 @@ __all__ = [
     "CAPISegmenter",
     "CrossAttentionPredictor",
     "FeatureExtractor",
+    "MAE",
+    "MaskTokenDecoder",
     "RotaryViT",
+    "ViT",
     "ViTEncoder",
 ]

@@ -10,9 +10,10 @@ from keras_capi.ops.chunks import sum_over_chunks
 from keras_capi.ops.coordinates import patch_coordinates
 from keras_capi.ops.coordinates import register_coordinates
 from keras_capi.ops.coordinates import scale_to_bounding_box
-from keras_capi.ops.cross_entropy import entropy
-from keras_capi.ops.cross_entropy import soft_cross_entropy
-from keras_capi.ops.cross_entropy import soft_cross_entropy_gradient
+from keras_capi.ops.losses.cross_entropy import entropy
+from keras_capi.ops.losses.cross_entropy import soft_cross_entropy
+from keras_capi.ops.losses.cross_entropy import soft_cross_entropy_gradient
+from keras_capi.ops.losses.pixel_targets import pixel_targets
 from keras_capi.ops.normalization import l2_normalize
 from keras_capi.ops.normalization import rms_normalize
 from keras_capi.ops.positions import patch_cells
@@ -47,6 +48,7 @@ __all__ = [
     "register_coordinates",
     "relative_position_index",
     "resample_positions",
+    "pixel_targets",
     "rms_normalize",
     "rotary_angles",
     "rotary_frequencies",

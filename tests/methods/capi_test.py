@@ -352,7 +352,7 @@ def test_own_parts():
     kernel = next(
         v for v in model.trainable_variables if v is clustering.kernel
     )
-    assert model.optimizer._optimizer_map(kernel).weight_decay == 0.01
+    assert kernel is model.parameter_groups()["clustering"][0]
     assert np.isfinite(model.train_on_batch(make_images())[0])
     assert model.prototype_head.num_prototypes == 6
 

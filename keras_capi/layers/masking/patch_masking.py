@@ -63,8 +63,8 @@ class PatchMasking(keras.layers.Layer):
             Tuple of two integers.
         """
         num_patches = grid_size[0] * grid_size[1]
-        num_masked = int(num_patches * self.mask_ratio)
-        num_visible = num_patches - num_masked
+        num_visible = self.count_visible(num_patches)
+        num_masked = num_patches - num_visible
         num_predict = int(num_masked * self.prediction_ratio)
         if num_predict < 1:
             raise ValueError(
@@ -75,6 +75,10 @@ class PatchMasking(keras.layers.Layer):
                 f"prediction_ratio={self.prediction_ratio}"
             )
         return num_visible, num_predict
+
+    def count_visible(self, num_patches):
+        """Returns how many of so many patches are visible."""
+        return num_patches - int(num_patches * self.mask_ratio)
 
     def call(self, inputs, grid_size=None):
         grid_size = self._resolve_grid_size(grid_size)

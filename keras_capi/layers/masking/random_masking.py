@@ -20,6 +20,9 @@ class RandomMasking(PatchMasking):
         prediction_ratio: Float in (0, 1]. Share of the hidden patches that are
             predicted. Defaults to `0.05`.
         seed: Integer or `None`. Defaults to `None`.
+        round_visible: Boolean. Whether the number of visible patches is rounded
+            down, as in MAE: `int(patches * (1 - mask_ratio))`; else that of the
+            hidden ones. Defaults to `False`.
 
     Call arguments:
         inputs: Any tensor whose first axis is the batch.
@@ -40,7 +43,30 @@ class RandomMasking(PatchMasking):
     Reference:
 
     - [CAPI](https://arxiv.org/abs/2502.08769), section 3.3 (masking)
+    - [MAE](https://arxiv.org/abs/2111.06377), section 3 (masking)
     """
+
+    def __init__(
+        self,
+        grid_size=None,
+        mask_ratio=0.65,
+        prediction_ratio=0.05,
+        seed=None,
+        round_visible=False,
+        **kwargs,
+    ):
+        self.round_visible = round_visible
+        super().__init__(
+            grid_size, mask_ratio, prediction_ratio, seed, **kwargs
+        )
+
+    def count_visible(self, num_patches):
+        if self.round_visible:
+            return int(num_patches * (1 - self.mask_ratio))
+        return super().count_visible(num_patches)
 
     def select_indices(self, numbers, scores, grid_size):
         return split_at_random(scores, *self.count_patches(grid_size))
+
+    def get_config(self):
+        return {**super().get_config(), "round_visible": self.round_visible}

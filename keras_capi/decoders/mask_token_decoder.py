@@ -1,0 +1,176 @@
+import keras
+from keras import ops
+
+from keras_capi.layers.block_stack import make_blocks
+from keras_capi.layers.block_stack import run_blocks
+from keras_capi.layers.dense import Dense
+from keras_capi.layers.position_table import PositionTable
+from keras_capi.ops.tokens import gather_tokens
+from keras_capi.saving.base_model import BaseModel
+from keras_capi.validation import check_positive_integer
+
+
+@keras.saving.register_keras_serializable(package="keras_capi")
+class MaskTokenDecoder(BaseModel):
+    """Predicts hidden patches by mask tokens among the encoded visible ones.
+
+    A narrow vision transformer of its own. It gets what an encoder made of the
+    visible patches, puts the same learnt mask token in the place of each hidden
+    one, adds its own fixed positions, and turns all tokens into values of the
+    patches, such as pixels. Pretraining alone needs it.
+
+    Args:
+        context_dim: Integer. Width of the encoder's tokens.
+        output_dim: Integer. How many values to predict for a patch.
+        grid_size: Tuple of two integers: rows and columns of patches. For other
+            sizes the positions are resampled.
+        num_layers: Integer. Number of transformer blocks. Defaults to `8`.
+        hidden_dim: Integer, divisible by 4. Width of the tokens. Defaults to
+            `512`.
+        num_heads: Integer. Attention heads. Defaults to `16`.
+        mlp_dim: Integer or `None`. Hidden width of the perceptrons; `None` is
+            `4 * hidden_dim`. Defaults to `None`.
+
+    Call arguments:
+        prefix: Float tensor of shape `(batch, prefix, context_dim)`: class
+            token and the like, which have no position.
+        patches: Float tensor of shape `(batch, visible, context_dim)`.
+        visible_indices: Integer tensor of shape `(batch, visible)`: which
+            patches they are, row-major.
+        predict_indices: Integer tensor of shape `(batch, predictions)`: which
+            to predict.
+        grid_size: Optional tuple of two integers: rows and columns of patches,
+            if not those of the constructor.
+
+    Output shape:
+        `(batch, visible + predictions, output_dim)`, visible patches first.
+
+    Example:
+
+    >>> decoder = keras_capi.decoders.MaskTokenDecoder(
+    ...     48, 192, (4, 4), num_layers=1, hidden_dim=32, num_heads=4
+    ... )
+    >>> indices = np.arange(16)[None]
+    >>> decoder(
+    ...     np.zeros((1, 1, 48)), np.zeros((1, 4, 48)),
+    ...     indices[:, :4], indices[:, 4:],
+    ... ).shape  # (1, 16, 192)
+
+    Reference:
+
+    - [MAE](https://arxiv.org/abs/2111.06377), section 3 and appendix A.1
+    """
+
+    def __init__(
+        self,
+        context_dim,
+        output_dim,
+        grid_size,
+        num_layers=8,
+        hidden_dim=512,
+        num_heads=16,
+        mlp_dim=None,
+        **kwargs,
+    ):
+        # A `keras.RematScope` is for the blocks, see `RotaryViT`.
+        with keras.RematScope(mode=None):
+            super().__init__(**kwargs)
+            for name, value in (
+                ("context_dim", context_dim),
+                ("output_dim", output_dim),
+                ("num_layers", num_layers),
+                ("hidden_dim", hidden_dim),
+                ("num_heads", num_heads),
+            ):
+                check_positive_integer(name, value)
+            self.embedding = self._make_dense(hidden_dim, "embedding")
+            self.positions = PositionTable(
+                grid_size,
+                hidden_dim,
+                "sine",
+                class_token=False,
+                dtype=self.dtype_policy,
+                name="positions",
+            )
+            self.final_norm = keras.layers.LayerNormalization(
+                epsilon=1e-6, dtype=self.dtype_policy, name="final_norm"
+            )
+            self.prediction = self._make_dense(output_dim, "prediction")
+        self.blocks = make_blocks(
+            num_layers,
+            num_heads=num_heads,
+            mlp_dim=mlp_dim,
+            rotary=False,
+            normalization="layer",
+            use_bias=True,
+            dtype=self.dtype_policy,
+        )
+        self.context_dim = context_dim
+        self.output_dim = output_dim
+        self.num_layers = num_layers
+        self.hidden_dim = hidden_dim
+        self.num_heads = num_heads
+        self.mlp_dim = mlp_dim
+        self.build((None, None, context_dim))
+
+    def _make_dense(self, units, name):
+        return Dense(units, dtype=self.dtype_policy, name=name)
+
+    def build(self, context_shape, *args):
+        shape = (None, None, self.hidden_dim)
+        self.embedding.build(context_shape)
+        self.positions.build()
+        self.mask_token = self.add_weight(
+            name="mask_token",
+            shape=(1, self.hidden_dim),
+            initializer=keras.initializers.RandomNormal(stddev=0.02),
+        )
+        for block in self.blocks:
+            block.build(shape)
+        self.final_norm.build(shape)
+        self.prediction.build(shape)
+
+    def call(
+        self, prefix, patches, visible_indices, predict_indices, grid_size=None
+    ):
+        batch_size, num_prefix_tokens = ops.shape(prefix)[:2]
+        num_predictions = ops.shape(predict_indices)[1]
+        embedded = self.embedding(ops.concatenate([prefix, patches], axis=1))
+        mask_tokens = ops.broadcast_to(
+            ops.cast(self.mask_token, embedded.dtype),
+            (batch_size, num_predictions, self.hidden_dim),
+        )
+        # Attention asks for no order, so that nothing has to be put in place.
+        indices = ops.concatenate([visible_indices, predict_indices], axis=1)
+        positions = gather_tokens(
+            ops.repeat(self.positions(grid_size=grid_size), batch_size, axis=0),
+            indices,
+        )
+        tokens = ops.concatenate([embedded, mask_tokens], axis=1)
+        positions = ops.pad(positions, [[0, 0], [num_prefix_tokens, 0], [0, 0]])
+        tokens = tokens + ops.cast(positions, tokens.dtype)
+        for output in run_blocks(self.blocks, tokens):
+            tokens = output
+        tokens = self.final_norm(tokens[:, num_prefix_tokens:])
+        return self.prediction(tokens)
+
+    def compute_output_spec(
+        self, prefix, patches, visible_indices, predict_indices, grid_size=None
+    ):
+        counts = (visible_indices.shape[1], predict_indices.shape[1])
+        count = None if None in counts else sum(counts)
+        return keras.KerasTensor(
+            (patches.shape[0], count, self.output_dim), self.compute_dtype
+        )
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "context_dim": self.context_dim,
+            "output_dim": self.output_dim,
+            "grid_size": self.positions.grid_size,
+            "num_layers": self.num_layers,
+            "hidden_dim": self.hidden_dim,
+            "num_heads": self.num_heads,
+            "mlp_dim": self.mlp_dim,
+        }

@@ -1,0 +1,205 @@
+import keras
+from keras import ops
+
+from keras_capi.decoders.mask_token_decoder import MaskTokenDecoder
+from keras_capi.layers.masking.random_masking import RandomMasking
+from keras_capi.methods.masked_inputs import check_masked_inputs
+from keras_capi.methods.masked_inputs import prepare_masks
+from keras_capi.ops.losses.pixel_targets import pixel_targets
+from keras_capi.ops.tokens import gather_tokens
+from keras_capi.optimizers.adamw import AdamW
+from keras_capi.optimizers.group import Group
+from keras_capi.optimizers.warmup_cosine import WarmupCosine
+from keras_capi.training.grid_size import static_grid_size
+from keras_capi.training.pretraining import Pretraining
+from keras_capi.training.vectors import list_vectors
+from keras_capi.validation import check_positive_integer
+
+
+@keras.saving.register_keras_serializable(package="keras_capi")
+class MAE(Pretraining):
+    """Pretrains an encoder by reconstructing the pixels of hidden patches.
+
+    A masked autoencoder. The encoder sees a quarter of the patches, drawn at
+    random, and nothing in the place of the others; a narrow decoder puts a mask
+    token there and predicts their pixels. One network and one loss: there is no
+    teacher and nothing that could collapse, and as the encoder works on so few
+    tokens, it is the quickest method of all. Its features are to be fine-tuned;
+    frozen, they are weaker than those of methods that predict features.
+
+    Args:
+        encoder: `keras_capi.encoders.Encoder`, best a `ViT` with
+            `positions="sine"`.
+        masking: Layer from images to masks, or `None` for
+            `keras_capi.layers.RandomMasking` with a `mask_ratio` of 0.75, that
+            predicts all that is hidden. Defaults to `None`.
+        decoder: `keras_capi.decoders.MaskTokenDecoder`, or `None` for the
+            published one of 8 blocks, 512 wide. Defaults to `None`.
+        normalize_pixels: Boolean. Whether patches are normalised, each by
+            itself, before they are predicted, as the authors recommend.
+            Defaults to `True`.
+        seed: Integer or `None`. Seed of the default masking. Defaults to
+            `None`.
+
+    Inputs:
+        Images, a float tensor of shape `(batch, height, width, channels)`, or a
+        dictionary with own masks: `{"images": ..., "visible_indices": (batch,
+        visible), "predict_indices": (batch, predictions)}`, row-major patches.
+
+    Output shape:
+        The encoder's features, a dictionary, see
+        `keras_capi.encoders.Encoder`.
+
+    Raises:
+        ValueError: If arguments or inputs are out of range, or do not suit each
+            other.
+
+    Example:
+
+    >>> encoder = keras_capi.encoders.ViT(
+    ...     8, 2, 48, 4, image_shape=(64, 64, 3), positions="sine"
+    ... )
+    >>> model = keras_capi.methods.MAE(encoder)
+    >>> model.compile(model.published_optimizer(1000, batch_size=16))
+    >>> images = np.random.rand(32, 64, 64, 3).astype("float32")
+    >>> history = model.fit(images, batch_size=16)
+    >>> features = model.predict(images)["global"]
+
+    Reference:
+
+    - [MAE](https://arxiv.org/abs/2111.06377)
+    """
+
+    loss_weights = {"pixel_loss": 1.0}
+
+    def __init__(
+        self,
+        encoder,
+        masking=None,
+        decoder=None,
+        normalize_pixels=True,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(encoder, **kwargs)
+        with keras.RematScope(mode=None):
+            self.masking = masking or RandomMasking(
+                mask_ratio=0.75,
+                prediction_ratio=1.0,
+                seed=seed,
+                round_visible=True,
+            )
+        self.encoder = encoder
+        self.decoder = decoder or MaskTokenDecoder(
+            encoder.hidden_dim,
+            encoder.patch_size**2 * encoder.image_shape[-1],
+            encoder.grid_size(encoder.image_shape),
+            dtype=self.dtype_policy,
+            name="decoder",
+        )
+        self.normalize_pixels = normalize_pixels
+        self.seed = seed
+        self.built = True
+
+    def check_inputs(self, inputs):
+        check_masked_inputs(self.encoder, inputs)
+
+    def prepare(self, inputs, training):
+        return prepare_masks(self.encoder, self.masking, inputs)
+
+    def compute_losses(self, inputs, training):
+        predictions = self.predict_pixels(**inputs, training=training)
+        num_visible = inputs["visible_indices"].shape[1]
+        targets = pixel_targets(
+            inputs["images"], self.encoder.patch_size, self.normalize_pixels
+        )
+        targets = gather_tokens(targets, inputs["predict_indices"])
+        predictions = ops.cast(predictions[:, num_visible:], "float32")
+        return {"pixel_loss": ops.mean(ops.square(predictions - targets))}
+
+    def predict_pixels(
+        self, images, visible_indices, predict_indices, training=None
+    ):
+        """Predicts the pixels of patches from the visible ones.
+
+        Args:
+            images: Float tensor of shape `(batch, height, width, channels)`.
+            visible_indices: Integer tensor of shape `(batch, visible)`: the
+                row-major patches that the encoder sees.
+            predict_indices: Integer tensor of shape `(batch, predictions)`: the
+                patches to predict.
+            training: Boolean. Whether to apply stochastic depth.
+
+        Returns:
+            Tensor of shape `(batch, visible + predictions, patch_size**2 *
+            channels)`, visible patches first, which count for nothing in the
+            loss; values in the order row, column, channel.
+        """
+        tokens, positions = self.encoder.embed(images, visible_indices)
+        encoded = self.encoder.encode(tokens, positions, training=training)
+        return self.decoder(
+            encoded["prefix"],
+            encoded["patches"],
+            visible_indices,
+            predict_indices,
+            grid_size=static_grid_size(images, self.encoder),
+        )
+
+    def published_optimizer(
+        self, total_steps, batch_size, learning_rate=None, **overrides
+    ):
+        """Returns the published optimizer and its schedule.
+
+        Args:
+            total_steps: Integer. Updates of the whole training, of which a
+                twentieth warms up.
+            batch_size: Integer. Images in a batch, of all devices together. The
+                rate is `1.5e-4 * batch_size / 256`.
+            learning_rate: Float or schedule in place of that. Defaults to
+                `None`.
+            **overrides: Other arguments of `keras_capi.optimizers.AdamW`.
+
+        Returns:
+            A Keras optimizer.
+        """
+        check_positive_integer("total_steps", total_steps)
+        check_positive_integer("batch_size", batch_size)
+        if learning_rate is None:
+            learning_rate = 1.5e-4 * batch_size / 256
+        if not callable(learning_rate):
+            learning_rate = WarmupCosine(
+                learning_rate,
+                total_steps,
+                warmup_steps=total_steps // 20,
+                truncate=1.0,
+                warmup_endpoint=False,
+            )
+        return AdamW(
+            **{
+                "learning_rate": learning_rate,
+                "weight_decay": 0.05,
+                "beta_1": 0.9,
+                "beta_2": 0.95,
+                "groups": {"vectors": Group(weight_decay_multiplier=0.0)},
+                **overrides,
+            }
+        )
+
+    def parameter_groups(self):
+        return {"vectors": list_vectors(self.trainable_variables)}
+
+    def compile(self, optimizer="rmsprop", **kwargs):
+        for part in self.encoder.list_unused_parts(uses_global=False):
+            part.trainable = False
+        super().compile(optimizer, **kwargs)
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "encoder": serialize(self.encoder),
+            "masking": serialize(self.masking),
+            "decoder": serialize(self.decoder),
+            "normalize_pixels": self.normalize_pixels,
+            "seed": self.seed,
+        }

@@ -1,0 +1,13 @@
+"""What methods minimise: one kind of loss or target a file."""
+
+from keras_capi.ops.losses.cross_entropy import entropy
+from keras_capi.ops.losses.cross_entropy import soft_cross_entropy
+from keras_capi.ops.losses.cross_entropy import soft_cross_entropy_gradient
+from keras_capi.ops.losses.pixel_targets import pixel_targets
+
+__all__ = [
+    "entropy",
+    "pixel_targets",
+    "soft_cross_entropy",
+    "soft_cross_entropy_gradient",
+]
