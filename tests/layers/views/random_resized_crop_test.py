@@ -265,9 +265,8 @@ def test_bad_arguments(arguments):
         RandomResizedCrop(**{"height": 8, "width": 8, **arguments})
 
 
-@pytest.mark.parametrize("shape", [(8, 8), (1, 1, 8, 8, 3)])
-def test_bad_rank(shape):
+def test_bad_rank():
     with pytest.raises(ValueError, match="`images` must have shape"):
-        RandomResizedCrop(4, 4)(np.zeros(shape, "float32"))
+        RandomResizedCrop(4, 4)(np.zeros((8, 8), "float32"))
     with pytest.raises(ValueError, match="`images` must have shape"):
-        RandomResizedCrop(4, 4)(keras.KerasTensor(shape))
+        RandomResizedCrop(4, 4)(keras.KerasTensor((8, 8)))
