@@ -58,17 +58,13 @@ class RandomView(keras.layers.Layer):
 
     def call(self, images, numbers=None):
         def transform(images):
-            drawn = self.draw(ops.shape(images)[0])
+            if numbers is None:
+                drawn = self.draw(ops.shape(images)[0])
+            else:
+                drawn = ops.reshape(numbers, (-1, self.numbers_per_image))
             return self.transform(images, drawn)
 
-        if numbers is None:
-            return self.map_images(transform, images)
-        return self.map_images(
-            lambda images: self.transform(
-                images, ops.reshape(numbers, (-1, self.numbers_per_image))
-            ),
-            images,
-        )
+        return self.map_images(transform, images)
 
     def map_images(self, function, images):
         """Applies a function of a batch to images with any leading axes.
