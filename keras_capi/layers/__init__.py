@@ -21,17 +21,21 @@ from keras_capi.layers.rotary_attention import RotaryAttention
 from keras_capi.layers.targets.feature_queue import FeatureQueue
 from keras_capi.layers.targets.online_clustering import OnlineClustering
 from keras_capi.layers.transformer_block import TransformerBlock
+from keras_capi.layers.views.color_augmentation import ColorAugmentation
+from keras_capi.layers.views.multi_crop import MultiCrop
 from keras_capi.layers.views.random_resized_crop import RandomResizedCrop
 
 __all__ = [
     "Attention",
     "AttentionPooling",
     "BlockMasking",
+    "ColorAugmentation",
     "DropPath",
     "FeatureQueue",
     "ImageNetNormalization",
     "InverseBlockMasking",
     "LayerScale",
+    "MultiCrop",
     "OnlineClustering",
     "PatchEmbedding",
     "PatchMasking",

@@ -138,25 +138,36 @@ def _cubic_kernel(distance):
     return ops.where(distance < 1.0, near, ops.where(distance < 2.0, far, 0.0))
 
 
-def resample_windows(images, tops, lefts, heights, widths, output_size):
-    """Crops a window of its own out of each image and resizes it bicubically.
+def resample_windows(
+    images, tops, lefts, heights, widths, output_size, flips=None
+):
+    """Crops windows of its own out of each image and resizes them bicubically.
 
     Two matrix products with the whole batch, in place of a loop over images.
 
     Args:
         images: Float32 tensor of shape `(batch, height, width, channels)`.
-        tops: Integer tensor of shape `(batch,)`. First row of each window.
+        tops: Integer tensor of shape `(windows,)`, first all those of the first
+            image; `windows` is a multiple of `batch`. First row of each window.
         lefts: Like `tops`. First column of each window.
         heights: Like `tops`. Rows of each window.
         widths: Like `tops`. Columns of each window.
         output_size: Tuple of two integers, height and width of the output.
+        flips: Boolean tensor of shape `(windows,)`, which windows to mirror
+            left to right, or `None`. Defaults to `None`.
 
     Returns:
-        Float32 tensor of shape `(batch, *output_size, channels)`. The kernel
+        Float32 tensor of shape `(windows, *output_size, channels)`. The kernel
         has negative lobes: values may overshoot the range of the input.
     """
-    _, height, width, _ = ops.shape(images)
+    batch_size, height, width, channels = ops.shape(images)
     rows = cubic_resampling_matrix(tops, heights, height, output_size[0])
     columns = cubic_resampling_matrix(lefts, widths, width, output_size[1])
-    images = ops.einsum("boh,bhwc->bowc", rows, images)
-    return ops.einsum("bpw,bowc->bopc", columns, images)
+    if flips is not None:
+        mirrored = ops.flip(columns, axis=1)
+        columns = ops.where(flips[:, None, None], mirrored, columns)
+    # All windows of an image in one product.
+    rows = ops.reshape(rows, (batch_size, -1, height))
+    images = ops.einsum("brh,bhwc->brwc", rows, images)
+    images = ops.reshape(images, (-1, output_size[0], width, channels))
+    return ops.einsum("npw,nowc->nopc", columns, images)

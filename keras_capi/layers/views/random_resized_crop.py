@@ -1,21 +1,23 @@
 import keras
 from keras import ops
 
-from keras_capi.layers.random_state import RandomState
+from keras_capi.layers.views.random_view import RandomView
+from keras_capi.layers.views.random_view import check_images
 from keras_capi.ops import resampling
 from keras_capi.validation import check_bounds
+from keras_capi.validation import check_number
 from keras_capi.validation import check_positive_integer
-from keras_capi.validation import check_seed
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
-class RandomResizedCrop(keras.layers.Layer):
+class RandomResizedCrop(RandomView):
     """Crops a random part of each image and resizes it bicubically.
 
-    With a horizontal flip (`keras.layers.RandomFlip`) it is the only
-    augmentation that CAPI needs. Every image of a batch gets a window of its
-    own, sampled and resampled as torchvision does: a uniform fraction of the
-    area, a log-uniform aspect ratio, and antialiasing where the window shrinks.
+    With a flip it is the only augmentation that CAPI and MAE need. Every image
+    of a batch gets a window of its own, sampled and resampled as torchvision
+    does: a uniform fraction of the area, a log-uniform aspect ratio, and
+    antialiasing where the window shrinks. MAE's published views are those of
+    `scale=(0.2, 1.0), flip_rate=0.5`.
 
     At inference the layer resizes the largest centred part of the image that
     has the aspect ratio of the output, like `keras.layers.RandomCrop`.
@@ -34,23 +36,31 @@ class RandomResizedCrop(keras.layers.Layer):
             of the window, as a fraction of the image. Defaults to `(0.6, 1.0)`.
         aspect_ratio: Tuple of two floats, `0 < low <= high`. Bounds of width
             over height of the window. Defaults to `(3 / 4, 4 / 3)`.
+        flip_rate: Float in `[0, 1]`. Share of the crops that are mirrored left
+            to right. Defaults to `0.0`.
+        num_views: Integer or `None`. How many crops to make of each image, on
+            an axis of their own; `None` is one, without that axis. Defaults to
+            `None`.
         seed: Integer or `None`. Defaults to `None`.
 
     Call arguments:
         images: Float or integer tensor of shape
-            `(batch, height, width, channels)` or `(height, width, channels)`,
-            with any number of channels.
+            `(..., height, width, channels)`, with any number of channels.
         training: Boolean. Whether to crop at random. Defaults to `True` when
             the layer is called alone.
+        numbers: Float32 tensor of shape `(..., numbers_per_image)`, uniform in
+            `[0, 1)`, to use in place of new ones, or `None`. Defaults to
+            `None`.
 
     Output shape:
-        `(batch, self.height, self.width, channels)`, or without `batch` for a
-        single image. The dtype is the compute dtype of the layer: give it
-        `dtype="float32"` to keep exact pixels under mixed precision.
+        `(..., self.height, self.width, channels)`, or with `num_views`,
+        `(..., num_views, self.height, self.width, channels)`. The dtype is the
+        compute dtype of the layer: give it `dtype="float32"` to keep exact
+        pixels under mixed precision.
 
     Raises:
         ValueError: If an argument is out of its bounds, or if the images have
-            another rank.
+            a rank below 3.
 
     Example:
 
@@ -71,21 +81,30 @@ class RandomResizedCrop(keras.layers.Layer):
         width,
         scale=(0.6, 1.0),
         aspect_ratio=(3 / 4, 4 / 3),
+        flip_rate=0.0,
+        num_views=None,
         seed=None,
         **kwargs,
     ):
-        # Without autocast: half precision would round pixels and positions.
-        super().__init__(autocast=False, **kwargs)
+        super().__init__(seed, **kwargs)
         check_positive_integer("height", height)
         check_positive_integer("width", width)
-        check_seed("seed", seed)
+        check_number("flip_rate", flip_rate, "[0, 1]")
+        check_positive_integer("num_views", num_views, or_none=True)
         self.height = height
         self.width = width
         self.scale = check_bounds("scale", scale, largest=1.0)
         self.aspect_ratio = check_bounds("aspect_ratio", aspect_ratio)
-        self.seed = seed
-        self.random_state = RandomState(seed)
-        self.built = True
+        self.flip_rate = flip_rate
+        self.num_views = num_views
+
+    @property
+    def numbers_per_image(self):
+        return (self.num_views or 1) * self._numbers_per_view
+
+    @property
+    def _numbers_per_view(self):
+        return resampling.NUMBERS_PER_WINDOW + (self.flip_rate > 0)
 
     def random_windows(self, batch_size, image_size):
         """Draws the windows that `call` crops, all in one draw.
@@ -96,14 +115,22 @@ class RandomResizedCrop(keras.layers.Layer):
 
         Returns:
             Four int32 tensors of shape `(batch,)`: tops, lefts, heights,
-            widths.
+            widths. With `num_views`, all those of the first image come first.
         """
-        uniform = self.random_state.uniform(
-            (batch_size, resampling.NUMBERS_PER_WINDOW)
+        numbers = self.draw(batch_size)
+        windows, _ = self._windows_and_flips(numbers, image_size)
+        return windows
+
+    def _windows_and_flips(self, numbers, image_size):
+        numbers = ops.reshape(numbers, (-1, self._numbers_per_view))
+        windows = resampling.random_windows(
+            numbers[:, : resampling.NUMBERS_PER_WINDOW],
+            image_size,
+            self.scale,
+            self.aspect_ratio,
         )
-        return resampling.random_windows(
-            uniform, image_size, self.scale, self.aspect_ratio
-        )
+        flips = numbers[:, -1] < self.flip_rate if self.flip_rate else None
+        return windows, flips
 
     def central_windows(self, batch_size, image_size):
         """Like `random_windows`, but the windows used at inference."""
@@ -111,28 +138,37 @@ class RandomResizedCrop(keras.layers.Layer):
         window = resampling.central_window(
             image_size, (aspect_ratio, aspect_ratio)
         )
-        return tuple(ops.broadcast_to(x, (batch_size,)) for x in window)
+        count = batch_size * (self.num_views or 1)
+        return tuple(ops.broadcast_to(x, (count,)) for x in window)
 
-    def call(self, images, training=True):
-        _check_rank(images.shape)
-        is_single = len(images.shape) == 3
-        if is_single:
-            images = images[None]
-        batch_size, *image_size, _ = ops.shape(images)
+    def call(self, images, training=True, numbers=None):
         if training:
-            windows = self.random_windows(batch_size, image_size)
-        else:
-            windows = self.central_windows(batch_size, image_size)
-        images = resampling.resample_windows(
-            ops.cast(images, "float32"), *windows, (self.height, self.width)
+            return super().call(images, numbers)
+        return self.map_images(self._crop_center, images)
+
+    def transform(self, images, numbers):
+        windows, flips = self._windows_and_flips(
+            numbers, ops.shape(images)[1:3]
         )
-        images = ops.cast(images, self.compute_dtype)
-        return images[0] if is_single else images
+        return self._crop(images, windows, flips)
+
+    def _crop_center(self, images):
+        batch_size, *image_size, _ = ops.shape(images)
+        return self._crop(images, self.central_windows(batch_size, image_size))
+
+    def _crop(self, images, windows, flips=None):
+        crops = resampling.resample_windows(
+            images, *windows, (self.height, self.width), flips
+        )
+        if self.num_views is None:
+            return crops
+        return ops.reshape(crops, (-1, self.num_views, *ops.shape(crops)[1:]))
 
     def compute_output_shape(self, images_shape):
-        _check_rank(images_shape)
-        *batch_size, _, _, num_channels = images_shape
-        return (*batch_size, self.height, self.width, num_channels)
+        check_images(images_shape)
+        *leading, _, _, num_channels = images_shape
+        views = () if self.num_views is None else (self.num_views,)
+        return (*leading, *views, self.height, self.width, num_channels)
 
     def get_config(self):
         return {
@@ -141,13 +177,6 @@ class RandomResizedCrop(keras.layers.Layer):
             "width": self.width,
             "scale": self.scale,
             "aspect_ratio": self.aspect_ratio,
-            "seed": self.seed,
+            "flip_rate": self.flip_rate,
+            "num_views": self.num_views,
         }
-
-
-def _check_rank(shape):
-    if len(shape) not in (3, 4):
-        raise ValueError(
-            "`images` must have shape (batch, height, width, channels) or "
-            f"(height, width, channels). Received: images.shape={tuple(shape)}"
-        )

@@ -1,6 +1,8 @@
 import keras
 import numpy as np
 import pytest
+from backend_helpers import FASTEST
+from backend_helpers import compile_layer
 from keras import ops
 
 from keras_capi.layers import RandomResizedCrop
@@ -24,10 +26,12 @@ CASE = battery.Case(
         "width": SIZE[1],
         "scale": (0.5, 0.9),
         "aspect_ratio": (0.8, 1.2),
+        "flip_rate": 0.5,
+        "num_views": 2,
         "seed": 4,
     },
     inputs=(IMAGES,),
-    outputs=battery.Output((4, *SIZE, 3)),
+    outputs=battery.Output((4, 2, *SIZE, 3)),
     symbolic_shapes=((None, None, 3),),
     is_random=True,
     training=True,
@@ -85,6 +89,37 @@ def test_arguments_bound_the_windows():
     assert 0.195 < areas.min() < 0.21 and 0.29 < areas.max() < 0.305
     aspects = widths / heights
     assert 1.95 < aspects.min() < 2.05 and 2.9 < aspects.max() < 3.05
+
+
+def test_flip_mirrors_its_share_of_the_crops():
+    images = np.tile(coordinate_images(20, 20)[:1], (500, 1, 1, 1))
+    layer = RandomResizedCrop(8, 8, flip_rate=0.3, seed=0)
+    crops = as_float32(compile_layer(layer, FASTEST)(images))
+    flipped = crops[:, 0, 0, 1] > crops[:, 0, -1, 1]
+    assert 0.24 < flipped.mean() < 0.36
+    # Nothing else changes.
+    layer = RandomResizedCrop(*SIZE, flip_rate=1.0)
+    numbers = np.random.default_rng(0).random((4, 23), dtype="float32")
+    mirrored = as_float32(layer(IMAGES, numbers=numbers))
+    layer = RandomResizedCrop(*SIZE)
+    crops = as_float32(layer(IMAGES, numbers=numbers[:, :22]))
+    np.testing.assert_allclose(mirrored, crops[:, :, ::-1], atol=1e-6)
+
+
+def test_views_of_an_image_are_crops_of_it():
+    layer = RandomResizedCrop(*SIZE, num_views=3)
+    numbers = np.random.default_rng(0).random((4, 3, 22), dtype="float32")
+    views = as_float32(layer(IMAGES, numbers=numbers.reshape(4, 66)))
+    one = RandomResizedCrop(*SIZE)
+    for index in range(3):
+        expected = as_float32(one(IMAGES, numbers=numbers[:, index]))
+        np.testing.assert_allclose(views[:, index], expected, atol=1e-5)
+    views = as_float32(layer(IMAGES, training=False))
+    expected = as_float32(one(IMAGES, training=False))
+    np.testing.assert_allclose(
+        views, np.stack([expected] * 3, axis=1), atol=1e-5
+    )
+    assert layer.compute_output_shape((None, 9, 9, 5)) == (None, 3, *SIZE, 5)
 
 
 def test_inference_resizes_the_centre():
@@ -256,6 +291,8 @@ def test_output_shape():
         {"aspect_ratio": (2.0, 1.0)},
         {"aspect_ratio": (1.0, float("inf"))},
         {"aspect_ratio": None},
+        {"flip_rate": 1.5},
+        {"num_views": 0},
     ],
     ids=str,
 )
@@ -265,9 +302,8 @@ def test_bad_arguments(arguments):
         RandomResizedCrop(**{"height": 8, "width": 8, **arguments})
 
 
-@pytest.mark.parametrize("shape", [(8, 8), (1, 1, 8, 8, 3)])
-def test_bad_rank(shape):
+def test_bad_rank():
     with pytest.raises(ValueError, match="`images` must have shape"):
-        RandomResizedCrop(4, 4)(np.zeros(shape, "float32"))
+        RandomResizedCrop(4, 4)(np.zeros((8, 8), "float32"))
     with pytest.raises(ValueError, match="`images` must have shape"):
-        RandomResizedCrop(4, 4)(keras.KerasTensor(shape))
+        RandomResizedCrop(4, 4)(keras.KerasTensor((8, 8)))

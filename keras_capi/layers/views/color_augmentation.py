@@ -1,0 +1,249 @@
+import keras
+from keras import ops
+
+from keras_capi.layers.imagenet_normalization import MEAN
+from keras_capi.layers.imagenet_normalization import STANDARD_DEVIATION
+from keras_capi.layers.views.random_view import RandomView
+from keras_capi.layers.views.random_view import check_images
+from keras_capi.ops import color
+from keras_capi.ops.blur import gaussian_blur
+from keras_capi.validation import check_bounds
+from keras_capi.validation import check_each
+from keras_capi.validation import check_non_negative
+from keras_capi.validation import check_number
+from keras_capi.validation import check_positive
+
+# What one image takes beside the jitter: whether it becomes grey, whether it is
+# blurred and how much, and whether it is solarised.
+NUMBERS_AFTER_JITTER = 4
+
+
+@keras.saving.register_keras_serializable(package="keras_capi")
+class ColorAugmentation(RandomView):
+    """Jitters colours, turns to grey, blurs and solarises, at random.
+
+    Two parts of an image have much the same colours. Networks that learn to
+    tell which views are of one image would look at nothing else if the colours
+    of each did not change. Every image draws its own changes, in the order of
+    DINO's code: jitter (brightness, contrast, saturation and hue, in any
+    order), grey, blur, solarisation.
+
+    Images are normalised, as everywhere in the package: `mean` and `std` tell
+    how, and the layer works on the pixels in between, from 0 to 1, to which it
+    clips. Without randomness (`training=False`) images stay as they are.
+
+    **Other channels than red, green and blue.** Images of another number of
+    channels are only blurred, unless `mean` and `std` tell their pixels from 0
+    to 1. Then they change as others do, but for the hue; the grey is the mean
+    of their channels.
+
+    Computes in float32 whatever the compute dtype.
+
+    Args:
+        brightness: Float, at least 0. Pixels are multiplied by a factor that
+            is uniform in `1 +- brightness`. Defaults to `0.4`.
+        contrast: Float, at least 0. Likewise, of the distance from the mean
+            grey of the image. Defaults to `0.4`.
+        saturation: Float, at least 0. Likewise, of the distance from the grey
+            of the pixel. Defaults to `0.2`.
+        hue: Float in `[0, 0.5]`. The hue is shifted by up to this share of the
+            colour circle, either way. Defaults to `0.1`.
+        jitter_rate: Float in `[0, 1]`. Share of the images with these four
+            changes. Defaults to `0.8`.
+        gray_rate: Float in `[0, 1]`. Share that becomes grey. Defaults to
+            `0.2`.
+        blur_rate: Float in `[0, 1]`. Share that is blurred. Defaults to `0.5`.
+        blur_radius: Tuple of two floats, `0 < low <= high`. Bounds of the
+            standard deviation of the blur, in pixels. Defaults to `(0.1, 2.0)`.
+        solarize_rate: Float in `[0, 1]`. Share whose bright values are
+            inverted. Defaults to `0.0`.
+        mean: Tuple of floats, one for each channel, or `None`. What was
+            subtracted from pixels in `[0, 1]`. `None` is ImageNet's for images
+            of 3 channels. Defaults to `None`.
+        std: Tuple of floats, likewise: what they were then divided by. Defaults
+            to `None`.
+        seed: Integer or `None`. Defaults to `None`.
+
+    Call arguments:
+        images: Float tensor of shape `(..., height, width, channels)`.
+        training: Boolean. Whether to change anything. Defaults to `True` when
+            the layer is called alone.
+        numbers: Float32 tensor of shape `(..., numbers_per_image)`, uniform in
+            `[0, 1)`, to use in place of new ones, or `None`. Defaults to
+            `None`.
+
+    Output shape:
+        That of `images`. The dtype is the compute dtype of the layer.
+
+    Raises:
+        ValueError: If an argument is out of its bounds, or if `mean` and `std`
+            have not one value for each channel.
+
+    Example:
+
+    >>> images = keras.random.normal((8, 96, 96, 3))
+    >>> augment = keras_capi.layers.ColorAugmentation(solarize_rate=0.2)
+    >>> augment(images).shape  # (8, 96, 96, 3)
+
+    Reference:
+
+    - [BYOL](https://arxiv.org/abs/2006.07733), appendix B (image augmentations)
+    - [DINO](https://arxiv.org/abs/2104.14294), section 3.2
+    - [torchvision.transforms.ColorJitter](https://docs.pytorch.org/vision/stable/generated/torchvision.transforms.ColorJitter.html),
+      whose formulas these are
+    """
+
+    # Keras's layers compute something else: `RandomBrightness` adds,
+    # `RandomContrast` blends each channel with its own mean,
+    # `RandomSaturation` scales the saturation of HSV, `RandomColorJitter` has
+    # one order, `RandomGaussianBlur` one radius for a batch, and
+    # `Solarization` no fixed threshold. `RandomHue` and `RandomGrayscale` would
+    # do; but none saves the state of its generator, so that a resumed training
+    # would go on with other views. Their `keras.ops.image` are used.
+
+    def __init__(
+        self,
+        brightness=0.4,
+        contrast=0.4,
+        saturation=0.2,
+        hue=0.1,
+        jitter_rate=0.8,
+        gray_rate=0.2,
+        blur_rate=0.5,
+        blur_radius=(0.1, 2.0),
+        solarize_rate=0.0,
+        mean=None,
+        std=None,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(seed, **kwargs)
+        check_non_negative("brightness", brightness)
+        check_non_negative("contrast", contrast)
+        check_non_negative("saturation", saturation)
+        check_number("hue", hue, "[0, 0.5]")
+        check_number("jitter_rate", jitter_rate, "[0, 1]")
+        check_number("gray_rate", gray_rate, "[0, 1]")
+        check_number("blur_rate", blur_rate, "[0, 1]")
+        check_number("solarize_rate", solarize_rate, "[0, 1]")
+        self.brightness = brightness
+        self.contrast = contrast
+        self.saturation = saturation
+        self.hue = hue
+        self.jitter_rate = jitter_rate
+        self.gray_rate = gray_rate
+        self.blur_rate = blur_rate
+        self.blur_radius = check_bounds("blur_radius", blur_radius)
+        self.solarize_rate = solarize_rate
+        self.mean, self.std = _check_normalization(mean, std)
+
+    @property
+    def numbers_per_image(self):
+        return color.NUMBERS_PER_JITTER + NUMBERS_AFTER_JITTER
+
+    def call(self, images, training=True, numbers=None):
+        if training:
+            return super().call(images, numbers)
+        return self.map_images(lambda images: images, images)
+
+    def transform(self, images, numbers):
+        normalization = self._normalization(images.shape[-1])
+        # Channels first: each is a matrix, to multiply with those of the blur.
+        images = ops.transpose(images, (0, 3, 1, 2))
+        jitter, rest = ops.split(numbers, [color.NUMBERS_PER_JITTER], axis=1)
+        is_gray, is_blurred, is_solarized = (
+            rest[:, index] < rate
+            for index, rate in (
+                (0, self.gray_rate),
+                (1, self.blur_rate),
+                (3, self.solarize_rate),
+            )
+        )
+        if normalization is not None:
+            mean, std = normalization
+            images = ops.clip(images * std + mean, 0.0, 1.0)
+            images = self._change_colors(images, jitter, is_gray)
+        if self.blur_rate:
+            low, high = self.blur_radius
+            radii = low + rest[:, 2] * (high - low)
+            radii = ops.where(is_blurred, radii, 0.0)
+            images = gaussian_blur(images, radii)
+        if normalization is not None:
+            if self.solarize_rate:
+                images = color.solarize(images, is_solarized)
+            images = (images - mean) / std
+        return ops.transpose(images, (0, 2, 3, 1))
+
+    def _change_colors(self, images, numbers, is_gray):
+        if self.jitter_rate:
+            shares, shifts = color.random_jitter(
+                numbers,
+                self.brightness,
+                self.contrast,
+                self.saturation,
+                self.hue,
+                self.jitter_rate,
+            )
+            images = color.jitter(images, shares, shifts)
+        if self.gray_rate:
+            is_gray = ops.cast(is_gray, "float32")
+            images = color.blend_with_gray(
+                images, 1.0 - is_gray, is_gray, ops.zeros_like(is_gray)
+            )
+        return images
+
+    def _normalization(self, num_channels):
+        mean, std = self.mean, self.std
+        if mean is None:
+            if num_channels != len(MEAN):
+                return None
+            mean, std = MEAN, STANDARD_DEVIATION
+        if len(mean) != num_channels:
+            raise ValueError(
+                "`mean` and `std` must have one value for each channel of the "
+                f"images. Received: {len(mean)} values, and images of "
+                f"{num_channels} channels"
+            )
+        return tuple(
+            ops.convert_to_tensor(values, "float32")[:, None, None]
+            for values in (mean, std)
+        )
+
+    def compute_output_shape(self, images_shape):
+        check_images(images_shape)
+        return images_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "brightness": self.brightness,
+            "contrast": self.contrast,
+            "saturation": self.saturation,
+            "hue": self.hue,
+            "jitter_rate": self.jitter_rate,
+            "gray_rate": self.gray_rate,
+            "blur_rate": self.blur_rate,
+            "blur_radius": self.blur_radius,
+            "solarize_rate": self.solarize_rate,
+            "mean": self.mean,
+            "std": self.std,
+        }
+
+
+def _check_normalization(mean, std):
+    """Returns both arguments as tuples, or both as `None`, or raises."""
+    if mean is None and std is None:
+        return None, None
+    if mean is None or std is None:
+        raise ValueError(
+            "`mean` and `std` must be given together. "
+            f"Received: mean={mean}, std={std}"
+        )
+    mean = check_each("mean", mean, check_number)
+    std = check_each("std", std, check_positive)
+    if len(mean) != len(std):
+        raise ValueError(
+            "`mean` and `std` must have as many values. "
+            f"Received: mean={mean}, std={std}"
+        )
+    return mean, std
