@@ -42,7 +42,8 @@ class Replay:
 
     Attributes:
         results: Dictionary from group to dictionary from an array's name in the
-            file to what the model computes in its place, in the same layout.
+            file to what the model computes in its place, in the same layout,
+            or to a function from the array of the file to its error.
         inputs: Dictionary from the names of the arrays that went in to what
             they are.
         noise: Dictionary from names among the results to `Noise`.
@@ -174,6 +175,8 @@ def _line(group, errors, figures):
 
 def _error(group, ours, theirs, noise):
     """Returns the error of an array, and a problem beside it or `None`."""
+    if callable(ours):
+        return ours(theirs), None
     ours = np.asarray(ours)
     if ours.shape != theirs.shape:
         return DIFFERENT, f"has shape {theirs.shape}, not {ours.shape}"
