@@ -1,202 +1,120 @@
-"""The numbers of the authors' implementation, on the active backend."""
+"""The numbers of the authors' implementations, on the active backend."""
 
 import keras
 import numpy as np
 import pytest
-from helpers import to_numpy
 
-import keras_capi
-from keras_capi.convert.torch_checkpoint import paired_weights
+from benchmarks import parity
+from benchmarks.replay.comparison import compare
+from benchmarks.replay.files import read_arrays
+from benchmarks.replay.files import read_description
 
-FORWARD = {"atol": 2e-5, "rtol": 0}
-GRADIENTS = {"atol": 2e-5, "rtol": 1e-3}
-LOSSES = {"atol": 1e-4, "rtol": 0}
-WEIGHTS = {"atol": 3e-4, "rtol": 0}
+# How many arrays of each group the tests' files hold.
+COMPARED = {
+    "capi": {
+        "forward": 14,
+        "gradients": 53,
+        "losses": 3,
+        "schedules": 3,
+        "final": 104,
+        "masks": 1,
+    },
+}
 
 
-def channels_last(images):
-    return np.moveaxis(images, -3, -1)
+def stored(method):
+    path = parity.stored_arrays(method)
+    return read_arrays(path), read_description(path)
 
 
-def indices_per_image(flat_indices, num_patches=64, batch_size=4):
-    rows = flat_indices.reshape(batch_size, -1)
-    return (rows - num_patches * np.arange(batch_size)[:, None]).astype("int32")
+@pytest.fixture(scope="module", params=COMPARED)
+def replayed(request):
+    """A method's name, the authors' arrays and what ours makes of them."""
+    arrays, description = stored(request.param)
+    replay = parity.METHODS[request.param].replay(arrays, description)
+    return request.param, arrays, replay
 
 
-@pytest.fixture
-def inputs(reference):
-    return {
-        "images": channels_last(reference["images"]),
-        "visible_indices": indices_per_image(reference["visible_indices"]),
-        "predict_indices": indices_per_image(reference["predict_indices"]),
+def test_same_numbers(replayed):
+    method, arrays, replay = replayed
+    report = compare(arrays, replay)
+    for line in report.lines:
+        assert line["largest"] <= line["tolerance"], line
+    assert report.problems == []
+    compared = {line["group"]: line["compared"] for line in report.lines}
+    assert compared == COMPARED[method]
+
+
+# How a file is read does not depend on the backend.
+once = pytest.mark.skipif(
+    keras.backend.backend() != "torch", reason="on one backend"
+)
+
+
+def tampered(values):
+    """Yields an array with one kind of harm after the other."""
+    if values.dtype.kind == "f":
+        off = values.copy()
+        off.reshape(-1)[values.size // 2] += 1e-2
+        yield "one number", off
+        yield "not a number", values * np.nan
+        if values.any():
+            yield "sign", -values
+    elif values.dtype.kind in "iu":
+        yield (
+            "one number",
+            values + (np.arange(values.size) == 1).reshape(values.shape),
+        )
+    elif values.dtype.kind == "b":
+        yield (
+            "one number",
+            values ^ (np.arange(values.size) == 1).reshape(values.shape),
+        )
+    else:
+        yield "one name", np.where(values == values.reshape(-1)[0], "", values)
+    if values.ndim and values.shape[0] > 1:
+        yield "one row less", values[1:]
+        rows = values[::-1]
+        if not np.array_equal(rows, values):
+            yield "order", rows
+    yield "shape", values[None]
+
+
+@once
+def test_every_result_is_watched(replayed):
+    _, arrays, replay = replayed
+    results = {
+        k: v for part in replay.results.values() for k, v in part.items()
     }
+    assert set(results) | set(replay.inputs) == set(arrays)
+    for name in results:
+        for harm, values in tampered(arrays[name]):
+            report = compare({**arrays, name: values}, replay)
+            assert not report.passed, (name, harm)
+        absent = {k: v for k, v in arrays.items() if k != name}
+        assert not compare(absent, replay).passed, name
 
 
-@pytest.fixture
-def model(reference, reference_backbone, reference_config):
-    momentum = reference_config["schedules"]["momentum"]
-    model = keras_capi.models.CAPI(
-        reference_backbone,
-        num_clusters=reference_config["num_clusters"],
-        ema_momentum=keras_capi.optimizers.WarmupCosine(
-            momentum["base_value"],
-            total_steps=reference_config["steps"],
-            warmup_steps=momentum["warmup_iters"],
-            start_value=momentum["start_warmup_value"],
-            final_value=momentum["final_value"],
-        ),
-    )
-    kernel = reference["weights/teacher_head.layer.weight"].T
-    model.clustering.kernel.assign(kernel)
-    model.clustering.bias.assign(reference["weights/teacher_head.layer.bias"])
-    direction = reference["weights/head.last_layer.weight_v"].T
-    gain = reference["weights/head.last_layer.weight_g"][:, 0]
-    for head in (model.prototype_head, model.teacher_prototype_head):
-        head.direction.assign(direction)
-        head.gain.assign(gain)
-    return model
+# What shows in the forward pass, and what in the training alone.
+INPUTS = {
+    "capi": [
+        "weights/backbone.encoder.blocks.1.residual1.norm.weight",
+        "train/images",
+    ],
+}
 
 
-def under(reference, prefix):
-    return {
-        key.removeprefix(prefix): value
-        for key, value in reference.items()
-        if key.startswith(prefix)
-    }
-
-
-def heads_under(reference, prefix, clustering_prefix):
-    """Our attribute paths and the values of the heads, in our layout."""
-    return {
-        "direction": reference[prefix + "head.last_layer.weight_v"].T,
-        "gain": reference[prefix + "head.last_layer.weight_g"][:, 0],
-        "kernel": reference[clustering_prefix + "layer.weight"].T,
-        "bias": reference[clustering_prefix + "layer.bias"],
-    }
-
-
-def test_inference(reference, reference_backbone):
-    for images, prefix in (
-        ("images", "eval/"),
-        ("images_other_size", "eval_other_size/"),
-    ):
-        features = reference_backbone(channels_last(reference[images]))
-        for name, feature in features.items():
-            np.testing.assert_allclose(
-                to_numpy(feature), reference[prefix + name], **FORWARD
-            )
-
-
-def test_masked_forward(reference, reference_backbone, inputs):
-    tokens = to_numpy(
-        reference_backbone.encoder(inputs["images"], inputs["visible_indices"])
-    )
-    np.testing.assert_allclose(
-        tokens[:, 8:], reference["masked/encoder_output"], **FORWARD
-    )
-    prediction = to_numpy(reference_backbone.predict_masked(**inputs))
-    np.testing.assert_allclose(
-        prediction.reshape(-1, 48), reference["masked/prediction"], **FORWARD
-    )
-
-
-def test_clustering_and_heads(reference, model, inputs):
-    patches = model.teacher.encode_patches(inputs["images"])
-    np.testing.assert_allclose(
-        to_numpy(patches), reference["teacher/patches"], **FORWARD
-    )
-    assignments, loss = model.clustering(patches)
-    np.testing.assert_allclose(
-        to_numpy(assignments), reference["teacher/assignments"], **FORWARD
-    )
-    np.testing.assert_allclose(
-        to_numpy(loss), reference["teacher/clustering_loss"], **FORWARD
-    )
-    logits = model.prototype_head(model.student.predict_masked(**inputs))
-    np.testing.assert_allclose(
-        to_numpy(logits).reshape(-1, 64), reference["masked/logits"], **FORWARD
-    )
-    losses = model.compute_losses(
-        model.prepare(inputs, training=False), training=False
-    )
-    for name in ("capi_loss", "target_entropy"):
-        np.testing.assert_allclose(
-            to_numpy(losses[name]), reference[name], **FORWARD
-        )
-
-
-def test_gradients(reference, model, inputs):
-    # With a rate of 1, plain gradient descent moves by the gradient.
-    model.student.set_rotary_trainable(True)
-    model.compile(keras.optimizers.SGD(1.0))
-    before = under(reference, "weights/backbone.")
-    gradients = under(reference, "grad/backbone.")
-    heads_before = heads_under(reference, "weights/", "weights/teacher_head.")
-    head_gradients = heads_under(reference, "grad/", "grad/teacher_head.")
-    model.train_on_batch(inputs)
-
-    before = dict(paired_weights(before, model.student))
-    gradients = dict(paired_weights(gradients, model.student))
-    assert len(gradients) == len(model.student.weights)
-    for key, (weight, gradient) in gradients.items():
-        moved = before[key][1] - to_numpy(weight)
-        np.testing.assert_allclose(moved, gradient, err_msg=key, **GRADIENTS)
-    for name, gradient in head_gradients.items():
-        layer = model.prototype_head
-        layer = layer if hasattr(layer, name) else model.clustering
-        moved = heads_before[name] - to_numpy(getattr(layer, name))
-        np.testing.assert_allclose(moved, gradient, err_msg=name, **GRADIENTS)
-
-
-def test_training(reference, reference_config, model):
-    model.compile(
-        keras_capi.optimizers.capi_optimizer(
-            reference_config["schedules"]["lr"]["base_value"],
-            total_steps=reference_config["steps"],
-            warmup_steps=reference_config["schedules"]["lr"]["warmup_iters"],
-            weight_decay=reference_config["weight_decay"],
-        )
-    )
-    for step in range(reference_config["steps"]):
-        logs = model.train_on_batch(
-            {
-                "images": channels_last(reference["train/images"][step]),
-                **{
-                    name: indices_per_image(reference["train/" + name][step])
-                    for name in ("visible_indices", "predict_indices")
-                },
-            },
-            return_dict=True,
-        )
-        names = ("capi_loss", "clustering_loss", "target_entropy")
-        np.testing.assert_allclose(
-            [logs[name] for name in names],
-            reference["train/losses"][step],
-            err_msg=f"step {step}",
-            **LOSSES,
-        )
-        for name, log in (
-            ("lr", "learning_rate"),
-            ("clustering_lr", "clustering_learning_rate"),
-            ("momentum", "ema_momentum"),
-        ):
-            np.testing.assert_allclose(
-                logs[log], reference["schedule/" + name][step], atol=1e-7
-            )
-
-    for prefix, backbone, head in (
-        ("student.", model.student, model.prototype_head),
-        ("ema.", model.teacher, model.teacher_prototype_head),
-    ):
-        prefix = "final/" + prefix
-        final = under(reference, prefix + "backbone.")
-        for key, (weight, value) in paired_weights(final, backbone):
-            np.testing.assert_allclose(
-                to_numpy(weight), value, err_msg=prefix + key, **WEIGHTS
-            )
-        heads = heads_under(reference, prefix, "final/teacher_head.")
-        for name, value in heads.items():
-            layer = head if hasattr(head, name) else model.clustering
-            np.testing.assert_allclose(
-                to_numpy(getattr(layer, name)), value, err_msg=name, **WEIGHTS
-            )
+@once
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [(method, name) for method, names in INPUTS.items() for name in names],
+)
+def test_other_inputs_are_noticed(method, name):
+    arrays, description = stored(method)
+    arrays[name] = arrays[name].copy()
+    if name.startswith("weights/"):
+        arrays[name].reshape(-1)[0] += 1e-2
+    else:
+        arrays[name] = arrays[name][::-1]
+    replay = parity.METHODS[method].replay(arrays, description)
+    assert not compare(arrays, replay).passed

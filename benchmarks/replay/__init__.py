@@ -1,0 +1,1 @@
+"""Runs a method on the authors' arrays, and compares what comes out."""

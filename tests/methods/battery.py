@@ -1,0 +1,262 @@
+"""What every method must pass, on every backend.
+
+A test module describes a method in a `Case` and runs every check on it. The
+checks share what `battery.train` returns, since to compile a training step is
+what takes time:
+
+```
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    return battery.train(CASE, tmp_path_factory.mktemp("run"))
+
+
+@pytest.mark.parametrize("check", battery.CHECKS)
+def test_battery(check, trained, tmp_path):
+    check(CASE, trained, tmp_path)
+```
+"""
+
+import collections.abc
+import dataclasses
+import inspect
+import json
+
+import keras
+import numpy as np
+import pytest
+from helpers import make_images
+from helpers import to_numpy
+from helpers import weights_of
+from keras import tree
+
+from keras_capi.callbacks import Checkpoint
+from keras_capi.data import RandomCrops
+
+SIZE = 16
+BATCH = 4
+STEPS = 2
+EPOCHS = 2
+# Not square, with other sizes and another number of channels.
+OTHER_SHAPE = (16, 24, 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A method, how small ones are made, and what it takes.
+
+    Attributes:
+        make: Function `(image_shape=(16, 16, 3), **arguments)` that returns a
+            small model with patches of 4, not compiled, without stochastic
+            depth.
+        own_inputs: Function `(count, seed=0)` that returns the method's whole
+            dictionary of inputs for so many images, so that nothing is drawn.
+            The images are the same with each seed, where there are any.
+        optimizer: Function from the model to its published optimizer, which
+            must go on schedule for `EPOCHS * STEPS` updates.
+        log_names: Set of the names that a training logs.
+        arguments: Dictionary of constructor arguments other than the defaults.
+        learnt: Float. The share of its first loss below which the method gets
+            on one batch.
+        rate: Float. The learning rate for that, of Adam.
+    """
+
+    make: collections.abc.Callable
+    own_inputs: collections.abc.Callable
+    optimizer: collections.abc.Callable
+    log_names: frozenset
+    arguments: dict = dataclasses.field(default_factory=dict)
+    learnt: float = 0.8
+    rate: float = 1e-2
+
+    def compiled(self, **arguments):
+        """Returns the model with its published optimizer, from one seed."""
+        keras.utils.set_random_seed(0)
+        model = self.make(**arguments)
+        model.compile(self.optimizer(model))
+        return model
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """A model after a few steps, and what came of them."""
+
+    model: keras.Model
+    weights: list
+    history: dict
+
+
+def train(case, folder, interrupt=None):
+    """Trains a fresh model, which goes on from what is in the folder.
+
+    Args:
+        case: `Case`.
+        folder: Path of the checkpoints.
+        interrupt: Integer or `None`. The step that is not finished.
+
+    Returns:
+        `Trained`.
+    """
+    model = case.compiled()
+    crops = RandomCrops(
+        list(make_images(3, SIZE + 4, SIZE + 8)), SIZE, BATCH, STEPS, seed=0
+    )
+    seen = []
+
+    def count(batch, logs):
+        seen.append(batch)
+        if len(seen) == interrupt:
+            raise KeyboardInterrupt
+
+    history = model.fit(
+        crops,
+        epochs=EPOCHS,
+        callbacks=[
+            keras.callbacks.LambdaCallback(on_train_batch_end=count),
+            Checkpoint(folder, crops, every=1),
+        ],
+        verbose=0,
+    ).history
+    return Trained(model, weights_of(model), history)
+
+
+def check_logs(case, trained, folder):
+    assert set(trained.history) == case.log_names
+    for values in trained.history.values():
+        assert np.isfinite(values).all()
+        assert len(values) == EPOCHS
+    assert all(np.isfinite(weight).all() for weight in trained.weights)
+
+
+def check_predict_gives_features(case, trained, folder):
+    images = make_images(3, SIZE, SIZE)
+    features = trained.model.predict(images, batch_size=2, verbose=0)
+    assert features["feature_map"].shape[:3] == (3, 4, 4)
+    assert features["global"].shape[0] == 3
+    assert_same(trained.model.predict_on_batch(images), features, 1e-5)
+
+
+def check_config_round_trip(case, trained, folder):
+    method = type(trained.model)
+    model = case.make(**case.arguments, name="under_test")
+    config = model.get_config()
+    missing = set(inspect.signature(method).parameters) - {*config, "kwargs"}
+    assert not missing, f"the config forgets {missing}"
+    for name, value in case.arguments.items():
+        assert config[name] == value
+    config = json.loads(json.dumps(config))
+    assert json.loads(json.dumps(method.from_config(config).get_config())) == (
+        config
+    )
+    serialized = json.loads(
+        json.dumps(keras.saving.serialize_keras_object(model))
+    )
+    clone = keras.saving.deserialize_keras_object(serialized)
+    assert type(clone) is method
+    assert json.loads(json.dumps(clone.get_config())) == config
+
+
+def check_saved_model(case, trained, folder):
+    """A model that is loaded predicts and trains on as the saved one does."""
+    trained.model.save(folder / "model.keras")
+    clone = keras.saving.load_model(folder / "model.keras")
+    assert_same(weights_of(clone), weights_of(trained.model), 0)
+    images = make_images(3, SIZE, SIZE)
+    assert_same(
+        clone.predict(images, verbose=0),
+        trained.model.predict(images, verbose=0),
+        1e-6,
+    )
+    inputs = case.own_inputs(BATCH)
+    for model in (trained.model, clone):
+        model.train_on_batch(inputs)
+    assert_same(weights_of(clone), weights_of(trained.model), 1e-6)
+
+
+def check_saved_weights(case, trained, folder):
+    trained.model.save_weights(folder / "model.weights.h5")
+    keras.utils.set_random_seed(1)
+    clone = case.make()
+    assert any(
+        not np.array_equal(weight, other)
+        for weight, other in zip(
+            weights_of(clone), weights_of(trained.model), strict=True
+        )
+    )
+    clone.load_weights(folder / "model.weights.h5")
+    assert_same(weights_of(clone), weights_of(trained.model), 0)
+
+
+def check_goes_on_after_a_crash(case, trained, folder):
+    """Bit for bit as if nothing had happened, in the midst of an epoch."""
+    with pytest.raises(KeyboardInterrupt):
+        train(case, folder, interrupt=STEPS + 1)
+    assert_same(train(case, folder).weights, trained.weights, 0)
+
+
+def check_learns(case, trained, folder):
+    model = case.make()
+    model.compile(keras.optimizers.Adam(case.rate))
+    inputs = case.own_inputs(BATCH)
+    losses = [model.train_on_batch(inputs)[0] for _ in range(40)]
+    assert np.mean(losses[-3:]) < case.learnt * losses[0]
+
+
+def check_own_inputs(case, trained, folder):
+    """What is given is used, so that nothing is left to chance."""
+    first, again, other = (
+        trained.model.test_on_batch(inputs, return_dict=True)
+        for inputs in (
+            case.own_inputs(BATCH),
+            case.own_inputs(BATCH),
+            case.own_inputs(BATCH, seed=1),
+        )
+    )
+    assert first == again
+    assert first["loss"] != other["loss"]
+
+
+def check_bfloat16(case, trained, folder):
+    inputs = case.own_inputs(BATCH)
+    expected = case.compiled().test_on_batch(inputs, return_dict=True)
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    model = case.compiled()
+    kinds = {keras.backend.standardize_dtype(w.dtype) for w in model.weights}
+    assert "bfloat16" not in kinds
+    logs = model.train_on_batch(inputs, return_dict=True)
+    assert logs["loss"] == pytest.approx(expected["loss"], rel=0.05)
+    assert all(np.isfinite(weight).all() for weight in weights_of(model))
+    features = model.predict_on_batch(make_images(2, SIZE, SIZE))
+    kind = keras.backend.standardize_dtype(features["global"].dtype)
+    assert kind == "bfloat16"
+
+
+def check_other_images(case, trained, folder):
+    model = case.compiled(image_shape=OTHER_SHAPE)
+    images = make_images(BATCH, *OTHER_SHAPE)
+    assert np.isfinite(model.train_on_batch(images)[0])
+    features = model.predict_on_batch(images)
+    assert features["feature_map"].shape[:3] == (BATCH, 4, 6)
+
+
+CHECKS = [
+    check_logs,
+    check_predict_gives_features,
+    check_config_round_trip,
+    check_saved_weights,
+    check_saved_model,
+    check_goes_on_after_a_crash,
+    check_own_inputs,
+    check_learns,
+    check_bfloat16,
+    check_other_images,
+]
+
+
+def assert_same(structure, other, tolerance):
+    tree.assert_same_structure(structure, other)
+    for value, expected in zip(
+        tree.flatten(structure), tree.flatten(other), strict=True
+    ):
+        np.testing.assert_allclose(
+            to_numpy(value), to_numpy(expected), rtol=0, atol=tolerance
+        )

@@ -1,0 +1,5 @@
+"""The methods of the battery, by name."""
+
+from methods.capi_battery_test import CASE as capi
+
+CASES = {"capi": capi}
