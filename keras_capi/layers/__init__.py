@@ -3,6 +3,7 @@
 from keras_capi.layers.attention import Attention
 from keras_capi.layers.attention_pooling import AttentionPooling
 from keras_capi.layers.drop_path import DropPath
+from keras_capi.layers.heads.dino_head import DINOHead
 from keras_capi.layers.heads.prototype_head import PrototypeHead
 from keras_capi.layers.imagenet_normalization import ImageNetNormalization
 from keras_capi.layers.layer_scale import LayerScale
@@ -18,6 +19,7 @@ from keras_capi.layers.register_tokens import RegisterTokens
 from keras_capi.layers.relative_position_bias import RelativePositionBias
 from keras_capi.layers.rms_normalization import RMSNormalization
 from keras_capi.layers.rotary_attention import RotaryAttention
+from keras_capi.layers.targets.centering import Centering
 from keras_capi.layers.targets.feature_queue import FeatureQueue
 from keras_capi.layers.targets.online_clustering import OnlineClustering
 from keras_capi.layers.transformer_block import TransformerBlock
@@ -29,7 +31,9 @@ __all__ = [
     "Attention",
     "AttentionPooling",
     "BlockMasking",
+    "Centering",
     "ColorAugmentation",
+    "DINOHead",
     "DropPath",
     "FeatureQueue",
     "ImageNetNormalization",

@@ -1,9 +1,11 @@
 """The systems of pretraining: one class a file, named as in its paper."""
 
 from keras_capi.methods.capi import CAPI
+from keras_capi.methods.dino import DINO
 from keras_capi.methods.mae import MAE
 
 __all__ = [
     "CAPI",
+    "DINO",
     "MAE",
 ]

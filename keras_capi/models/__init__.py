@@ -8,6 +8,7 @@ from keras_capi.encoders.capi_backbone import CAPIBackbone
 from keras_capi.encoders.rotary_vit import RotaryViT
 from keras_capi.encoders.vit import ViT
 from keras_capi.methods.capi import CAPI
+from keras_capi.methods.dino import DINO
 from keras_capi.methods.mae import MAE
 from keras_capi.tasks.capi_classifier import CAPIClassifier
 from keras_capi.tasks.capi_segmenter import CAPISegmenter
@@ -22,6 +23,7 @@ __all__ = [
     "CAPIClassifier",
     "CAPISegmenter",
     "CrossAttentionPredictor",
+    "DINO",
     "FeatureExtractor",
     "MAE",
     "MaskTokenDecoder",

@@ -14,6 +14,7 @@ from keras_capi.ops.losses.cross_entropy import entropy
 from keras_capi.ops.losses.cross_entropy import soft_cross_entropy
 from keras_capi.ops.losses.cross_entropy import soft_cross_entropy_gradient
 from keras_capi.ops.losses.pixel_targets import pixel_targets
+from keras_capi.ops.losses.view_cross_entropy import view_cross_entropy
 from keras_capi.ops.normalization import l2_normalize
 from keras_capi.ops.normalization import rms_normalize
 from keras_capi.ops.positions import patch_cells
@@ -62,4 +63,5 @@ __all__ = [
     "soft_cross_entropy_gradient",
     "split_at_random",
     "sum_over_chunks",
+    "view_cross_entropy",
 ]

@@ -42,10 +42,11 @@ class MovingAverage:
         Args:
             part: Layer or model, built.
             name: String. The name of the copy.
-            **overrides: What differs in its configuration, such as
-                `drop_path_rate=0.0`: a teacher only infers.
+            **overrides: What differs in its configuration, where it has it,
+                such as `drop_path_rate=0.0`: a teacher only infers.
         """
-        config = {**part.get_config(), **overrides, "name": name}
+        config = {**part.get_config(), "name": name}
+        config.update((k, v) for k, v in overrides.items() if k in config)
         config.pop("trainable_parts", None)
         average = type(part).from_config(config)
         if not average.built:

@@ -1,7 +1,9 @@
 """What turns features into what a loss compares."""
 
+from keras_capi.layers.heads.dino_head import DINOHead
 from keras_capi.layers.heads.prototype_head import PrototypeHead
 
 __all__ = [
+    "DINOHead",
     "PrototypeHead",
 ]

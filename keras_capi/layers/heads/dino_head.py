@@ -1,0 +1,122 @@
+import math
+
+import keras
+
+from keras_capi import backend
+from keras_capi.layers.dense import Dense
+from keras_capi.layers.heads.prototype_head import PrototypeHead
+from keras_capi.validation import check_positive_integer
+
+
+@keras.saving.register_keras_serializable(package="keras_capi")
+class DINOHead(keras.layers.Layer):
+    """Projects features, then scores them against learnt prototypes.
+
+    A perceptron with exact GELU between its layers leads to a narrow
+    bottleneck; its output is scored by a `PrototypeHead`. Self-distillation
+    compares the scores of student and teacher, and drops the head afterwards.
+
+    Args:
+        num_prototypes: Integer. Defaults to `65536`.
+        num_layers: Integer. Linear layers of the perceptron. Defaults to `3`.
+        hidden_dim: Integer. Width of its hidden layers. Defaults to `2048`.
+        bottleneck_dim: Integer. Width of its output. Defaults to `256`.
+        trainable_gain: Boolean. Whether the prototypes' gains are trained;
+            published models of small encoders do, others keep them at 1.
+            Defaults to `False`.
+
+    Input shape:
+        `(..., width)`.
+
+    Output shape:
+        `(..., num_prototypes)`: cosine similarities times gains, float32.
+
+    Example:
+
+    >>> features = keras.random.normal((2, 32))
+    >>> head = keras_capi.layers.DINOHead(10, hidden_dim=64, bottleneck_dim=16)
+    >>> head(features).shape  # (2, 10)
+
+    Reference:
+
+    - [DINO](https://arxiv.org/abs/2104.14294), section 3.1 and appendix C
+    """
+
+    def __init__(
+        self,
+        num_prototypes=65536,
+        num_layers=3,
+        hidden_dim=2048,
+        bottleneck_dim=256,
+        trainable_gain=False,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        for name, value in (
+            ("num_layers", num_layers),
+            ("hidden_dim", hidden_dim),
+            ("bottleneck_dim", bottleneck_dim),
+        ):
+            check_positive_integer(name, value)
+        self.num_layers = num_layers
+        self.hidden_dim = hidden_dim
+        self.bottleneck_dim = bottleneck_dim
+        self.layers = [
+            Dense(
+                bottleneck_dim if number == num_layers else hidden_dim,
+                kernel_initializer=keras.initializers.TruncatedNormal(
+                    stddev=0.02
+                ),
+                dtype=self.dtype_policy,
+                name=f"layer_{number}",
+            )
+            for number in range(1, num_layers + 1)
+        ]
+        bound = 1.0 / math.sqrt(bottleneck_dim)
+        self.prototypes = PrototypeHead(
+            num_prototypes,
+            trainable_gain,
+            keras.initializers.RandomUniform(-bound, bound),
+            dtype=self.dtype_policy,
+            name="prototypes",
+        )
+
+    def build(self, input_shape):
+        width = input_shape[-1]
+        for layer in self.layers:
+            layer.build((None, width))
+            width = layer.units
+        self.prototypes.build((None, width))
+
+    def project(self, inputs):
+        """Returns what the perceptron makes of features.
+
+        Args:
+            inputs: Float tensor of shape `(..., width)`.
+
+        Returns:
+            Tensor of shape `(..., bottleneck_dim)`.
+        """
+        x = inputs
+        for layer in self.layers[:-1]:
+            x = backend.gelu(layer(x))
+        return self.layers[-1](x)
+
+    def call(self, inputs):
+        return self.prototypes(self.project(inputs))
+
+    def compute_output_shape(self, input_shape):
+        return self.prototypes.compute_output_shape(input_shape)
+
+    def compute_output_spec(self, inputs):
+        return self.prototypes.compute_output_spec(inputs)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_prototypes": self.prototypes.num_prototypes,
+            "num_layers": self.num_layers,
+            "hidden_dim": self.hidden_dim,
+            "bottleneck_dim": self.bottleneck_dim,
+            "trainable_gain": self.prototypes.trainable_gain,
+        }

@@ -1,0 +1,268 @@
+import keras
+from keras import ops
+
+from keras_capi.layers.heads.dino_head import DINOHead
+from keras_capi.layers.targets.centering import Centering
+from keras_capi.layers.views.multi_crop import MultiCrop
+from keras_capi.methods.view_inputs import check_views
+from keras_capi.methods.view_inputs import encode_views
+from keras_capi.methods.view_inputs import view_sizes
+from keras_capi.ops.losses.cross_entropy import entropy
+from keras_capi.ops.losses.view_cross_entropy import view_cross_entropy
+from keras_capi.optimizers.adamw import AdamW
+from keras_capi.optimizers.group import Group
+from keras_capi.optimizers.warmup_cosine import WarmupCosine
+from keras_capi.training.moving_average import MovingAverage
+from keras_capi.training.pretraining import Pretraining
+from keras_capi.training.total_steps import total_steps_of
+from keras_capi.training.vectors import list_vectors
+from keras_capi.validation import check_images
+from keras_capi.validation import check_positive
+from keras_capi.validation import check_positive_integer
+
+BASE_MOMENTUM = 0.996
+
+
+@keras.saving.register_keras_serializable(package="keras_capi")
+class DINO(Pretraining):
+    """Pretrains an encoder by self-distillation between views of an image.
+
+    The student sees two large and several small crops of each image, the
+    teacher, its moving average, the large ones alone. A head scores the feature
+    of each crop against many prototypes; the student's scores for one crop are
+    to predict the teacher's for another. What a teacher says is centered and
+    sharpened, or all crops would end at the same. Its features are good as they
+    are, for nearest neighbours and linear classifiers; it compares crops, so
+    images should show one subject each.
+
+    Args:
+        encoder: `keras_capi.encoders.Encoder`, the student, best a `ViT` with
+            `interpolation_offset=0.1` and `drop_path_rate=0.1`.
+        num_prototypes: Integer. Defaults to `65536`.
+        views: Layer from images to `"global_views"` and `"local_views"`, or
+            `None` for `keras_capi.layers.MultiCrop` with the encoder's image
+            size and eight local views of three sevenths of it. Defaults to
+            `None`.
+        head: `keras_capi.layers.DINOHead`, or `None` for the published one with
+            `num_prototypes`. Defaults to `None`.
+        student_temperature: Float. Divides the student's scores. Defaults to
+            `0.1`.
+        teacher_temperature: Float, or a schedule such as
+            `keras_capi.optimizers.EpochWarmup`. Divides the teacher's. Defaults
+            to `0.04`.
+        center_momentum: Float in `[0, 1]`, see `keras_capi.layers.Centering`.
+            Defaults to `0.9`.
+        ema_momentum: Float in [0, 1], a schedule, or `None` for the published
+            cosine from 0.996 to 1 over the steps of the optimizer's schedule.
+            Defaults to `None`.
+        seed: Integer or `None`. Seed of the default views. Defaults to `None`.
+
+    Inputs:
+        Images, a float tensor of shape `(batch, height, width, channels)`, best
+        larger than the views; or a dictionary with own views:
+        `{"global_views": (batch, 2, height, width, channels), "local_views":
+        (batch, count, ...)}`, the latter of another size or not there.
+
+    Output shape:
+        The teacher's features, a dictionary, see `keras_capi.encoders.Encoder`.
+
+    Raises:
+        ValueError: If arguments or inputs are out of range, or do not suit each
+            other.
+
+    Example:
+
+    >>> encoder = keras_capi.encoders.ViT(8, 2, 48, 4, image_shape=(32, 32, 3))
+    >>> model = keras_capi.methods.DINO(encoder, num_prototypes=256)
+    >>> model.compile(model.published_optimizer(1000, batch_size=16))
+    >>> images = np.random.rand(32, 48, 48, 3).astype("float32")
+    >>> history = model.fit(images, batch_size=16)
+    >>> features = model.predict(images)["global"]
+
+    Reference:
+
+    - [DINO](https://arxiv.org/abs/2104.14294)
+    """
+
+    loss_weights = {"dino_loss": 1.0}
+
+    def __init__(
+        self,
+        encoder,
+        num_prototypes=65536,
+        views=None,
+        head=None,
+        student_temperature=0.1,
+        teacher_temperature=0.04,
+        center_momentum=0.9,
+        ema_momentum=None,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(encoder, **kwargs)
+        check_positive("student_temperature", student_temperature)
+        self.student_temperature = student_temperature
+        self.teacher_temperature = teacher_temperature
+        self.ema_momentum = ema_momentum
+        self.seed = seed
+        self.student = encoder
+        # A `keras.RematScope` is for the blocks, see `RotaryViT`.
+        with keras.RematScope(mode=None):
+            self.views = views or MultiCrop(*view_sizes(encoder), seed=seed)
+            self.head = head or DINOHead(
+                num_prototypes, dtype=self.dtype_policy, name="head"
+            )
+            if not self.head.built:
+                self.head.build((None, encoder.global_dim))
+            self.centering = Centering(
+                # A schedule assigns it before each step.
+                0.04 if callable(teacher_temperature) else teacher_temperature,
+                center_momentum,
+                name="centering",
+            )
+            self.centering.build(
+                self.head.compute_output_shape((None, encoder.global_dim))
+            )
+            self.moving_average = MovingAverage(
+                BASE_MOMENTUM if ema_momentum is None else ema_momentum
+            )
+            self.teacher = self.moving_average.follow(
+                encoder, name="teacher", drop_path_rate=0.0
+            )
+            self.teacher_head = self.moving_average.follow(
+                self.head, name="teacher_head"
+            )
+        self.built = True
+
+    @property
+    def encoder(self):
+        """The teacher, whose features `predict` gives."""
+        return self.teacher
+
+    def check_inputs(self, inputs):
+        check_views(inputs, self.student)
+
+    def prepare(self, inputs, training):
+        if "global_views" in inputs:
+            return inputs
+        check_images(inputs["images"], 1, self.student.image_shape[-1])
+        return self.views(inputs["images"])
+
+    def compute_losses(self, inputs, training):
+        global_views = inputs["global_views"]
+        scores = self.teacher_head(encode_views(self.teacher, global_views))
+        targets = self.centering(scores, training=training)
+        features = [
+            encode_views(self.student, inputs[name], training)
+            for name in ("global_views", "local_views")
+            if name in inputs
+        ]
+        logits = self.head(ops.concatenate(features, axis=1))
+        return {
+            "dino_loss": view_cross_entropy(
+                targets, logits, self.student_temperature
+            ),
+            "target_entropy": entropy(targets),
+        }
+
+    def before_update(self, step):
+        if callable(self.teacher_temperature):
+            self.centering.assign_temperature(self.teacher_temperature(step))
+
+    def after_update(self, step, applied):
+        return self.moving_average.move(step, applied)
+
+    def published_optimizer(
+        self,
+        total_steps,
+        batch_size,
+        learning_rate=None,
+        frozen_steps=None,
+        **overrides,
+    ):
+        """Returns the published optimizer and its schedules.
+
+        Args:
+            total_steps: Integer. Updates of the whole training, of which a
+                tenth warms up.
+            batch_size: Integer. Images in a batch, of all devices together. The
+                rate is `5e-4 * batch_size / 256`.
+            learning_rate: Float or schedule in place of that. Defaults to
+                `None`.
+            frozen_steps: Integer or `None`. Updates at the start that leave the
+                prototypes as they are; `None` is a hundredth, the first epoch
+                of a hundred. Defaults to `None`.
+            **overrides: Other arguments of `keras_capi.optimizers.AdamW`.
+
+        Returns:
+            A Keras optimizer.
+        """
+        check_positive_integer("total_steps", total_steps)
+        check_positive_integer("batch_size", batch_size)
+        if learning_rate is None:
+            learning_rate = 5e-4 * batch_size / 256
+        if not callable(learning_rate):
+            learning_rate = WarmupCosine(
+                learning_rate,
+                total_steps,
+                warmup_steps=total_steps // 10,
+                final_value=1e-6,
+                truncate=1.0,
+            )
+        if frozen_steps is None:
+            frozen_steps = total_steps // 100
+        return AdamW(
+            **{
+                "learning_rate": learning_rate,
+                "weight_decay": WarmupCosine(
+                    0.04, total_steps, final_value=0.4, truncate=1.0
+                ),
+                "beta_1": 0.9,
+                "beta_2": 0.999,
+                "groups": {
+                    "vectors": Group(weight_decay_multiplier=0.0),
+                    "last_layer": Group(frozen_steps=frozen_steps),
+                },
+                "clip_norm": 3.0,
+                "clip_scope": "tensor",
+                **overrides,
+            }
+        )
+
+    def parameter_groups(self):
+        last_layer = self.head.prototypes.trainable_variables
+        # The gains decay, though they are stored as a vector.
+        of_last_layer = {id(variable) for variable in last_layer}
+        return {
+            "vectors": [
+                variable
+                for variable in list_vectors(self.trainable_variables)
+                if id(variable) not in of_last_layer
+            ],
+            "last_layer": last_layer,
+        }
+
+    def compile(self, optimizer="rmsprop", **kwargs):
+        for part in self.student.list_unused_parts(uses_global=True):
+            part.trainable = False
+        super().compile(optimizer, **kwargs)
+        total_steps = total_steps_of(self.optimizer)
+        if self.ema_momentum is None and total_steps is not None:
+            self.moving_average.momentum = WarmupCosine(
+                BASE_MOMENTUM, total_steps, final_value=1.0, truncate=1.0
+            )
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "encoder": serialize(self.student),
+            "num_prototypes": self.head.prototypes.num_prototypes,
+            "views": serialize(self.views),
+            "head": serialize(self.head),
+            "student_temperature": self.student_temperature,
+            "teacher_temperature": serialize(self.teacher_temperature),
+            "center_momentum": self.centering.momentum,
+            "ema_momentum": serialize(self.ema_momentum),
+            "seed": self.seed,
+        }

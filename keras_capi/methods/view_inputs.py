@@ -1,0 +1,79 @@
+"""Views of images: their sizes, checks of own ones, and their features."""
+
+from keras import ops
+
+from keras_capi.validation import check_images
+from keras_capi.validation import is_array
+
+# Published sizes, and their ratio.
+GLOBAL_SIZE = 224
+LOCAL_RATIO = 96 / 224
+
+
+def view_sizes(encoder):
+    """Returns the sizes of large and small views that suit an encoder.
+
+    Args:
+        encoder: `keras_capi.encoders.Encoder`.
+
+    Returns:
+        Two tuples of height and width: the image size of the encoder, or 224,
+        and about three sevenths of it, which the patch size divides.
+    """
+    patch_size = encoder.patch_size
+
+    def round_to_patches(size):
+        return max(round(size / patch_size), 1) * patch_size
+
+    sizes = [
+        size or round_to_patches(GLOBAL_SIZE)
+        for size in encoder.image_shape[:2]
+    ]
+    local = tuple(round_to_patches(LOCAL_RATIO * size) for size in sizes)
+    return tuple(sizes), local
+
+
+def check_views(inputs, encoder):
+    """Raises a `ValueError` if arrays of images, or own views, do not suit.
+
+    Args:
+        inputs: Dictionary of arrays.
+        encoder: `keras_capi.encoders.Encoder`.
+    """
+    num_channels = encoder.image_shape[-1]
+    if "global_views" not in inputs:
+        if is_array(inputs.get("images")):
+            check_images(inputs["images"], 1, num_channels)
+        return
+    counts = {}
+    for name in ("global_views", "local_views"):
+        if name not in inputs or not is_array(inputs[name]):
+            continue
+        views = inputs[name]
+        if len(views.shape) != 5 or views.shape[1] == 0:
+            raise ValueError(
+                f"`{name}` must have rank 5: (batch, views, height, width, "
+                f"channels). Received: shape {tuple(views.shape)}"
+            )
+        check_images(views[:, 0], encoder.patch_size, num_channels)
+        counts[name] = views.shape[0]
+    if len(set(counts.values())) > 1:
+        raise ValueError(
+            f"All kinds of views must be of the same images. Received: {counts}"
+        )
+
+
+def encode_views(encoder, views, training=False):
+    """Returns the features of several views of each image.
+
+    Args:
+        encoder: `keras_capi.encoders.Encoder`.
+        views: Float tensor of shape `(batch, views, height, width, channels)`.
+        training: Boolean. Whether to apply stochastic depth.
+
+    Returns:
+        Tensor of shape `(batch, views, global_dim)`.
+    """
+    images = ops.reshape(views, (-1, *views.shape[2:]))
+    features = encoder(images, training=training)["global"]
+    return ops.reshape(features, (-1, views.shape[1], features.shape[-1]))
