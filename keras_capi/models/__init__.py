@@ -5,6 +5,7 @@ from keras_capi.decoders.cross_attention_predictor import (
 )
 from keras_capi.encoders.capi_backbone import CAPIBackbone
 from keras_capi.encoders.rotary_vit import RotaryViT
+from keras_capi.encoders.vit import ViT
 from keras_capi.methods.capi import CAPI
 from keras_capi.tasks.capi_classifier import CAPIClassifier
 from keras_capi.tasks.capi_segmenter import CAPISegmenter
@@ -21,5 +22,6 @@ __all__ = [
     "CrossAttentionPredictor",
     "FeatureExtractor",
     "RotaryViT",
+    "ViT",
     "ViTEncoder",
 ]
