@@ -149,15 +149,18 @@ def check_callable(name, value, or_else="None"):
         )
 
 
-def check_grid_size(grid_size):
-    """Returns rows and columns of patches as a tuple, or raises."""
+def check_grid_size(grid_size, name="grid_size"):
+    """Returns rows and columns of patches as a tuple, or raises.
+
+    Within a graph they may be scalar tensors, which have no value.
+    """
     if not isinstance(grid_size, list | tuple) or len(grid_size) != 2:
         raise ValueError(
-            "`grid_size` must be two integers, rows and columns of patches. "
-            f"Received: grid_size={grid_size}"
+            f"`{name}` must be two integers, rows and columns of patches. "
+            f"Received: {name}={grid_size}"
         )
     for size in grid_size:
-        check_positive_integer("grid_size", size)
+        check_unless_symbolic(check_positive_integer, name, size)
     return tuple(grid_size)
 
 

@@ -135,7 +135,13 @@ def test_packages_say_what_is_public(file):
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
-    assert imported - {"choose_backend"} <= set(public)
+    assigned = {
+        target.id
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+    }
+    assert (imported | assigned) - {"choose_backend", "__all__"} == set(public)
 
 
 @pytest.mark.parametrize("file", sorted(FILES))

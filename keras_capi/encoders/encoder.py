@@ -10,6 +10,7 @@ from keras_capi.saving.quantization import serialize_dtype
 from keras_capi.validation import check_image_shape
 from keras_capi.validation import check_images
 from keras_capi.validation import check_layers
+from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_positive_integer
 
 
@@ -91,6 +92,7 @@ class Encoder(PresetMixin, LoRAMixin, GuardedModel):
             ("hidden_dim", hidden_dim),
         ):
             check_positive_integer(name, value)
+        check_non_negative_integer("num_prefix_tokens", num_prefix_tokens)
         self.patch_size = patch_size
         self.num_layers = num_layers
         self.hidden_dim = hidden_dim

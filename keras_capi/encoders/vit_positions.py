@@ -6,6 +6,7 @@ from keras_capi.layers.position_table import PositionTable
 from keras_capi.layers.relative_position_bias import RelativePositionBias
 from keras_capi.ops.positions import patch_cells
 from keras_capi.ops.positions import relative_position_index
+from keras_capi.validation import check_non_negative
 
 RELATIVE = ("shared", "per_block")
 
@@ -56,6 +57,7 @@ class ViTPositions(keras.layers.Layer):
         # Half precision is too coarse for positions.
         self.autocast = False
         _check_choice("positions", kind, KINDS)
+        check_non_negative("interpolation_offset", interpolation_offset)
         _check_choice("relative_positions", relative, RELATIVE)
         self.image_grid = image_grid
         self.hidden_dim = hidden_dim

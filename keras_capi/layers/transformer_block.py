@@ -120,6 +120,8 @@ class TransformerBlock(keras.layers.Layer):
         check_positive_integer("mlp_dim", mlp_dim, or_none=True)
         check_number("drop_path_rate", drop_path_rate, "[0, 1)")
         check_seed("seed", seed)
+        if layer_scale is not None:
+            check_number("layer_scale", layer_scale)
         if normalization not in NORMALIZATIONS:
             raise ValueError(
                 f"`normalization` must be one of {sorted(NORMALIZATIONS)}. "

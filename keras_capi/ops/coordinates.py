@@ -2,8 +2,6 @@ import numpy as np
 from keras import ops
 
 from keras_capi.validation import check_grid_size
-from keras_capi.validation import check_positive_integer
-from keras_capi.validation import check_unless_symbolic
 from keras_capi.validation import is_integer
 
 
@@ -27,11 +25,7 @@ def patch_coordinates(grid_size):
 
     - [CAPI](https://arxiv.org/abs/2502.08769), appendix A (architecture)
     """
-    if not isinstance(grid_size, list | tuple) or len(grid_size) != 2:
-        check_grid_size(grid_size)
-    for size in grid_size:
-        check_unless_symbolic(check_positive_integer, "grid_size", size)
-    rows, columns = (_unit_steps(size) for size in grid_size)
+    rows, columns = (_unit_steps(x) for x in check_grid_size(grid_size))
     rows, columns = ops.meshgrid(rows, columns, indexing="ij")
     return ops.stack(
         [ops.reshape(rows, (-1,)), ops.reshape(columns, (-1,))], axis=-1

@@ -5,7 +5,6 @@ from keras_capi.validation import check_grid_size
 from keras_capi.validation import check_non_negative
 from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_positive_integer
-from keras_capi.validation import check_unless_symbolic
 
 # The kernel with which torch resizes images and tables.
 TORCH_CUBIC = -0.75
@@ -80,11 +79,10 @@ def resample_positions(table, grid_size, new_grid_size, offset=0.0):
     """
     grid_size = check_grid_size(grid_size)
     check_non_negative("offset", offset)
-    for size in new_grid_size:
-        check_unless_symbolic(check_positive_integer, "new_grid_size", size)
+    new_grid_size = check_grid_size(new_grid_size, "new_grid_size")
     table = ops.cast(table, "float32")
     if all(isinstance(size, int) for size in new_grid_size):
-        if tuple(new_grid_size) == grid_size:
+        if new_grid_size == grid_size:
             return table
     else:
         # Sizes that are known when the graph runs.
@@ -150,9 +148,10 @@ def patch_cells(grid_size):
 
     >>> keras_capi.ops.patch_cells((1, 3))  # [[0, 0], [0, 1], [0, 2]]
     """
-    for size in grid_size:
-        check_unless_symbolic(check_positive_integer, "grid_size", size)
-    rows, columns = (ops.arange(0, x, dtype="float32") for x in grid_size)
+    rows, columns = (
+        ops.arange(0, size, dtype="float32")
+        for size in check_grid_size(grid_size)
+    )
     rows, columns = ops.meshgrid(rows, columns, indexing="ij")
     return ops.stack(
         [ops.reshape(rows, (-1,)), ops.reshape(columns, (-1,))], axis=-1

@@ -12,7 +12,6 @@ __all__ = [
     "AdamW",
     "CAPIOptimizer",
     "EpochWarmup",
-    "GridAdamW",
     "Group",
     "LayerDecayAdamW",
     "WarmupCosine",

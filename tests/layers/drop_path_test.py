@@ -228,3 +228,17 @@ def test_bad_method():
     message = "`method` must be one of .*'efficient', 'naive'.*method=fast"
     with pytest.raises(ValueError, match=message):
         DropPath(0.1, "fast")
+
+
+def test_each_branch_has_a_rate_of_its_own():
+    rates = [0.0, 0.2, 0.8]
+    sample = DropPath(0.8, "naive", seed=0).sample(2000, 3, rates)
+    for scales, rate in zip(to_numpy(sample), rates, strict=True):
+        kept = scales > 0
+        assert abs(kept.mean() - (1 - rate)) < 0.05
+        np.testing.assert_allclose(scales[kept], 1 / (1 - rate), rtol=1e-5)
+
+
+def test_rates_of_branches_need_the_naive_method():
+    with pytest.raises(ValueError, match="`rates`.*method=efficient"):
+        DropPath(0.5).sample(4, 2, [0.0, 0.5])

@@ -131,3 +131,11 @@ def test_bad_images(shape, dtype, message, symbolic):
         images = keras.Input(batch_shape=shape, dtype=dtype)
     with pytest.raises(ValueError, match=message):
         layer(images)
+
+
+def test_kernel_initializer():
+    layer = PatchEmbedding(4, 6, kernel_initializer="ones")
+    layer.build(IMAGES.shape)
+    np.testing.assert_array_equal(to_numpy(layer.kernel), np.ones((48, 6)))
+    clone = PatchEmbedding.from_config(layer.get_config())
+    assert clone.get_config() == layer.get_config()

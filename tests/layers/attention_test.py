@@ -1,0 +1,171 @@
+import numpy as np
+import pytest
+from helpers import to_numpy
+from layers import battery
+
+from keras_capi.layers import Attention
+
+GENERATOR = np.random.default_rng(0)
+TOKENS = GENERATOR.normal(size=(4, 6, 16)).astype("float32")
+CONTEXT = GENERATOR.normal(size=(4, 5, 12)).astype("float32")
+BIAS = GENERATOR.normal(size=(1, 2, 6, 6)).astype("float32")
+MASK = GENERATOR.uniform(size=(4, 6, 6)) < 0.5
+MASK |= np.eye(6, dtype=bool)
+
+SELF = {
+    "query_key_value/kernel": (16, 48),
+    "query_key_value/bias": (48,),
+    "output_projection/kernel": (16, 16),
+    "output_projection/bias": (16,),
+}
+NO_KEY_BIAS = {
+    "query_bias": (16,),
+    "value_bias": (16,),
+    **{k: v for k, v in SELF.items() if k != "query_key_value/bias"},
+}
+
+
+def make_case(arguments, inputs, trainable, **options):
+    return battery.Case(
+        Attention,
+        {"num_heads": 2, **arguments},
+        inputs,
+        battery.Output((4, 6, 16)),
+        trainable=trainable,
+        **options,
+    )
+
+
+CASES = {
+    "self": make_case({}, (TOKENS,), SELF, symbolic_shapes=((None, 16),)),
+    "no_key_bias": make_case({"use_key_bias": False}, (TOKENS,), NO_KEY_BIAS),
+    "cross": make_case(
+        {"use_bias": False},
+        (TOKENS, CONTEXT),
+        {
+            "query/kernel": (16, 16),
+            "key_value/kernel": (12, 32),
+            "output_projection/kernel": (16, 16),
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("check", battery.CHECKS)
+@pytest.mark.parametrize("case", CASES)
+def test_battery(case, check):
+    check(CASES[case])
+
+
+def make_layer(inputs=(TOKENS,), **arguments):
+    """A layer all of whose weights are random, biases included."""
+    layer = Attention(2, **arguments)
+    layer(*inputs)
+    for weight in layer.weights:
+        weight.assign(0.4 * GENERATOR.normal(size=weight.shape))
+    return layer
+
+
+def heads_of(layer, x, dense, biases):
+    kernel = to_numpy(dense.kernel)
+    bias = np.zeros(kernel.shape[1])
+    if dense.use_bias:
+        bias = to_numpy(dense.bias)
+    if layer.query_bias is not None:
+        names = {"q": layer.query_bias, "v": layer.value_bias}
+        parts = [
+            to_numpy(names[b]) if b in names else 0 * bias[:16] for b in biases
+        ]
+        bias = np.concatenate(parts)
+    heads = (x @ kernel + bias).reshape(*x.shape[:2], -1, 8)
+    return np.split(heads, len(biases), axis=2)
+
+
+def attend(layer, x, context=None, bias=0.0, mask=None):
+    if context is None:
+        query, key, value = heads_of(layer, x, layer.query_key_value, "qkv")
+    else:
+        (query,) = heads_of(layer, x, layer.query, "q")
+        key, value = heads_of(layer, context, layer.key_value, "kv")
+    scores = np.einsum("bqhd,bkhd->bhqk", query, key) / 8**0.5 + bias
+    if mask is not None:
+        scores = np.where(mask[:, None], scores, -np.inf)
+    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    weights /= weights.sum(axis=-1, keepdims=True)
+    attended = np.einsum("bhqk,bkhd->bqhd", weights, value).reshape(4, 6, 16)
+    output = layer.output_projection
+    result = attended @ to_numpy(output.kernel)
+    return weights, result + (to_numpy(output.bias) if layer.use_bias else 0)
+
+
+KINDS = {
+    "all_biases": {},
+    "no_key_bias": {"use_key_bias": False},
+    "no_biases": {"use_bias": False},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("inputs", [(TOKENS,), (TOKENS, CONTEXT)])
+def test_equals_numpy(kind, inputs):
+    layer = make_layer(inputs, **KINDS[kind])
+    weights, expected = attend(layer, *inputs)
+    np.testing.assert_allclose(to_numpy(layer(*inputs)), expected, atol=1e-4)
+    np.testing.assert_allclose(
+        to_numpy(layer.attention_weights(*inputs)), weights, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("bias", [None, BIAS, np.repeat(BIAS, 4, axis=0)])
+@pytest.mark.parametrize("mask", [None, MASK, MASK[:1]])
+def test_bias_and_mask(bias, mask):
+    layer = make_layer()
+    arguments = {"attention_bias": bias, "attention_mask": mask}
+    weights, expected = attend(
+        layer, TOKENS, bias=0.0 if bias is None else bias, mask=mask
+    )
+    outputs = layer(TOKENS, **arguments)
+    np.testing.assert_allclose(to_numpy(outputs), expected, atol=1e-4)
+    np.testing.assert_allclose(
+        to_numpy(layer.attention_weights(TOKENS, **arguments)),
+        weights,
+        atol=1e-5,
+    )
+
+
+@pytest.mark.parametrize("bias", [None, BIAS])
+def test_a_mask_hides_in_half_precision(bias):
+    layer = Attention(2, dtype="mixed_bfloat16")
+    layer(TOKENS)
+    changed = TOKENS.copy()
+    changed[:, 3:] += 5.0
+    mask = np.zeros((1, 6, 6), bool)
+    mask[:, :, :3] = True
+    outputs, others = (
+        to_numpy(layer(x, attention_bias=bias, attention_mask=mask))[:, :3]
+        for x in (TOKENS, changed)
+    )
+    np.testing.assert_array_equal(outputs, others)
+
+
+def test_fused_projections_start_as_one_or_like_separate_ones():
+    parts, whole = (
+        Attention(4),
+        Attention(4, kernel_initializer="glorot_uniform"),
+    )
+    for layer, fan_out in ((parts, 256), (whole, 3 * 256)):
+        layer.build((None, None, 256))
+        bound = np.sqrt(6 / (256 + fan_out))
+        kernel = to_numpy(layer.query_key_value.kernel)
+        assert 0.999 * bound < np.abs(kernel).max() <= bound
+
+
+def test_bad_arguments():
+    with pytest.raises(ValueError, match="`num_heads` must be.*num_heads=0"):
+        Attention(0)
+    with pytest.raises(ValueError, match="divide the width.*num_heads=3"):
+        Attention(3)(TOKENS)
+    layer = Attention(2)
+    layer(TOKENS)
+    with pytest.raises(ValueError, match="`Attention`.*cannot change"):
+        layer(TOKENS, CONTEXT)

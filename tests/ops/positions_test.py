@@ -1,0 +1,153 @@
+import keras
+import numpy as np
+import pytest
+from backend_helpers import BACKEND
+from helpers import to_numpy
+
+from keras_capi.ops import patch_cells
+from keras_capi.ops import relative_position_index
+from keras_capi.ops import resample_positions
+from keras_capi.ops import sine_positions
+
+GENERATOR = np.random.default_rng(0)
+
+
+def test_sines_of_one_patch():
+    """The column first: sines, cosines, of 1 and of 1 / 100 a patch."""
+    row, column = 2, 1
+    positions = sine_positions((3, 4), 8)
+    assert positions.dtype == "float32"
+    expected = [
+        wave(place * frequency)
+        for place in (column, row)
+        for wave in (np.sin, np.cos)
+        for frequency in (1.0, 0.01)
+    ]
+    np.testing.assert_allclose(positions[row * 4 + column], expected, atol=1e-6)
+
+
+def test_sines_need_a_width_of_four_parts():
+    with pytest.raises(ValueError, match="divisible by 4.*hidden_dim=6"):
+        sine_positions((2, 2), 6)
+
+
+def cubic(distance, a=-0.75):
+    x = abs(distance)
+    if x <= 1:
+        return (a + 2) * x**3 - (a + 3) * x**2 + 1
+    if x < 2:
+        return a * x**3 - 5 * a * x**2 + 8 * a * x - 4 * a
+    return 0.0
+
+
+def resample_axis(values, new_size, offset):
+    """One output after the other, in double precision."""
+    size = len(values)
+    scale = (new_size + offset) / size
+    outputs = []
+    for output in range(new_size):
+        center = (output + 0.5) / scale - 0.5
+        first = int(np.floor(center)) - 1
+        outputs.append(
+            sum(
+                cubic(center - place) * values[np.clip(place, 0, size - 1)]
+                for place in range(first, first + 4)
+            )
+        )
+    return np.stack(outputs)
+
+
+def resample(table, new_grid, offset):
+    table = resample_axis(table, new_grid[0], offset)
+    table = resample_axis(table.swapaxes(0, 1), new_grid[1], offset)
+    return table.swapaxes(0, 1).reshape(-1, table.shape[-1])
+
+
+# Smaller, larger, one axis as it was.
+NEW_GRIDS = [(2, 3), (7, 9), (4, 3), (1, 5)]
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.1])
+@pytest.mark.parametrize("new_grid", NEW_GRIDS)
+def test_equals_numpy(new_grid, offset):
+    table = GENERATOR.normal(size=(4, 5, 6)).astype("float32")
+    result = resample_positions(table.reshape(20, 6), (4, 5), new_grid, offset)
+    expected = resample(table.astype("float64"), new_grid, offset)
+    np.testing.assert_allclose(to_numpy(result), expected, atol=2e-6)
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.1])
+def test_the_same_grid_is_left_alone(offset):
+    table = GENERATOR.normal(size=(20, 6)).astype("float32")
+    result = resample_positions(table, (4, 5), (4, 5), offset)
+    np.testing.assert_array_equal(to_numpy(result), table)
+
+
+@pytest.mark.skipif(
+    BACKEND != "tensorflow", reason="the others know each image size"
+)
+@pytest.mark.parametrize("offset", [0.0, 0.1])
+def test_a_grid_of_unknown_size(offset):
+    import tensorflow as tf
+
+    table = GENERATOR.normal(size=(20, 6)).astype("float32")
+
+    @tf.function(input_signature=[(tf.TensorSpec((), "int32"),) * 2])
+    def run(grid):
+        return resample_positions(table, (4, 5), grid, offset), patch_cells(
+            grid
+        )
+
+    for grid in ((4, 5), *NEW_GRIDS):
+        positions, cells = run(tuple(map(tf.constant, grid)))
+        expected = resample_positions(table, (4, 5), grid, offset)
+        np.testing.assert_allclose(
+            to_numpy(positions), to_numpy(expected), atol=1e-6
+        )
+        np.testing.assert_array_equal(
+            to_numpy(cells), to_numpy(patch_cells(grid))
+        )
+
+
+def test_a_table_learns_through_resampling():
+    layer = keras.layers.Embedding(4, 2, embeddings_initializer="ones")
+    layer.build()
+    result = resample_positions(layer.embeddings, (2, 2), (3, 3), 0.1)
+    # Rows of the matrices sum to 1.
+    np.testing.assert_allclose(to_numpy(result), np.ones((9, 2)), atol=1e-6)
+
+
+def expected_index(query, key, rows, columns):
+    """The row of the table that the published formula gives."""
+    size = (2 * rows - 1) * (2 * columns - 1) + 3
+    if query is None:
+        return size - 1 if key is None else size - 3
+    if key is None:
+        return size - 2
+    return (query[0] - key[0] + rows - 1) * (2 * columns - 1) + (
+        query[1] - key[1] + columns - 1
+    )
+
+
+@pytest.mark.parametrize("num_prefix", [0, 1, 2])
+def test_relative_positions(num_prefix):
+    rows, columns = 3, 4
+    cells = np.array([[[0, 0], [2, 3], [1, 1]], [[2, 0], [0, 3], [1, 2]]])
+    index = to_numpy(
+        relative_position_index(
+            cells.astype("float32"), (rows, columns), num_prefix
+        )
+    )
+    assert index.dtype == "int32"
+    for sample, places in zip(index, cells, strict=True):
+        tokens = [None] * num_prefix + list(places)
+        expected = [
+            [expected_index(q, k, rows, columns) for k in tokens]
+            for q in tokens
+        ]
+        np.testing.assert_array_equal(sample, expected)
+
+
+def test_all_relative_positions_of_a_grid_are_there():
+    index = relative_position_index(patch_cells((3, 4))[None], (3, 4), 1)
+    assert set(to_numpy(index).ravel()) == set(range(5 * 7 + 3))
