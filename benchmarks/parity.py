@@ -21,11 +21,11 @@ sys.path.insert(0, str(ROOT))
 
 # ruff: noqa: E402
 from benchmarks.replay import capi
+from benchmarks.replay import mae
 from benchmarks.replay.comparison import compare
-from benchmarks.replay.files import read_arrays
-from benchmarks.replay.files import read_description
+from benchmarks.replay.files import read_file
 
-METHODS = {"capi": capi}
+METHODS = {"capi": capi, "mae": mae}
 REFERENCE = ROOT / "tests" / "reference"
 
 
@@ -43,7 +43,7 @@ def make_report(method, path):
         method: String, one of `METHODS`.
         path: Path of the `.npz` file; the `.json` is beside it.
     """
-    arrays, description = read_arrays(path), read_description(path)
+    arrays, description = read_file(path)
     replay = METHODS[method].replay(arrays, description)
     return compare(arrays, replay, description.get("shapes", ()))
 

@@ -6,15 +6,35 @@ import pathlib
 import numpy as np
 
 
-def read_arrays(path):
-    """Returns the arrays of an `.npz` file by their names."""
+def read_file(path):
+    """Reads an `.npz` and the `.json` beside it.
+
+    If there are masks of the sampler in a file beside it, such as
+    `mae_masks.npz` beside `mae.npz`, they are read too.
+
+    Args:
+        path: Path of the `.npz`.
+
+    Returns:
+        Dictionary from names to arrays, and the contents of the `.json`.
+    """
+    path = pathlib.Path(path)
     with np.load(path, allow_pickle=False) as arrays:
-        return dict(arrays)
-
-
-def read_description(path):
-    """Returns the contents of the `.json` beside an `.npz`."""
-    return json.loads(pathlib.Path(path).with_suffix(".json").read_text())
+        arrays = dict(arrays)
+    description = json.loads(path.with_suffix(".json").read_text())
+    masks_path = path.with_name(f"{path.stem}_masks.npz")
+    if masks_path.exists():
+        masks, of_masks = read_file(masks_path)
+        arrays |= masks
+        description = {
+            **description,
+            "masks": of_masks["masks"],
+            "shapes": {
+                **description.get("shapes", {}),
+                **of_masks.get("shapes", {}),
+            },
+        }
+    return arrays, description
 
 
 def under(arrays, prefix):

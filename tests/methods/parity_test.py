@@ -6,8 +6,7 @@ import pytest
 
 from benchmarks import parity
 from benchmarks.replay.comparison import compare
-from benchmarks.replay.files import read_arrays
-from benchmarks.replay.files import read_description
+from benchmarks.replay.files import read_file
 
 # How many arrays of each group the tests' files hold.
 COMPARED = {
@@ -23,8 +22,7 @@ COMPARED = {
 
 
 def stored(method):
-    path = parity.stored_arrays(method)
-    return read_arrays(path), read_description(path)
+    return read_file(parity.stored_arrays(method))
 
 
 @pytest.fixture(scope="module", params=COMPARED)
