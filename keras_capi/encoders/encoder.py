@@ -195,10 +195,9 @@ class Encoder(PresetMixin, LoRAMixin, GuardedModel):
 
         Args:
             uses_global: Boolean. Whether a loss takes the feature of the whole
-                image; else it takes what `encode` returns alone.
+                image, and not only what `encode` returns.
 
-        Returns:
-            List of layers.
+        Returns a list of layers.
         """
         return []
 

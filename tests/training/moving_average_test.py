@@ -1,0 +1,76 @@
+import keras
+import numpy as np
+import pytest
+from helpers import to_numpy
+from keras import ops
+
+import keras_capi
+from keras_capi.training import MovingAverage
+
+
+def make_pair(momentum):
+    layer = keras.layers.Dense(3, name="head")
+    layer.build((None, 2))
+    average = MovingAverage(momentum)
+    copy = average.follow(layer, name="teacher_head", activity=None)
+    return average, layer, copy
+
+
+def move(average, step=0, applied=True):
+    return average.move(
+        ops.convert_to_tensor(step), ops.convert_to_tensor(applied)
+    )
+
+
+def test_copies_follow():
+    average, layer, copy = make_pair(0.75)
+    assert copy.name == "teacher_head" and not copy.trainable_variables
+    before = to_numpy(copy.kernel)
+    np.testing.assert_array_equal(before, to_numpy(layer.kernel))
+    layer.kernel.assign(before + 4.0)
+    logs = move(average)
+    assert float(logs["ema_momentum"]) == 0.75
+    np.testing.assert_allclose(to_numpy(copy.kernel), before + 1.0, atol=1e-6)
+
+
+@pytest.mark.parametrize("momentum, applied", [(1.0, True), (0.5, False)])
+def test_nothing_moves_even_beside_values_that_are_not_finite(
+    momentum, applied
+):
+    average, layer, copy = make_pair(momentum)
+    before = to_numpy(copy.kernel)
+    layer.kernel.assign(before * np.nan)
+    move(average, applied=applied)
+    np.testing.assert_array_equal(to_numpy(copy.kernel), before)
+
+
+def test_a_schedule_is_asked_for_the_step():
+    schedule = keras_capi.optimizers.WarmupCosine(
+        0.5, 10, final_value=1.0, truncate=1.0
+    )
+    average, layer, copy = make_pair(schedule)
+    momentum = float(move(average, step=5)["ema_momentum"])
+    assert momentum == pytest.approx(0.75)
+
+
+def test_equal_weights_stay_equal():
+    average, layer, copy = make_pair(0.9)
+    before = to_numpy(copy.kernel)
+    for _ in range(3):
+        move(average)
+    np.testing.assert_array_equal(to_numpy(copy.kernel), before)
+
+
+def test_random_numbers_do_not_follow():
+    layer = keras.layers.Dropout(0.5, seed=1)
+    layer.build((None, 2))
+    average = MovingAverage(0.5)
+    copy = average.follow(layer, name="copy")
+    before = [to_numpy(variable) for variable in copy.variables]
+    other = keras.layers.Dense(1)
+    other.build((None, 1))
+    average.follow(other, name="other")
+    layer(np.ones((1, 2), "float32"), training=True)
+    move(average)
+    for variable, value in zip(copy.variables, before, strict=True):
+        np.testing.assert_array_equal(to_numpy(variable), value)
