@@ -45,7 +45,7 @@ def make_report(method, path):
     """
     arrays, description = read_file(path)
     replay = METHODS[method].replay(arrays, description)
-    return compare(arrays, replay, description.get("shapes", ()))
+    return compare(arrays, replay, description.get("shapes"))
 
 
 def main(arguments=None):

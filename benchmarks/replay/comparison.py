@@ -96,7 +96,7 @@ class Report:
             print(problem, file=sys.stderr)
 
 
-def compare(arrays, replay, names=()):
+def compare(arrays, replay, shapes=None):
     """Compares the arrays of a file with what a model makes of them.
 
     Each array must be a result, or have been an input. All results must be in
@@ -105,7 +105,9 @@ def compare(arrays, replay, names=()):
     Args:
         arrays: Dictionary from name to array, the file.
         replay: `Replay`.
-        names: Names of the arrays that the file should have, if known.
+        shapes: Dictionary from the names of the arrays that the file should
+            have to their shapes, or `None` if that is not known. Defaults to
+            `None`.
 
     Returns:
         `Report`. `largest` of a line is the error of the worst array, `key`
@@ -124,8 +126,13 @@ def compare(arrays, replay, names=()):
     }
     problems = [
         f"{name} is missing"
-        for name in sorted({*names, *results, *replay.inputs} - set(arrays))
+        for name in sorted(
+            {*(shapes or ()), *results, *replay.inputs} - set(arrays)
+        )
     ]
+    for name, shape in (shapes or {}).items():
+        if name in arrays and arrays[name].shape != shape:
+            problems.append(f"{name} does not have shape {shape}")
     for name in sorted(set(arrays) - set(results) - set(replay.inputs)):
         problems.append(f"{name} is unknown, so nothing was compared with it")
     not_compared = {}

@@ -16,25 +16,32 @@ def read_file(path):
         path: Path of the `.npz`.
 
     Returns:
-        Dictionary from names to arrays, and the contents of the `.json`.
+        Dictionary from names to arrays, and the contents of the `.json`. Its
+        `"shapes"`, if there are any, are tuples of integers.
     """
     path = pathlib.Path(path)
     with np.load(path, allow_pickle=False) as arrays:
         arrays = dict(arrays)
     description = json.loads(path.with_suffix(".json").read_text())
+    if "shapes" in description:
+        description["shapes"] = {
+            name: tuple(size for size in _flat(entry) if isinstance(size, int))
+            for name, entry in description["shapes"].items()
+        }
     masks_path = path.with_name(f"{path.stem}_masks.npz")
     if masks_path.exists():
         masks, of_masks = read_file(masks_path)
         arrays |= masks
-        description = {
-            **description,
-            "masks": of_masks["masks"],
-            "shapes": {
-                **description.get("shapes", {}),
-                **of_masks.get("shapes", {}),
-            },
-        }
+        description["masks"] = of_masks["masks"]
+        if "shapes" in description:
+            description["shapes"] |= of_masks.get("shapes", {})
     return arrays, description
+
+
+def _flat(entry):
+    """What a list, such as `["float32", 4, 3]` or `[[4, 3], "float32"]` has."""
+    for part in entry:
+        yield from part if isinstance(part, list) else [part]
 
 
 def under(arrays, prefix):

@@ -37,25 +37,31 @@ def masks_judge(ours, counts):
         errors.
     """
 
+    num_patches = ours.shape[1]
+    ours_are_valid = _are_valid(ours, counts)
+    ours = [(count(ours), len(ours)) for count in COUNTS]
+
     def judge(packed):
         if packed.dtype != np.uint8 or packed.ndim != 2 or not len(packed):
             return DIFFERENT
         try:
-            theirs = unpack(packed, ours.shape[1])
+            theirs = unpack(packed, num_patches)
         except ValueError:
             return DIFFERENT
-        for masks in (theirs, ours):
-            if not set(masks.sum(axis=1).tolist()) <= set(counts):
-                return DIFFERENT
-            if len(np.unique(masks, axis=0)) < len(masks):
-                return DIFFERENT
+        if not ours_are_valid or not _are_valid(theirs, counts):
+            return DIFFERENT
         deviations = [
-            deviation(count(theirs), len(theirs), count(ours), len(ours))
-            for count in (_patches, _pairs, _followers)
+            deviation(count(theirs), len(theirs), *events)
+            for count, events in zip(COUNTS, ours, strict=True)
         ]
         return float(max(deviations) / LIMIT)
 
     return judge
+
+
+def _are_valid(masks, counts):
+    numbers_are_known = set(masks.sum(axis=1).tolist()) <= set(counts)
+    return numbers_are_known and len(np.unique(masks, axis=0)) == len(masks)
 
 
 def deviation(events, count, others, other_count):
@@ -86,3 +92,7 @@ def _pairs(masks):
 def _followers(masks):
     """Of one mask and the next, which must know nothing of each other."""
     return (masks[1:] & masks[:-1]).sum(axis=0)
+
+
+# What is counted in a sample.
+COUNTS = (_patches, _pairs, _followers)

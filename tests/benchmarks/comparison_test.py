@@ -92,7 +92,8 @@ def test_other_kinds_must_be_the_same():
 def test_every_array_is_accounted_for():
     replay = Replay({"forward": {"x": SMALL}}, {"images": "images"})
     arrays = {"x": SMALL, "images": SMALL}
-    report = compare(arrays, replay, ["x"])
+    shapes = {"x": (3, 4)}
+    report = compare(arrays, replay, shapes)
     assert report.passed
     assert report.not_compared == {"images": "input: images"}
     for changed, problem in (
@@ -104,7 +105,8 @@ def test_every_array_is_accounted_for():
         report = compare(changed, replay)
         assert not report.passed
         assert problem in report.problems[0]
-    assert not compare(arrays, replay, ["x", "y"]).passed
+    for others in ({"y": (3, 4)}, {"x": (3, 5)}, {"images": (4,)}):
+        assert not compare(arrays, replay, {**shapes, **others}).passed
 
 
 def test_rounding_noise_is_left_out_within_bounds_and_listed():
