@@ -29,11 +29,6 @@ def paired_vit_weights(tensors, vit, optional=()):
     Raises:
         ValueError: If names are missing or left over, or an array has another
             shape than its variable.
-
-    Example:
-
-    >>> for variable, array in paired_vit_weights(tensors, vit):
-    ...     variable.assign(array)
     """
     entries = {**_embedding_keys(vit), **linear_keys("norm", vit.final_norm)}
     for index, block in enumerate(vit.blocks):

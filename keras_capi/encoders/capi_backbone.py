@@ -8,6 +8,7 @@ from keras_capi.decoders.cross_attention_predictor import check_predictor_sizes
 from keras_capi.encoders.encoder import Encoder
 from keras_capi.encoders.rotary_vit import RotaryViT
 from keras_capi.layers.related_seed import related_seed
+from keras_capi.validation import check_non_negative_integer
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
@@ -109,6 +110,7 @@ class CAPIBackbone(Encoder):
         pad=False,
         **kwargs,
     ):
+        check_non_negative_integer("num_register_tokens", num_register_tokens)
         super().__init__(
             patch_size,
             num_layers,

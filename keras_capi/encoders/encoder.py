@@ -84,14 +84,11 @@ class Encoder(PresetMixin, LoRAMixin, GuardedModel):
         # run twice, for it draws random numbers.
         with keras.RematScope(mode=None):
             super().__init__(**kwargs)
-        # Keras takes `mask` for one that goes along with a sequence, and warns.
+        # Keras takes `mask` for one of a sequence, and warns.
         self.supports_masking = True
-        for name, value in (
-            ("patch_size", patch_size),
-            ("num_layers", num_layers),
-            ("hidden_dim", hidden_dim),
-        ):
-            check_positive_integer(name, value)
+        check_positive_integer("patch_size", patch_size)
+        check_positive_integer("num_layers", num_layers)
+        check_positive_integer("hidden_dim", hidden_dim)
         check_non_negative_integer("num_prefix_tokens", num_prefix_tokens)
         self.patch_size = patch_size
         self.num_layers = num_layers
@@ -103,7 +100,7 @@ class Encoder(PresetMixin, LoRAMixin, GuardedModel):
 
     @property
     def _divisor(self):
-        """What must divide the sizes of the images."""
+        # What must divide the sizes of the images.
         return 1 if self.pad else self.patch_size
 
     def grid_size(self, image_shape):
@@ -234,7 +231,7 @@ class Encoder(PresetMixin, LoRAMixin, GuardedModel):
         return features
 
     def compute_mask(self, inputs, previous_mask):
-        """Returns none: replaced patches have features like all others."""
+        return None  # Replaced patches have features like all others.
 
     def _as_map(self, patches, images):
         grid = self.grid_size(ops.shape(images)[1:])

@@ -198,9 +198,12 @@ class Attention(keras.layers.Layer):
     def _add_biases(self, projected, biases):
         if self.query_bias is None:
             return projected
-        zeros = ops.zeros_like(self.query_bias)
-        bias = ops.concatenate([zeros if x is None else x for x in biases])
-        return projected + ops.cast(bias, projected.dtype)
+        zeros = ops.zeros(self.query_bias.shape, projected.dtype)
+        parts = [
+            zeros if bias is None else ops.cast(bias, projected.dtype)
+            for bias in biases
+        ]
+        return projected + ops.concatenate(parts)
 
     def _split_heads(self, projected):
         batch_size, num_tokens, width = ops.shape(projected)

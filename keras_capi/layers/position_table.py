@@ -39,7 +39,7 @@ class PositionTable(keras.layers.Layer):
     Example:
 
     >>> table = keras_capi.layers.PositionTable((4, 4), 32)
-    >>> table((3, 5)).shape  # (1, 16, 32)
+    >>> table(grid_size=(3, 5)).shape  # (1, 16, 32)
 
     Reference:
 
