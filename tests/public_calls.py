@@ -6,6 +6,8 @@ import helpers
 import keras
 import numpy as np
 
+import keras_capi
+
 
 def random(*shape):
     return np.random.default_rng(0).random(shape).astype("float32")
@@ -77,6 +79,10 @@ BASE = {
         "crop_size": 8,
         "batch_size": 2,
         "num_batches": 2,
+    },
+    "data.ViewBatches": {
+        "dataset": keras_capi.data.RandomCrops(list(IMAGES), 8, 2, 2),
+        "views": keras_capi.layers.MultiCrop(8, 4),
     },
     "data.load_images": {"folder": "folder"},
     "data.load_labelled_images": {"source": "folder", "image_size": 8},

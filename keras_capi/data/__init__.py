@@ -10,12 +10,14 @@ from keras_capi.data.random_crops import RandomCrops
 from keras_capi.data.resizing import resize_shorter_side
 from keras_capi.data.sample_photos import sample_photos
 from keras_capi.data.tar_shards import TarShards
+from keras_capi.data.view_batches import ViewBatches
 
 __all__ = [
     "AugmentedImages",
     "ImageLoader",
     "RandomCrops",
     "TarShards",
+    "ViewBatches",
     "find_images",
     "load_images",
     "load_labelled_images",

@@ -12,6 +12,9 @@ class ResumableDataset(keras.utils.PyDataset):
         **kwargs: Arguments of `keras.utils.PyDataset`.
     """
 
+    # Which part of each epoch's images is for this process, of so many.
+    share = (0, 1)
+
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self.go_to(0, 0)

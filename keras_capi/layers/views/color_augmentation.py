@@ -5,6 +5,7 @@ from keras_capi.layers.imagenet_normalization import MEAN
 from keras_capi.layers.imagenet_normalization import STANDARD_DEVIATION
 from keras_capi.layers.views.random_view import RandomView
 from keras_capi.layers.views.random_view import check_images
+from keras_capi.layers.views.random_view import check_normalized
 from keras_capi.ops import color
 from keras_capi.ops.blur import gaussian_blur
 from keras_capi.validation import check_bounds
@@ -76,8 +77,9 @@ class ColorAugmentation(RandomView):
         That of `images`. The dtype is the compute dtype of the layer.
 
     Raises:
-        ValueError: If an argument is out of its bounds, or if `mean` and `std`
-            have not one value for each channel.
+        ValueError: If an argument is out of its bounds, if `mean` and `std`
+            have not one value for each channel, or if the images are integers,
+            and not normalised.
 
     Example:
 
@@ -142,6 +144,7 @@ class ColorAugmentation(RandomView):
         return color.NUMBERS_PER_JITTER + NUMBERS_AFTER_JITTER
 
     def call(self, images, training=True, numbers=None):
+        check_normalized(images)
         if training:
             return super().call(images, numbers)
         return self.map_images(lambda images: images, images)

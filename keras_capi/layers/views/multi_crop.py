@@ -5,6 +5,7 @@ from keras import ops
 from keras_capi.layers.views.color_augmentation import ColorAugmentation
 from keras_capi.layers.views.random_resized_crop import RandomResizedCrop
 from keras_capi.layers.views.random_view import RandomView
+from keras_capi.layers.views.random_view import check_normalized
 from keras_capi.validation import check_bounds
 from keras_capi.validation import check_each
 from keras_capi.validation import check_non_negative
@@ -76,7 +77,8 @@ class MultiCrop(RandomView):
         without `"local_views"` if there are none.
 
     Raises:
-        ValueError: If an argument is out of its bounds.
+        ValueError: If an argument is out of its bounds, or if the images are
+            integers, and not normalised.
 
     Example:
 
@@ -184,6 +186,10 @@ class MultiCrop(RandomView):
             counts.append(self.local_crop.numbers_per_image)
             counts.append(self.num_local_views * colors)
         return counts
+
+    def call(self, images, numbers=None):
+        check_normalized(images)
+        return super().call(images, numbers)
 
     def transform(self, images, numbers):
         ends = np.cumsum(self._counts)[:-1].tolist()

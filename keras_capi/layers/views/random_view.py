@@ -93,6 +93,17 @@ class RandomView(keras.layers.Layer):
         return {**super().get_config(), "seed": self.seed}
 
 
+def check_normalized(images):
+    """Raises a `ValueError` if images are integers, and not normalised."""
+    dtype = keras.backend.standardize_dtype(images.dtype)
+    if not keras.backend.is_float_dtype(dtype):
+        raise ValueError(
+            "`images` must be floating point, normalised (see "
+            "`keras_capi.layers.ImageNetNormalization`). "
+            f"Received: images.dtype={dtype}"
+        )
+
+
 def check_images(shape):
     """Raises a `ValueError` unless a shape is that of images."""
     if len(shape) < 3:

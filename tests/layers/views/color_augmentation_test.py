@@ -210,3 +210,8 @@ def test_bad_normalisation():
 def test_bad_rank():
     with pytest.raises(ValueError, match="`images` must have shape"):
         ColorAugmentation()(np.zeros((8, 3), "float32"))
+
+
+def test_raw_pixels_are_refused():
+    with pytest.raises(ValueError, match="`images` must be floating point"):
+        ColorAugmentation()((PIXELS * 255).astype("uint8"))

@@ -1,0 +1,114 @@
+import keras
+import numpy as np
+
+from keras_capi.data.resumable_dataset import ResumableDataset
+from keras_capi.validation import check_non_negative_integer
+from keras_capi.validation import check_positive_integer
+
+
+class ViewBatches(ResumableDataset):
+    """Makes views of the images of another data set, beside the training.
+
+    Methods make their views themselves, in the training step, on the device
+    that trains. With this data set threads make them on the processor instead,
+    which pays off where that has cores to spare and the device has no time.
+
+    The views of a batch are determined by the seed, the epoch and its number,
+    whatever the number of workers, so that an interrupted training goes on with
+    the very batches that would have come next.
+
+    Args:
+        dataset: `keras_capi.data.AugmentedImages` or
+            `keras_capi.data.RandomCrops`, whose images are normalised, and
+            large enough for sharp views. Its own `workers` do nothing.
+        views: `keras_capi.layers.MultiCrop`, or another layer of random views.
+            Its own `seed` does nothing.
+        seed: Integer. Seed of the views. Defaults to `0`.
+        workers: Integer. Threads, each of which makes whole batches. Defaults
+            to `4`.
+        max_queue_size: Integer. How many batches to keep ready. Defaults to
+            `4`, as views take much memory.
+
+    Output shape:
+        Tuple of one item, what `views` returns, as NumPy arrays in float32.
+
+    Raises:
+        ValueError: If `dataset` or `views` is of another kind.
+
+    Example:
+
+    >>> images = keras_capi.data.AugmentedImages(
+    ...     "photos", image_size=96, scale=(1.0, 1.0), aspect_ratio=(1.0, 1.0)
+    ... )
+    >>> multi_crop = keras_capi.layers.MultiCrop(64, 32)
+    >>> dataset = keras_capi.data.ViewBatches(images, multi_crop)
+    >>> (views,) = dataset[0]
+    >>> views["local_views"].shape  # (64, 8, 32, 32, 3)
+
+    Reference:
+
+    - [DINO](https://arxiv.org/abs/2104.14294), whose code makes views so
+    """
+
+    def __init__(self, dataset, views, seed=0, workers=4, max_queue_size=4):
+        super().__init__(workers=workers, max_queue_size=max_queue_size)
+        if not isinstance(dataset, ResumableDataset):
+            raise ValueError(
+                "`dataset` must be a data set of `keras_capi.data`. "
+                f"Received: dataset={dataset!r}"
+            )
+        if not hasattr(views, "numbers_per_image"):
+            raise ValueError(
+                "`views` must be a layer of random views, such as "
+                f"`keras_capi.layers.MultiCrop`. Received: views={views!r}"
+            )
+        check_non_negative_integer("seed", seed)
+        check_non_negative_integer("workers", workers)
+        check_positive_integer("max_queue_size", max_queue_size)
+        self.dataset = dataset
+        self.views = views
+        self.seed = seed
+
+    @property
+    def settings(self):
+        return {
+            **self.dataset.settings,
+            "dataset": type(self.dataset).__name__,
+            "views": keras.saving.serialize_keras_object(self.views),
+            "views_seed": self.seed,
+        }
+
+    @property
+    def epoch_length(self):
+        return self.dataset.epoch_length
+
+    @property
+    def batch_size(self):
+        return self.dataset.batch_size
+
+    def make_batch(self, epoch, batch):
+        (images,) = self.dataset.make_batch(epoch, batch)
+        # A stream of its own, which no other use of such numbers as seed has.
+        seed = np.random.SeedSequence(
+            (self.seed, epoch, batch, self.dataset.share[0]), spawn_key=(1,)
+        )
+        numbers = np.random.default_rng(seed).random(
+            (len(images), self.views.numbers_per_image), dtype="float32"
+        )
+        # The device is busy with the training.
+        with keras.device("cpu"):
+            views = self.views(images, numbers=numbers)
+            views = keras.tree.map_structure(_to_numpy, views)
+        return (views,)
+
+    def on_epoch_begin(self):
+        self.dataset.on_epoch_begin()
+        super().on_epoch_begin()
+
+    def on_epoch_end(self):
+        self.dataset.on_epoch_end()
+        super().on_epoch_end()
+
+
+def _to_numpy(view):
+    return keras.ops.convert_to_numpy(keras.ops.cast(view, "float32"))
