@@ -78,6 +78,7 @@ def stand_ins(tmp_path_factory):
         "model": helpers.make_model(),
         "backbone": helpers.make_backbone(),
         "student": helpers.make_backbone(),
+        "vit": helpers.make_vit(),
         "recipe": keras_capi.recipes.load_recipe("demo"),
     }
 

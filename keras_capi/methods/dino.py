@@ -17,8 +17,10 @@ from keras_capi.training.pretraining import Pretraining
 from keras_capi.training.total_steps import total_steps_of
 from keras_capi.training.vectors import list_vectors
 from keras_capi.validation import check_images
+from keras_capi.validation import check_number
 from keras_capi.validation import check_positive
 from keras_capi.validation import check_positive_integer
+from keras_capi.validation import check_seed
 
 BASE_MOMENTUM = 0.996
 
@@ -101,6 +103,10 @@ class DINO(Pretraining):
     ):
         super().__init__(encoder, **kwargs)
         check_positive("student_temperature", student_temperature)
+        if not callable(teacher_temperature):
+            check_positive("teacher_temperature", teacher_temperature)
+        check_number("center_momentum", center_momentum, "[0, 1]")
+        check_seed("seed", seed)
         self.student_temperature = student_temperature
         self.teacher_temperature = teacher_temperature
         self.ema_momentum = ema_momentum
@@ -109,6 +115,7 @@ class DINO(Pretraining):
         # A `keras.RematScope` is for the blocks, see `RotaryViT`.
         with keras.RematScope(mode=None):
             self.views = views or MultiCrop(*view_sizes(encoder), seed=seed)
+            check_positive_integer("num_prototypes", num_prototypes)
             self.head = head or DINOHead(
                 num_prototypes, dtype=self.dtype_policy, name="head"
             )

@@ -14,6 +14,7 @@ from keras_capi.training.grid_size import static_grid_size
 from keras_capi.training.pretraining import Pretraining
 from keras_capi.training.vectors import list_vectors
 from keras_capi.validation import check_positive_integer
+from keras_capi.validation import check_seed
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
@@ -82,6 +83,7 @@ class MAE(Pretraining):
         **kwargs,
     ):
         super().__init__(encoder, **kwargs)
+        check_seed("seed", seed)
         with keras.RematScope(mode=None):
             self.masking = masking or RandomMasking(
                 mask_ratio=0.75,

@@ -14,13 +14,13 @@ class MovingAverage:
     momentum of 1, leaves them as they are.
 
     Args:
-        momentum: Float in [0, 1], or a schedule such as
+        ema_momentum: Float in [0, 1], or a schedule such as
             `keras_capi.optimizers.WarmupCosine`, of which one step is taken
             with each update. Defaults to `0.999`.
 
     Example:
 
-    >>> average = keras_capi.training.MovingAverage(momentum=0.5)
+    >>> average = keras_capi.training.MovingAverage(0.5)
     >>> head = keras_capi.layers.PrototypeHead(10)
     >>> head.build((None, 16))
     >>> teacher_head = average.follow(head, name="teacher_head")
@@ -30,10 +30,10 @@ class MovingAverage:
     - [Mean teacher](https://arxiv.org/abs/1703.01780)
     """
 
-    def __init__(self, momentum=0.999):
-        if not callable(momentum):
-            check_number("ema_momentum", momentum, "[0, 1]")
-        self.momentum = momentum
+    def __init__(self, ema_momentum=0.999):
+        if not callable(ema_momentum):
+            check_number("ema_momentum", ema_momentum, "[0, 1]")
+        self.momentum = ema_momentum
         self.pairs = ()
 
     def follow(self, part, name, **overrides):

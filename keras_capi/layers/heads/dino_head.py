@@ -53,6 +53,7 @@ class DINOHead(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         for name, value in (
+            ("num_prototypes", num_prototypes),
             ("num_layers", num_layers),
             ("hidden_dim", hidden_dim),
             ("bottleneck_dim", bottleneck_dim),

@@ -31,5 +31,5 @@ def view_cross_entropy(targets, logits, temperature):
     # Of all views together, without that of the target itself.
     total = ops.sum(log_probabilities, axis=1, keepdims=True)
     others = total - log_probabilities[:, :num_targets]
-    entropies = -ops.sum(targets * others, axis=(1, 2))
+    entropies = -ops.sum(ops.multiply(targets, others), axis=(1, 2))
     return ops.mean(entropies) / (num_targets * (num_views - 1))
