@@ -27,8 +27,6 @@ NUMERIC = re.compile(
     r"(?! array| tensor)|Tuple `\(|Rows and columns)",
     re.MULTILINE,
 )
-# Where the arguments are described in another docstring.
-DESCRIBED_BY = {"optimizers.CAPIOptimizer": "optimizers.capi_optimizer"}
 
 
 def find_public():
@@ -50,7 +48,7 @@ PUBLIC = find_public()
 
 def numeric_arguments(name):
     """The arguments of a call that its docstring calls numbers."""
-    documented = inspect.getdoc(PUBLIC[DESCRIBED_BY.get(name, name)]) or ""
+    documented = inspect.getdoc(PUBLIC[name]) or ""
     documented = re.split(r"\n(?:Call arguments|Returns):\n", documented)[0]
     described = NUMERIC.findall(documented)
     parameters = inspect.signature(PUBLIC[name]).parameters

@@ -17,18 +17,6 @@ IMAGES = helpers.make_images(3)
 PICTURES = [np.zeros((16, 16, 3), "uint8")] * 3
 LABELS = np.array([0, 1, 0, 1])
 MASKS = np.kron([[[0, 1], [1, 0]]] * 4, np.ones((2, 2), int))
-OPTIMIZER = {
-    "learning_rate": 0.1,
-    "weight_decay": 0.1,
-    "clustering_learning_rate": 0.1,
-    "clustering_weight_decay": 0.1,
-    "patch_embedding_learning_rate_multiplier": 0.1,
-    "rotary_learning_rate_multiplier": 0.1,
-    "norm_weight_decay_multiplier": 0.1,
-    "beta_1": 0.9,
-    "beta_2": 0.9,
-    "epsilon": 0.1,
-}
 SIZES = {
     "patch_size": 4,
     "num_layers": 1,
@@ -236,13 +224,15 @@ BASE = {
         "logits": random(2, 3, 4),
         "temperature": 0.1,
     },
-    "optimizers.CAPIOptimizer": OPTIMIZER,
+    "optimizers.AdamW": {},
     "optimizers.capi_optimizer": {"total_steps": 100},
-    "optimizers.GridAdamW": {
-        "learning_rate": 0.1,
-        "learning_rate_multipliers": (1.0,),
-        "weight_decays": (0.1,),
+    "optimizers.EpochWarmup": {
+        "start_value": 0.1,
+        "final_value": 0.1,
+        "warmup_epochs": 2,
+        "steps_per_epoch": 10,
     },
+    "optimizers.Group": {},
     "optimizers.LayerDecayAdamW": {},
     "optimizers.WarmupCosine": {"base_value": 0.1, "total_steps": 100},
     "recipes.make_model": {"recipe": "recipe", "total_steps": 10},

@@ -27,17 +27,9 @@ def fused_adamw(
 ):
     """Updates variables with a common rate by torch's own kernel of AdamW.
 
-    Args:
-        variables: List of `keras.Variable`s.
-        gradients: List of tensors.
-        momentums: List of `keras.Variable`s, the first moments.
-        velocities: List of `keras.Variable`s, the second moments.
-        learning_rate: Scalar tensor.
-        weight_decay: Float or scalar tensor.
-        step: Scalar tensor. The number of this update, from 1.
-        beta_1: Float.
-        beta_2: Float.
-        epsilon: Float.
+    Takes lists of as many variables, gradients and moments; the rate and
+    `step`, the number of this update from 1, are scalar tensors, and so may the
+    decay be.
     """
     import torch
 

@@ -197,9 +197,9 @@ class AdamW(keras.optimizers.Optimizer):
             ]
             gradients = clip_by_norms(gradients, networks, self.clip_norm)
         step = self._step_values(learning_rate)
-        gradients, variables = self._fused_update(gradients, variables, step)
-        if variables:
-            super()._backend_update_step(gradients, variables, step)
+        rest = self._fused_update(gradients, variables, step)
+        if rest:
+            super()._backend_update_step(*zip(*rest, strict=True), step)
 
     def _step_values(self, learning_rate):
         decays = {
@@ -223,8 +223,8 @@ class AdamW(keras.optimizers.Optimizer):
         """Updates variables by one call for all with the same rule.
 
         Returns:
-            Lists of the gradients and variables for which there is no such
-            call.
+            List of pairs, a gradient and a variable, for which there is no
+            such call.
         """
         alike, rest = {}, []
         for gradient, variable in zip(gradients, variables, strict=True):
@@ -247,7 +247,7 @@ class AdamW(keras.optimizers.Optimizer):
                 self.beta_2,
                 self.epsilon,
             )
-        return [gradient for gradient, _ in rest], [v for _, v in rest]
+        return rest
 
     def update_step(self, gradient, variable, step):
         index = self._get_variable_index(variable)
@@ -269,15 +269,15 @@ class AdamW(keras.optimizers.Optimizer):
         )
         first, second = step.corrections(rule)
         rate, decay = step.rate_and_decay(rule, len(variable.shape))
+        weight = ops.cast(variable, dtype)
+        if not (isinstance(decay, float) and decay == 0.0):
+            weight = weight - weight * ops.cast(rate * decay, dtype)
         # `m / first / (sqrt(v) / second + epsilon)`, with fewer operations.
         size = ops.cast(rate * second / first, dtype)
         root = ops.sqrt(ops.cast(velocity, dtype))
-        change = ops.cast(momentum, dtype) * size
-        change = change / (root + ops.cast(self.epsilon * second, dtype))
-        if not (isinstance(decay, float) and decay == 0.0):
-            decay = ops.cast(rate * decay, dtype)
-            change = change + ops.cast(variable, dtype) * decay
-        self.assign_sub(variable, ops.cast(change, variable.dtype))
+        root = root + ops.cast(self.epsilon * second, dtype)
+        weight = weight - ops.cast(momentum, dtype) * size / root
+        self.assign(variable, ops.cast(weight, variable.dtype))
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object
@@ -287,10 +287,7 @@ class AdamW(keras.optimizers.Optimizer):
             "beta_1": self.beta_1,
             "beta_2": self.beta_2,
             "epsilon": self.epsilon,
-            "groups": {
-                name: serialize(group)
-                for name, group in self._group_rates.current_groups().items()
-            },
+            "groups": serialize(self._group_rates.current_groups()),
             "clip_norm": self.clip_norm,
             "clip_scope": self.clip_scope,
         }

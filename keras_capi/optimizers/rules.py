@@ -58,7 +58,8 @@ def find_groups(variable, names, members):
             "The optimizer's groups must be named by the model. Compile a "
             "model of `keras_capi` that has them in its `parameter_groups()`, "
             "or tell the optimizer before it is built which variables they "
-            "hold, by `optimizer.assign_groups({name: variables})`. Received: "
+            "hold, by `optimizer.assign_groups({name: variables})`; a file of "
+            "another model can be loaded by `compile=False`. Received: "
             f"unnamed groups {unknown}, named ones {sorted(members)}"
         )
     return tuple(name for name in names if id(variable) in members[name])

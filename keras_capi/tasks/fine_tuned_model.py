@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from keras_capi.encoders.backbone_weights import check_backbone
+from keras_capi.encoders.depth_groups import depth_groups
 from keras_capi.encoders.encoder_model import EncoderModel
 from keras_capi.fitting.named_arguments import named_arguments
 from keras_capi.validation import check_number
@@ -74,6 +75,10 @@ class FineTunedModel(EncoderModel):
         # The backbone may have been unfrozen as a whole since.
         self._freeze_unused()
         super().compile(*args, **kwargs)
+
+    def parameter_groups(self):
+        backbone = self.backbone
+        return depth_groups(self, backbone.encoder, backbone.predictor.weights)
 
     def check_labels(self, labels):
         """Raises a `ValueError` if labels must be classes and are not.

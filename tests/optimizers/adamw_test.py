@@ -1,3 +1,5 @@
+import copy
+
 import keras
 import numpy as np
 import pytest
@@ -54,12 +56,7 @@ def train(initial, gradients, optimizer, members=None):
     """The variables after an update with each of the gradients."""
     variables = make_variables(initial, optimizer, members)
     for step in gradients:
-        optimizer.apply(
-            [
-                keras.ops.convert_to_tensor(gradient)
-                for gradient in step.values()
-            ]
-        )
+        optimizer.apply([keras.ops.convert_to_tensor(x) for x in step.values()])
     return {name: to_numpy(value) for name, value in variables.items()}
 
 
@@ -93,7 +90,8 @@ def test_equals_torch(initial, gradients, betas):
         pytest.skip("torch is loaded on its own backend alone")
     trained = train(initial, gradients, AdamW(0.01, 0.1, *betas))
     weights = {
-        k: torch.nn.Parameter(torch.tensor(x)) for k, x in initial.items()
+        name: torch.nn.Parameter(torch.tensor(value))
+        for name, value in initial.items()
     }
     optimizer = torch.optim.AdamW(
         weights.values(), 0.01, betas, weight_decay=0.1
@@ -291,12 +289,13 @@ def test_accumulates_gradients(initial, gradients):
 
 def test_strides_do_not_matter(initial, gradients):
     """Torch's kernel reads memory in its order."""
-    values = {"kernel": initial["kernel"].T.copy()}
     if keras.backend.backend() != "torch":
         pytest.skip("only torch has strides")
     optimizer = AdamW(0.01, 0.1)
     variables = [
-        keras.Variable(keras.ops.convert_to_tensor(values["kernel"]).T),
+        keras.Variable(
+            keras.ops.convert_to_tensor(initial["kernel"].T.copy()).T
+        ),
         keras.Variable(initial["bias"]),
     ]
     assert not variables[0].value.is_contiguous()
@@ -319,3 +318,175 @@ def test_half_precision(initial, gradients):
     trained = train(initial, gradients, AdamW(0.01, 0.0))
     assert trained["kernel"].dtype == "float16"
     np.testing.assert_array_equal(trained["kernel"], initial["kernel"])
+
+
+def test_rates_can_be_set(initial, gradients):
+    """Own plain rates keep their ratio to the optimizer's, others stay."""
+    schedule = WarmupCosine(0.3, 10)
+    optimizer = AdamW(
+        0.01,
+        0.1,
+        groups={
+            "plain": Group(learning_rate=0.02),
+            "scheduled": Group(learning_rate=schedule),
+        },
+    )
+    members = {"plain": ["kernel"], "scheduled": ["bias"]}
+    variables = make_variables(initial, optimizer, members)
+    for rate in (0.0, 0.05):
+        optimizer.learning_rate = rate
+        rates = optimizer.group_learning_rates
+        assert float(rates["plain"]) == pytest.approx(2 * rate)
+        assert float(rates["scheduled"]) == pytest.approx(0.3)
+    optimizer.apply(
+        [keras.ops.convert_to_tensor(x) for x in gradients[0].values()]
+    )
+    for name, rate in (("kernel", 0.1), ("other", 0.05), ("bias", 0.3)):
+        moved = np.abs(
+            to_numpy(variables[name]) - (1 - 0.1 * rate) * initial[name]
+        )
+        np.testing.assert_allclose(moved, rate, rtol=1e-4)
+    optimizer.set_group_learning_rate("plain", 0.05)
+    optimizer.learning_rate = 0.1
+    assert float(optimizer.group_learning_rates["plain"]) == pytest.approx(0.1)
+    with pytest.raises(ValueError, match="`scheduled_learning_rate` follows"):
+        optimizer.set_group_learning_rate("scheduled", 0.1)
+
+
+def test_config_round_trip():
+    schedule = WarmupCosine(1.0, 10, 2)
+    optimizer = AdamW(
+        schedule,
+        weight_decay=schedule,
+        epsilon=1e-6,
+        groups={
+            "own": Group((1.0, 2.0), 0.5, 0.1, schedule, 3, "rate"),
+            "scheduled": Group(learning_rate=schedule),
+        },
+        clip_norm=1.0,
+        clip_scope=("trunk", "head"),
+        gradient_accumulation_steps=2,
+        name="mine",
+    )
+    serialized = keras.saving.serialize_keras_object(optimizer)
+    # A copy, as Keras writes into what it reads.
+    clone = keras.saving.deserialize_keras_object(copy.deepcopy(serialized))
+    assert keras.saving.serialize_keras_object(clone) == serialized
+    assert clone.groups["own"].learning_rate_multiplier == (1.0, 2.0)
+    assert clone.groups["own"].frozen_steps == 3
+    assert clone.weight_decay.get_config() == schedule.get_config()
+    assert list(clone.clip_scope) == ["trunk", "head"]
+
+
+def make_model(optimizer, scaled):
+    """A plain Keras model, whose variables the user names."""
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    optimizer.assign_groups({"biases": [model.layers[0].bias]})
+    if scaled:
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    optimizer.build(model.trainable_variables)
+    model.compile(optimizer, "mse")
+    return model
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_a_model_goes_on_from_weights(tmp_path, initial, scaled):
+    arguments = {
+        "groups": {"biases": Group(learning_rate=0.02, frozen_steps=1)},
+        "clip_norm": 1.0,
+    }
+    data = initial["kernel"], initial["kernel"][:, :3]
+    model = make_model(AdamW(0.01, 0.1, **arguments), scaled)
+    model.fit(*data, epochs=2, shuffle=False, verbose=0)
+    model.save_weights(tmp_path / "model.weights.h5")
+    other = make_model(AdamW(0.01, 0.1, **arguments), scaled)
+    other.load_weights(tmp_path / "model.weights.h5")
+    for each in (model, other):
+        each.fit(*data, shuffle=False, verbose=0)
+    for ours, theirs in zip(model.weights, other.weights, strict=True):
+        np.testing.assert_array_equal(to_numpy(ours), to_numpy(theirs))
+    assert int(other.optimizer.iterations) == 3
+
+
+def test_an_average_of_the_weights(initial, gradients):
+    """Keras's option, which costs nothing."""
+    optimizer = AdamW(0.01, 0.1, use_ema=True, ema_momentum=0.5)
+    variables = make_variables(initial, optimizer)
+    values = []
+    for step in gradients[:2]:
+        optimizer.apply([keras.ops.convert_to_tensor(x) for x in step.values()])
+        values.append(to_numpy(variables["bias"]).copy())
+    optimizer.finalize_variable_values(list(variables.values()))
+    np.testing.assert_allclose(
+        to_numpy(variables["bias"]), np.mean(values, axis=0), rtol=1e-6
+    )
+
+
+def test_keras_exclusions_hold(initial, gradients):
+    optimizer = AdamW(0.01, 0.1)
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    trained = train(initial, gradients, optimizer)
+    for name, decay in (("kernel", 0.1), ("bias", 0.0)):
+        assert_close(
+            trained[name], expected(initial, gradients, name, decays=decay)
+        )
+
+
+@pytest.mark.parametrize(
+    "arguments, members, message",
+    [
+        ({"groups": {"x": Group()}}, {}, "unnamed groups ..x.., named ones .."),
+        (
+            {"clip_norm": 1.0, "clip_scope": ["x"]},
+            {},
+            "unnamed groups ..x.., named ones ..",
+        ),
+        (
+            {"clip_norm": 1.0, "clip_scope": ["x", "y"]},
+            {"x": ["kernel", "other"], "y": ["other", "bias"]},
+            "must hold each variable once.*other is in ..x., .y..",
+        ),
+        (
+            {"groups": {"x": Group(learning_rate=1.0), "y": Group(1, 1, 0.0)}},
+            {"x": ["bias"], "y": ["bias"]},
+            "At most one .* `learning_rate`. Received: groups ..x., .y.. of",
+        ),
+        (
+            {
+                "groups": {
+                    "x": Group(frozen_steps=1),
+                    "y": Group(frozen_steps=2),
+                }
+            },
+            {"x": ["bias"], "y": ["bias"]},
+            "At most one .* `frozen_steps`",
+        ),
+        (
+            {"groups": {"x": Group((1.0, 2.0))}},
+            {"x": ["kernel"]},
+            r"2 entries in group 'x', which has kernel of shape \(3, 4\)",
+        ),
+    ],
+)
+def test_groups_that_do_not_fit(initial, arguments, members, message):
+    with pytest.raises(ValueError, match=message):
+        make_variables(initial, AdamW(**arguments), members)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"learning_rate": -1.0}, "learning_rate=-1.0"),
+        ({"weight_decay": np.nan}, "weight_decay=nan"),
+        ({"beta_2": 1.0}, "beta_2=1.0"),
+        ({"epsilon": 0.0}, "epsilon=0.0"),
+        ({"groups": {"x": 3}}, "groups=.'x': 3"),
+        ({"clip_norm": 0.0}, "clip_norm=0.0"),
+        ({"clip_scope": "network"}, "clip_scope='network'"),
+        ({"clip_scope": []}, "clip_scope=.."),
+        ({"gradient_accumulation_steps": 1}, "steps=1"),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        AdamW(**arguments)

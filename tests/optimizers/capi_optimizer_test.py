@@ -10,12 +10,20 @@ from helpers import to_numpy
 from keras_capi.optimizers import WarmupCosine
 from keras_capi.optimizers import capi_optimizer
 
+RULES = {
+    "patch_embedding/kernel": (0.2, 0.5),
+    "patch_embedding/bias": (0.2, 0.0),
+    "rotary_frequencies": (0.75, 0.5),
+    "attention_norm/scale": (1.0, 0.05),
+    "mlp_norm/scale": (1.0, 0.05),
+    "cluster_kernel": (0.25, 0.125),
+    "cluster_bias": (0.25, 0.125),
+}
 
-def inner_optimizer(optimizer, variable):
-    return optimizer._optimizer_map(variable)
 
-
-def test_routes_every_variable():
+@pytest.mark.parametrize("kind", ["rate", "decay"])
+def test_rates_and_decays(kind):
+    """Without gradient only the decay acts, and none without weight."""
     model = make_model(
         make_backbone(num_layers=2),
         compile_arguments={
@@ -28,26 +36,23 @@ def test_routes_every_variable():
             )
         },
     )
-    rules = {
-        "patch_embedding/kernel": (0.2, 0.5),
-        "patch_embedding/bias": (0.2, 0.0),
-        "rotary_frequencies": (0.75, 0.5),
-        "attention_norm/scale": (1.0, 0.05),
-        "mlp_norm/scale": (1.0, 0.05),
-        "cluster_kernel": (0.25, 0.125),
-        "cluster_bias": (0.25, 0.125),
-    }
+    is_rate = kind == "rate"
+    variables = model.trainable_variables
+    for variable in variables:
+        variable.assign(np.full(variable.shape, float(not is_rate)))
+    model.optimizer.apply(
+        [keras.ops.full(x.shape, float(is_rate)) for x in variables]
+    )
     seen = set()
-    for variable in model.trainable_variables:
-        rule = next((r for r in rules if variable.path.endswith(r)), None)
+    for variable in variables:
+        rule = next((r for r in RULES if variable.path.endswith(r)), None)
         seen.add(rule)
-        inner = inner_optimizer(model.optimizer, variable)
-        rate, decay = rules.get(rule, (1.0, 0.5))
-        assert float(inner.learning_rate) == pytest.approx(rate), variable.path
-        assert inner.weight_decay == pytest.approx(decay), variable.path
-        assert (inner.beta_1, inner.beta_2) == (0.9, 0.95)
-        assert inner.epsilon == 1e-8
-    assert seen == {*rules, None}
+        rate, decay = RULES.get(rule, (1.0, 0.5))
+        expected = -rate if is_rate else 1.0 - rate * decay
+        np.testing.assert_allclose(
+            to_numpy(variable), expected, atol=1e-6, err_msg=variable.path
+        )
+    assert seen == {*RULES, None}
 
 
 def test_a_base_value_becomes_the_published_schedule():
@@ -66,9 +71,7 @@ def test_rates_can_be_set_during_training():
     assert float(optimizer.learning_rate) == pytest.approx(1e-3)
     assert float(optimizer.clustering_learning_rate) == pytest.approx(1e-4)
     optimizer.learning_rate = 5e-4
-    inner = optimizer.optimizers[-1]
     assert float(optimizer.learning_rate) == pytest.approx(5e-4)
-    assert float(inner.learning_rate) == pytest.approx(5e-4)
 
 
 def test_setting_one_rate_keeps_the_others_in_proportion():
@@ -145,8 +148,6 @@ def test_callbacks_set_the_rates(name, precision):
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     # On a plateau the first epoch is the best, and the others cost a half each.
     assert rates_of(optimizer) == pytest.approx((2.5e-3, 5e-4))
-    inner = [float(x.learning_rate) for x in optimizer.optimizers]
-    assert sorted(set(inner)) == pytest.approx([0.0, 5e-4, 2.5e-3])
     assert history["learning_rate"][0] == pytest.approx(1e-2)
 
 
@@ -214,26 +215,6 @@ def test_accumulates_gradients():
         trained.append([to_numpy(weight) for weight in model.weights])
     for whole, accumulated in zip(*trained, strict=True):
         np.testing.assert_allclose(whole, accumulated, atol=1e-6)
-
-
-def test_update_is_that_of_torch():
-    """Also for gradients of the size of epsilon."""
-    scales = np.array([1e-9, 1e-8, 1e-7, 1e-4, 1.0])
-    gradients = np.random.default_rng(0).normal(size=(5, 5)) * scales
-    weight = np.full(5, 0.5)
-    moment, velocity = np.zeros(5), np.zeros(5)
-    variable = keras.Variable(weight.astype("float32"), name="weight")
-    optimizer = capi_optimizer(1e-2)
-    for step, gradient in enumerate(gradients, start=1):
-        moment = 0.9 * moment + 0.1 * gradient
-        velocity = 0.95 * velocity + 0.05 * gradient**2
-        corrected = np.sqrt(velocity / (1 - 0.95**step)) + 1e-8
-        weight = weight * (1 - 1e-2 * 0.1)
-        weight = weight - 1e-2 * moment / (1 - 0.9**step) / corrected
-        gradient = keras.ops.convert_to_tensor(gradient.astype("float32"))
-        optimizer.apply([gradient], [variable])
-    np.testing.assert_allclose(to_numpy(variable), weight, atol=1e-6)
-    assert {inner.epsilon for inner in optimizer.optimizers} == {1e-8}
 
 
 @pytest.mark.parametrize(

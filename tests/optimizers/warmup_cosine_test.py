@@ -1,6 +1,9 @@
+import json
+
 import keras
 import numpy as np
 import pytest
+from conftest import REFERENCE
 from helpers import to_numpy
 
 from keras_capi.optimizers import WarmupCosine
@@ -57,13 +60,48 @@ def test_reference(reference, reference_config):
         )
 
 
+@pytest.mark.parametrize("method", ["mae", "dino"])
+def test_schedules_of_methods(method):
+    folder = REFERENCE / "methods"
+    settings = json.loads((folder / f"{method}.json").read_text())
+    settings = settings["configuration"]
+    settings = {**settings, **settings.get("train", {})}
+    total, warmup = (
+        settings[name] * settings["steps_per_epoch"]
+        for name in ("epochs", "warmup_epochs")
+    )
+    schedules = {
+        "lr": WarmupCosine(
+            settings["lr"],
+            total,
+            warmup,
+            final_value=settings["min_lr"],
+            truncate=1.0,
+            warmup_endpoint=method == "dino",
+        )
+    }
+    if method == "dino":
+        for name, start, final in (
+            ("weight_decay", "weight_decay", settings["weight_decay_end"]),
+            ("momentum", "momentum_teacher", 1.0),
+        ):
+            schedules[name] = WarmupCosine(
+                settings[start], total, final_value=final, truncate=1.0
+            )
+    with np.load(folder / f"{method}.npz") as arrays:
+        for name, schedule in schedules.items():
+            expected = arrays["schedule/" + name]
+            values = to_numpy(schedule(keras.ops.arange(len(expected))))
+            np.testing.assert_allclose(values, expected, atol=1e-7, rtol=0)
+
+
 def test_keeps_the_last_value():
     schedule = WarmupCosine(1.0, 10, 2)
     assert float(schedule(9)) == float(schedule(1000)) > 0
 
 
 def test_config_round_trip():
-    schedule = WarmupCosine(1.0, 10, 2, 0.1, 0.2, 0.7)
+    schedule = WarmupCosine(1.0, 10, 2, 0.1, 0.2, 0.7, False)
     copy = keras.saving.deserialize_keras_object(
         keras.saving.serialize_keras_object(schedule)
     )
