@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from backend_helpers import BACKEND
 from backend_helpers import COMPILATIONS
 from backend_helpers import FASTEST
 from backend_helpers import compile_layer
@@ -203,6 +204,16 @@ def test_other_channels_and_single_images():
     make_views = compile_layer(make(), FASTEST)
     assert make_views(images)["local_views"].shape == (4, 3, 8, 4, 5)
     assert make_views(images[0])["global_views"].shape == (2, 16, 12, 5)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="tf.data is of TensorFlow")
+def test_tf_data():
+    import tensorflow as tf
+
+    dataset = tf.data.Dataset.from_tensor_slices(IMAGES).batch(4)
+    views = next(iter(dataset.map(make())))
+    assert views["global_views"].shape == (4, 2, 16, 12, 3)
+    assert views["local_views"].shape == (4, 3, 8, 4, 3)
 
 
 def test_half_precision_rounds_only_the_result():
