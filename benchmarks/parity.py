@@ -21,11 +21,12 @@ sys.path.insert(0, str(ROOT))
 
 # ruff: noqa: E402
 from benchmarks.replay import capi
+from benchmarks.replay import dino
 from benchmarks.replay import mae
 from benchmarks.replay.comparison import compare
 from benchmarks.replay.files import read_file
 
-METHODS = {"capi": capi, "mae": mae}
+METHODS = {"capi": capi, "mae": mae, "dino": dino}
 REFERENCE = ROOT / "tests" / "reference"
 
 

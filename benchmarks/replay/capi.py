@@ -2,7 +2,6 @@
 
 import functools
 
-import keras
 import numpy as np
 
 import keras_capi
@@ -11,6 +10,7 @@ from benchmarks.replay.comparison import Replay
 from benchmarks.replay.files import channels_last
 from benchmarks.replay.files import named
 from benchmarks.replay.files import under
+from benchmarks.replay.gradients import take_gradient_step
 from benchmarks.replay.weights import assign
 from benchmarks.replay.weights import in_their_layout
 from benchmarks.replay.weights import shapes_of
@@ -121,11 +121,10 @@ def _inputs(arrays):
         "train/visible_indices": "masks of the training steps",
         "train/predict_indices": "masks of the training steps",
     }
-    weights = {name: "loaded" for name in named("weights/", {})}
     for name in arrays:
         if name.startswith("weights/"):
-            weights[name] = "loaded into the model"
-    return {**uses, **weights}
+            uses[name] = "loaded into the model"
+    return uses
 
 
 def _per_image(indices, arrays):
@@ -187,16 +186,13 @@ def _forward(arrays, description):
 
 
 def _gradients(arrays, description):
-    """With a rate of 1, plain gradient descent moves by the gradient."""
     model = make_model(arrays, description)
     model.student.set_rotary_trainable(True)
-    model.compile(keras.optimizers.SGD(1.0))
-    before = {id(weight): to_numpy(weight) for weight in model.weights}
-    logs = model.train_on_batch(_batch(arrays), return_dict=True)
-    gradients = in_their_layout(
+    gradients, logs = take_gradient_step(
+        model,
+        _batch(arrays),
         lambda state: _student_pairs(state, model),
         shapes_of(under(arrays, "weights/")),
-        lambda weight: before[id(weight)] - to_numpy(weight),
     )
     losses = {
         name: np.float64(logs[name]) for name in ("capi_loss", "target_entropy")

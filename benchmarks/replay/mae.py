@@ -8,6 +8,7 @@ from benchmarks.replay.comparison import Replay
 from benchmarks.replay.files import channels_last
 from benchmarks.replay.files import named
 from benchmarks.replay.files import under
+from benchmarks.replay.gradients import take_gradient_step
 from benchmarks.replay.masks import masks_judge
 from benchmarks.replay.noise import key_bias_noise
 from benchmarks.replay.recording import recorded
@@ -309,16 +310,14 @@ def _trained_shapes(arrays):
 
 
 def _gradients(arrays, config, normalize):
-    """With a rate of 1, plain gradient descent moves by the gradient."""
     model = make_model(arrays, config, normalize)
-    model.compile(keras.optimizers.SGD(1.0))
-    before = {id(weight): to_numpy(weight) for weight in model.weights}
-    model.train_on_batch(_batch(arrays, config))
-    return in_their_layout(
+    gradients, _ = take_gradient_step(
+        model,
+        _batch(arrays, config),
         lambda state: _pairs(state, model),
         _trained_shapes(arrays),
-        lambda weight: before[id(weight)] - to_numpy(weight),
     )
+    return gradients
 
 
 def _training(arrays, config):

@@ -27,6 +27,13 @@ COMPARED = {
         "final": 72,
         "masks": 5,
     },
+    "dino": {
+        "forward": 23,
+        "gradients": 39,
+        "losses": 4,
+        "schedules": 7,
+        "final": 80,
+    },
 }
 
 
@@ -111,6 +118,11 @@ INPUTS = {
         "train/images",
     ],
     "mae": ["weights/blocks.1.norm1.weight", "noise", "train/noise"],
+    "dino": [
+        "weights/teacher.head.mlp.2.bias",
+        "weights/center",
+        "train/local_views",
+    ],
 }
 
 

@@ -1,0 +1,111 @@
+"""DINO as a file describes it, and where its weights go."""
+
+import functools
+
+import keras_capi
+from benchmarks.replay.files import under
+from benchmarks.replay.weights import assign
+from keras_capi.convert.vit_keys import linear_keys
+from keras_capi.convert.vit_keys import pair_entries
+from keras_capi.convert.vit_keys import paired_vit_weights
+
+GAIN = "head.last_layer.weight_g"
+DIRECTION = "head.last_layer.weight_v"
+
+
+def make_model(arrays, config, teacher_temperature):
+    """Returns the model of a file with its initial weights.
+
+    Args:
+        arrays: Dictionary from name to array.
+        config: The configuration that stands beside them.
+        teacher_temperature: Float or schedule.
+    """
+    size, total_steps = config["table_image_size"], total_steps_of(config)
+    encoder = keras_capi.encoders.ViT(
+        config["patch_size"],
+        config["depth"],
+        config["width"],
+        config["heads"],
+        image_shape=(size, size, arrays["global_views"].shape[2]),
+        mlp_dim=int(config["width"] * config.get("mlp_ratio", 4)),
+        interpolation_offset=0.1,
+    )
+    head = keras_capi.layers.DINOHead(
+        config["out_dim"],
+        config["head_layers"],
+        config["head_hidden"],
+        config["bottleneck"],
+        trainable_gain=not config["norm_last_layer"],
+    )
+    model = keras_capi.methods.DINO(
+        encoder,
+        config["out_dim"],
+        head=head,
+        student_temperature=config["student_temp"],
+        teacher_temperature=teacher_temperature,
+        center_momentum=config["center_momentum"],
+        ema_momentum=keras_capi.optimizers.WarmupCosine(
+            config["momentum_teacher"],
+            total_steps,
+            final_value=1.0,
+            truncate=1.0,
+        ),
+    )
+    for name in ("student", "teacher"):
+        state = under(arrays, f"weights/{name}.")
+        assign(pairs_of(model, name)(state))
+    model.centering.center.assign(arrays["weights/center"][0])
+    return model
+
+
+def total_steps_of(config):
+    """Returns the number of updates of the whole training."""
+    return config["epochs"] * config["steps_per_epoch"]
+
+
+def temperature_schedule(config):
+    """Returns the teacher's temperature by the number of the update."""
+    return keras_capi.optimizers.EpochWarmup(
+        config["warmup_teacher_temp"],
+        config["teacher_temp"],
+        config["warmup_teacher_temp_epochs"],
+        config["steps_per_epoch"],
+    )
+
+
+def parts_of(model, name):
+    """Returns the encoder and the head of `"student"` or `"teacher"`."""
+    if name == "student":
+        return model.student, model.head
+    return model.teacher, model.teacher_head
+
+
+def pairs_of(model, name):
+    """Returns the function that pairs a network's weights with arrays.
+
+    Args:
+        model: `keras_capi.methods.DINO`.
+        name: String, `"student"` or `"teacher"`.
+
+    Returns:
+        Function from a dictionary, from the authors' name to array, to pairs of
+        a weight and its value in our layout.
+    """
+    encoder, head = parts_of(model, name)
+    return functools.partial(_network_pairs, encoder=encoder, head=head)
+
+
+def _network_pairs(state, encoder, head):
+    prototypes = head.prototypes
+    entries = {
+        DIRECTION: (prototypes.direction, lambda v: v.T),
+        GAIN: (prototypes.gain, lambda g: g[:, 0]),
+    }
+    for index, layer in enumerate(head.layers):
+        # Activations have numbers between the linear layers, a lone one none.
+        place = f".{2 * index}" if len(head.layers) > 1 else ""
+        entries.update(linear_keys(f"head.mlp{place}", layer))
+    own = {k: v for k, v in state.items() if k.startswith("head.")}
+    yield from paired_vit_weights(under(state, "backbone."), encoder)
+    yield from pair_entries(entries, own)
