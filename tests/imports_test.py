@@ -38,7 +38,7 @@ ALLOWED = {
     "tasks": NETWORKS | {"optimizers"},
     "optimizers": {"ops"},
     "data": {"layers", "ops"},
-    "convert": {"encoders", "saving"},
+    "convert": {"encoders", "methods", "ops", "saving"},
     "presets": {"convert", "saving"},
     "features": {"data", "tasks"},
     "evaluation": {"layers", "ops", "optimizers"},

@@ -15,7 +15,7 @@ from benchmarks.replay.weights import assign
 from benchmarks.replay.weights import in_their_layout
 from benchmarks.replay.weights import shapes_of
 from benchmarks.replay.weights import to_numpy
-from keras_capi.convert.torch_checkpoint import paired_weights
+from keras_capi.convert.capi_keys import paired_weights
 
 INDICES = ("visible_indices", "predict_indices")
 LOSSES = ("capi_loss", "clustering_loss", "target_entropy")

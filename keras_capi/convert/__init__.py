@@ -1,7 +1,9 @@
 """Weights from other implementations."""
 
 from keras_capi.convert.torch_checkpoint import load_torch_checkpoint
+from keras_capi.convert.torch_weights import load_torch_weights
 
 __all__ = [
     "load_torch_checkpoint",
+    "load_torch_weights",
 ]

@@ -17,10 +17,27 @@ GLOBALS = re.compile(
     r"|torch\._tensor _rebuild_from_type_v2"
     r"|torch\._utils _rebuild_(tensor_v[23]|parameter)"
 )
+# What stands beside the tensors of a training: its settings, and numbers of
+# NumPy among the optimizer's. In their place comes an `Ignored`.
+IGNORED = re.compile(
+    r"argparse Namespace|numpy (dtype|ndarray)"
+    r"|numpy\._?core\.multiarray (scalar|_reconstruct)"
+    r"|_codecs encode|pathlib \w*Path"
+)
 # Far above those of any checkpoint. A dictionary that holds another twice,
 # which holds a third twice and so on, would keep a reader busy for ever.
 MAX_DEPTH = 8
 MAX_ENTRIES = 100_000
+
+
+class Ignored:
+    """Stands for an object that is no tensor, and keeps nothing of it."""
+
+    def __init__(self, *arguments):
+        """Takes whatever the object would have been made of."""
+
+    def __setstate__(self, state):
+        """Takes whatever the object would have held."""
 
 
 def read_tensors(path, leave_out=()):
@@ -38,11 +55,16 @@ def read_tensors(path, leave_out=()):
         file is mapped and not read at once.
     """
     torch = import_optional("torch", extra="torch")
-    _check_records(path)
+    ignored = [
+        (Ignored, name.replace(" ", "."))
+        for name in _check_records(path)
+        if IGNORED.fullmatch(name)
+    ]
     try:
-        content = torch.load(
-            path, map_location="cpu", weights_only=True, mmap=True
-        )
+        with torch.serialization.safe_globals(ignored):
+            content = torch.load(
+                path, map_location="cpu", weights_only=True, mmap=True
+            )
     # Whatever torch stumbles over lies in the file. Without its own words,
     # which advise to run the code in it.
     except Exception as error:
@@ -70,6 +92,8 @@ def _unreadable(path, reason):
 
 
 def _check_records(path):
+    """Verifies a file, and returns the names of what it refers to."""
+    names = set()
     with open(path, "rb") as file:  # What cannot be opened has its own errors.
         size = file.seek(0, 2)
     try:
@@ -89,7 +113,7 @@ def _check_records(path):
                         pass
             for record in records:
                 if record.filename.endswith("/data.pkl"):
-                    _check_globals(archive.read(record), path)
+                    names |= _check_globals(archive.read(record), path)
     except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
         raise _unreadable(
             path,
@@ -100,6 +124,7 @@ def _check_records(path):
     # A damaged archive leads to places that are none.
     except (OSError, RuntimeError, UnicodeError) as error:
         raise _unreadable(path, f"damaged ({error})") from error
+    return names
 
 
 def _check_globals(pickled, path):
@@ -117,13 +142,15 @@ def _check_globals(pickled, path):
         {
             str(argument)
             for name, argument in operations
-            if name != "GLOBAL" or not GLOBALS.fullmatch(argument)
+            if name != "GLOBAL"
+            or not (GLOBALS.fullmatch(argument) or IGNORED.fullmatch(argument))
         }
     )
     if others:
         raise _unreadable(
             path, f"it holds other objects than tensors: {others[:5]}"
         )
+    return {argument for _, argument in operations}
 
 
 def _flatten(content, path):

@@ -30,18 +30,31 @@ def paired_vit_weights(tensors, vit, optional=()):
         ValueError: If names are missing or left over, or an array has another
             shape than its variable.
     """
-    entries = {**_embedding_keys(vit), **linear_keys("norm", vit.final_norm)}
-    for index, block in enumerate(vit.blocks):
-        prefix = f"blocks.{index}."
-        entries.update(block_keys(prefix, block, tensors))
-        entries.update(_table_keys(f"{prefix}attn.", vit, index, "per_block"))
-    entries.update(_table_keys("rel_pos_bias.", vit, 0, "shared"))
     tensors = {
         name: value
         for name, value in tensors.items()
         if name.rpartition(".")[2] != INDEX
     }
-    return pair_entries(entries, tensors, optional)
+    return pair_entries(vit_entries(vit, tensors), tensors, optional)
+
+
+def vit_entries(vit, names=()):
+    """Returns the names of a ViT's weights.
+
+    Args:
+        vit: `keras_capi.encoders.ViT`.
+        names: Names that are there, which tell between two for the same.
+
+    Returns:
+        Dictionary from names to pairs, see `pair_entries`.
+    """
+    entries = {**_embedding_keys(vit), **linear_keys("norm", vit.final_norm)}
+    for index, block in enumerate(vit.blocks):
+        prefix = f"blocks.{index}."
+        entries.update(block_keys(prefix, block, names))
+        entries.update(_table_keys(f"{prefix}attn.", vit, index, "per_block"))
+    entries.update(_table_keys("rel_pos_bias.", vit, 0, "shared"))
+    return entries
 
 
 def pair_entries(entries, tensors, optional=()):
@@ -61,7 +74,7 @@ def pair_entries(entries, tensors, optional=()):
     unexpected = sorted(set(tensors) - set(entries))
     if missing or unexpected:
         raise ValueError(
-            "The names of the arrays must be those of the encoder's weights. "
+            "The names of the arrays must be those of the model's weights. "
             f"Missing: {missing}. Unexpected: {unexpected}"
         )
     pairs = []

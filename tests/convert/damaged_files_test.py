@@ -115,8 +115,8 @@ def test_other_contents_than_tensors(state, path):
     for content in (3, None, [state], tuple(state.values())):
         torch.save(content, path)
         refused(path, "dictionary of tensors")
-    torch.save({**state, "epoch": 3}, path)
-    refused(path, "epoch")
+    torch.save({**state, "accuracy": 3}, path)
+    refused(path, "accuracy")
 
 
 def test_dictionaries_within_dictionaries(path):

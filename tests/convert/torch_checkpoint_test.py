@@ -93,7 +93,7 @@ def test_misshapen_tensors_are_named(state, tmp_path):
 
 
 def test_other_files_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="not a CAPI checkpoint"):
+    with pytest.raises(ValueError, match="must be a checkpoint of"):
         load_torch_checkpoint(saved(tmp_path, {"weight": torch.zeros(1)}))
     with pytest.raises(ValueError, match="dictionary of tensors"):
         load_torch_checkpoint(saved(tmp_path, [torch.zeros(1)]))

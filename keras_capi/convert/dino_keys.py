@@ -1,0 +1,163 @@
+"""What the weights of DINO are called by its authors."""
+
+import re
+
+from keras_capi.convert.plain_names import renamed
+from keras_capi.convert.vit_checkpoint import check_method
+from keras_capi.convert.vit_checkpoint import encoder_name
+from keras_capi.convert.vit_checkpoint import is_vit
+from keras_capi.convert.vit_checkpoint import make_vit
+from keras_capi.convert.vit_keys import linear_keys
+from keras_capi.convert.vit_keys import pair_entries
+from keras_capi.convert.vit_keys import vit_entries
+from keras_capi.methods.dino import DINO
+
+NAME = "DINO"
+TRAINING_STATE = ("optimizer", "epoch", "args", "fp16_scaler")
+PARTS = ("student", "teacher")
+CENTER = "dino_loss.center"
+HEAD = re.compile(
+    r"head\.(last_layer\.(weight_[gv]|weight\.original[01])|mlp\.(\d+\.)?"
+    r"(weight|bias|running_mean|running_var|num_batches_tracked))"
+)
+# How torch has called the gains and directions of the last layer since 2.0.
+NEW_NAMES = {"weight.original0": "weight_g", "weight.original1": "weight_v"}
+# Weights of the authors' other networks.
+OTHERS = {
+    "layer1.0.conv1.weight": "a ResNet",
+    "blocks.0.attn.temperature": "an XCiT",
+}
+
+
+def matches(tensors):
+    """Whether tensors by their plain names are of DINO.
+
+    The names of an encoder alone are those of many a ViT.
+    """
+    names = {encoder_name(_split(key)[1]) for key in tensors}
+    return is_vit(names) or any(name in names for name in OTHERS)
+
+
+def select_encoder(tensors, part, path):
+    """Picks the weights of one encoder.
+
+    Args:
+        tensors: Dictionary, what `plain_names` returns.
+        part: `"teacher"` or `"student"`: which encoder to take, if there are
+            several.
+        path: Path of the file, for errors.
+
+    Returns:
+        The weights by their names within the encoder, and those that belong
+        neither to it nor to a head or center by their whole ones.
+    """
+    names = {
+        key: split
+        for key, split in ((key, _split(key)) for key in tensors)
+        if key != CENTER and not HEAD.fullmatch(split[1])
+    }
+    parts = sorted({owner for owner, _ in names.values()} - {""})
+    if parts and part not in parts:
+        raise ValueError(
+            f"`part` must be one of those in {path}, {parts}. "
+            f"Received: part={part!r}"
+        )
+    chosen = part if parts else ""
+    own = {
+        key: encoder_name(name)
+        for key, (owner, name) in names.items()
+        if owner == chosen
+    }
+    known = set(own.values())
+    strangers = {
+        key: key
+        for key, (owner, name) in names.items()
+        if owner != chosen and (not owner or encoder_name(name) not in known)
+    }
+    names = {**own, **strangers}
+    return renamed({key: tensors[key] for key in names}, names, path)
+
+
+def make_encoder(state, path, overrides):
+    """Makes the encoder that arrays belong to."""
+    for name, network in OTHERS.items():
+        if name in state:
+            raise ValueError(
+                "Of DINO's networks, vision transformers can be loaded. "
+                f"Received: {network}, with {name!r}"
+            )
+    return make_vit(state, path, overrides, interpolation_offset=0.1)
+
+
+def paired_encoder(state, encoder):
+    """Pairs the weights of an encoder with arrays, see `pair_entries`."""
+    return pair_entries(vit_entries(encoder, state), state)
+
+
+def check_model(model, path):
+    """Raises a `ValueError` unless a model is a DINO around a ViT."""
+    check_method(model, DINO, path)
+
+
+def select_model(tensors, path):
+    """Picks the weights of student, teacher, heads, and the center: all."""
+    names = {key: "center" if key == CENTER else key for key in tensors}
+    for key, name in names.items():
+        for new, old in NEW_NAMES.items():
+            if name.endswith(f"last_layer.{new}"):
+                names[key] = name.removesuffix(new) + old
+    return renamed(tensors, names, path)
+
+
+def paired_model(state, model):
+    """Pairs all weights of a method with arrays.
+
+    Args:
+        state: Dictionary from the authors' names to arrays, such as
+            `student.head.mlp.0.bias`, and `center`.
+        model: `keras_capi.methods.DINO`.
+
+    Returns:
+        List of pairs of a variable and an array of its shape.
+    """
+    return pair_entries(dino_entries(model), state)
+
+
+def dino_entries(model):
+    """Returns the names of the weights of student, teacher, heads and center.
+
+    Args:
+        model: `keras_capi.methods.DINO`.
+
+    Returns:
+        Dictionary from names to pairs, see `pair_entries`.
+    """
+    networks = {
+        "student": (model.student, model.head),
+        "teacher": (model.teacher, model.teacher_head),
+    }
+    entries = {"center": (model.centering.center, lambda x: x.reshape(-1))}
+    for part, (encoder, head) in networks.items():
+        for name, entry in vit_entries(encoder).items():
+            entries[f"{part}.backbone.{name}"] = entry
+        for name, entry in _head_entries(head).items():
+            entries[f"{part}.head.{name}"] = entry
+    return entries
+
+
+def _head_entries(head):
+    entries = {}
+    for index, layer in enumerate(head.layers):
+        # Activations are counted too, unless a layer is alone.
+        name = f"mlp.{2 * index}" if head.num_layers > 1 else "mlp"
+        entries.update(linear_keys(name, layer))
+    prototypes = head.prototypes
+    entries["last_layer.weight_v"] = prototypes.direction, lambda x: x.T
+    entries["last_layer.weight_g"] = prototypes.gain, lambda x: x.reshape(-1)
+    return entries
+
+
+def _split(key):
+    """Splits a key into the part that it is of, or none, and the rest."""
+    part, _, name = key.partition(".")
+    return (part, name) if part in PARTS else ("", key)

@@ -1,0 +1,35 @@
+"""The methods whose authors' checkpoints are known, by the names in them."""
+
+from keras_capi.convert import capi_keys
+from keras_capi.convert import dino_keys
+from keras_capi.convert import mae_keys
+from keras_capi.convert.plain_names import plain_names
+from keras_capi.convert.read_tensors import read_tensors
+
+# A module each, tried in this order: DINO's plain ones look like many others.
+FAMILIES = (capi_keys, mae_keys, dino_keys)
+KNOWN = ", ".join(family.NAME for family in FAMILIES)
+TRAINING_STATE = {name for family in FAMILIES for name in family.TRAINING_STATE}
+
+
+def read_checkpoint(path):
+    """Reads the tensors of a checkpoint, and finds out whose they are.
+
+    Args:
+        path: `pathlib.Path`.
+
+    Returns:
+        Tuple of the family, one of `FAMILIES`, and a dictionary from plain name
+        to torch tensor.
+
+    Raises:
+        ValueError: If the file cannot be read, or is of no known family.
+    """
+    tensors = plain_names(read_tensors(path, TRAINING_STATE), path)
+    for family in FAMILIES:
+        if family.matches(tensors):
+            return family, tensors
+    raise ValueError(
+        f"{path} must be a checkpoint of one of these methods' authors, which "
+        f"its keys tell: {KNOWN}. Received: {sorted(tensors)[:10]}"
+    )

@@ -1,0 +1,148 @@
+"""What the weights of MAE are called by its authors."""
+
+import re
+
+import numpy as np
+
+from keras_capi.convert.plain_names import renamed
+from keras_capi.convert.vit_checkpoint import check_method
+from keras_capi.convert.vit_checkpoint import encoder_name
+from keras_capi.convert.vit_checkpoint import is_vit
+from keras_capi.convert.vit_checkpoint import make_vit
+from keras_capi.convert.vit_keys import block_keys
+from keras_capi.convert.vit_keys import linear_keys
+from keras_capi.convert.vit_keys import pair_entries
+from keras_capi.convert.vit_keys import vit_entries
+from keras_capi.methods.mae import MAE
+from keras_capi.ops.positions import sine_positions
+
+NAME = "MAE"
+TRAINING_STATE = ("optimizer", "epoch", "scaler", "args")
+DECODER = re.compile(
+    r"mask_token|decoder_pos_embed"
+    r"|decoder_(embed|norm|pred|blocks\.\d+\.(norm[12]|attn\.(qkv|proj)"
+    r"|mlp\.fc[12]))\.(weight|bias)"
+)
+# Of fine-tuning, and of linear classifiers behind a batch normalisation.
+HEAD = re.compile(
+    r"head\.(\d\.)?(weight|bias|running_mean|running_var|num_batches_tracked)"
+)
+FINE_TUNED = ("fc_norm.weight", "fc_norm.bias")
+# Fixed, and computed as well as stored.
+TABLES = ("pos_embed", "decoder_pos_embed")
+
+
+def matches(tensors):
+    """Whether tensors by their plain names are of MAE.
+
+    The names of an encoder alone are those of others too, but not that the
+    class token has no position.
+    """
+    tensors = {encoder_name(key): value for key, value in tensors.items()}
+    if not is_vit(tensors):
+        return False
+    table = tensors["pos_embed"]
+    return (
+        "decoder_embed.weight" in tensors
+        or FINE_TUNED[0] in tensors
+        or (table.ndim == 3 and not table[:, :1].any())
+    )
+
+
+def select_encoder(tensors, part, path):
+    """Picks the weights of the encoder; there is one alone, whatever `part`."""
+    return {
+        key: value
+        for key, value in select_model(tensors, path).items()
+        if not DECODER.fullmatch(key) and not HEAD.fullmatch(key)
+    }
+
+
+def make_encoder(state, path, overrides):
+    """Makes the encoder that arrays belong to."""
+    # Its positions are fixed until it is fine-tuned.
+    positions = "learned" if FINE_TUNED[0] in state else "sine"
+    return make_vit(state, path, overrides, positions=positions)
+
+
+def paired_encoder(state, encoder):
+    """Pairs the weights of an encoder with arrays, see `pair_entries`."""
+    fine_tuned = FINE_TUNED[0] in state
+    state = {k: v for k, v in state.items() if k not in FINE_TUNED}
+    optional = ("norm.weight", "norm.bias") if fine_tuned else ()
+    pairs = pair_entries(vit_entries(encoder, state), state, optional)
+    if not fine_tuned:
+        _check_sines("pos_embed", state, _grid_size(encoder))
+    return pairs
+
+
+def check_model(model, path):
+    """Raises a `ValueError` unless a model is a MAE around a ViT."""
+    check_method(model, MAE, path)
+
+
+def select_model(tensors, path):
+    """Picks the weights of encoder and decoder: all."""
+    return renamed(tensors, {key: encoder_name(key) for key in tensors}, path)
+
+
+def paired_model(state, model):
+    """Pairs all weights of a method with arrays.
+
+    Args:
+        state: Dictionary from the authors' names to arrays. The tables of
+            positions may be missing.
+        model: `keras_capi.methods.MAE`.
+
+    Returns:
+        List of pairs of a variable and an array of its shape.
+    """
+    pairs = pair_entries(mae_entries(model, state), state, TABLES)
+    grids = (_grid_size(model.encoder), model.decoder.positions.grid_size)
+    for name, grid_size in zip(TABLES, grids, strict=True):
+        if name in state:
+            _check_sines(name, state, grid_size)
+    return pairs
+
+
+def mae_entries(model, names=()):
+    """Returns the names of the weights of encoder and decoder.
+
+    Args:
+        model: `keras_capi.methods.MAE`.
+        names: Names that are there, see `vit_entries`.
+
+    Returns:
+        Dictionary from names to pairs, see `pair_entries`.
+    """
+    decoder = model.decoder
+    entries = {
+        **vit_entries(model.encoder, names),
+        "mask_token": (decoder.mask_token, lambda x: x.reshape(1, -1)),
+        # The authors' has a row of zeros for the class token.
+        "decoder_pos_embed": (decoder.positions.table, lambda x: x[0, 1:]),
+        **linear_keys("decoder_embed", decoder.embedding),
+        **linear_keys("decoder_norm", decoder.final_norm),
+        **linear_keys("decoder_pred", decoder.prediction),
+    }
+    for index, block in enumerate(decoder.blocks):
+        entries.update(block_keys(f"decoder_blocks.{index}.", block, names))
+    return entries
+
+
+def _grid_size(encoder):
+    return encoder.grid_size(encoder.image_shape)
+
+
+def _check_sines(name, state, grid_size):
+    table = state[name][0]
+    sines = np.pad(sine_positions(grid_size, table.shape[-1]), ((1, 0), (0, 0)))
+    # Numbers that were stored in half precision, whichever, end in zeros.
+    is_half = not (table.view("uint32") & 0x1FFF).any()
+    difference = np.abs(table - sines).max()
+    if difference > (4e-3 if is_half else 1e-5):
+        raise ValueError(
+            f"`{name}` must hold the fixed sine and cosine positions of "
+            f"{grid_size[0]} x {grid_size[1]} patches, and zeros for the class "
+            f"token. Received: values up to {difference:.2g} apart from them"
+        )

@@ -1,0 +1,58 @@
+"""Frees the names of weights from what training code put around them."""
+
+import re
+
+# Where a checkpoint keeps the weights, if not at its top.
+CONTAINERS = re.compile(r"^(model|state_dict)\.")
+# What wrappers for sharding, compilation and rematerialisation add.
+WRAPPERS = re.compile(
+    r"\b(module|_orig_mod|_checkpoint_wrapped_module|parametrizations)\."
+    r"|\.original$"
+)
+
+
+def plain_names(tensors, path):
+    """Frees keys from the names that training code and wrappers put in them.
+
+    Args:
+        tensors: Dictionary, what `read_tensors` returns.
+        path: Path of the file, for the error.
+
+    Returns:
+        The same tensors by their shorter keys.
+    """
+    return renamed(
+        tensors,
+        {key: WRAPPERS.sub("", CONTAINERS.sub("", key)) for key in tensors},
+        path,
+    )
+
+
+def renamed(tensors, names, path):
+    """Gives tensors other names.
+
+    Args:
+        tensors: Dictionary from key to tensor.
+        names: Dictionary from key to name.
+        path: Path of the file, for the error.
+
+    Returns:
+        Dictionary from name to tensor.
+
+    Raises:
+        ValueError: If two keys come to the same name.
+    """
+    check_distinct(names, path)
+    return {names[key]: value for key, value in tensors.items()}
+
+
+def check_distinct(names, path):
+    """Raises a `ValueError` if two keys come to the same name."""
+    seen = {}
+    for key, name in names.items():
+        if name in seen:
+            raise ValueError(
+                f"{path} holds two tensors for {name!r}: {seen[name]!r} and "
+                f"{key!r}."
+            )
+        seen[name] = key

@@ -1,0 +1,39 @@
+import numpy as np
+
+
+def read_values(state, path):
+    """Reads the numbers of tensors, which must be finite.
+
+    Args:
+        state: Dictionary from name to torch tensor.
+        path: `pathlib.Path` of their file.
+
+    Returns:
+        Dictionary from name to NumPy array in float32.
+
+    Raises:
+        ValueError: If the file is too small for them, or a number is none.
+    """
+    # Before they are copied: tensors may share what the file holds once.
+    size, capacity = sum(v.nbytes for v in state.values()), path.stat().st_size
+    if size > capacity:
+        raise ValueError(
+            f"The tensors of {path} must not share numbers. Received: tensors "
+            f"of {size:,} bytes in a file of {capacity:,}"
+        )
+    misfits = sorted(k for k, v in state.items() if not v.is_floating_point())
+    if misfits:
+        raise ValueError(
+            f"The weights in {path} must be floating point. Received: others "
+            f"in {misfits[:20]}"
+        )
+    values = {
+        key: value.detach().float().numpy() for key, value in state.items()
+    }
+    broken = sorted(k for k, v in values.items() if not np.isfinite(v).all())
+    if broken:
+        raise ValueError(
+            f"The weights in {path} must be finite. Received: NaN or infinite "
+            f"values in {broken[:20]}"
+        )
+    return values

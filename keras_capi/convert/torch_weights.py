@@ -1,0 +1,37 @@
+from keras_capi.convert.families import read_checkpoint
+from keras_capi.convert.read_values import read_values
+from keras_capi.convert.torch_checkpoint import assign
+from keras_capi.paths import as_path
+
+
+def load_torch_weights(model, path):
+    """Loads all weights of a training of the authors' PyTorch implementation.
+
+    To go on with a training from a published checkpoint, or to look at what its
+    decoder or head does: encoder and decoder of MAE; student, teacher, their
+    heads and the center of DINO. The state of their optimizer is not loaded.
+
+    Args:
+        model: `keras_capi.methods.MAE` or `keras_capi.methods.DINO`, with the
+            architecture of the checkpoint.
+        path: String or path. A `.pth` file, read as by
+            `keras_capi.convert.load_torch_checkpoint`.
+
+    Raises:
+        ImportError: If torch, which reads the format, is not installed.
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file cannot be read, is of another method than the
+            model, or a tensor is missing, unexpected or misshapen. The model
+            then stays as it was.
+
+    Example:
+
+    >>> encoder = keras_capi.convert.load_torch_checkpoint("checkpoint.pth")
+    >>> model = keras_capi.methods.DINO(encoder)
+    >>> keras_capi.convert.load_torch_weights(model, "checkpoint.pth")
+    """
+    path = as_path(path)
+    family, tensors = read_checkpoint(path)
+    family.check_model(model, path)
+    state = read_values(family.select_model(tensors, path), path)
+    assign(family, family.paired_model, state, model, path)
