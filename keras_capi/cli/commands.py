@@ -129,8 +129,9 @@ def pretrain(
         str,
         typer.Option(
             metavar="RECIPE",
-            help="demo, small, base, paper_large, or a YAML file, such as the "
-            "recipe.yaml of a run.",
+            help="Of CAPI demo, small, base or paper_large; of others "
+            "mae_small, mae_base, dino_small or dino_base; or a YAML file, such "
+            "as the recipe.yaml of a run.",
         ),
     ] = "small",
     folder: Annotated[

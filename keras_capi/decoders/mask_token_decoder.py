@@ -113,6 +113,21 @@ class MaskTokenDecoder(BaseModel):
         self.mlp_dim = mlp_dim
         self.build((None, None, context_dim))
 
+    @classmethod
+    def for_encoder(cls, encoder, **arguments):
+        """Returns a decoder of pixels with the sizes that suit an encoder.
+
+        Args:
+            encoder: `keras_capi.encoders.Encoder`.
+            **arguments: Other arguments of the constructor.
+        """
+        return cls(
+            encoder.hidden_dim,
+            encoder.patch_size**2 * encoder.image_shape[-1],
+            encoder.grid_size(encoder.image_shape),
+            **arguments,
+        )
+
     def _make_dense(self, units, name):
         return Dense(units, dtype=self.dtype_policy, name=name)
 

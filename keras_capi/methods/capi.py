@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from keras_capi.encoders.backbone_weights import check_trainable
+from keras_capi.fitting.passed_on_arguments import passes_on_to
 from keras_capi.layers.heads.prototype_head import PrototypeHead
 from keras_capi.layers.masking.inverse_block_masking import InverseBlockMasking
 from keras_capi.layers.related_seed import related_seed
@@ -184,6 +185,7 @@ class CAPI(Pretraining):
     def after_update(self, step, applied):
         return self.moving_average.move(step, applied)
 
+    @passes_on_to(capi_optimizer)
     def published_optimizer(self, total_steps, batch_size, **overrides):
         """Returns the published optimizer.
 

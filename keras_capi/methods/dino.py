@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from keras_capi.fitting.passed_on_arguments import passes_on_to
 from keras_capi.layers.heads.dino_head import DINOHead
 from keras_capi.layers.targets.centering import Centering
 from keras_capi.layers.views.multi_crop import MultiCrop
@@ -179,11 +180,15 @@ class DINO(Pretraining):
     def after_update(self, step, applied):
         return self.moving_average.move(step, applied)
 
+    @passes_on_to(AdamW)
     def published_optimizer(
         self,
         total_steps,
         batch_size,
         learning_rate=None,
+        weight_decay=None,
+        clip_norm=3.0,
+        clip_scope="tensor",
         frozen_steps=None,
         **overrides,
     ):
@@ -196,6 +201,11 @@ class DINO(Pretraining):
                 rate is `5e-4 * batch_size / 256`.
             learning_rate: Float or schedule in place of that. Defaults to
                 `None`.
+            weight_decay: Float or schedule, or `None` for the cosine from 0.04
+                to 0.4. Defaults to `None`.
+            clip_norm: Float or `None`. Defaults to `3.0`.
+            clip_scope: String or sequence of strings. What is clipped. Defaults
+                to `"tensor"`, each gradient by itself.
             frozen_steps: Integer or `None`. Updates at the start that leave the
                 prototypes as they are; `None` is a hundredth, the first epoch
                 of a hundred. Defaults to `None`.
@@ -216,22 +226,22 @@ class DINO(Pretraining):
                 final_value=1e-6,
                 truncate=1.0,
             )
+        if weight_decay is None:
+            weight_decay = WarmupCosine(
+                0.04, total_steps, final_value=0.4, truncate=1.0
+            )
         if frozen_steps is None:
             frozen_steps = total_steps // 100
         return AdamW(
             **{
                 "learning_rate": learning_rate,
-                "weight_decay": WarmupCosine(
-                    0.04, total_steps, final_value=0.4, truncate=1.0
-                ),
-                "beta_1": 0.9,
-                "beta_2": 0.999,
+                "weight_decay": weight_decay,
                 "groups": {
                     "vectors": Group(weight_decay_multiplier=0.0),
                     "last_layer": Group(frozen_steps=frozen_steps),
                 },
-                "clip_norm": 3.0,
-                "clip_scope": "tensor",
+                "clip_norm": clip_norm,
+                "clip_scope": clip_scope,
                 **overrides,
             }
         )

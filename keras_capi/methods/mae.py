@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from keras_capi.decoders.mask_token_decoder import MaskTokenDecoder
+from keras_capi.fitting.passed_on_arguments import passes_on_to
 from keras_capi.layers.masking.random_masking import RandomMasking
 from keras_capi.methods.masked_inputs import check_masked_inputs
 from keras_capi.methods.masked_inputs import prepare_masks
@@ -92,12 +93,8 @@ class MAE(Pretraining):
                 round_visible=True,
             )
         self.encoder = encoder
-        self.decoder = decoder or MaskTokenDecoder(
-            encoder.hidden_dim,
-            encoder.patch_size**2 * encoder.image_shape[-1],
-            encoder.grid_size(encoder.image_shape),
-            dtype=self.dtype_policy,
-            name="decoder",
+        self.decoder = decoder or MaskTokenDecoder.for_encoder(
+            encoder, dtype=self.dtype_policy, name="decoder"
         )
         self.normalize_pixels = normalize_pixels
         self.seed = seed
@@ -147,8 +144,16 @@ class MAE(Pretraining):
             grid_size=static_grid_size(images, self.encoder),
         )
 
+    @passes_on_to(AdamW)
     def published_optimizer(
-        self, total_steps, batch_size, learning_rate=None, **overrides
+        self,
+        total_steps,
+        batch_size,
+        learning_rate=None,
+        weight_decay=0.05,
+        beta_1=0.9,
+        beta_2=0.95,
+        **overrides,
     ):
         """Returns the published optimizer and its schedule.
 
@@ -159,6 +164,9 @@ class MAE(Pretraining):
                 rate is `1.5e-4 * batch_size / 256`.
             learning_rate: Float or schedule in place of that. Defaults to
                 `None`.
+            weight_decay: Float or schedule. Defaults to `0.05`.
+            beta_1: Float. Defaults to `0.9`.
+            beta_2: Float. Defaults to `0.95`.
             **overrides: Other arguments of `keras_capi.optimizers.AdamW`.
 
         Returns:
@@ -179,9 +187,9 @@ class MAE(Pretraining):
         return AdamW(
             **{
                 "learning_rate": learning_rate,
-                "weight_decay": 0.05,
-                "beta_1": 0.9,
-                "beta_2": 0.95,
+                "weight_decay": weight_decay,
+                "beta_1": beta_1,
+                "beta_2": beta_2,
                 "groups": {"vectors": Group(weight_decay_multiplier=0.0)},
                 **overrides,
             }

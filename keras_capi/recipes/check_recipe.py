@@ -1,27 +1,23 @@
-import inspect
 import pathlib
 
-from keras_capi.data.augmented_images import AugmentedImages
-from keras_capi.encoders.capi_backbone import CAPIBackbone
-from keras_capi.layers.masking.inverse_block_masking import InverseBlockMasking
-from keras_capi.layers.targets.online_clustering import OnlineClustering
-from keras_capi.methods.capi import CAPI
-from keras_capi.optimizers.capi_optimizer import capi_optimizer
+from keras_capi.recipes.find_classes import CLASS_NAME
+from keras_capi.recipes.find_classes import DEFAULT_CLASSES
+from keras_capi.recipes.find_classes import DEFAULT_METHOD
+from keras_capi.recipes.find_classes import find_part
+from keras_capi.recipes.find_classes import list_parts
+from keras_capi.recipes.find_classes import settings_of_method
+from keras_capi.recipes.find_classes import settings_of_section
 from keras_capi.validation import check_positive_integer
 from keras_capi.validation import check_seed
 
-# The sections whose settings are arguments of these.
-TAKEN_BY = {
-    "data": AugmentedImages,
-    "backbone": CAPIBackbone,
-    "masking": InverseBlockMasking,
-    "clustering": OnlineClustering,
-    "optimizer": capi_optimizer,
-}
+# Beside these a recipe has the arguments of its method.
+SECTIONS = {"data", "optimizer", "training"}
+SINGLE = {"method", "images"}
 TRAINING = {"steps", "epochs", "precision", "seed"}
-SINGLE = {"images", "ema_momentum", "student_temperature"}
-# What `pretrain` sets by itself.
-OWN = {"source", "seed", "image_shape", "total_steps", "kwargs", "self"}
+# In place of a number of clusters, as many as suit the number of images.
+CLUSTERS, MAX_CLUSTERS = "num_clusters", "max_num_clusters"
+# A model takes the size of the images, unless a recipe says another.
+FOLLOWS_FROM_DATA = "image_shape"
 PRECISIONS = (
     "float32",
     "float16",
@@ -55,19 +51,11 @@ def check_recipe(recipe):
             f"`training.precision` must be one of {', '.join(PRECISIONS)}. "
             f"Received: training.precision={training['precision']!r}"
         )
-    _check_momentum(recipe["ema_momentum"])
+    _check_momentum(recipe)
     if "images" in recipe:
         _check_images(recipe["images"])
-    clustering = recipe["clustering"]
-    if "max_num_clusters" in clustering:
-        if "num_clusters" in clustering:
-            raise ValueError(
-                "`clustering` must have either num_clusters or "
-                f"max_num_clusters, not both. Received: {clustering}"
-            )
-        check_positive_integer(
-            "clustering.max_num_clusters", clustering["max_num_clusters"]
-        )
+    for section in list_parts(recipe):
+        _check_clusters(section, recipe[section])
     check_positive_integer(
         "data.image_size", recipe["data"].get("image_size", 224)
     )
@@ -85,26 +73,32 @@ def with_defaults(recipe):
     Args:
         recipe: Dictionary of sections.
     """
-    images = {"images": recipe["images"]} if "images" in recipe else {}
-    full = {
-        name: value
-        for name, value in recipe.items()
-        if name not in (*TAKEN_BY, *images)
-    }
-    for section, taker in TAKEN_BY.items():
-        defaults = {
-            name: parameter.default
-            for name, parameter in inspect.signature(taker).parameters.items()
-            if name not in OWN and parameter.default is not parameter.empty
-        }
-        if section == "clustering" and "max_num_clusters" in recipe[section]:
-            defaults.pop("num_clusters")
-        full[section] = {**defaults, **recipe[section]}
-    parameters = inspect.signature(CAPI).parameters
-    full.setdefault(
-        "student_temperature", parameters["student_temperature"].default
-    )
+    parts = list_parts(recipe)
+    full = {"method": DEFAULT_METHOD, **recipe}
+    # What a part says is not said once more.
+    said = {FOLLOWS_FROM_DATA}
+    for section in (*parts, "data", "optimizer"):
+        settings = settings_of_section(recipe, section)
+        content = recipe[section]
+        defaults = _defaults(settings, without={FOLLOWS_FROM_DATA})
+        if MAX_CLUSTERS in content:
+            defaults.pop(CLUSTERS, None)
+        if section in parts:
+            said |= set(settings)
+            name = find_part(section, content).__name__
+            defaults = {CLASS_NAME: name, **defaults}
+        full[section] = {**defaults, **content}
+    full = {**full, **_defaults(settings_of_method(recipe), said), **full}
+    images = {"images": full.pop("images")} if "images" in full else {}
     return {**_as_plain(full), **images}
+
+
+def _defaults(settings, without):
+    return {
+        name: parameter.default
+        for name, parameter in settings.items()
+        if name not in without and parameter.default is not parameter.empty
+    }
 
 
 def _as_plain(value):
@@ -119,36 +113,46 @@ def _as_plain(value):
 
 
 def _check_names(recipe):
-    missing = {*TAKEN_BY, "ema_momentum", "training"} - set(recipe)
+    settings = settings_of_method(recipe)
+    needed = {k for k, v in settings.items() if v.default is v.empty}
+    missing = (SECTIONS | needed) - set(recipe)
     if missing:
         raise ValueError(
             "A recipe must have all sections. Received: none for "
             f"{sorted(missing)}"
         )
+    known = SECTIONS | SINGLE | set(settings)
     for section, content in recipe.items():
-        if section in SINGLE:
+        if section not in known:
+            _raise_unknown(known, section, [section])
+        if section in SECTIONS | needed or section in DEFAULT_CLASSES:
+            _check_is_section(section, content)
+        if section in SINGLE or not isinstance(content, dict):
             continue
-        if section not in TAKEN_BY and section != "training":
-            _raise_unknown({*TAKEN_BY, "training", *SINGLE}, section, [section])
-        if not isinstance(content, dict):
-            raise ValueError(
-                f"A section must be settings with values. Received: {section}: "
-                f"{content!r}"
-            )
-        known = TRAINING
-        if section in TAKEN_BY:
-            parameters = inspect.signature(TAKEN_BY[section]).parameters
-            known = set(parameters) - OWN
-        if section == "clustering":
-            known |= {"max_num_clusters"}
-        unknown = set(content) - known
+        if section == "training":
+            allowed = TRAINING
+        else:
+            allowed = set(settings_of_section(recipe, section))
+        if section in settings:
+            allowed |= {CLASS_NAME}
+            if CLUSTERS in allowed:
+                allowed |= {MAX_CLUSTERS}
+        unknown = set(content) - allowed
         if unknown:
-            _raise_unknown(known, section, sorted(map(str, unknown)))
+            _raise_unknown(allowed, section, sorted(map(str, unknown)))
     missing = {"precision", "seed"} - set(recipe["training"])
     if missing:
         raise ValueError(
             "`training` must have a precision and a seed. Received: none for "
             f"{sorted(missing)}"
+        )
+
+
+def _check_is_section(section, content):
+    if not isinstance(content, dict):
+        raise ValueError(
+            f"A section must be settings with values. Received: {section}: "
+            f"{content!r}"
         )
 
 
@@ -159,7 +163,14 @@ def _raise_unknown(expected, section, names):
     )
 
 
-def _check_momentum(momentum):
+def _check_momentum(recipe):
+    momentum = recipe.get("ema_momentum")
+    parameter = settings_of_method(recipe).get("ema_momentum")
+    is_left_out = "ema_momentum" not in recipe or (
+        momentum is None and parameter.default is None
+    )
+    if is_left_out or isinstance(momentum, dict):
+        return
     values = momentum
     if not isinstance(momentum, list | tuple):
         values = [momentum]
@@ -174,6 +185,17 @@ def _check_momentum(momentum):
 def _is_share(value):
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return is_number and 0.0 <= value <= 1.0
+
+
+def _check_clusters(section, content):
+    if MAX_CLUSTERS not in content:
+        return
+    if CLUSTERS in content:
+        raise ValueError(
+            f"`{section}` must have either {CLUSTERS} or {MAX_CLUSTERS}, not "
+            f"both. Received: {content}"
+        )
+    check_positive_integer(f"{section}.{MAX_CLUSTERS}", content[MAX_CLUSTERS])
 
 
 def _check_images(images):

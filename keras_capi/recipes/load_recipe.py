@@ -3,16 +3,17 @@ import pathlib
 from keras_capi.paths import as_path
 from keras_capi.recipes.check_recipe import SINGLE
 from keras_capi.recipes.check_recipe import check_recipe
+from keras_capi.recipes.find_classes import settings_of_method
 from keras_capi.recipes.recipe_file import read_recipe_file
 from keras_capi.recipes.recipe_file import read_setting
 
 FOLDER = pathlib.Path(__file__).parent
 # What takes the place of what, in overrides.
 ALTERNATIVES = {
-    "training.epochs": ["steps"],
-    "training.steps": ["epochs"],
-    "clustering.num_clusters": ["max_num_clusters"],
-    "clustering.max_num_clusters": ["num_clusters"],
+    "epochs": "steps",
+    "steps": "epochs",
+    "num_clusters": "max_num_clusters",
+    "max_num_clusters": "num_clusters",
 }
 
 
@@ -25,7 +26,7 @@ def list_recipes():
     Example:
 
     >>> keras_capi.recipes.list_recipes()
-    ... # ["base", "demo", "paper_large", "small"]
+    ... # ["base", "demo", "dino_base", "dino_small", ...]
     """
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
@@ -33,17 +34,24 @@ def list_recipes():
 def load_recipe(recipe, overrides=()):
     """Reads the settings of a pretraining.
 
-    A recipe is a YAML file with these sections: `data`, `backbone`, `masking`,
-    `clustering` and `optimizer`, whose settings are arguments of
-    `keras_capi.data.AugmentedImages`, `keras_capi.models.CAPIBackbone`,
-    `keras_capi.layers.InverseBlockMasking`,
-    `keras_capi.layers.OnlineClustering` and
-    `keras_capi.optimizers.capi_optimizer`; `ema_momentum`, a number or three,
-    the start, the value after the warm-up and the end; `training`, with `steps`
-    (batches) or `epochs`, `precision` and `seed`; and, if need be,
-    `student_temperature`, see `keras_capi.models.CAPI`, and `images`, a path or
-    a list of paths. In `clustering`, `max_num_clusters` in place of
-    `num_clusters` takes as many as suit the number of images, see
+    A recipe is a YAML file. Its `method` is the name of a class of
+    `keras_capi.methods`, CAPI if it says none. Arguments of that class are
+    settings of their own, such as `normalize_pixels: true`; those that are
+    parts, such as the encoder, are sections: `class_name`, the name of a class
+    of `keras_capi.encoders`, `decoders`, `layers` or `optimizers`, and its
+    arguments. `backbone`, `encoder`, `masking` and `clustering` may do without:
+    they are a `CAPIBackbone`, `ViT`, `InverseBlockMasking` and
+    `OnlineClustering`. An encoder takes the size of the images unless it has an
+    `image_shape`.
+
+    Three more sections are in all recipes: `data`, arguments of
+    `keras_capi.data.AugmentedImages`; `optimizer`, those of the method's
+    `published_optimizer`; and `training`, with `steps` (batches) or `epochs`,
+    `precision` and `seed`. `images` is a path or a list of paths.
+
+    `ema_momentum` may be three numbers, the start, the value after the warm-up
+    and the end. In a section with `num_clusters`, `max_num_clusters` in its
+    place takes as many as suit the number of images, see
     `keras_capi.recipes.propose_settings`.
 
     Floats may be written as 1e-3. Aliases of YAML are not taken.
@@ -86,7 +94,8 @@ def load_recipe(recipe, overrides=()):
 def _override(settings, override):
     name, equals, text = override.partition("=")
     section, dot, setting = name.partition(".")
-    if not equals or not (dot or section in SINGLE):
+    single = SINGLE | set(settings_of_method(settings))
+    if not equals or not (dot or section in single):
         raise ValueError(
             "Settings must have the form section.setting=value. "
             f"Received: {override}"
@@ -99,5 +108,4 @@ def _override(settings, override):
         settings[section] = {}
     settings[section][setting] = value
     # One takes the place of the other.
-    for former in ALTERNATIVES.get(name, ()):
-        settings[section].pop(former, None)
+    settings[section].pop(ALTERNATIVES.get(setting), None)

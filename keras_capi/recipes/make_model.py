@@ -1,13 +1,9 @@
 import keras
 
-from keras_capi.encoders.capi_backbone import CAPIBackbone
-from keras_capi.layers.masking.inverse_block_masking import InverseBlockMasking
-from keras_capi.layers.related_seed import related_seed
-from keras_capi.layers.targets.online_clustering import OnlineClustering
-from keras_capi.methods.capi import CAPI
-from keras_capi.optimizers.capi_optimizer import capi_optimizer
-from keras_capi.optimizers.warmup_cosine import WarmupCosine
 from keras_capi.recipes.check_recipe import with_defaults
+from keras_capi.recipes.find_classes import find_method
+from keras_capi.recipes.make_parts import make_parts
+from keras_capi.recipes.make_parts import naming_the_section
 from keras_capi.validation import check_positive_integer
 
 
@@ -22,7 +18,7 @@ def make_model(recipe, total_steps):
         total_steps: Integer. Batches of the whole training, for the schedules.
 
     Returns:
-        Compiled `keras_capi.models.CAPI`.
+        Compiled model of the recipe's method, see `keras_capi.methods`.
 
     Example:
 
@@ -31,54 +27,24 @@ def make_model(recipe, total_steps):
     """
     check_positive_integer("total_steps", total_steps)
     recipe = with_defaults(recipe)
-    training = recipe["training"]
+    training, optimizer = recipe["training"], recipe["optimizer"]
     seed = training["seed"]
     keras.utils.set_random_seed(seed)
-    image_size = recipe["data"]["image_size"]
+    accumulated = optimizer["gradient_accumulation_steps"] or 1
+    num_updates = max(total_steps // accumulated, 1)
     former = keras.config.dtype_policy()
     keras.config.set_dtype_policy(training["precision"])
     try:
-        backbone = CAPIBackbone(
-            **recipe["backbone"],
-            image_shape=(image_size, image_size, 3),
-            seed=seed,
-        )
-        masking = InverseBlockMasking(
-            **recipe["masking"], seed=related_seed(seed, 2)
-        )
-        clustering = OnlineClustering(
-            **_resolve_clusters(recipe["clustering"]), name="clustering"
-        )
+        parts = make_parts(recipe, num_updates)
+        model = find_method(recipe)(**parts, seed=seed)
     finally:
         keras.config.set_dtype_policy(former)
-
-    optimizer = recipe["optimizer"]
-    accumulated = optimizer["gradient_accumulation_steps"] or 1
-    num_updates = max(total_steps // accumulated, 1)
-    warmup_steps = optimizer["warmup_steps"]
-    if warmup_steps is None:
-        warmup_steps = num_updates // 10
-    momentum = recipe["ema_momentum"]
-    if not isinstance(momentum, int | float):
-        start, value, end = momentum
-        momentum = WarmupCosine(
-            value, num_updates, warmup_steps, start_value=start, final_value=end
+    with naming_the_section("optimizer"):
+        model.compile(
+            model.published_optimizer(
+                num_updates,
+                batch_size=recipe["data"]["batch_size"] * accumulated,
+                **optimizer,
+            )
         )
-    model = CAPI(
-        backbone,
-        masking=masking,
-        clustering=clustering,
-        student_temperature=recipe["student_temperature"],
-        ema_momentum=momentum,
-        seed=seed,
-    )
-    schedule = {"total_steps": num_updates, "warmup_steps": warmup_steps}
-    model.compile(capi_optimizer(**{**optimizer, **schedule}))
     return model
-
-
-def _resolve_clusters(clustering):
-    settings = dict(clustering)
-    if "max_num_clusters" in settings:
-        settings["num_clusters"] = settings.pop("max_num_clusters")
-    return settings

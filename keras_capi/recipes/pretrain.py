@@ -7,7 +7,10 @@ from keras_capi.data.image_files import find_images
 from keras_capi.data.tar_shards import TarShards
 from keras_capi.paths import PATH_TYPES
 from keras_capi.paths import as_path
+from keras_capi.recipes.check_recipe import CLUSTERS
+from keras_capi.recipes.check_recipe import MAX_CLUSTERS
 from keras_capi.recipes.check_recipe import check_recipe
+from keras_capi.recipes.find_classes import list_parts
 from keras_capi.recipes.make_model import make_model
 from keras_capi.recipes.propose_settings import choose_num_clusters
 from keras_capi.recipes.run_folder import RunFolder
@@ -33,7 +36,7 @@ def pretrain(recipe, output, verbose="auto"):
         verbose: As in `keras.Model.fit`. Defaults to `"auto"`.
 
     Returns:
-        The trained `keras_capi.models.CAPI`.
+        The trained model, of the recipe's method.
 
     Raises:
         ValueError: If the recipe has no images, a setting is unknown or out of
@@ -58,9 +61,9 @@ def pretrain(recipe, output, verbose="auto"):
     folder.check(recipe)
     steps = training.get("steps") or training["epochs"] * len(dataset)
     model = make_model(recipe, steps)
-    grid = dataset.image_size // model.student.patch_size
-    model.masking.count_patches((grid, grid))
-
+    if hasattr(model, "masking"):
+        grid = dataset.image_size // model.encoder.patch_size
+        model.masking.count_patches((grid, grid))
     folder.begin(recipe)
     history = keras.callbacks.CSVLogger(str(folder.history), append=True)
     try:
@@ -80,7 +83,7 @@ def pretrain(recipe, output, verbose="auto"):
         history.on_train_end()
         folder.clear_failed_start()
         raise
-    np.save(folder.pictures, _pictures(dataset))
+    np.save(folder.pictures, _pictures(dataset, model.encoder))
     return model
 
 
@@ -96,25 +99,29 @@ def _open_images(images):
 
 def _with_clusters(recipe, num_images):
     """Returns a recipe with the number of clusters for so many images."""
-    clustering = dict(recipe["clustering"])
-    maximum = clustering.pop("max_num_clusters", None)
-    if maximum is None:
-        return recipe
-    clustering["num_clusters"] = choose_num_clusters(num_images, maximum)
-    if clustering["num_clusters"] < maximum:
-        print(
-            f"{clustering['num_clusters']} clusters for {num_images} images: "
-            "one for 16, at least 16. clustering.num_clusters sets another "
-            "number."
-        )
-    return {**recipe, "clustering": clustering}
+    recipe = dict(recipe)
+    for section in list_parts(recipe):
+        settings = dict(recipe[section])
+        maximum = settings.pop(MAX_CLUSTERS, None)
+        if maximum is None:
+            continue
+        number = choose_num_clusters(num_images, maximum)
+        if number < maximum:
+            print(
+                f"{number} clusters for {num_images} images: one for 16, at "
+                f"least 16. {section}.{CLUSTERS} sets another number."
+            )
+        recipe[section] = {**settings, CLUSTERS: number}
+    return recipe
 
 
-def _pictures(dataset):
+def _pictures(dataset, encoder):
     """Some images from all over the source, whole, for the report."""
+    # Views may be smaller than the images that they are cut out of.
+    image_size = encoder.image_shape[0] or dataset.image_size
     whole = AugmentedImages(
         dataset.source,
-        dataset.image_size,
+        image_size,
         min(len(dataset.source), NUM_PICTURES),
         scale=(1.0, 1.0),
         aspect_ratio=(1.0, 1.0),

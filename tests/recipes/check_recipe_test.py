@@ -98,6 +98,9 @@ def test_other_settings_are_checked_before_anything_is_written(
     assert not (tmp_path / "run").exists()
 
 
+CAPI_RECIPES = ["base", "demo", "paper_large", "small"]
+
+
 @pytest.mark.parametrize("name", list_recipes())
 def test_defaults(name):
     recipe = {**load_recipe(name), "images": pathlib.Path("photos")}
@@ -107,16 +110,59 @@ def test_defaults(name):
     for section, content in recipe.items():
         if isinstance(content, dict):
             assert content.items() <= full[section].items()
-    assert full["data"]["aspect_ratio"] == [3 / 4, 4 / 3]
     assert full["data"]["normalization"] == "imagenet"
+    assert full["optimizer"]["epsilon"] == 1e-8
+    for section in full.values():
+        if isinstance(section, dict):
+            assert not {"kwargs", "self", "total_steps"} & section.keys()
+    assert "seed" not in full
+    check_recipe(full)
+    assert with_defaults(full) == full
+
+
+@pytest.mark.parametrize("name", CAPI_RECIPES)
+def test_defaults_of_capi(name):
+    full = with_defaults(load_recipe(name))
+    assert full["method"] == "CAPI"
+    assert full["data"]["aspect_ratio"] == [3 / 4, 4 / 3]
+    assert full["backbone"]["class_name"] == "CAPIBackbone"
     assert full["backbone"]["register_coordinates"] == "edge"
     assert full["masking"]["roll"] is True
     assert full["clustering"]["num_iterations"] == 3
     assert full["optimizer"]["beta_2"] == 0.95
     assert full["student_temperature"] == 0.12
+    # The clustering says how many.
+    assert "num_clusters" not in full
     assert "seed" not in full["backbone"] and "kwargs" not in full["data"]
-    check_recipe(full)
-    assert with_defaults(full) == full
+
+
+@pytest.mark.parametrize(
+    ("name", "override", "message"),
+    [
+        ("mae_small", "method=MEA", "`method` must be.*CAPI, DINO.*'MEA'"),
+        ("mae_small", "method=3", "`method` must be.*method=3"),
+        ("mae_small", "encoder=3", "must be settings with values.*encoder: 3"),
+        ("mae_small", "encoder.depth=3", r"encoder: \['depth'\]"),
+        ("mae_small", "decoder.class_name=X", "`decoder.class_name` must be a"),
+        ("mae_small", "decoder.depth=3", r"decoder: \['depth'\]"),
+        ("mae_small", "optimizer.rate=3", r"optimizer: \['rate'\]"),
+        ("mae_small", "backbone.depth=3", r"backbone: \['backbone'\]"),
+        ("mae_small", "masking.max_num_clusters=3", r"\['max_num_clusters'\]"),
+        ("mae_small", "ema_momentum=0.9", "section.setting=value"),
+        ("dino_small", "views.seed=3", r"views: \['seed'\]"),
+        ("dino_small", "ema_momentum=2", "`ema_momentum` must be a number"),
+    ],
+)
+def test_settings_of_any_method_are_checked(name, override, message):
+    with pytest.raises(ValueError, match=message):
+        load_recipe(name, [override])
+
+
+def test_a_recipe_needs_the_arguments_without_default():
+    recipe = load_recipe("mae_small")
+    del recipe["encoder"]
+    with pytest.raises(ValueError, match=r"none for \['encoder'\]"):
+        check_recipe(recipe)
 
 
 def test_defaults_are_plain_values():

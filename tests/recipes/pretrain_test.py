@@ -52,7 +52,16 @@ def run(*arguments):
 
 
 def test_the_packages_recipes_make_models():
-    assert list_recipes() == ["base", "demo", "paper_large", "small"]
+    assert list_recipes() == [
+        "base",
+        "demo",
+        "dino_base",
+        "dino_small",
+        "mae_base",
+        "mae_small",
+        "paper_large",
+        "small",
+    ]
     for name in ("demo", "small"):
         model = make_model(load_recipe(name), 100)
         assert model.optimizer.built

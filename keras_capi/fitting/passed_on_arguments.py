@@ -1,0 +1,41 @@
+import inspect
+
+
+def passes_on_to(function):
+    """Says of a method where its `**overrides` go.
+
+    Args:
+        function: Function or class that gets them.
+
+    Returns:
+        Decorator of a method.
+    """
+
+    def decorate(method):
+        method.passed_on_to = function
+        return method
+
+    return decorate
+
+
+def list_parameters(function):
+    """Returns the parameters of a function, those that it passes on too.
+
+    Args:
+        function: Function or class.
+
+    Returns:
+        Dictionary from names to `inspect.Parameter`s, without `self`, `*args`
+        and `**kwargs`.
+    """
+    parameters = {
+        name: parameter
+        for name, parameter in inspect.signature(function).parameters.items()
+        if name != "self"
+        and parameter.kind
+        not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    }
+    passed_on_to = getattr(function, "passed_on_to", None)
+    if passed_on_to is not None:
+        parameters = {**list_parameters(passed_on_to), **parameters}
+    return parameters

@@ -1,0 +1,91 @@
+import contextlib
+
+from keras_capi.encoders.encoder import Encoder
+from keras_capi.fitting.passed_on_arguments import list_parameters
+from keras_capi.layers.related_seed import related_seed
+from keras_capi.optimizers.warmup_cosine import WarmupCosine
+from keras_capi.recipes.check_recipe import CLUSTERS
+from keras_capi.recipes.check_recipe import FOLLOWS_FROM_DATA
+from keras_capi.recipes.check_recipe import MAX_CLUSTERS
+from keras_capi.recipes.find_classes import CLASS_NAME
+from keras_capi.recipes.find_classes import find_part
+from keras_capi.recipes.find_classes import list_parts
+from keras_capi.recipes.find_classes import settings_of_method
+
+# The encoder's stochastic depth has the first two seeds.
+FIRST_SEED = 2
+
+
+def make_parts(recipe, num_updates):
+    """Makes what the constructor of a recipe's method takes.
+
+    Args:
+        recipe: Dictionary of sections that says everything.
+        num_updates: Integer. Updates of the whole training, for schedules.
+
+    Returns:
+        Dictionary of arguments.
+    """
+    arguments = {
+        name: recipe[name]
+        for name in settings_of_method(recipe)
+        if name in recipe
+    }
+    seed = recipe["training"]["seed"]
+    size = recipe["data"]["image_size"]
+    classes = {x: find_part(x, recipe[x]) for x in list_parts(recipe)}
+    encoder, num_seeds = None, FIRST_SEED
+    # Encoders first: sizes of others follow from them.
+    for section, part in sorted(
+        classes.items(), key=lambda x: not issubclass(x[1], Encoder)
+    ):
+        settings = dict(recipe[section])
+        settings.pop(CLASS_NAME)
+        if MAX_CLUSTERS in settings:
+            settings[CLUSTERS] = settings.pop(MAX_CLUSTERS)
+        known = list_parameters(part)
+        is_encoder = issubclass(part, Encoder)
+        if FOLLOWS_FROM_DATA in known:
+            shape = settings.get(FOLLOWS_FROM_DATA, (size, size, 3))
+            settings[FOLLOWS_FROM_DATA] = tuple(shape)
+        if "seed" in known and is_encoder:
+            settings["seed"] = seed
+        elif "seed" in known:
+            settings["seed"] = related_seed(seed, num_seeds)
+            num_seeds += 1
+        with naming_the_section(section):
+            if hasattr(part, "for_encoder"):
+                made = part.for_encoder(encoder, **settings)
+            else:
+                made = part(**settings)
+        arguments[section] = made
+        encoder = made if is_encoder else encoder
+    return _with_momentum(arguments, recipe, num_updates)
+
+
+def _with_momentum(arguments, recipe, num_updates):
+    """Makes a schedule of three numbers."""
+    momentum = arguments.get("ema_momentum")
+    if not isinstance(momentum, list):
+        return arguments
+    start, value, end = momentum
+    warmup_steps = recipe["optimizer"].get("warmup_steps")
+    if warmup_steps is None:
+        warmup_steps = num_updates // 10
+    schedule = WarmupCosine(
+        value, num_updates, warmup_steps, start_value=start, final_value=end
+    )
+    return {**arguments, "ema_momentum": schedule}
+
+
+@contextlib.contextmanager
+def naming_the_section(section):
+    """Adds to errors which section of the recipe they are about.
+
+    Args:
+        section: String.
+    """
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{error} (in the recipe's `{section}`)") from error

@@ -1,0 +1,226 @@
+"""Recipes of other methods than CAPI: nothing but a file says which."""
+
+import keras
+import numpy as np
+import pytest
+import yaml
+from helpers import to_numpy
+from helpers import weights_of
+
+import keras_capi
+from keras_capi.methods import MAE
+from keras_capi.recipes import find_classes
+from keras_capi.recipes import load_recipe
+from keras_capi.recipes import make_model
+from keras_capi.recipes import pretrain
+
+# What makes the small recipes as small as they can be.
+SMALL = [
+    "data.batch_size=4",
+    "encoder.patch_size=4",
+    "encoder.num_layers=1",
+    "encoder.hidden_dim=16",
+    "encoder.num_heads=2",
+    "training.steps=3",
+]
+SETTINGS = {
+    "mae_small": [
+        "data.image_size=16",
+        "decoder.num_layers=1",
+        "decoder.hidden_dim=16",
+        "decoder.num_heads=2",
+    ],
+    "dino_small": [
+        "data.image_size=24",
+        "encoder.image_shape=[16, 16, 3]",
+        "views.global_size=16",
+        "views.local_size=8",
+        "views.num_local_views=1",
+        "head.num_prototypes=8",
+        "head.hidden_dim=16",
+        "head.bottleneck_dim=8",
+    ],
+}
+IMAGES = np.random.default_rng(0).integers(0, 256, (9, 20, 30, 3), "uint8")
+
+
+def small_recipe(name, *overrides):
+    settings = [*SMALL, *SETTINGS[name], *overrides]
+    return {**load_recipe(name, settings), "images": IMAGES}
+
+
+@pytest.mark.parametrize("name", list(SETTINGS))
+def test_trains_goes_on_and_does_the_same_again(name, tmp_path):
+    recipe = small_recipe(name)
+    model = pretrain(recipe, tmp_path / "run", verbose=0)
+    assert int(model.optimizer.iterations) == 3
+    assert type(model).__name__ == recipe["method"]
+    assert np.load(tmp_path / "run" / "pictures.npy").shape == (9, 16, 16, 3)
+    loss = next(iter(model.loss_weights))
+    head = (tmp_path / "run" / "history.csv").read_text().splitlines()[0]
+    assert loss in head.split(",")
+    # Finished: the same command trains no further.
+    again = pretrain(recipe, tmp_path / "run", verbose=0)
+    assert int(again.optimizer.iterations) == 3
+
+    path = tmp_path / "run" / "recipe.yaml"
+    written = yaml.safe_load(path.read_text())
+    assert written["method"] == recipe["method"]
+    assert written["encoder"]["class_name"] == "ViT"
+    assert written["optimizer"]["beta_1"] == 0.9
+    repeated = pretrain(
+        {**load_recipe(path), "images": IMAGES}, tmp_path / "b", verbose=0
+    )
+    loaded = keras.saving.load_model(tmp_path / "run" / "model.keras")
+    for other in (repeated, loaded):
+        for weight, expected in zip(
+            weights_of(other), weights_of(model), strict=True
+        ):
+            np.testing.assert_array_equal(weight, expected)
+
+    with pytest.raises(ValueError, match="encoder.num_layers is 2, was 1"):
+        pretrain(
+            small_recipe(name, "encoder.num_layers=2"),
+            tmp_path / "run",
+            verbose=0,
+        )
+
+
+def test_the_published_mae_is_complete():
+    recipe = load_recipe("mae_base")
+    assert recipe["data"]["batch_size"] == 4096
+    assert recipe["data"]["scale"] == [0.2, 1.0]
+    sizes = [
+        recipe["encoder"][name]
+        for name in ("patch_size", "num_layers", "hidden_dim", "num_heads")
+    ]
+    assert sizes == [16, 12, 768, 12]
+    decoder = [
+        recipe["decoder"][name]
+        for name in ("num_layers", "hidden_dim", "num_heads")
+    ]
+    assert decoder == [8, 512, 16]
+    assert recipe["masking"]["mask_ratio"] == 0.75
+    assert recipe["normalize_pixels"] is True
+    assert recipe["training"]["epochs"] == 800
+
+
+def test_published_optimizers():
+    """The rules of the methods, where a recipe leaves them to them."""
+    recipe = small_recipe("mae_small", "data.batch_size=512")
+    recipe["optimizer"] = load_recipe("mae_base")["optimizer"]
+    config = make_model(recipe, 800).optimizer.get_config()
+    assert (config["beta_1"], config["beta_2"]) == (0.9, 0.95)
+    assert config["weight_decay"] == 0.05
+    rate = config["learning_rate"]["config"]
+    assert rate["base_value"] == pytest.approx(3e-4)
+    assert rate["warmup_steps"] == 40
+
+    recipe = small_recipe("dino_small", "data.batch_size=512")
+    recipe["optimizer"] = load_recipe("dino_base")["optimizer"]
+    recipe["ema_momentum"] = load_recipe("dino_base")["ema_momentum"]
+    model = make_model(recipe, 1000)
+    config = model.optimizer.get_config()
+    rate = config["learning_rate"]["config"]
+    assert rate["base_value"] == pytest.approx(1e-3)
+    assert (rate["warmup_steps"], rate["final_value"]) == (100, 1e-6)
+    decay = config["weight_decay"]["config"]
+    assert (decay["base_value"], decay["final_value"]) == (0.04, 0.4)
+    assert (config["clip_norm"], config["clip_scope"]) == (3.0, "tensor")
+    assert float(model.moving_average.momentum(0)) == pytest.approx(0.996)
+
+
+def test_the_published_dino_is_complete():
+    recipe = load_recipe("dino_base")
+    sizes = [
+        recipe["encoder"][name]
+        for name in ("patch_size", "num_layers", "hidden_dim", "num_heads")
+    ]
+    assert sizes == [16, 12, 384, 6]
+    assert recipe["encoder"]["drop_path_rate"] == 0.1
+    assert recipe["head"]["num_prototypes"] == 65536
+    assert recipe["views"]["num_local_views"] == 8
+    assert recipe["data"]["batch_size"] == 1024
+    assert recipe["training"]["epochs"] == 100
+    recipe = small_recipe("dino_small")
+    published = load_recipe("dino_base")["encoder"]
+    for name in ("kernel_initializer", "patch_initializer"):
+        recipe["encoder"][name] = published[name]
+    recipe["encoder"]["hidden_dim"] = 64
+    encoder = make_model(recipe, 10).student
+    kernel = to_numpy(encoder.blocks[0].mlp_hidden.kernel)
+    assert kernel.std() == pytest.approx(0.02 * 0.88, rel=0.2)
+    # Uniform up to one over the root of the 48 values of a patch.
+    kernel = to_numpy(encoder.patch_embedding.kernel)
+    assert np.abs(kernel).max() == pytest.approx(48**-0.5, rel=0.05)
+
+
+def test_sizes_follow_from_the_images():
+    model = make_model(small_recipe("mae_small", "data.image_size=24"), 10)
+    assert model.encoder.image_shape == (24, 24, 3)
+    assert model.decoder.positions.grid_size == (6, 6)
+    assert model.decoder.context_dim == 16
+    # But views are smaller than the images.
+    model = make_model(small_recipe("dino_small", "data.image_size=32"), 10)
+    assert model.encoder.image_shape == (16, 16, 3)
+
+
+def test_errors_name_the_section(tmp_path):
+    recipe = small_recipe("mae_small", "decoder.num_heads=3")
+    with pytest.raises(ValueError, match="in the recipe's `decoder`"):
+        pretrain(recipe, tmp_path / "run", verbose=0)
+    assert not (tmp_path / "run").exists()
+
+
+class Plain(MAE):
+    """A method that nothing but a recipe names."""
+
+    def __init__(self, encoder, strength=2.0, **kwargs):
+        super().__init__(encoder, **kwargs)
+        self.strength = strength
+
+
+def test_a_further_method_needs_a_recipe_alone(monkeypatch):
+    monkeypatch.setattr(keras_capi.methods, "Plain", Plain, raising=False)
+    names = [*keras_capi.methods.__all__, "Plain"]
+    monkeypatch.setattr(find_classes.methods, "__all__", names)
+    recipe = small_recipe("mae_small")
+    parts = ("data", "encoder", "optimizer", "training")
+    recipe = {name: recipe[name] for name in parts}
+    recipe |= {"method": "Plain", "strength": 3.0}
+    model = make_model(recipe, 10)
+    assert isinstance(model, Plain) and model.strength == 3.0
+
+
+OLD = """\
+# Written by keras-capi 0.1 with Keras 3.15.1 on jax.
+# The images were given by a program.
+data: {image_size: 16, batch_size: 4, scale: [0.6, 1.0], samples_per_image: 1}
+backbone:
+  patch_size: 4
+  num_layers: 1
+  predictor_num_layers: 1
+  hidden_dim: 16
+  num_heads: 2
+  num_register_tokens: 4
+masking: {mask_ratio: 0.65, prediction_ratio: 0.5}
+clustering: {num_clusters: 8}
+optimizer: {learning_rate: 0.002}
+ema_momentum: 0.98
+training: {steps: 2, precision: float32, seed: 0}
+student_temperature: 0.12
+"""
+
+
+def test_recipes_from_before_there_were_methods(tmp_path):
+    """Those of a file, and of a run that goes on."""
+    (tmp_path / "recipe.yaml").write_text(OLD)
+    recipe = {**load_recipe(tmp_path / "recipe.yaml"), "images": IMAGES}
+    model = pretrain(recipe, tmp_path, verbose=0)
+    assert isinstance(model, keras_capi.methods.CAPI)
+    # As an older version wrote it.
+    (tmp_path / "recipe.yaml").write_text(OLD)
+    pretrain(recipe, tmp_path, verbose=0)
+    assert (tmp_path / "recipe.yaml").read_text() == OLD
+    with pytest.raises(ValueError, match="clustering.num_clusters is 4, was 8"):
+        pretrain({**recipe, "clustering": {"num_clusters": 4}}, tmp_path)
