@@ -67,9 +67,10 @@ class ViT(Encoder):
             from 0 in the first one it grows linearly. Defaults to `0.0`.
         kernel_initializer: Initializer of the kernels of the blocks, queries,
             keys and values as one. Defaults to `"glorot_uniform"`, MAE's; DINO
-            has a truncated normal with a deviation of 0.02.
+            has `keras.initializers.RandomNormal(stddev=0.02)`.
         patch_initializer: Initializer of the kernel of the patch embedding, as
-            a matrix. Defaults to `"glorot_uniform"`, MAE's.
+            a matrix. Defaults to `"glorot_uniform"`, MAE's; DINO has
+            `keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")`.
         pad: Boolean. Whether to take images of any size, see
             `keras_capi.encoders.Encoder`. Defaults to `False`.
         seed: Integer or `None`. Seed of the stochastic depth. Defaults to
