@@ -3,6 +3,7 @@ import numpy as np
 from keras import ops
 
 from keras_capi.encoders.encoder import Encoder
+from keras_capi.encoders.fine_tuning_mixin import split_by_depth
 from keras_capi.encoders.vit_positions import ViTPositions
 from keras_capi.layers.block_stack import make_blocks
 from keras_capi.layers.block_stack import run_blocks
@@ -238,6 +239,20 @@ class ViT(Encoder):
         if self.prefix_tokens.has_class_token:
             return outputs["prefix"][:, 0]
         return super().pool(outputs, training)
+
+    def list_unused_parts(self, uses_global, normalize=True):
+        return [] if normalize else [self.final_norm]
+
+    def weights_by_depth(self):
+        blocks = [block.weights for block in self.blocks]
+        biases = [bias.weights for bias in self.positions.biases]
+        behind = self.final_norm.weights
+        if self.positions.relative == "per_block":
+            pairs = zip(blocks, biases, strict=True)
+            blocks = [[*block, *bias] for block, bias in pairs]
+        else:
+            behind = sum(biases, start=behind)
+        return split_by_depth(self.weights, blocks, behind)
 
     def get_config(self):
         prefix, positions = self.prefix_tokens, self.positions
