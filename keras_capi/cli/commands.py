@@ -130,8 +130,8 @@ def pretrain(
         typer.Option(
             metavar="RECIPE",
             help="Of CAPI demo, small, base or paper_large; of others "
-            "mae_small, mae_base, dino_small or dino_base; or a YAML file, such "
-            "as the recipe.yaml of a run.",
+            "mae_small, mae_base, dino_small or dino_base; or a YAML file, "
+            "such as the recipe.yaml of a run.",
         ),
     ] = "small",
     folder: Annotated[

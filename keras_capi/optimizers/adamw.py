@@ -135,18 +135,16 @@ class AdamW(keras.optimizers.Optimizer):
         if self.built:
             return
         # Now, as an update sees the backend's variables, which are others.
-        self._group_names, self._rules = [], []
+        members, self._group_names, self._rules = self._members, [], []
         for variable in variables:
-            names = find_groups(variable, self.groups, self._members)
+            names = find_groups(variable, self.groups, members)
             rule = make_rule(variable, names, self.groups)
             if not self._use_weight_decay(variable):
                 # For those who call Keras's `exclude_from_weight_decay`.
                 rule = dataclasses.replace(rule, weight_decay_multiplier=0.0)
             self._group_names.append(names)
             self._rules.append(rule)
-        self._networks = find_networks(
-            variables, self.clip_scope, self._members
-        )
+        self._networks = find_networks(variables, self.clip_scope, members)
         super().build(variables)
         self._momentums, self._velocities = self.add_optimizer_variables(
             variables, ["momentum", "velocity"]

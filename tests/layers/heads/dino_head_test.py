@@ -14,12 +14,13 @@ CASE = battery.Case(
     (FEATURES,),
     battery.Output((2, 3, 5), "float32"),
     trainable={
-        # Of the last layer, by which those of others are hidden.
-        "kernel": (6, 4),
-        "bias": (4,),
-        "direction": (4, 5),
+        "layer_1/kernel": (8, 6),
+        "layer_1/bias": (6,),
+        "layer_2/kernel": (6, 4),
+        "layer_2/bias": (4,),
+        "prototypes/direction": (4, 5),
     },
-    non_trainable={"gain": (5,)},
+    non_trainable={"prototypes/gain": (5,)},
     symbolic_shapes=((None, 8),),
 )
 
