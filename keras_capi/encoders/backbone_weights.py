@@ -1,14 +1,13 @@
 """What the models around a backbone ask of it."""
 
-from keras_capi.encoders.encoder import Encoder
+from keras_capi.encoders.capi_backbone import CAPIBackbone
 
 
 def check_backbone(backbone):
-    """Raises a `ValueError` unless a model is an `Encoder`."""
-    if not isinstance(backbone, Encoder):
+    """Raises a `ValueError` unless a model is a `CAPIBackbone`."""
+    if not isinstance(backbone, CAPIBackbone):
         raise ValueError(
-            "`backbone` must be a `keras_capi.encoders.Encoder`, such as a "
-            "`ViT` or the `encoder` of a pretrained model. "
+            "`backbone` must be a `CAPIBackbone`, such as `model.teacher`. "
             f"Received: {type(backbone).__name__}"
         )
 

@@ -1,7 +1,5 @@
 """The methods of the battery, by name."""
 
 from methods.capi_battery_test import CASE as capi
-from methods.dino_battery_test import CASE as dino
-from methods.mae_battery_test import CASE as mae
 
-CASES = {"capi": capi, "dino": dino, "mae": mae}
+CASES = {"capi": capi}
