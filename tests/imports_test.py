@@ -39,7 +39,7 @@ ALLOWED = {
     "optimizers": {"ops"},
     "data": {"layers", "ops"},
     "convert": {"encoders", "methods", "ops", "saving"},
-    "presets": {"convert", "saving"},
+    "presets": {"convert", "encoders", "saving"},
     "features": {"data", "tasks"},
     "evaluation": {"layers", "ops", "optimizers"},
     "visualization": {"encoders", "evaluation", "layers", "ops"},

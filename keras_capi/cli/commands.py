@@ -62,13 +62,13 @@ def convert(
         check_output("PRESET", pathlib.Path(preset), is_folder=True)
     rule = "A checkpoint must be a .pth file of the authors' code, undamaged"
     with naming_the_file(checkpoint, rule):
-        backbone = keras_capi.convert.load_torch_checkpoint(
+        encoder = keras_capi.convert.load_torch_checkpoint(
             checkpoint, part.value
         )
-    backbone.save_to_preset(preset)
+    encoder.save_to_preset(preset)
     print(
-        f"Wrote {preset} ({backbone.count_params():,} parameters). To load it: "
-        f'CAPIBackbone.from_preset("{preset}")'
+        f"Wrote {preset} ({encoder.count_params():,} parameters). To load it: "
+        f'{type(encoder).__name__}.from_preset("{preset}")'
     )
 
 

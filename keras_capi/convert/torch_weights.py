@@ -26,9 +26,10 @@ def load_torch_weights(model, path):
 
     Example:
 
-    >>> encoder = keras_capi.convert.load_torch_checkpoint("checkpoint.pth")
-    >>> model = keras_capi.methods.DINO(encoder)
-    >>> keras_capi.convert.load_torch_weights(model, "checkpoint.pth")
+    >>> path = "mae_visualize_vit_large.pth"
+    >>> encoder = keras_capi.convert.load_torch_checkpoint(path)
+    >>> model = keras_capi.methods.MAE(encoder)
+    >>> keras_capi.convert.load_torch_weights(model, path)
     """
     path = as_path(path)
     family, tensors = read_checkpoint(path)

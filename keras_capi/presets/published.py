@@ -6,6 +6,7 @@ import shutil
 import keras
 
 from keras_capi.convert.torch_checkpoint import load_torch_checkpoint
+from keras_capi.encoders.capi_backbone import CAPIBackbone
 from keras_capi.optional_imports import import_optional
 from keras_capi.saving.preset import LOADERS
 from keras_capi.saving.preset import METADATA_FILE
@@ -70,6 +71,7 @@ def list_presets():
 
 def _load_published(name):
     def load(cls, load_weights, overrides):
+        _check_class(cls, name)
         folder = _cache_folder() / name
         if not load_weights:
             architecture = name.rpartition("_")[0]
@@ -83,9 +85,18 @@ def _load_published(name):
 
 def _load_architecture(name):
     def load(cls, load_weights, overrides):
+        _check_class(cls, name)
         return cls(**{**ARCHITECTURES[name], **overrides})
 
     return load
+
+
+def _check_class(cls, name):
+    if not issubclass(cls, CAPIBackbone):
+        raise ValueError(
+            f"The preset {name!r} must be loaded by `CAPIBackbone`. "
+            f"Received: {cls.__name__}"
+        )
 
 
 def _cache_folder():

@@ -42,12 +42,12 @@ class PresetMixin:
 
     @classmethod
     def from_preset(cls, preset, load_weights=True, **overrides):
-        """Makes a backbone from a preset.
+        """Makes an encoder from a preset.
 
         Args:
-            preset: String or path: a name from
-                `keras_capi.presets.list_presets()`, a folder that
-                `save_to_preset` wrote, or `"hf://user/name"`. Published weights
+            preset: String or path: a folder that `save_to_preset` wrote,
+                `"hf://user/name"`, or, of a `CAPIBackbone`, a name from
+                `keras_capi.presets.list_presets()`. Published weights
                 are downloaded once, converted, and kept in
                 `~/.keras/keras_capi` (or below `KERAS_HOME`).
             load_weights: Boolean. Whether to load the weights, if there are
@@ -247,14 +247,15 @@ def _drop(config, *keys):
 def _read_config(cls, file):
     config = read_json(file)
     registered_name = keras.saving.get_registered_name(cls)
-    layers = config.get("config", {}).get("layers", ())
-    for layer in (config, *layers):
+    layers = (config, *config.get("config", {}).get("layers", ()))
+    for layer in layers:
         if layer.get("registered_name") == registered_name:
             _drop(layer, *TRAINING_KEYS)
             return keras.saving.deserialize_keras_object(
                 {"config": layer["config"]}
             )["config"]
+    received = [str(layer.get("registered_name")) for layer in layers]
     raise ValueError(
         f"A preset for {cls.__name__} must contain {registered_name}. "
-        f"Received: {file} with {config.get('registered_name')}"
+        f"Received: {file} with {', '.join(received)}"
     )

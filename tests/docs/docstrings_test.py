@@ -17,6 +17,7 @@ PACKAGE = pathlib.Path(keras_capi.__file__).parent
 # Examples that take more than a machine without a network has.
 NOT_RUN = {
     "saving/preset.py:from_preset": "downloads 1.8 GB",
+    "convert/torch_weights.py:load_torch_weights": "needs a file of 1.3 GB",
 }
 # Examples of what one backend has.
 BACKENDS = {"methods/capi.py:get_layout_map": "jax"}
