@@ -74,6 +74,7 @@ def stand_ins(tmp_path_factory):
         "folder": folder,
         "masks": (masks / "images", masks / "masks"),
         "model": helpers.make_model(),
+        "mae": helpers.make_mae(),
         "backbone": helpers.make_backbone(),
         "student": helpers.make_backbone(),
         "vit": helpers.make_vit(),

@@ -87,6 +87,42 @@ def make_model(backbone=None, compile_arguments=None, **overrides):
     return model
 
 
+def make_vit(**overrides):
+    """A standard encoder that is as small as it can be."""
+    arguments = {
+        "patch_size": 4,
+        "num_layers": 1,
+        "hidden_dim": 16,
+        "num_heads": 2,
+        "image_shape": (16, 16, 3),
+        "positions": "sine",
+        **overrides,
+    }
+    return keras_capi.encoders.ViT(**arguments)
+
+
+def make_mae(encoder=None, **overrides):
+    """A compiled MAE around `make_vit`."""
+    encoder = encoder or make_vit()
+    decoder = keras_capi.decoders.MaskTokenDecoder.for_encoder(
+        encoder, num_layers=1, hidden_dim=16, num_heads=2
+    )
+    arguments = {"decoder": decoder, "seed": 3, **overrides}
+    model = keras_capi.methods.MAE(encoder, **arguments)
+    model.compile(model.published_optimizer(100, batch_size=64))
+    return model
+
+
+def make_dino(encoder=None, **overrides):
+    """A compiled DINO around `make_vit`, with two sizes of views."""
+    head = keras_capi.layers.DINOHead(8, hidden_dim=16, bottleneck_dim=8)
+    views = keras_capi.layers.MultiCrop(16, 8, num_local_views=1, seed=4)
+    arguments = {"head": head, "views": views, "seed": 3, **overrides}
+    model = keras_capi.methods.DINO(encoder or make_vit(), **arguments)
+    model.compile(model.published_optimizer(100, batch_size=64))
+    return model
+
+
 def make_indices(count=4, visible=5, predicted=3):
     """Masks for a grid of 4 x 4 patches, the same in each image."""
     indices = np.tile(np.arange(visible + predicted, dtype="int32"), (count, 1))

@@ -52,6 +52,7 @@ BASE = {
         "test_images": IMAGES,
         "test_labels": LABELS[:3],
     },
+    "callbacks.ReconstructionImages": {"images": IMAGES, "folder": "folder"},
     "data.AugmentedImages": {
         "source": IMAGES,
         "image_size": 8,
@@ -256,6 +257,7 @@ BASE = {
         "clusters": (0,),
         "num_patches": 1,
     },
+    "visualization.reconstruction_pictures": {"model": "mae", "images": IMAGES},
     "visualization.training_curves": {"history": {"capi_loss": [1.0]}},
     "visualization.write_report": {
         "path": os.devnull,

@@ -14,7 +14,8 @@ class Range:
     remedy: str
 
 
-# Gain and target entropy are shares of the logarithm of the number of clusters.
+# Gains and entropies are shares of the logarithm of the number of clusters or
+# prototypes.
 HEALTHY = {
     "dead_prototypes": Range(
         0,
@@ -49,7 +50,16 @@ HEALTHY = {
         4.0,
         math.inf,
         "features vary in very few dimensions",
-        "a lower learning rate, less weight decay, or more clusters",
+        "a lower learning rate or less weight decay, and more clusters if "
+        "the method has some",
+    ),
+    "prototype_entropy_share": Range(
+        0.02,
+        0.98,
+        "the teacher says the same of all images: near 0 it has chosen one "
+        "prototype, near 1 it shares each image out to all",
+        "near 0 a higher `teacher_temperature`, near 1 a lower one or more "
+        "steps; in both cases a lower learning rate and a longer warm-up",
     ),
     "positional_information": Range(
         -math.inf,
@@ -92,6 +102,29 @@ def health_shares(measures, num_clusters, capi_loss=None):
     if capi_loss is not None:
         gain = measures["mean_assignment_entropy"] - float(capi_loss)
         shares["prediction_gain_share"] = gain / most
+    return shares
+
+
+def feature_shares(measures, num_prototypes=None, target_entropy=None):
+    """Returns the measures with a healthy range of methods without clusters.
+
+    Args:
+        measures: Dictionary with those of
+            `keras_capi.evaluation.clustering_health.feature_spread`.
+        num_prototypes: Integer or `None`. How many prototypes the method's
+            targets are shared out to, if it has some. Defaults to `None`.
+        target_entropy: Float or `None`. Their mean entropy, in nats. Defaults
+            to `None`.
+
+    Returns:
+        Dictionary of floats, by the keys of `HEALTHY`.
+    """
+    shares = {
+        name: measures[name] for name in ("feature_deviation", "effective_rank")
+    }
+    if num_prototypes is not None and target_entropy is not None:
+        share = float(target_entropy) / math.log(num_prototypes)
+        shares["prototype_entropy_share"] = share
     return shares
 
 

@@ -147,6 +147,11 @@ class DINO(Pretraining):
         """The teacher, whose features `predict` gives."""
         return self.teacher
 
+    @property
+    def num_prototypes(self):
+        """How many prototypes a target is shared out to."""
+        return self.head.prototypes.num_prototypes
+
     def check_inputs(self, inputs):
         check_views(inputs, self.student)
 
@@ -274,7 +279,7 @@ class DINO(Pretraining):
         return {
             **super().get_config(),
             "encoder": serialize(self.student),
-            "num_prototypes": self.head.prototypes.num_prototypes,
+            "num_prototypes": self.num_prototypes,
             "views": serialize(self.views),
             "head": serialize(self.head),
             "student_temperature": self.student_temperature,

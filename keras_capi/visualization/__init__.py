@@ -7,6 +7,9 @@ from keras_capi.visualization.feature_pictures import principal_components
 from keras_capi.visualization.picture_grid import picture_grid
 from keras_capi.visualization.prototype_browser import nearest_patches
 from keras_capi.visualization.prototype_browser import prototype_browser
+from keras_capi.visualization.reconstruction_pictures import (
+    reconstruction_pictures,
+)
 from keras_capi.visualization.report import write_report
 from keras_capi.visualization.training_curves import training_curves
 
@@ -18,6 +21,7 @@ __all__ = [
     "picture_grid",
     "principal_components",
     "prototype_browser",
+    "reconstruction_pictures",
     "training_curves",
     "write_report",
 ]

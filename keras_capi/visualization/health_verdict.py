@@ -15,6 +15,11 @@ MEASURES = {
         "effective rank",
         "dimensions in which patch features vary",
     ),
+    "prototype_entropy_share": (
+        "entropy of the targets",
+        "of the teacher's choice among the prototypes, as a share of the most "
+        "there can be",
+    ),
     "usage_share": (
         "usage",
         "perplexity of the clusters nearest to patches, as a share of all",
@@ -38,13 +43,20 @@ MEASURES = {
     ),
 }
 
+# What a number was before it became a share.
+NOTES = {
+    "usage_share": ("usage_perplexity", "{:.1f} clusters"),
+    "target_entropy_share": ("target_entropy", "{:.2f} nats"),
+    "prototype_entropy_share": ("target_entropy", "{:.2f} nats"),
+}
+
 
 def health_verdict(shares):
     """Says whether a model is healthy, or what is wrong and what helps.
 
     Args:
         shares: Dictionary from
-            `keras_capi.evaluation.healthy_ranges.health_shares`.
+            `keras_capi.evaluation.healthy_ranges`.
 
     Returns:
         Dictionary: `"healthy"`, boolean, and `"sentences"`, a list of strings.
@@ -57,7 +69,8 @@ def health_verdict(shares):
     ]
     if not wrong:
         sentence = f"Healthy: all {len(shares)} measures are in their ranges."
-        if "prediction_gain_share" not in shares:
+        # Of methods with clusters, whose loss has a level to compare with.
+        if "usage_share" in shares and "prediction_gain_share" not in shares:
             sentence += " Without a history, nothing is said of the loss."
         return {"healthy": True, "sentences": [sentence]}
     return {
@@ -76,11 +89,12 @@ def describe_measures(shares, measures):
 
     Args:
         shares: Dictionary, as above.
-        measures: Dictionary from `keras_capi.evaluation.clustering_health`.
+        measures: Dictionary of what was measured: numbers to add to shares.
     """
     notes = {
-        "usage_share": f"{measures['usage_perplexity']:.1f} clusters",
-        "target_entropy_share": f"{measures['target_entropy']:.2f} nats",
+        name: note.format(measures[measure])
+        for name, (measure, note) in NOTES.items()
+        if measure in measures
     }
     return [
         {
@@ -104,6 +118,8 @@ def _range(name):
     low, high = HEALTHY[name].low, HEALTHY[name].high
     if low == high:
         return f"{low:g}"
+    if name == "prototype_entropy_share":
+        return f"{low:g} to {high:g}"
     if math.isinf(high) or name in ("usage_share", "prediction_gain_share"):
         return f"{low:g} or more"
     return f"{high:g} or less"

@@ -6,39 +6,24 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_capi.evaluation.clustering_health import clustering_health
-from keras_capi.evaluation.healthy_ranges import health_shares
-from keras_capi.evaluation.patch_features import patch_features
 from keras_capi.optional_imports import import_optional
 from keras_capi.paths import PATH_TYPES
 from keras_capi.paths import as_path
 from keras_capi.validation import check_output
 from keras_capi.validation import check_positive_integer
 from keras_capi.version import __version__
-from keras_capi.visualization.attention_maps import attention_maps
-from keras_capi.visualization.dictionary_maps import dictionary_maps
-from keras_capi.visualization.feature_pictures import color_clusters
-from keras_capi.visualization.feature_pictures import principal_components
 from keras_capi.visualization.health_verdict import describe_measures
 from keras_capi.visualization.health_verdict import health_verdict
-from keras_capi.visualization.map_columns import cluster_maps
-from keras_capi.visualization.map_columns import register_columns
-from keras_capi.visualization.page_pictures import TEXT_COLOR
-from keras_capi.visualization.page_pictures import color_maps
-from keras_capi.visualization.page_pictures import join_patches
-from keras_capi.visualization.page_pictures import to_data_uri
-from keras_capi.visualization.page_pictures import to_svg
+from keras_capi.visualization.model_health import model_health
 from keras_capi.visualization.picture_grid import scale_to_unit
-from keras_capi.visualization.prototype_browser import cut_patches
-from keras_capi.visualization.prototype_browser import nearest_patches
+from keras_capi.visualization.report_pictures import draw_curves
+from keras_capi.visualization.report_pictures import draw_maps
+from keras_capi.visualization.report_pictures import draw_prototypes
 from keras_capi.visualization.spread_indices import spread_indices
-from keras_capi.visualization.training_curves import LABELS
-from keras_capi.visualization.training_curves import training_curves
+from keras_capi.visualization.training_curves import curve_labels
 
 TEMPLATES = pathlib.Path(__file__).parent / "templates"
 NUM_SHOWN = 6
-NUM_ATOMS = 5
-NUM_CLUSTERS = 16
 
 
 def write_report(
@@ -50,17 +35,19 @@ def write_report(
     settings=None,
     num_steps=None,
 ):
-    """Writes one HTML page that shows what a CAPI model has learned.
+    """Writes one HTML page that shows what a model has learned.
 
     It says in a sentence whether the model is healthy, or what is wrong and
     what helps, and has the training curves, measures of collapse, principal
-    components, clusters, dictionary atoms and attention of some images, the
-    patches that each cluster likes best, and the settings and versions. It
-    needs no other file and no network, and suits wide and narrow screens.
+    components and dictionary atoms of some images, and the settings and
+    versions. What a method has beside that is there too: CAPI's clusters,
+    attention, and the patches that each cluster likes best; reconstructions of
+    a method that predicts pixels. It needs no other file and no network, and
+    suits wide and narrow screens.
 
     Args:
         path: String or path of the page.
-        model: `keras_capi.models.CAPI`.
+        model: A model of `keras_capi.methods`.
         images: Float array of shape `(samples, height, width, channels)`, as
             the model takes them: at least 8, best some hundreds that were held
             out. Those that are drawn are chosen from all over them.
@@ -104,11 +91,9 @@ def write_report(
     images, pictures = np.asarray(images), np.asarray(pictures)
     if num_steps is None and getattr(model, "optimizer", None):
         num_steps = int(ops.convert_to_numpy(model.optimizer.iterations))
-    prototypes = _draw_prototypes(model, images, pictures)
+    prototypes = draw_prototypes(model, images, pictures)
     curves = {} if history is None else _read_history(history)
-    measures = clustering_health(model, images, min(len(images), 64))
-    loss = curves.get("val_capi_loss") or curves.get("capi_loss") or [None]
-    shares = health_shares(measures, model.clustering.num_clusters, loss[-1])
+    shares, measures = model_health(model, images, curves)
     shown = spread_indices(len(images), NUM_SHOWN)
     page = (
         jinja2.Environment(
@@ -122,8 +107,9 @@ def write_report(
         .render(
             verdict=health_verdict(shares),
             measures=describe_measures(shares, measures),
-            curves=_draw_curves(curves, measures, num_steps),
-            groups=_draw_maps(model, images[shown], pictures[shown]),
+            curves=draw_curves(curves, measures, num_steps),
+            has_targets=bool(curves.get("target_entropy")),
+            groups=draw_maps(model, images[shown], pictures[shown]),
             prototypes=prototypes,
             facts=_facts(model, images, curves, num_steps),
             settings=_sections(settings or {}),
@@ -134,96 +120,26 @@ def write_report(
     path.write_text(page, encoding="utf-8")
 
 
-def _draw_curves(curves, measures, num_steps):
-    if not any(curves.get(name) for name in LABELS):
-        return None
-    num_epochs = max(len(curves.get(name) or ()) for name in LABELS)
-    matplotlib = import_optional("matplotlib", extra="report")
-    names = ("text.color", "axes.edgecolor", "axes.labelcolor")
-    ticks = ("xtick.color", "ytick.color")
-    with matplotlib.rc_context(
-        dict.fromkeys((*names, *ticks), TEXT_COLOR) | {"font.size": 11}
-    ):
-        figure = training_curves(
-            curves,
-            measures["mean_assignment_entropy"],
-            max(1, round(num_steps / num_epochs)) if num_steps else None,
-        )
-        figure.set_size_inches(6, 4)
-        return to_svg(figure)
-
-
-def _draw_maps(model, images, pictures):
-    """Returns groups of rows of (caption, address), a row for each image."""
-    features = patch_features(model, images)
-    clusters = cluster_maps(model.clustering, features)
-    atoms = np.stack(dictionary_maps(features, NUM_ATOMS))
-    attention = attention_maps(model.teacher, images)
-    components = principal_components(features)
-    groups = {
-        "features": {
-            "components, over all images": components,
-            "components, of this image": [
-                principal_components([x])[0] for x in features
-            ],
-            "clusters": color_clusters(clusters),
-        },
-        "atoms": {
-            f"atom {i + 1}": color_maps(atoms[..., i]) for i in range(NUM_ATOMS)
-        },
-        "attention": {
-            "predictor": color_maps(attention["predictor"]),
-            **{
-                name: color_maps(maps)
-                for name, maps in register_columns(
-                    attention["registers"]
-                ).items()
-            },
-        },
-    }
-    return {
-        name: [
-            [
-                (heading, to_data_uri(row))
-                for heading, row in zip(("image", *columns), rows, strict=True)
-            ]
-            for rows in zip(pictures, *columns.values(), strict=True)
-        ]
-        for name, columns in groups.items()
-    }
-
-
-def _draw_prototypes(model, images, pictures):
-    num_clusters = model.clustering.num_clusters
-    chosen = spread_indices(num_clusters, NUM_CLUSTERS)
-    found = nearest_patches(model, images)
-    size = model.student.patch_size
-    return [
-        (
-            int(cluster),
-            to_data_uri(
-                join_patches(cut_patches(pictures, found[cluster], size), size)
-            ),
-        )
-        for cluster in chosen
-    ]
-
-
 def _facts(model, images, curves, num_steps):
-    encoder = model.student.encoder
+    encoder = model.encoder
     facts = {
-        "parameters": f"{model.student.count_params():,}",
+        "method": type(model).__name__,
+        "parameters": f"{encoder.count_params():,}",
         "blocks": encoder.num_layers,
         "width": encoder.hidden_dim,
         "patch size": encoder.patch_size,
-        "clusters": model.clustering.num_clusters,
-        "images looked at": len(images),
     }
+    if hasattr(model, "clustering"):
+        facts["clusters"] = model.clustering.num_clusters
+    if hasattr(model, "num_prototypes"):
+        facts["prototypes"] = model.num_prototypes
+    facts["images looked at"] = len(images)
     if num_steps:
         facts["training steps"] = f"{num_steps:,}"
-    if curves.get("capi_loss"):
-        facts["epochs"] = len(curves["capi_loss"])
-        facts["last CAPI loss"] = f"{curves['capi_loss'][-1]:.3g}"
+    for name, label in curve_labels(curves).items():
+        if name in model.loss_weights:
+            facts["epochs"] = len(curves[name])
+            facts[f"last {label}"] = f"{curves[name][-1]:.3g}"
     return facts
 
 

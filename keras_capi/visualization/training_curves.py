@@ -5,15 +5,40 @@ from keras_capi.validation import check_positive_integer
 LABELS = {
     "capi_loss": "CAPI loss",
     "clustering_loss": "clustering loss",
+    "dino_loss": "DINO loss",
+    "pixel_loss": "pixel loss",
     "target_entropy": "entropy of the targets",
 }
+
+
+def curve_labels(curves):
+    """Returns what to draw of a history: losses and the entropy of targets.
+
+    Args:
+        curves: Dictionary from names to values.
+
+    Returns:
+        Dictionary from names to labels.
+    """
+    # Losses of a method have names; `loss` is their sum.
+    names = [
+        name
+        for name in curves
+        if name.endswith("_loss") and not name.startswith("val_")
+    ]
+    names = [*LABELS, *(name for name in names if name not in LABELS)]
+    return {
+        name: LABELS.get(name, name.replace("_", " "))
+        for name in names
+        if curves.get(name)
+    }
 
 
 def training_curves(history, ceiling=None, steps_per_epoch=None):
     """Plots the losses and the entropy of the targets over epochs and steps.
 
-    The CAPI loss cannot fall below the entropy of the targets: the distance
-    between the two is what remains to be learned.
+    The loss of CAPI or DINO cannot fall below the entropy of the targets: the
+    distance between the two is what remains to be learned.
 
     Args:
         history: What `fit` returns, or its `history`, a dictionary of lists.
@@ -46,15 +71,16 @@ def training_curves(history, ceiling=None, steps_per_epoch=None):
     if steps_per_epoch is not None:
         check_positive_integer("steps_per_epoch", steps_per_epoch)
     curves = getattr(history, "history", history)
-    if not any(name in curves for name in LABELS):
+    labels = curve_labels(curves)
+    if not labels:
         raise ValueError(
-            f"`history` must have at least one of {sorted(LABELS)}. "
-            f"Received: {sorted(curves)}"
+            "`history` must have a loss of a method, such as one of "
+            f"{sorted(LABELS)}. Received: {sorted(curves)}"
         )
     # A figure of its own: `pyplot` would keep it, and may need a display.
     figure = figure_module.Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
-    for index, (name, label) in enumerate(LABELS.items()):
+    for index, (name, label) in enumerate(labels.items()):
         for prefix, style in (("", "-"), ("val_", "--")):
             values = curves.get(prefix + name)
             if values:
@@ -74,7 +100,9 @@ def training_curves(history, ceiling=None, steps_per_epoch=None):
             linestyle=":",
             label="entropy of the mean assignment",
         )
-    axes.set(xlabel="epoch", ylabel="nats", ylim=(0, None))
+    # Losses in pixels are squared errors.
+    unit = "nats" if {"capi_loss", "target_entropy"} & set(labels) else "loss"
+    axes.set(xlabel="epoch", ylabel=unit, ylim=(0, None))
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)

@@ -1,6 +1,7 @@
 import pytest
 
 from keras_capi.evaluation.healthy_ranges import HEALTHY
+from keras_capi.evaluation.healthy_ranges import feature_shares
 from keras_capi.evaluation.healthy_ranges import health_shares
 from keras_capi.visualization.health_verdict import MEASURES
 from keras_capi.visualization.health_verdict import describe_measures
@@ -59,10 +60,35 @@ def test_a_student_that_learned_nothing():
 
 def test_all_measures_are_described():
     described = describe_measures(shares(2.0), MEASURED)
-    assert len(described) == len(HEALTHY) == len(MEASURES)
+    others = describe_measures(
+        feature_shares(MEASURED, 16, MEASURED["target_entropy"]), MEASURED
+    )
+    names = {measure["name"] for measure in described + others}
+    assert len(names) == len(HEALTHY) == len(MEASURES)
     by_name = {measure["name"]: measure for measure in described}
     assert by_name["usage"]["note"] == "12.3 clusters"
     assert by_name["usage"]["range"] == "0.1 or more"
     assert by_name["dead prototypes"]["range"] == "0"
     assert by_name["positional information"]["range"] == "0.5 or less"
-    assert all(measure["healthy"] for measure in described)
+    assert all(measure["healthy"] for measure in described + others)
+    by_name = {measure["name"]: measure for measure in others}
+    assert by_name["entropy of the targets"]["note"] == "1.00 nats"
+    assert by_name["entropy of the targets"]["value"] == "0.36"
+    assert by_name["entropy of the targets"]["range"] == "0.02 to 0.98"
+
+
+def test_methods_without_clusters():
+    verdict = health_verdict(feature_shares(MEASURED))
+    assert verdict["sentences"] == [
+        "Healthy: all 2 measures are in their ranges."
+    ]
+
+
+@pytest.mark.parametrize("entropy", [0.001, 2.77])
+def test_a_teacher_that_says_the_same_of_all_images(entropy):
+    (sentence,) = health_verdict(feature_shares(MEASURED, 16, entropy))[
+        "sentences"
+    ]
+    assert "the teacher says the same of all images" in sentence
+    assert "healthy is 0.02 to 0.98" in sentence
+    assert "`teacher_temperature`" in sentence

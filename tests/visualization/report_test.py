@@ -2,18 +2,21 @@ import base64
 import collections
 import html.parser
 import io
+import re
 
 import keras
 import numpy as np
 import pytest
+from helpers import make_dino
 from helpers import make_images
+from helpers import make_mae
 from helpers import make_model
 from PIL import Image
 
 import keras_capi
 from keras_capi.visualization import write_report
-from keras_capi.visualization.report import NUM_ATOMS
 from keras_capi.visualization.report import NUM_SHOWN
+from keras_capi.visualization.report_pictures import NUM_ATOMS
 
 IMAGES = make_images(12, 16, 24)
 # The image, three maps of it, and the image again beside what is drawn of it.
@@ -82,6 +85,46 @@ def test_page(kind, model, tmp_path):
     assert ("<svg" in page.source) == bool(kind)
     # The colours of the page, dark or light.
     assert ("currentColor" in page.source) == bool(kind)
+
+
+@pytest.mark.parametrize(
+    ("make", "history", "heading", "columns", "words"),
+    [
+        (
+            make_mae,
+            {"pixel_loss": [1.0, 0.5]},
+            ["Reconstructions"],
+            1 + 2,
+            ["last pixel loss 0.5", "squared error of the pixels"],
+        ),
+        (
+            make_dino,
+            {"dino_loss": [2.0, 1.5], "target_entropy": [2.0, 1.04]},
+            [],
+            0,
+            ["last DINO loss 1.5", "prototypes 8", "1.04 nats", "0.5"],
+        ),
+    ],
+    ids=["mae", "dino"],
+)
+def test_other_methods_show_what_they_have(
+    make, history, heading, columns, words, tmp_path
+):
+    path = tmp_path / "report.html"
+    model = make()
+    write_report(path, model, IMAGES, history=history)
+    page = Page(path)
+    assert page.headings == [
+        *("Training", "Health", "Features"),
+        *heading,
+        "Settings",
+    ]
+    assert len(page.pictures) == NUM_SHOWN * (3 + 1 + NUM_ATOMS + columns)
+    text = " ".join(re.sub("<[^>]*>", " ", page.source).split())
+    for part in (f"method {type(model).__name__}", *words):
+        assert part in text
+    for part in ("CAPI", "cluster"):
+        assert part not in text
 
 
 def test_settings_and_versions(tmp_path):

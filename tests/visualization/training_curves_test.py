@@ -46,6 +46,20 @@ def test_missing_curves_are_left_out():
     assert set(lines) == {"CAPI loss"}
 
 
+def test_other_methods():
+    figure = training_curves({"loss": [2.0], "pixel_loss": [1.0]})
+    assert set(lines_of(figure)) == {"pixel loss"}
+    assert figure.axes[0].get_ylabel() == "loss"
+    curves = {"val_a_loss": [1.0], "a_loss": [2.0], "target_entropy": [1.0]}
+    figure = training_curves({**curves, "added_loss": []})
+    assert set(lines_of(figure)) == {
+        "a loss",
+        "a loss (validation)",
+        "entropy of the targets",
+    }
+    assert figure.axes[0].get_ylabel() == "nats"
+
+
 def test_history_without_curves():
     with pytest.raises(ValueError, match=r"`history` must .*\['accuracy'\]"):
         training_curves({"accuracy": [0.5]})

@@ -1,0 +1,86 @@
+import io
+
+import keras
+import numpy as np
+
+from keras_capi.callbacks.images import check_callback_images
+from keras_capi.optional_imports import import_optional
+from keras_capi.paths import as_path
+from keras_capi.validation import check_output
+from keras_capi.validation import check_positive_integer
+from keras_capi.visualization.picture_grid import scale_to_unit
+
+
+class EpochPictures(keras.callbacks.Callback):
+    """Writes a picture after each epoch; subclasses say of what in `draw`.
+
+    Args:
+        images: Float array of shape `(samples, height, width, channels)`.
+        folder: String or path. Gets `epoch_0001.png` and so on.
+        pictures: What to draw of the images, or `None` to scale them.
+        log_dir: String, path or `None`. Folder for TensorBoard.
+        every: Integer. Number of epochs between two pictures.
+    """
+
+    tag = "pictures"
+
+    def __init__(self, images, folder, pictures, log_dir, every):
+        super().__init__()
+        check_positive_integer("every", every)
+        check_callback_images(images)
+        # Now, and not after the first epoch.
+        import_optional("matplotlib.figure", extra="demo")
+        if pictures is None:
+            pictures = scale_to_unit(images)
+        if len(pictures) != len(images):
+            raise ValueError(
+                "`pictures` must be one for each of `images`. "
+                f"Received: {len(pictures)} and {len(images)}"
+            )
+        if np.ndim(pictures) != 4 or np.shape(pictures)[-1] not in (1, 3, 4):
+            raise ValueError(
+                "`pictures` must have shape (samples, height, width, 3). With "
+                "images of other channels, give pictures to draw beside the "
+                f"features. Received: pictures.shape={np.shape(pictures)}"
+            )
+        self.images = images
+        self.pictures = pictures
+        self.folder = as_path(folder, "folder")
+        check_output("folder", self.folder, is_folder=True)
+        self.every = every
+        self.writer = None
+        if log_dir is not None:
+            module = "tensorboard.summary.writer.event_file_writer"
+            writers = import_optional(module, extra="tensorboard")
+            self.writer = writers.EventFileWriter(
+                str(as_path(log_dir, "log_dir"))
+            )
+
+    def draw(self):
+        """Returns the `matplotlib.figure.Figure` of an epoch."""
+        raise NotImplementedError
+
+    def on_epoch_end(self, epoch, logs=None):
+        if (epoch + 1) % self.every:
+            return
+        figure = self.draw()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        figure.savefig(self.folder / f"epoch_{epoch + 1:04}.png")
+        if self.writer is not None:
+            self._write(figure, epoch + 1)
+
+    def _write(self, figure, step):
+        event_pb2, summary_pb2 = (
+            import_optional(f"tensorboard.compat.proto.{name}", "tensorboard")
+            for name in ("event_pb2", "summary_pb2")
+        )
+        picture = io.BytesIO()
+        figure.savefig(picture, format="png")
+        width, height = map(round, figure.get_size_inches() * figure.dpi)
+        image = summary_pb2.Summary.Image(
+            encoded_image_string=picture.getvalue(), width=width, height=height
+        )
+        value = summary_pb2.Summary.Value(tag=self.tag, image=image)
+        summary = summary_pb2.Summary(value=[value])
+        self.writer.add_event(event_pb2.Event(step=step, summary=summary))
+        self.writer.flush()

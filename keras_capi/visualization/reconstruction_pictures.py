@@ -1,0 +1,181 @@
+import numpy as np
+from keras import ops
+
+from keras_capi.ops.tokens import extract_patches
+from keras_capi.validation import check_images
+from keras_capi.validation import check_positive_integer
+from keras_capi.validation import check_seed
+from keras_capi.visualization.picture_grid import scale_to_unit
+
+GREY = 0.5
+
+
+def reconstruction_pictures(
+    model, images, pictures=None, batch_size=64, seed=0
+):
+    """Shows what a model makes of images of which it sees few patches.
+
+    What is visible is shown as it is, since only hidden patches are predicted.
+    A model that predicts normalised pixels says nothing of the brightness and
+    contrast of a patch: these are taken from the image, as the authors of MAE
+    do. So trust shapes, and not how well patches fit each other.
+
+    The masks are drawn anew, by the model's masking with a seed of its own, so
+    that a training in progress is not disturbed.
+
+    Args:
+        model: `keras_capi.methods.MAE`, or another model with `predict_pixels`.
+        images: Float array of shape `(samples, height, width, channels)`, as
+            the model takes them.
+        pictures: What to draw of them: uint8 array, or floats in [0, 1], of the
+            same shape. Predicted pixels become colours in the same manner.
+            `None` scales `images` to that range. Defaults to `None`.
+        batch_size: Integer. Defaults to `64`.
+        seed: Integer. Seed of the masks. Defaults to `0`.
+
+    Returns:
+        Dictionary of float32 arrays of the shape of `images`, in [0, 1]:
+        `"image"`, `"visible"`, with hidden patches grey, and
+        `"reconstruction"`; columns for `keras_capi.visualization.picture_grid`.
+
+    Raises:
+        ValueError: If the model predicts no pixels, or the images do not suit
+            it.
+
+    Example:
+
+    >>> encoder = keras_capi.encoders.ViT(8, 2, 48, 4, image_shape=(64, 64, 3))
+    >>> model = keras_capi.methods.MAE(encoder)
+    >>> columns = keras_capi.visualization.reconstruction_pictures(
+    ...     model, np.random.rand(4, 64, 64, 3).astype("float32")
+    ... )
+    >>> figure = keras_capi.visualization.picture_grid(columns)
+    >>> figure.savefig("reconstructions.png")
+
+    Reference:
+
+    - [MAE](https://arxiv.org/abs/2111.06377), figures 2 and 3
+    """
+    check_positive_integer("batch_size", batch_size)
+    check_seed("seed", seed, or_none=False)
+    check_predicts_pixels(model)
+    images = np.asarray(images, "float32")
+    encoder = model.encoder
+    check_images(images, encoder.patch_size, encoder.image_shape[-1])
+    pictures = scale_to_unit(images) if pictures is None else pictures
+    check_same_shape(images, pictures)
+    pictures = _to_unit(pictures)
+    config = model.masking.get_config()
+    if "seed" in config:
+        config["seed"] = seed
+    masking = type(model.masking).from_config(config)
+    predicted, is_visible, is_predicted = [], [], []
+    for start in range(0, len(images), batch_size):
+        for values, made in zip(
+            (predicted, is_visible, is_predicted),
+            _predict(model, masking, images[start : start + batch_size]),
+            strict=True,
+        ):
+            values.append(made)
+    predicted, is_visible, is_predicted = map(
+        np.concatenate, (predicted, is_visible, is_predicted)
+    )
+    predicted = _like(predicted, images, pictures)
+    return {
+        "image": pictures,
+        "visible": np.where(is_visible, pictures, GREY),
+        "reconstruction": np.where(
+            is_visible, pictures, np.where(is_predicted, predicted, GREY)
+        ),
+    }
+
+
+def check_predicts_pixels(model):
+    """Raises a `ValueError` unless a model predicts pixels.
+
+    Args:
+        model: A `keras.Model`.
+    """
+    if not hasattr(model, "predict_pixels"):
+        raise ValueError(
+            "The model must have `predict_pixels`, as `keras_capi.methods.MAE` "
+            f"has. Received: {type(model).__name__}"
+        )
+
+
+def check_same_shape(images, pictures):
+    """Raises a `ValueError` unless pictures have the shape of images.
+
+    Args:
+        images: Array.
+        pictures: Array.
+    """
+    shapes = np.shape(images), np.shape(pictures)
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            "`pictures` must have the shape of `images`. Received: "
+            f"pictures.shape={shapes[1]}, images.shape={shapes[0]}"
+        )
+
+
+def _predict(model, masking, images):
+    """Returns predicted images, and which pixels are visible and predicted."""
+    patch_size = model.encoder.patch_size
+    grid_size = (
+        images.shape[1] // patch_size,
+        images.shape[2] // patch_size,
+    )
+    masks = masking(ops.convert_to_tensor(images), grid_size=grid_size)
+    outputs = model.predict_pixels(
+        ops.convert_to_tensor(images), **masks, training=False
+    )
+    visible, hidden = (
+        ops.convert_to_numpy(masks[name])
+        for name in ("visible_indices", "predict_indices")
+    )
+    values = ops.convert_to_numpy(ops.cast(outputs, "float32"))
+    values = values[:, visible.shape[1] :]
+    patches = ops.convert_to_numpy(extract_patches(images, patch_size))
+    rows = np.arange(len(images))[:, None]
+    if model.normalize_pixels:
+        known = patches[rows, hidden]
+        variance = known.var(axis=-1, ddof=1, keepdims=True)
+        values = values * np.sqrt(variance + 1e-6)
+        values = values + known.mean(axis=-1, keepdims=True)
+    predicted = np.zeros_like(patches)
+    predicted[rows, hidden] = values
+    flags = []
+    for indices in (visible, hidden):
+        flag = np.zeros(patches.shape, bool)
+        flag[rows, indices] = True
+        flags.append(flag)
+    return [_join(part, grid_size, patch_size) for part in (predicted, *flags)]
+
+
+def _join(patches, grid_size, patch_size):
+    """Puts the patches of `extract_patches` together again."""
+    count, (rows, columns) = len(patches), grid_size
+    patches = patches.reshape(count, rows, columns, patch_size, patch_size, -1)
+    patches = patches.swapaxes(2, 3)
+    return patches.reshape(count, rows * patch_size, columns * patch_size, -1)
+
+
+def _like(values, images, pictures):
+    """Turns values into colours as images were turned into pictures.
+
+    Normalisation is a factor and an offset for each channel.
+    """
+    axes = (0, 1, 2)
+    mean, target_mean = images.mean(axes), pictures.mean(axes)
+    centred = images - mean
+    variance = np.mean(centred**2, axes)
+    covariance = np.mean(centred * (pictures - target_mean), axes)
+    slope = covariance / np.maximum(variance, 1e-12)
+    return np.clip((values - mean) * slope + target_mean, 0.0, 1.0)
+
+
+def _to_unit(pictures):
+    pictures = np.asarray(pictures)
+    if pictures.dtype == np.uint8:
+        return pictures.astype("float32") / 255.0
+    return pictures.astype("float32")

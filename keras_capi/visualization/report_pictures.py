@@ -1,0 +1,132 @@
+"""What a report shows of a model, as far as its method has it."""
+
+import numpy as np
+
+from keras_capi.evaluation.patch_features import patch_features
+from keras_capi.optional_imports import import_optional
+from keras_capi.visualization.attention_maps import attention_maps
+from keras_capi.visualization.dictionary_maps import dictionary_maps
+from keras_capi.visualization.feature_pictures import color_clusters
+from keras_capi.visualization.feature_pictures import principal_components
+from keras_capi.visualization.map_columns import cluster_maps
+from keras_capi.visualization.map_columns import register_columns
+from keras_capi.visualization.page_pictures import TEXT_COLOR
+from keras_capi.visualization.page_pictures import color_maps
+from keras_capi.visualization.page_pictures import join_patches
+from keras_capi.visualization.page_pictures import to_data_uri
+from keras_capi.visualization.page_pictures import to_svg
+from keras_capi.visualization.prototype_browser import cut_patches
+from keras_capi.visualization.prototype_browser import nearest_patches
+from keras_capi.visualization.reconstruction_pictures import (
+    reconstruction_pictures,
+)
+from keras_capi.visualization.spread_indices import spread_indices
+from keras_capi.visualization.training_curves import curve_labels
+from keras_capi.visualization.training_curves import training_curves
+
+NUM_ATOMS = 5
+NUM_CLUSTERS = 16
+
+
+def draw_curves(curves, measures, num_steps):
+    """Returns SVG of the training curves, or `None` without any.
+
+    Args:
+        curves: Dictionary from names to the values of each epoch.
+        measures: Dictionary of what was measured of the model.
+        num_steps: Integer or `None`. Steps of the training.
+    """
+    names = curve_labels(curves)
+    if not names:
+        return None
+    num_epochs = max(len(curves[name]) for name in names)
+    matplotlib = import_optional("matplotlib", extra="report")
+    texts = ("text.color", "axes.edgecolor", "axes.labelcolor")
+    ticks = ("xtick.color", "ytick.color")
+    with matplotlib.rc_context(
+        dict.fromkeys((*texts, *ticks), TEXT_COLOR) | {"font.size": 11}
+    ):
+        figure = training_curves(
+            curves,
+            measures.get("mean_assignment_entropy"),
+            max(1, round(num_steps / num_epochs)) if num_steps else None,
+        )
+        figure.set_size_inches(6, 4)
+        return to_svg(figure)
+
+
+def draw_maps(model, images, pictures):
+    """Returns groups of rows of (caption, address), a row for each image.
+
+    Args:
+        model: A model of `keras_capi.methods`.
+        images: Float array of shape `(samples, height, width, channels)`.
+        pictures: Array of shape `(samples, height, width, 3)`.
+    """
+    features = patch_features(model, images)
+    atoms = np.stack(dictionary_maps(features, NUM_ATOMS))
+    groups = {
+        "features": {
+            "components, over all images": principal_components(features),
+            "components, of this image": [
+                principal_components([x])[0] for x in features
+            ],
+        },
+        "atoms": {
+            f"atom {i + 1}": color_maps(atoms[..., i]) for i in range(NUM_ATOMS)
+        },
+    }
+    if hasattr(model, "clustering"):
+        clusters = cluster_maps(model.clustering, features)
+        groups["features"]["clusters"] = color_clusters(clusters)
+    if hasattr(model.encoder, "predictor"):
+        groups["attention"] = _attention(model.encoder, images)
+    if hasattr(model, "predict_pixels"):
+        columns = reconstruction_pictures(model, images, pictures)
+        columns.pop("image")
+        groups["reconstructions"] = columns
+    return {
+        name: [
+            [
+                (heading, to_data_uri(row))
+                for heading, row in zip(("image", *columns), rows, strict=True)
+            ]
+            for rows in zip(pictures, *columns.values(), strict=True)
+        ]
+        for name, columns in groups.items()
+    }
+
+
+def _attention(backbone, images):
+    attention = attention_maps(backbone, images)
+    registers = register_columns(attention["registers"])
+    return {
+        "predictor": color_maps(attention["predictor"]),
+        **{name: color_maps(maps) for name, maps in registers.items()},
+    }
+
+
+def draw_prototypes(model, images, pictures):
+    """Returns pairs of a cluster and the patches nearest to it, as an address.
+
+    None for a model without clusters.
+
+    Args:
+        model: A model of `keras_capi.methods`.
+        images: Float array of shape `(samples, height, width, channels)`.
+        pictures: Array of shape `(samples, height, width, 3)`.
+    """
+    if not hasattr(model, "clustering"):
+        return []
+    chosen = spread_indices(model.clustering.num_clusters, NUM_CLUSTERS)
+    found = nearest_patches(model, images)
+    size = model.encoder.patch_size
+    return [
+        (
+            int(cluster),
+            to_data_uri(
+                join_patches(cut_patches(pictures, found[cluster], size), size)
+            ),
+        )
+        for cluster in chosen
+    ]

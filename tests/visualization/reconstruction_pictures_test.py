@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+from helpers import make_images
+from helpers import make_mae
+from helpers import make_model
+from helpers import make_vit
+from helpers import to_numpy
+
+from keras_capi.layers import ImageNetNormalization
+from keras_capi.layers import InverseBlockMasking
+from keras_capi.ops.losses.pixel_targets import pixel_targets
+from keras_capi.ops.tokens import gather_tokens
+from keras_capi.visualization import reconstruction_pictures
+
+PICTURES = np.random.default_rng(0).integers(0, 256, (5, 16, 24, 3), "uint8")
+IMAGES = to_numpy(ImageNetNormalization()(PICTURES))
+
+
+def foresee(model):
+    """Lets a model predict just what it is to predict."""
+
+    def predict_pixels(images, visible_indices, predict_indices, training):
+        targets = pixel_targets(images, 4, model.normalize_pixels)
+        predicted = gather_tokens(targets, predict_indices)
+        # What it says of visible patches does not count.
+        wrong = 9.0 + 0.0 * gather_tokens(targets, visible_indices)
+        return np.concatenate([to_numpy(wrong), to_numpy(predicted)], axis=1)
+
+    model.predict_pixels = predict_pixels
+    return model
+
+
+@pytest.mark.parametrize("normalize_pixels", [True, False])
+def test_perfect_predictions_give_the_pictures(normalize_pixels):
+    model = foresee(make_mae(normalize_pixels=normalize_pixels))
+    columns = reconstruction_pictures(model, IMAGES, PICTURES, batch_size=2)
+    assert list(columns) == ["image", "visible", "reconstruction"]
+    expected = PICTURES / 255.0
+    np.testing.assert_allclose(columns["image"], expected, atol=1e-6)
+    np.testing.assert_allclose(columns["reconstruction"], expected, atol=1e-4)
+    scaled = reconstruction_pictures(model, IMAGES)
+    np.testing.assert_allclose(
+        scaled["reconstruction"], scaled["image"], atol=1e-4
+    )
+
+
+def count_patches(pictures, value):
+    patches = pictures.reshape(5, 4, 4, 6, 4, 3)
+    return np.all(patches == value, axis=(2, 4, 5)).sum(axis=(1, 2))
+
+
+def test_visible_patches_are_shown_as_they_are():
+    model = make_mae()
+    columns = reconstruction_pictures(model, IMAGES, PICTURES)
+    visible, image = columns["visible"], columns["image"]
+    # A quarter of 24 patches is visible, all others are grey.
+    assert count_patches(visible, 0.5).tolist() == [18] * 5
+    is_visible = visible != 0.5
+    np.testing.assert_array_equal(visible[is_visible], image[is_visible])
+    reconstruction = columns["reconstruction"]
+    np.testing.assert_array_equal(reconstruction[is_visible], image[is_visible])
+    assert np.abs(reconstruction - image)[~is_visible].mean() > 0.01
+    assert reconstruction.min() >= 0 and reconstruction.max() <= 1
+
+
+def test_what_is_neither_seen_nor_predicted_is_grey():
+    masking = InverseBlockMasking(mask_ratio=0.5, prediction_ratio=0.5)
+    columns = reconstruction_pictures(make_mae(masking=masking), IMAGES)
+    assert count_patches(columns["visible"], 0.5).tolist() == [12] * 5
+    assert count_patches(columns["reconstruction"], 0.5).tolist() == [6] * 5
+
+
+def test_masks_follow_from_the_seed_alone():
+    model = make_mae()
+    state = [to_numpy(x) for x in model.masking.variables]
+    first = reconstruction_pictures(model, IMAGES)["visible"]
+    again = reconstruction_pictures(model, IMAGES)["visible"]
+    other = reconstruction_pictures(model, IMAGES, seed=1)["visible"]
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+    # A training in progress draws the masks that it would have drawn.
+    for before, now in zip(state, model.masking.variables, strict=True):
+        np.testing.assert_array_equal(before, to_numpy(now))
+
+
+def test_other_channels():
+    model = make_mae(make_vit(image_shape=(16, 16, 1)))
+    columns = reconstruction_pictures(model, make_images(2, channels=1))
+    assert columns["reconstruction"].shape == (2, 16, 16, 1)
+
+
+def test_bad_arguments():
+    with pytest.raises(ValueError, match="have `predict_pixels`.*CAPI"):
+        reconstruction_pictures(make_model(), IMAGES)
+    model = make_mae()
+    with pytest.raises(ValueError, match="`pictures` must have the shape"):
+        reconstruction_pictures(model, IMAGES, PICTURES[:2])
+    with pytest.raises(ValueError, match="divisible by the patch size"):
+        reconstruction_pictures(model, IMAGES[:, :14])
