@@ -26,7 +26,7 @@ from benchmarks.replay import mae
 from benchmarks.replay.comparison import compare
 from benchmarks.replay.files import read_file
 
-METHODS = {"capi": capi, "mae": mae, "dino": dino}
+METHODS = {"capi": capi, "mae": mae, "mae_masks": mae, "dino": dino}
 REFERENCE = ROOT / "tests" / "reference"
 
 

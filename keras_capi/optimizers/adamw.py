@@ -173,7 +173,7 @@ class AdamW(keras.optimizers.Optimizer):
         }
 
     def set_group_learning_rate(self, name, value):
-        """Sets the rate of a group that has a plain one of its own.
+        """Sets the rate, a float, of a group that has one of its own.
 
         Args:
             name: String. The group's name.
@@ -295,7 +295,6 @@ class AdamW(keras.optimizers.Optimizer):
         deserialize = keras.saving.deserialize_keras_object
         read = {
             name: deserialize(config[name], custom_objects=custom_objects)
-            for name in ("weight_decay", "groups")
-            if name in config
+            for name in {"weight_decay", "groups"} & config.keys()
         }
         return super().from_config({**config, **read}, custom_objects)
