@@ -49,19 +49,6 @@ def make_backbone(**overrides):
     return keras_capi.models.CAPIBackbone(**arguments)
 
 
-def make_vit(**overrides):
-    """A standard vision transformer that is as small as it can be."""
-    arguments = {
-        "patch_size": 4,
-        "num_layers": 1,
-        "hidden_dim": 16,
-        "num_heads": 2,
-        "image_shape": (16, 16, 3),
-        **overrides,
-    }
-    return keras_capi.encoders.ViT(**arguments)
-
-
 def make_masking(**overrides):
     """A masking with enough predictions for a grid of 4 x 4 patches."""
     arguments = {"prediction_ratio": 0.3, "seed": 2, **overrides}

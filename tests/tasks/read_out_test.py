@@ -44,17 +44,16 @@ def read_classified(classifier, images):
 
 def normalize(tokens, scale, offset):
     tokens = tokens - tokens.mean(-1, keepdims=True)
-    return tokens / np.sqrt(tokens.var(-1, keepdims=True) + 1e-6) * (
-        scale
-    ) + offset
+    return (
+        tokens / np.sqrt(tokens.var(-1, keepdims=True) + 1e-6) * (scale)
+        + offset
+    )
 
 
 @pytest.fixture(scope="module")
 def mae():
     arrays = method_arrays("mae")
-    vit = make_published_vit(
-        arrays, "weights/", num_layers=3, positions="sine"
-    )
+    vit = make_published_vit(arrays, "weights/", num_layers=3, positions="sine")
     return arrays, np.moveaxis(arrays["images"], 1, -1), vit
 
 
