@@ -146,8 +146,6 @@ BASE = {
     "encoders.CAPIBackbone": {**SIZES, "predictor_num_layers": 1},
     "methods.DINO": {"encoder": "vit", "num_prototypes": 4},
     "methods.MAE": {"encoder": "vit"},
-    "tasks.CAPIClassifier": {"backbone": "backbone", "num_classes": 2},
-    "tasks.CAPISegmenter": {"backbone": "backbone", "num_classes": 2},
     "decoders.MaskTokenDecoder": {
         "context_dim": 8,
         "output_dim": 4,
@@ -156,6 +154,8 @@ BASE = {
         "hidden_dim": 16,
         "num_heads": 2,
     },
+    "tasks.ImageClassifier": {"backbone": "backbone", "num_classes": 2},
+    "tasks.ImageSegmenter": {"backbone": "backbone", "num_classes": 2},
     "decoders.CrossAttentionPredictor": {
         "num_layers": 1,
         "hidden_dim": 16,

@@ -1,13 +1,14 @@
 """What the models around a backbone ask of it."""
 
-from keras_capi.encoders.capi_backbone import CAPIBackbone
+from keras_capi.encoders.encoder import Encoder
 
 
 def check_backbone(backbone):
-    """Raises a `ValueError` unless a model is a `CAPIBackbone`."""
-    if not isinstance(backbone, CAPIBackbone):
+    """Raises a `ValueError` unless a model is an `Encoder`."""
+    if not isinstance(backbone, Encoder):
         raise ValueError(
-            "`backbone` must be a `CAPIBackbone`, such as `model.teacher`. "
+            "`backbone` must be a `keras_capi.encoders.Encoder`, such as a "
+            "`ViT` or the `encoder` of a pretrained model. "
             f"Received: {type(backbone).__name__}"
         )
 

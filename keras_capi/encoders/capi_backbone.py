@@ -6,6 +6,7 @@ from keras_capi.decoders.cross_attention_predictor import (
 )
 from keras_capi.decoders.cross_attention_predictor import check_predictor_sizes
 from keras_capi.encoders.encoder import Encoder
+from keras_capi.encoders.fine_tuning_mixin import split_by_depth
 from keras_capi.encoders.rotary_vit import RotaryViT
 from keras_capi.layers.related_seed import related_seed
 from keras_capi.validation import check_non_negative_integer
@@ -161,12 +162,6 @@ class CAPIBackbone(Encoder):
     def list_blocks(self):
         return [*self.encoder.blocks, *self.predictor.blocks]
 
-    def unfreeze_predictor(self):
-        """Lets the predictor train, without what of it is fixed."""
-        self.predictor.trainable = True
-        if self.has_lora:
-            self._freeze_all_but_lora()
-
     def set_rotary_trainable(self, trainable):
         """Says whether the rotary frequencies are trained; else they are fixed.
 
@@ -212,8 +207,17 @@ class CAPIBackbone(Encoder):
         )
         return ops.mean(predictions, axis=1)
 
-    def list_unused_parts(self, uses_global):
+    def end_pretraining(self):
+        self.set_rotary_trainable(False)
+
+    def list_unused_parts(self, uses_global, normalize=True):
         return self.predictor.blocks[1:] if uses_global else [self.predictor]
+
+    def weights_by_depth(self):
+        *blocks, last = [block.weights for block in self.encoder.blocks]
+        return split_by_depth(
+            self.weights, [*blocks, [*last, *self.predictor.weights]]
+        )
 
     def encode_patches(self, images, training=None):
         """Returns the features of all patches, without the registers.

@@ -1,6 +1,9 @@
 import keras
 from keras import ops
 
+from keras_capi.encoders.encoder_inputs import check_encoder_inputs
+from keras_capi.encoders.encoder_specs import encoder_specs
+from keras_capi.encoders.fine_tuning_mixin import FineTuningMixin
 from keras_capi.encoders.lora_mixin import LoRAMixin
 from keras_capi.fitting.guarded_model import GuardedModel
 from keras_capi.ops.tokens import pad_images
@@ -8,13 +11,11 @@ from keras_capi.ops.tokens import replace_tokens
 from keras_capi.saving.preset import PresetMixin
 from keras_capi.saving.quantization import serialize_dtype
 from keras_capi.validation import check_image_shape
-from keras_capi.validation import check_images
-from keras_capi.validation import check_layers
 from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_positive_integer
 
 
-class Encoder(PresetMixin, LoRAMixin, GuardedModel):
+class Encoder(PresetMixin, LoRAMixin, FineTuningMixin, GuardedModel):
     """Base of the networks that turn images into features.
 
     What pretrains, evaluates or uses an encoder goes through three steps, and
@@ -96,11 +97,11 @@ class Encoder(PresetMixin, LoRAMixin, GuardedModel):
         self.global_dim = hidden_dim
         self.num_prefix_tokens = num_prefix_tokens
         self.pad = pad
-        self.image_shape = check_image_shape(image_shape, self._divisor)
+        self.image_shape = check_image_shape(image_shape, self.divisor)
 
     @property
-    def _divisor(self):
-        # What must divide the sizes of the images.
+    def divisor(self):
+        """What must divide height and width of images: 1 if they are padded."""
         return 1 if self.pad else self.patch_size
 
     def grid_size(self, image_shape):
@@ -187,16 +188,35 @@ class Encoder(PresetMixin, LoRAMixin, GuardedModel):
         """
         return ops.mean(outputs["patches"], axis=1)
 
-    def list_unused_parts(self, uses_global):
-        """Returns parts without gradient, which must not train, or decay.
+    def encode_images(
+        self,
+        images,
+        visible_indices=None,
+        mask=None,
+        mask_token=None,
+        layers=(),
+        training=None,
+        normalize=True,
+    ):
+        """Does all steps but the last, to make features of tokens.
 
         Args:
-            uses_global: Boolean. Whether a loss takes the feature of the whole
-                image, and not only what `encode` returns.
+            images: As in a call, and so are `visible_indices`, `mask`,
+                `mask_token`, `layers` and `training`.
+            normalize: Boolean. Whether to apply the final norm.
 
-        Returns a list of layers.
+        Returns:
+            Dictionary, what `encode` returns.
         """
-        return []
+        check_encoder_inputs(
+            self, images, visible_indices, mask, mask_token, layers
+        )
+        if self.pad:
+            images = pad_images(images, self.patch_size)
+        tokens, positions = self.embed(images, visible_indices)
+        if mask is not None:
+            tokens = replace_tokens(tokens, mask, mask_token)
+        return self.encode(tokens, positions, layers, training, normalize)
 
     def call(
         self,
@@ -207,13 +227,9 @@ class Encoder(PresetMixin, LoRAMixin, GuardedModel):
         layers=(),
         training=None,
     ):
-        self._check_call(images, visible_indices, mask, mask_token, layers)
-        if self.pad:
-            images = pad_images(images, self.patch_size)
-        tokens, positions = self.embed(images, visible_indices)
-        if mask is not None:
-            tokens = replace_tokens(tokens, mask, mask_token)
-        outputs = self.encode(tokens, positions, layers, training)
+        outputs = self.encode_images(
+            images, visible_indices, mask, mask_token, layers, training
+        )
         features = {
             "global": self.pool(outputs, training),
             self.prefix_name: outputs["prefix"],
@@ -222,34 +238,29 @@ class Encoder(PresetMixin, LoRAMixin, GuardedModel):
             features["patches"] = outputs["patches"]
             features["positions"] = outputs["positions"]
         else:
-            features["feature_map"] = self._as_map(outputs["patches"], images)
+            features["feature_map"] = self.as_map(outputs["patches"], images)
         for name in (f"layer_{number}" for number in layers):
             patches = outputs[name][:, self.num_prefix_tokens :]
             if visible_indices is None:
-                patches = self._as_map(patches, images)
+                patches = self.as_map(patches, images)
             features[name] = patches
         return features
 
     def compute_mask(self, inputs, previous_mask):
         return None  # Replaced patches have features like all others.
 
-    def _as_map(self, patches, images):
-        grid = self.grid_size(ops.shape(images)[1:])
-        return ops.reshape(patches, (-1, *grid, self.hidden_dim))
+    def as_map(self, patches, images):
+        """Arranges what there is for each patch of images as they are.
 
-    def _check_call(self, images, visible_indices, mask, mask_token, layers):
-        check_images(images, self._divisor, self.image_shape[-1])
-        check_layers(layers, self.num_layers)
-        if (mask is None) != (mask_token is None):
-            raise ValueError(
-                "`mask` and `mask_token` must be given together. "
-                f"Received: mask={mask}, mask_token={mask_token}"
-            )
-        if mask is not None and visible_indices is not None:
-            raise ValueError(
-                "Only one of `mask` and `visible_indices` can be given: patches"
-                " are replaced or dropped. Received both."
-            )
+        Args:
+            patches: Tensor of shape `(batch, patches, any width)`.
+            images: Tensor of shape `(batch, height, width, channels)`.
+
+        Returns:
+            Tensor of shape `(batch, rows, columns, any width)`.
+        """
+        grid = self.grid_size(ops.shape(images)[1:])
+        return ops.reshape(patches, (-1, *grid, patches.shape[-1]))
 
     def compute_output_spec(
         self,
@@ -260,29 +271,10 @@ class Encoder(PresetMixin, LoRAMixin, GuardedModel):
         layers=(),
         training=None,
     ):
-        self._check_call(images, visible_indices, mask, mask_token, layers)
-        batch_size, *image_shape = images.shape
-        names = [f"layer_{number}" for number in layers]
-        if visible_indices is None:
-            grid = self.grid_size(image_shape)
-            names = ["feature_map", *names]
-        else:
-            grid = (visible_indices.shape[1],)
-            names = ["patches", "positions", *names]
-        prefix = (batch_size, self.num_prefix_tokens, self.hidden_dim)
-        shapes = {
-            "global": (batch_size, self.global_dim),
-            self.prefix_name: prefix,
-            **{name: (batch_size, *grid, self.hidden_dim) for name in names},
-        }
-        specs = {
-            name: keras.KerasTensor(shape, self.compute_dtype)
-            for name, shape in shapes.items()
-        }
-        if "positions" in specs:
-            shape = (batch_size, *grid, None)
-            specs["positions"] = keras.KerasTensor(shape, "float32")
-        return specs
+        check_encoder_inputs(
+            self, images, visible_indices, mask, mask_token, layers
+        )
+        return encoder_specs(self, images, visible_indices, layers)
 
     def get_config(self):
         return {

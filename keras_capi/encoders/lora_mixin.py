@@ -46,6 +46,16 @@ class LoRAMixin:
         if value and self.has_lora:
             self._freeze_all_but_lora()
 
+    def unfreeze(self, part):
+        """Lets a part train, but for what LoRA freezes and what is fixed.
+
+        Args:
+            part: Layer of the encoder.
+        """
+        part.trainable = True
+        if self.has_lora:
+            self._freeze_all_but_lora()
+
     def enable_lora(self, rank):
         """Freezes all weights, and adds low-rank ones that train instead.
 

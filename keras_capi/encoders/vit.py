@@ -3,6 +3,7 @@ import numpy as np
 from keras import ops
 
 from keras_capi.encoders.encoder import Encoder
+from keras_capi.encoders.fine_tuning_mixin import split_by_depth
 from keras_capi.encoders.vit_positions import ViTPositions
 from keras_capi.layers.block_stack import make_blocks
 from keras_capi.layers.block_stack import run_blocks
@@ -67,9 +68,10 @@ class ViT(Encoder):
             from 0 in the first one it grows linearly. Defaults to `0.0`.
         kernel_initializer: Initializer of the kernels of the blocks, queries,
             keys and values as one. Defaults to `"glorot_uniform"`, MAE's; DINO
-            has a truncated normal with a deviation of 0.02.
+            has `keras.initializers.RandomNormal(stddev=0.02)`.
         patch_initializer: Initializer of the kernel of the patch embedding, as
-            a matrix. Defaults to `"glorot_uniform"`, MAE's.
+            a matrix. Defaults to `"glorot_uniform"`, MAE's; DINO has
+            `keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")`.
         pad: Boolean. Whether to take images of any size, see
             `keras_capi.encoders.Encoder`. Defaults to `False`.
         seed: Integer or `None`. Seed of the stochastic depth. Defaults to
@@ -237,6 +239,20 @@ class ViT(Encoder):
         if self.prefix_tokens.has_class_token:
             return outputs["prefix"][:, 0]
         return super().pool(outputs, training)
+
+    def list_unused_parts(self, uses_global, normalize=True):
+        return [] if normalize else [self.final_norm]
+
+    def weights_by_depth(self):
+        blocks = [block.weights for block in self.blocks]
+        biases = [bias.weights for bias in self.positions.biases]
+        behind = self.final_norm.weights
+        if self.positions.relative == "per_block":
+            pairs = zip(blocks, biases, strict=True)
+            blocks = [[*block, *bias] for block, bias in pairs]
+        else:
+            behind = sum(biases, start=behind)
+        return split_by_depth(self.weights, blocks, behind)
 
     def get_config(self):
         prefix, positions = self.prefix_tokens, self.positions

@@ -10,11 +10,13 @@ from keras_capi.encoders.vit import ViT
 from keras_capi.methods.capi import CAPI
 from keras_capi.methods.dino import DINO
 from keras_capi.methods.mae import MAE
-from keras_capi.tasks.capi_classifier import CAPIClassifier
-from keras_capi.tasks.capi_segmenter import CAPISegmenter
 from keras_capi.tasks.feature_extractor import FeatureExtractor
+from keras_capi.tasks.image_classifier import ImageClassifier
+from keras_capi.tasks.image_segmenter import ImageSegmenter
 
-# Its first name.
+# Their first names.
+CAPIClassifier = ImageClassifier
+CAPISegmenter = ImageSegmenter
 ViTEncoder = RotaryViT
 
 __all__ = [
@@ -25,6 +27,8 @@ __all__ = [
     "CrossAttentionPredictor",
     "DINO",
     "FeatureExtractor",
+    "ImageClassifier",
+    "ImageSegmenter",
     "MAE",
     "MaskTokenDecoder",
     "RotaryViT",

@@ -1,11 +1,11 @@
 """What to do with a pretrained encoder: features, classes, segments."""
 
-from keras_capi.tasks.capi_classifier import CAPIClassifier
-from keras_capi.tasks.capi_segmenter import CAPISegmenter
 from keras_capi.tasks.feature_extractor import FeatureExtractor
+from keras_capi.tasks.image_classifier import ImageClassifier
+from keras_capi.tasks.image_segmenter import ImageSegmenter
 
 __all__ = [
-    "CAPIClassifier",
-    "CAPISegmenter",
     "FeatureExtractor",
+    "ImageClassifier",
+    "ImageSegmenter",
 ]

@@ -1,14 +1,13 @@
-import re
 from collections.abc import Iterable
 
 import keras
-from keras import ops
 
 from keras_capi.encoders.backbone_weights import check_backbone
 from keras_capi.encoders.encoder_model import EncoderModel
-
-LAYER_PREFIX = "layer_"
-NAMES = ("global", "average", "registers", "feature_map")
+from keras_capi.tasks.read_out import RULE
+from keras_capi.tasks.read_out import compute_features
+from keras_capi.tasks.read_out import feature_specs
+from keras_capi.tasks.read_out import read_feature_name
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
@@ -19,19 +18,25 @@ class FeatureExtractor(EncoderModel):
     `predict` on prepared images and for `export`.
 
     Args:
-        backbone: `keras_capi.models.CAPIBackbone`.
-        features: Tuple of names: `"global"`, which describes the image best;
-            `"average"`, the mean of the patch features; `"registers"`;
-            `"feature_map"`; and `"layer_1"` and so on, the feature map after so
-            many blocks of the encoder. Defaults to `("global",)`.
+        backbone: `keras_capi.encoders.Encoder`.
+        features: Tuple of names: `"global"`, which describes the image;
+            `"average"`, the mean of the patch features; `"prefix"`, class token
+            and registers, `"registers"` for a `CAPIBackbone`;
+            `"feature_map"`; and the same as if the encoder ended after so many
+            blocks: `"layer_1"`, which is the map, `"layer_1_global"`,
+            `"layer_1_average"`, `"layer_1_prefix"`, and so on. Defaults to
+            `("global",)`.
 
     Call arguments:
         images: Float tensor of shape `(batch, height, width, channels)`,
-            normalised; height and width divisible by the patch size.
+            normalised; height and width divisible by the patch size, unless
+            the encoder pads.
 
     Output shape:
-        A dictionary from name to tensor, as in `CAPIBackbone`; `"average"` is
-        `(batch, hidden_dim)`.
+        A dictionary from name to tensor: `(batch, global_dim)` for
+        `"global"`, `(batch, hidden_dim)` for `"average"`,
+        `(batch, num_prefix_tokens, hidden_dim)` for `"prefix"`, `(batch, rows,
+        columns, hidden_dim)` for a map.
 
     Raises:
         ValueError: If `features` is empty or contains another name.
@@ -57,32 +62,25 @@ class FeatureExtractor(EncoderModel):
         kwargs.setdefault("dtype", backbone.dtype_policy)
         super().__init__(**kwargs)
         self.backbone = backbone
-        self.features = _check_features(features)
-        self.layer_numbers = tuple(
-            int(name.removeprefix(LAYER_PREFIX))
-            for name in self.features
-            if name.startswith(LAYER_PREFIX)
-        )
-        if self.layer_numbers:
-            backbone.encoder.check_layers(self.layer_numbers)
+        self.features = _as_names(features)
+        self._parts = {
+            name: read_feature_name(backbone, name) for name in self.features
+        }
+        if not self.features or None in self._parts.values():
+            names = ("global", "average", backbone.prefix_name, "feature_map")
+            raise ValueError(
+                f"`features` must be names among {names} and {RULE} "
+                f"Received: features={self.features}"
+            )
         self.built = True
 
     def call(self, images):
-        outputs = self.backbone(
-            images, layers=self.layer_numbers, training=False
+        return compute_features(
+            self.backbone, images, self._parts, training=False
         )
-        outputs["average"] = ops.mean(outputs["feature_map"], axis=(1, 2))
-        return {name: outputs[name] for name in self.features}
 
     def compute_output_spec(self, images):
-        outputs = self.backbone.compute_output_spec(
-            images, layers=self.layer_numbers
-        )
-        feature_map = outputs["feature_map"]
-        outputs["average"] = keras.KerasTensor(
-            (feature_map.shape[0], feature_map.shape[-1]), feature_map.dtype
-        )
-        return {name: outputs[name] for name in self.features}
+        return feature_specs(self.backbone, images, self._parts)
 
     def get_config(self):
         return {
@@ -92,19 +90,7 @@ class FeatureExtractor(EncoderModel):
         }
 
 
-def _check_features(features):
+def _as_names(features):
     if isinstance(features, str) or not isinstance(features, Iterable):
         features = (features,)
-    features = tuple(features)
-    strangers = [
-        name
-        for name in features
-        if name not in NAMES
-        and not re.fullmatch(LAYER_PREFIX + "[1-9][0-9]*", str(name))
-    ]
-    if strangers or not features:
-        raise ValueError(
-            f"`features` must be names among {NAMES} and 'layer_1', 'layer_2', "
-            f"... Received: features={features}"
-        )
-    return features
+    return tuple(features)

@@ -2,7 +2,6 @@ import keras
 from keras import ops
 
 from keras_capi.encoders.backbone_weights import check_backbone
-from keras_capi.encoders.depth_groups import depth_groups
 from keras_capi.encoders.encoder_model import EncoderModel
 from keras_capi.fitting.named_arguments import named_arguments
 from keras_capi.validation import check_number
@@ -14,12 +13,16 @@ class FineTunedModel(EncoderModel):
     """Base of the models for labelled images: a backbone and a head.
 
     Args:
-        backbone: `CAPIBackbone`. It is used itself, not a copy.
+        backbone: `keras_capi.encoders.Encoder`. It is used itself, not a copy.
         num_classes: Integer.
         freeze_backbone: Boolean. Whether to train the head only.
         dropout: Float in `[0, 1)`.
-        uses_predictor: Boolean. Whether the head takes the global feature,
-            which comes from the predictor's first block.
+        uses_global: Boolean. Whether the head takes the global feature, for
+            which the encoder may have parts of their own.
+        normalize: Boolean. Whether it takes what the final norm returns.
+            Defaults to `True`.
+        last_block: Integer or `None`. Number of the last block that it takes,
+            `None` for the encoder's last. Defaults to `None`.
     """
 
     def __init__(
@@ -28,7 +31,9 @@ class FineTunedModel(EncoderModel):
         num_classes,
         freeze_backbone,
         dropout,
-        uses_predictor,
+        uses_global,
+        normalize=True,
+        last_block=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -37,8 +42,10 @@ class FineTunedModel(EncoderModel):
         check_backbone(backbone)
         self.backbone = backbone
         self.num_classes = num_classes
-        self.uses_predictor = uses_predictor
-        backbone.set_rotary_trainable(False)
+        self.uses_global = uses_global
+        self.normalize = normalize
+        self.last_block = last_block or backbone.num_layers
+        backbone.end_pretraining()
         # TensorFlow does not call a setter with the present value.
         self._freeze_backbone(freeze_backbone)
 
@@ -57,28 +64,43 @@ class FineTunedModel(EncoderModel):
     def _freeze_backbone(self, freeze):
         if self.backbone.trainable == freeze:
             self.backbone.trainable = not freeze
-        predictor = self.backbone.predictor
-        if not freeze and self.uses_predictor and not predictor.trainable:
-            # Another head had no use for it.
-            self.backbone.unfreeze_predictor()
+        unused = self._list_unused_parts()
+        if not freeze:
+            for part in self.backbone.list_unused_parts(False, False):
+                if not part.trainable and part not in unused:
+                    # Another head had no use for it.
+                    self.backbone.unfreeze(part)
         self._freeze_unused()
+
+    def _list_unused_parts(self):
+        return self.backbone.list_unused_parts(self.uses_global, self.normalize)
 
     def _freeze_unused(self):
         # Weights without a gradient would be decayed all the same, and Keras
         # warns of them.
-        predictor = self.backbone.predictor
-        unused = predictor.blocks[1:] if self.uses_predictor else [predictor]
-        for part in unused:
+        for part in self._list_unused_parts():
             part.trainable = False
+
+    def parameter_groups(self):
+        depths = self.backbone.weights_by_depth()
+        own = {id(weight) for weight in self.backbone.weights}
+        depths[-1] += [x for x in self.weights if id(x) not in own]
+        return {
+            **{f"depth_{depth}": x for depth, x in enumerate(depths)},
+            "vectors": [x for x in self.weights if len(x.shape) < 2],
+        }
 
     def compile(self, *args, **kwargs):
         # The backbone may have been unfrozen as a whole since.
         self._freeze_unused()
+        num_layers = self.backbone.num_layers
+        if self.last_block < num_layers and not self.freeze_backbone:
+            raise ValueError(
+                "A head must take the last block, or the later ones cannot "
+                "train: freeze the backbone, or make an encoder of fewer "
+                f"blocks. Received: block {self.last_block} of {num_layers}"
+            )
         super().compile(*args, **kwargs)
-
-    def parameter_groups(self):
-        backbone = self.backbone
-        return depth_groups(self, backbone.encoder, backbone.predictor.weights)
 
     def check_labels(self, labels):
         """Raises a `ValueError` if labels must be classes and are not.

@@ -64,6 +64,11 @@ class Pretraining(EncoderModel):
         self.means = MeanOfEach()
         self._computes_losses = False
 
+    def __dir__(self):
+        # Keras takes each name for a place in files. The encoder has its place
+        # there as a layer, and maybe as a teacher.
+        return [name for name in super().__dir__() if name != "encoder"]
+
     def prepare(self, inputs, training):
         """Turns images into all that the losses need.
 

@@ -132,7 +132,12 @@ def check_predict_gives_features(case, trained, folder):
     features = trained.model.predict(images, batch_size=2, verbose=0)
     assert features["feature_map"].shape[:3] == (3, 4, 4)
     assert features["global"].shape[0] == 3
-    assert_same(trained.model.predict_on_batch(images), features, 1e-5)
+    for other in (
+        trained.model.predict_on_batch(images),
+        trained.model(images),
+        trained.model.encoder(images),
+    ):
+        assert_same(other, features, 1e-5)
 
 
 def check_config_round_trip(case, trained, folder):

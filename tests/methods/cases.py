@@ -1,5 +1,7 @@
 """The methods of the battery, by name."""
 
 from methods.capi_battery_test import CASE as capi
+from methods.dino_battery_test import CASE as dino
+from methods.mae_battery_test import CASE as mae
 
-CASES = {"capi": capi}
+CASES = {"capi": capi, "dino": dino, "mae": mae}

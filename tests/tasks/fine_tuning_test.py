@@ -10,8 +10,8 @@ from helpers import to_numpy
 from helpers import weights_of
 
 import keras_capi
-from keras_capi.models import CAPIClassifier
-from keras_capi.models import CAPISegmenter
+from keras_capi.tasks import ImageClassifier
+from keras_capi.tasks import ImageSegmenter
 
 
 def make_labelled(count=24):
@@ -26,13 +26,15 @@ def make_labelled(count=24):
     return images, labels, masks
 
 
-def make_optimizer():
-    return keras_capi.optimizers.LayerDecayAdamW(1e-2, num_layers=2)
+def make_optimizer(model):
+    return keras_capi.optimizers.LayerDecayAdamW(
+        1e-2, model.backbone.num_layers
+    )
 
 
 def fit(model, images, targets, epochs=6):
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(make_optimizer(), loss, metrics=["accuracy"])
+    model.compile(make_optimizer(model), loss, metrics=["accuracy"])
     history = model.fit(images, targets, batch_size=8, epochs=epochs, verbose=0)
     return history.history
 
@@ -48,7 +50,7 @@ def make_deep_backbone(**arguments):
 def test_classifier_learns(pooling, freeze):
     images, labels, _ = make_labelled()
     backbone = make_deep_backbone(predictor_hidden_dim=24)
-    model = CAPIClassifier(backbone, 3, pooling, freeze)
+    model = ImageClassifier(backbone, 3, pooling, freeze)
     before = weights_of(backbone)
     history = fit(model, images, labels)
     assert history["loss"][-1] < history["loss"][0]
@@ -71,14 +73,14 @@ def test_classifier_learns(pooling, freeze):
 
 def test_segmenter_learns():
     images, _, masks = make_labelled()
-    model = CAPISegmenter(make_deep_backbone(), num_classes=2)
+    model = ImageSegmenter(make_deep_backbone(), num_classes=2)
     history = fit(model, images, masks)
     assert history["accuracy"][-1] > 0.9
     assert model.predict(images, verbose=0).shape == (24, 16, 24, 2)
 
 
 def test_segmenter_interpolates_between_patches():
-    model = CAPISegmenter(make_backbone(), num_classes=3)
+    model = ImageSegmenter(make_backbone(), num_classes=3)
     images = make_images(2, 8, 12)
     logits = to_numpy(model(images))
     assert logits.shape == (2, 8, 12, 3)
@@ -96,9 +98,9 @@ def test_segmenter_interpolates_between_patches():
 def test_functional(kind, shape):
     backbone = make_backbone()
     if kind == "classifier":
-        model, expected = CAPIClassifier(backbone, 5), (None, 5)
+        model, expected = ImageClassifier(backbone, 5), (None, 5)
     else:
-        model, expected = CAPISegmenter(backbone, 5), (None, *shape[:2], 5)
+        model, expected = ImageSegmenter(backbone, 5), (None, *shape[:2], 5)
     inputs = keras.Input(shape)
     outputs = model(inputs)
     assert outputs.shape == expected
@@ -115,11 +117,11 @@ def test_saved_alone(make, tmp_path):
     images, labels, masks = make_labelled()
     backbone = make_deep_backbone()
     if make == "segmenter":
-        model, targets = CAPISegmenter(backbone, 2, dropout=0.1), masks
+        model, targets = ImageSegmenter(backbone, 2, dropout=0.1), masks
     elif make == "attention":
-        model, targets = CAPIClassifier(backbone, 2, "attention"), labels
+        model, targets = ImageClassifier(backbone, 2, "attention"), labels
     else:
-        model, targets = CAPIClassifier(backbone, 2, "global", True), labels
+        model, targets = ImageClassifier(backbone, 2, "global", True), labels
     fit(model, images, targets, epochs=1)
     expected = model.predict(images, verbose=0)
     model.save(tmp_path / "model.keras")
@@ -143,9 +145,9 @@ def test_lora(lora_first, tmp_path):
     backbone = make_deep_backbone()
     if lora_first:
         backbone.enable_lora(2)
-        model = CAPIClassifier(backbone, 2)
+        model = ImageClassifier(backbone, 2)
     else:
-        model = CAPIClassifier(backbone, 2)
+        model = ImageClassifier(backbone, 2)
         backbone.enable_lora(2)
     names = {
         weight.path.rpartition("/")[2] for weight in model.trainable_weights
@@ -173,7 +175,7 @@ def test_lora_on_a_frozen_teacher(tmp_path):
     teacher.save_to_preset(tmp_path)
     for backbone in (teacher, type(teacher).from_preset(tmp_path)):
         backbone.enable_lora(2)
-        model = CAPIClassifier(backbone, 2)
+        model = ImageClassifier(backbone, 2)
         names = {weight.name for weight in model.trainable_weights}
         assert names == {"lora_kernel_a", "lora_kernel_b", "kernel", "bias"}
 
@@ -181,7 +183,7 @@ def test_lora_on_a_frozen_teacher(tmp_path):
 def test_unfreezing_after_a_probe(tmp_path):
     images, labels, _ = make_labelled()
     backbone = make_deep_backbone()
-    model = CAPIClassifier(backbone, 2, freeze_backbone=True)
+    model = ImageClassifier(backbone, 2, freeze_backbone=True)
     fit(model, images, labels, epochs=1)
     model.freeze_backbone = False
     fit(model, images, labels, epochs=1)
@@ -208,8 +210,8 @@ def test_labels_out_of_range(label):
     masks[0, 0, 0] = labels[3] = label
     message = f"integers from 0 to `num_classes` - 1.*{label}"
     for model, targets in (
-        (CAPIClassifier(make_backbone(), 2), labels),
-        (CAPISegmenter(make_backbone(), 2), masks),
+        (ImageClassifier(make_backbone(), 2), labels),
+        (ImageSegmenter(make_backbone(), 2), masks),
     ):
         with pytest.raises(ValueError, match=message):
             fit(model, images, targets)
@@ -220,7 +222,7 @@ def test_labels_out_of_range(label):
 def test_ignored_labels():
     images, _, masks = make_labelled(8)
     masks[0, 0, 0] = 255
-    model = CAPISegmenter(make_backbone(), 2)
+    model = ImageSegmenter(make_backbone(), 2)
     loss = keras.losses.SparseCategoricalCrossentropy(
         from_logits=True, ignore_class=255
     )
@@ -245,7 +247,7 @@ LABELS = {
 @pytest.mark.parametrize("name", LABELS)
 def test_integer_labels_that_are_no_classes(name):
     num_classes, loss, labels = LABELS[name]
-    model = CAPIClassifier(make_backbone(), num_classes, freeze_backbone=True)
+    model = ImageClassifier(make_backbone(), num_classes, freeze_backbone=True)
     model.compile("sgd", loss)
     labels = np.array(labels * 2)
     model.fit(make_images(), labels, verbose=0)
@@ -262,7 +264,7 @@ def test_integer_labels_that_are_no_classes(name):
     ],
 )
 def test_integer_labels_that_are_classes(loss):
-    model = CAPIClassifier(make_backbone(), 2, activation="softmax")
+    model = ImageClassifier(make_backbone(), 2, activation="softmax")
     model.compile("sgd", loss)
     labels = np.array([0, 1, 2, 1])
     for method in (
@@ -286,10 +288,10 @@ def test_integer_labels_that_are_classes(loss):
 def test_bad_arguments():
     backbone = make_backbone()
     with pytest.raises(ValueError, match="`pooling` must be one of.*'max'"):
-        CAPIClassifier(backbone, 2, "max")
+        ImageClassifier(backbone, 2, "max")
     with pytest.raises(ValueError, match="`num_classes` must be a positive"):
-        CAPIClassifier(backbone, 0)
+        ImageClassifier(backbone, 0)
     with pytest.raises(ValueError, match="`num_classes` must be a positive"):
-        CAPISegmenter(backbone, 2.5)
-    with pytest.raises(ValueError, match="must be a `CAPIBackbone`"):
-        CAPISegmenter(keras.Sequential(), 2)
+        ImageSegmenter(backbone, 2.5)
+    with pytest.raises(ValueError, match="must be a `keras_capi.enc"):
+        ImageSegmenter(keras.Sequential(), 2)

@@ -6,14 +6,16 @@ from keras_capi.saving.quantization import head_dtype
 from keras_capi.tasks.fine_tuned_model import FineTunedModel
 
 
-@keras.saving.register_keras_serializable(package="keras_capi")
-class CAPISegmenter(FineTunedModel):
+# Under its first name, which is in saved files.
+@keras.saving.register_keras_serializable("keras_capi", name="CAPISegmenter")
+class ImageSegmenter(FineTunedModel):
     """Labels every pixel: a linear classifier on patches, then upsampled.
 
     Args:
-        backbone: `keras_capi.models.CAPIBackbone`, such as `model.teacher` or
-            one from a preset. It is used itself, not a copy. One that is frozen
-            as a whole is unfrozen; parts frozen one by one stay so.
+        backbone: `keras_capi.encoders.Encoder`, such as the `encoder` of a
+            pretrained model, or one from a preset. It is used itself, not a
+            copy. One that is frozen as a whole is unfrozen; parts frozen one by
+            one stay so.
         num_classes: Integer.
         freeze_backbone: Boolean. Whether to train the head only; can be set
             later, before compiling anew, as can `backbone.trainable`, its
@@ -22,7 +24,8 @@ class CAPISegmenter(FineTunedModel):
 
     Call arguments:
         images: Float tensor of shape `(batch, height, width, channels)`,
-            normalised; height and width divisible by the patch size.
+            normalised; height and width divisible by the patch size, unless
+            the encoder pads.
         training: Boolean. Whether to apply dropout and stochastic depth.
 
     Output shape:
@@ -34,11 +37,9 @@ class CAPISegmenter(FineTunedModel):
 
     Example:
 
-    >>> segmenter = keras_capi.models.CAPISegmenter(backbone, num_classes=21)
+    >>> segmenter = keras_capi.tasks.ImageSegmenter(backbone, num_classes=21)
     >>> segmenter.compile(
-    ...     keras_capi.optimizers.LayerDecayAdamW(
-    ...         1e-4, backbone.encoder.num_layers
-    ...     ),
+    ...     keras_capi.optimizers.LayerDecayAdamW(1e-4, backbone.num_layers),
     ...     keras.losses.SparseCategoricalCrossentropy(
     ...         from_logits=True, ignore_class=255
     ...     ),
@@ -63,7 +64,7 @@ class CAPISegmenter(FineTunedModel):
             num_classes,
             freeze_backbone,
             dropout,
-            uses_predictor=False,
+            uses_global=False,
             **kwargs,
         )
         self.dropout = keras.layers.Dropout(dropout, name="dropout")
@@ -72,25 +73,30 @@ class CAPISegmenter(FineTunedModel):
             dtype=head_dtype(self.dtype_policy),
             name="classifier",
         )
-        self.classifier.build((None, None, backbone.encoder.hidden_dim))
+        self.classifier.build((None, None, backbone.hidden_dim))
         self.built = True
 
     def call(self, images, training=None):
-        patches = self.backbone.encode_patches(
-            images, training and not self.freeze_backbone
+        backbone = self.backbone
+        outputs = backbone.encode_images(
+            images, training=training and not self.freeze_backbone
         )
         # Interpolation is linear, so it may follow the classifier, where there
         # are fewer channels.
-        logits = self.classifier(self.dropout(patches, training=training))
+        logits = self.classifier(
+            self.dropout(outputs["patches"], training=training)
+        )
+        logits = backbone.as_map(logits, images)
+        rows, columns = ops.shape(logits)[1:3]
         height, width = ops.shape(images)[1:3]
-        patch_size = self.backbone.patch_size
-        grid_shape = (height // patch_size, width // patch_size)
-        return ops.image.resize(
-            ops.reshape(logits, (-1, *grid_shape, self.num_classes)),
-            (height, width),
+        logits = ops.image.resize(
+            logits,
+            (rows * backbone.patch_size, columns * backbone.patch_size),
             interpolation="bilinear",
             data_format="channels_last",
         )
+        # What the encoder pads has no labels.
+        return logits[:, :height, :width]
 
     def compute_output_spec(self, images, training=None):
         self.backbone.compute_output_spec(images)

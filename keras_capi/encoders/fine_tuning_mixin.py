@@ -1,0 +1,46 @@
+class FineTuningMixin:
+    """What fine-tuning asks of an encoder, beside features."""
+
+    def end_pretraining(self):
+        """Fixes what only pretraining may train."""
+
+    def list_unused_parts(self, uses_global, normalize=True):
+        """Returns parts without gradient, which must not train, or decay.
+
+        Args:
+            uses_global: Boolean. Whether a loss takes the feature of the whole
+                image; else it takes what `encode` returns alone.
+            normalize: Boolean. Whether it takes that through the final norm.
+                Defaults to `True`.
+
+        Returns:
+            List of layers.
+        """
+        return []
+
+    def weights_by_depth(self):
+        """Returns the weights in the order in which they are used.
+
+        For learning rates that grow with the depth, see
+        `keras_capi.optimizers.LayerDecayAdamW`.
+
+        Returns:
+            List of `num_layers + 2` lists of variables: what comes before the
+            blocks, each block, and what comes behind them.
+        """
+        return split_by_depth(
+            self.weights, [block.weights for block in self.blocks]
+        )
+
+
+def split_by_depth(weights, blocks, behind=()):
+    """Returns lists of weights: those before the blocks, in and behind them.
+
+    Args:
+        weights: List of all variables.
+        blocks: List of lists of variables.
+        behind: List of variables.
+    """
+    later = {id(weight) for part in (*blocks, behind) for weight in part}
+    first = [weight for weight in weights if id(weight) not in later]
+    return [first, *blocks, list(behind)]
