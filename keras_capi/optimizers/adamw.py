@@ -6,7 +6,7 @@ from keras import ops
 from keras_capi import backend
 from keras_capi.optimizers.checks import as_rate
 from keras_capi.optimizers.checks import check_accumulation
-from keras_capi.optimizers.checks import check_clip_scope
+from keras_capi.optimizers.checks import check_clipping
 from keras_capi.optimizers.checks import check_groups
 from keras_capi.optimizers.checks import check_moments
 from keras_capi.optimizers.checks import check_settable
@@ -16,7 +16,6 @@ from keras_capi.optimizers.rules import find_groups
 from keras_capi.optimizers.rules import find_networks
 from keras_capi.optimizers.rules import make_rule
 from keras_capi.optimizers.step_values import StepValues
-from keras_capi.validation import check_positive
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
@@ -99,8 +98,6 @@ class AdamW(keras.optimizers.Optimizer):
     ):
         check_moments(beta_1, beta_2, epsilon)
         check_accumulation(gradient_accumulation_steps)
-        if clip_norm is not None:
-            check_positive("clip_norm", clip_norm)
         super().__init__(
             as_rate("learning_rate", learning_rate),
             weight_decay=as_rate("weight_decay", weight_decay),
@@ -112,7 +109,7 @@ class AdamW(keras.optimizers.Optimizer):
         self.epsilon = epsilon
         self.groups = check_groups(groups)
         self.clip_norm = clip_norm
-        self.clip_scope = check_clip_scope(clip_scope)
+        self.clip_scope = check_clipping(clip_norm, clip_scope)
         self._members = {}
         self._group_rates = GroupRates(self.groups, self)
 

@@ -59,8 +59,10 @@ def check_groups(groups):
     return dict(groups)
 
 
-def check_clip_scope(clip_scope):
+def check_clipping(clip_norm, clip_scope):
     """Returns which gradients have a common norm, or raises."""
+    if clip_norm is not None:
+        check_positive("clip_norm", clip_norm)
     if clip_scope in ("global", "tensor"):
         return clip_scope
     names = clip_scope if isinstance(clip_scope, list | tuple) else ()

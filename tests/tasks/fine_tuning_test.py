@@ -210,8 +210,8 @@ def test_labels_out_of_range(label):
     masks[0, 0, 0] = labels[3] = label
     message = f"integers from 0 to `num_classes` - 1.*{label}"
     for model, targets in (
-        (ImageClassifier(make_backbone(), 2), labels),
-        (ImageSegmenter(make_backbone(), 2), masks),
+        (ImageClassifier(make_backbone(num_layers=2), 2), labels),
+        (ImageSegmenter(make_backbone(num_layers=2), 2), masks),
     ):
         with pytest.raises(ValueError, match=message):
             fit(model, images, targets)
