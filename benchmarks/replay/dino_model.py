@@ -1,16 +1,12 @@
 """DINO as a file describes it, and where its weights go."""
 
-import functools
-
 import keras_capi
 from benchmarks.replay.files import under
 from benchmarks.replay.weights import assign
-from keras_capi.convert.vit_keys import linear_keys
+from keras_capi.convert.dino_keys import network_entries
 from keras_capi.convert.vit_keys import pair_entries
-from keras_capi.convert.vit_keys import paired_vit_weights
 
 GAIN = "head.last_layer.weight_g"
-DIRECTION = "head.last_layer.weight_v"
 
 
 def make_model(arrays, config, teacher_temperature):
@@ -92,20 +88,5 @@ def pairs_of(model, name):
         Function from a dictionary, from the authors' name to array, to pairs of
         a weight and its value in our layout.
     """
-    encoder, head = parts_of(model, name)
-    return functools.partial(_network_pairs, encoder=encoder, head=head)
-
-
-def _network_pairs(state, encoder, head):
-    prototypes = head.prototypes
-    entries = {
-        DIRECTION: (prototypes.direction, lambda v: v.T),
-        GAIN: (prototypes.gain, lambda g: g[:, 0]),
-    }
-    for index, layer in enumerate(head.layers):
-        # Activations have numbers between the linear layers, a lone one none.
-        place = f".{2 * index}" if len(head.layers) > 1 else ""
-        entries.update(linear_keys(f"head.mlp{place}", layer))
-    own = {k: v for k, v in state.items() if k.startswith("head.")}
-    yield from paired_vit_weights(under(state, "backbone."), encoder)
-    yield from pair_entries(entries, own)
+    entries = network_entries(*parts_of(model, name))
+    return lambda state: pair_entries(entries, state)

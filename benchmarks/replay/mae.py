@@ -16,13 +16,10 @@ from benchmarks.replay.weights import assign
 from benchmarks.replay.weights import in_their_layout
 from benchmarks.replay.weights import shapes_of
 from benchmarks.replay.weights import to_numpy
-from keras_capi.convert.vit_keys import block_keys
-from keras_capi.convert.vit_keys import linear_keys
+from keras_capi.convert.mae_keys import TABLES
+from keras_capi.convert.mae_keys import mae_entries
 from keras_capi.convert.vit_keys import pair_entries
-from keras_capi.convert.vit_keys import paired_vit_weights
 
-# Fixed, and computed instead of loaded.
-TABLES = ("pos_embed", "decoder_pos_embed")
 # Of our sampler, against which the file's are compared.
 NUM_MASKS = 20_000
 
@@ -112,23 +109,12 @@ def make_masking(mask_ratio):
 
 
 def _without_tables(state):
+    """Leaves out what is fixed, and computed instead of loaded."""
     return {name: v for name, v in state.items() if name not in TABLES}
 
 
 def _pairs(state, method):
-    decoder = method.decoder
-    entries = {
-        "mask_token": (decoder.mask_token, lambda x: x.reshape(1, -1)),
-        **linear_keys("decoder_embed", decoder.embedding),
-        **linear_keys("decoder_norm", decoder.final_norm),
-        **linear_keys("decoder_pred", decoder.prediction),
-    }
-    for index, block in enumerate(decoder.blocks):
-        entries.update(block_keys(f"decoder_blocks.{index}.", block))
-    own = {name: v for name, v in state.items() if name in entries}
-    rest = {name: v for name, v in state.items() if name not in entries}
-    yield from paired_vit_weights(rest, method.encoder, optional=TABLES)
-    yield from pair_entries(entries, own)
+    return pair_entries(mae_entries(method), state, optional=TABLES)
 
 
 def _inputs(arrays):

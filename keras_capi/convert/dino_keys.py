@@ -133,27 +133,42 @@ def dino_entries(model):
         Dictionary from names to pairs, see `pair_entries`.
     """
     networks = {
-        "student": (model.student, model.head),
-        "teacher": (model.teacher, model.teacher_head),
+        "student": network_entries(model.student, model.head),
+        "teacher": network_entries(model.teacher, model.teacher_head),
     }
-    entries = {"center": (model.centering.center, lambda x: x.reshape(-1))}
-    for part, (encoder, head) in networks.items():
-        for name, entry in vit_entries(encoder).items():
-            entries[f"{part}.backbone.{name}"] = entry
-        for name, entry in _head_entries(head).items():
-            entries[f"{part}.head.{name}"] = entry
-    return entries
+    return {
+        "center": (model.centering.center, lambda x: x.reshape(-1)),
+        **{
+            f"{part}.{name}": entry
+            for part, entries in networks.items()
+            for name, entry in entries.items()
+        },
+    }
 
 
-def _head_entries(head):
-    entries = {}
+def network_entries(encoder, head):
+    """Returns the names of the weights of an encoder with its head.
+
+    Args:
+        encoder: `keras_capi.encoders.ViT`.
+        head: `keras_capi.layers.DINOHead`.
+
+    Returns:
+        Dictionary from names to pairs, see `pair_entries`.
+    """
+    prototypes = head.prototypes
+    entries = {
+        **{f"backbone.{k}": v for k, v in vit_entries(encoder).items()},
+        "head.last_layer.weight_v": (prototypes.direction, lambda x: x.T),
+        "head.last_layer.weight_g": (
+            prototypes.gain,
+            lambda x: x.reshape(-1),
+        ),
+    }
     for index, layer in enumerate(head.layers):
         # Activations are counted too, unless a layer is alone.
-        name = f"mlp.{2 * index}" if head.num_layers > 1 else "mlp"
-        entries.update(linear_keys(name, layer))
-    prototypes = head.prototypes
-    entries["last_layer.weight_v"] = prototypes.direction, lambda x: x.T
-    entries["last_layer.weight_g"] = prototypes.gain, lambda x: x.reshape(-1)
+        place = f".{2 * index}" if head.num_layers > 1 else ""
+        entries.update(linear_keys(f"head.mlp{place}", layer))
     return entries
 
 
