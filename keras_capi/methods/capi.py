@@ -1,7 +1,7 @@
 import keras
 from keras import ops
 
-from keras_capi.encoders.backbone_weights import check_trainable
+from keras_capi.encoders.capi_backbone import CAPIBackbone
 from keras_capi.fitting.passed_on_arguments import passes_on_to
 from keras_capi.layers.heads.prototype_head import PrototypeHead
 from keras_capi.layers.masking.inverse_block_masking import InverseBlockMasking
@@ -12,6 +12,7 @@ from keras_capi.methods.masked_inputs import prepare_masks
 from keras_capi.ops.losses.cross_entropy import entropy
 from keras_capi.ops.losses.cross_entropy import soft_cross_entropy
 from keras_capi.optimizers.capi_optimizer import capi_optimizer
+from keras_capi.training.check_trainable import check_trainable
 from keras_capi.training.moving_average import MovingAverage
 from keras_capi.training.pretraining import Pretraining
 from keras_capi.validation import check_positive
@@ -98,12 +99,18 @@ class CAPI(Pretraining):
         seed=None,
         **kwargs,
     ):
+        if not isinstance(backbone, CAPIBackbone):
+            raise ValueError(
+                "`backbone` must be a `CAPIBackbone`, whose predictor CAPI "
+                f"trains. Received: {type(backbone).__name__}"
+            )
         super().__init__(backbone, **kwargs)
         check_seed("seed", seed)
         check_positive("student_temperature", student_temperature)
         check_positive_integer("num_clusters", num_clusters)
         if self.trainable:
-            check_trainable(backbone)
+            parts = (backbone.encoder, backbone.predictor)
+            check_trainable("backbone", backbone, parts)
         if clustering is None:
             clustering = OnlineClustering(
                 num_clusters, dtype=self.dtype_policy, name="clustering"

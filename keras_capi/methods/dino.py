@@ -13,6 +13,7 @@ from keras_capi.ops.losses.view_cross_entropy import view_cross_entropy
 from keras_capi.optimizers.adamw import AdamW
 from keras_capi.optimizers.group import Group
 from keras_capi.optimizers.warmup_cosine import WarmupCosine
+from keras_capi.training.check_trainable import check_trainable
 from keras_capi.training.moving_average import MovingAverage
 from keras_capi.training.pretraining import Pretraining
 from keras_capi.training.total_steps import total_steps_of
@@ -103,6 +104,8 @@ class DINO(Pretraining):
         **kwargs,
     ):
         super().__init__(encoder, **kwargs)
+        if self.trainable:
+            check_trainable("encoder", encoder)
         check_positive("student_temperature", student_temperature)
         if not callable(teacher_temperature):
             check_positive("teacher_temperature", teacher_temperature)

@@ -11,6 +11,7 @@ from keras_capi.ops.tokens import gather_tokens
 from keras_capi.optimizers.adamw import AdamW
 from keras_capi.optimizers.group import Group
 from keras_capi.optimizers.warmup_cosine import WarmupCosine
+from keras_capi.training.check_trainable import check_trainable
 from keras_capi.training.grid_size import static_grid_size
 from keras_capi.training.pretraining import Pretraining
 from keras_capi.training.vectors import list_vectors
@@ -84,6 +85,8 @@ class MAE(Pretraining):
         **kwargs,
     ):
         super().__init__(encoder, **kwargs)
+        if self.trainable:
+            check_trainable("encoder", encoder)
         check_seed("seed", seed)
         with keras.RematScope(mode=None):
             self.masking = masking or RandomMasking(

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_capi import backend
+from keras_capi.encoders.encoder import Encoder
 from keras_capi.encoders.encoder_model import EncoderModel
 from keras_capi.fitting.named_arguments import named_arguments
 from keras_capi.fitting.non_finite_loss import check_finite_loss
@@ -57,6 +58,11 @@ class Pretraining(EncoderModel):
     loss_weights: dict[str, float] = {}
 
     def __init__(self, encoder, **kwargs):
+        if not isinstance(encoder, Encoder):
+            raise ValueError(
+                "`encoder` must be a `keras_capi.encoders.Encoder`, such as a "
+                f"`ViT`. Received: {type(encoder).__name__}"
+            )
         kwargs.setdefault("dtype", encoder.dtype_policy)
         # A `keras.RematScope` is for the blocks, see `RotaryViT`.
         with keras.RematScope(mode=None):

@@ -1,0 +1,24 @@
+def check_trainable(name, encoder, parts=()):
+    """Raises a `ValueError` if an encoder is frozen, as teachers are.
+
+    Args:
+        name: String. What the argument is called.
+        encoder: `keras_capi.encoders.Encoder`.
+        parts: Sequence of its layers, each of which must train; none is the
+            encoder as a whole.
+    """
+    if encoder.has_lora:
+        raise ValueError(
+            f"`{name}` must train as a whole: save it with `save_to_preset` "
+            "and load it with `from_preset`, which makes LoRA a part of its "
+            f"weights. Received: {name}.lora_rank={encoder.lora_rank}"
+        )
+    frozen = [
+        part.name for part in parts or [encoder] if not part.trainable_weights
+    ]
+    if frozen:
+        raise ValueError(
+            f"`{name}` must be trainable: set `{name}.trainable = True`, or "
+            "load a copy with `from_preset`. "
+            f"Received: {' and '.join(frozen)} cannot train"
+        )
