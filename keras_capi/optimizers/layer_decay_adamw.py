@@ -5,8 +5,6 @@ from keras_capi.optimizers.group import Group
 from keras_capi.validation import check_number
 from keras_capi.validation import check_positive_integer
 
-VECTORS = "vectors"
-
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class LayerDecayAdamW(AdamW):
@@ -15,17 +13,16 @@ class LayerDecayAdamW(AdamW):
     For fine-tuning: early layers know what images are like in general, late
     ones have to learn the task. A block has `layer_decay` times the learning
     rate of the block behind it; the head has the full one, the patch embedding
-    the smallest. Weight decay is for variables of two axes or more, not for
-    biases and norm scales.
+    the smallest. Weight decay is for matrices, not for biases and norm scales.
 
     The model names the groups by depth: with `L` blocks `"depth_0"` is the
     patch embedding, tokens and positions, `"depth_1"` to `"depth_L"` are the
-    blocks, `"depth_{L + 1}"` is what follows.
+    blocks, `"depth_{L + 1}"` is what follows; and `"vectors"` is what does not
+    decay.
 
     Args:
         learning_rate: Float or schedule, of the head. Defaults to `1e-3`.
-        num_layers: Integer. Blocks of the encoder,
-            `backbone.encoder.num_layers`.
+        num_layers: Integer. Blocks of the encoder, `backbone.num_layers`.
         layer_decay: Float in `(0, 1]`. Defaults to `0.75`.
         weight_decay: Float. Defaults to `0.05`.
         beta_1: Float. Defaults to `0.9`.
@@ -42,7 +39,7 @@ class LayerDecayAdamW(AdamW):
 
     >>> classifier.compile(
     ...     keras_capi.optimizers.LayerDecayAdamW(
-    ...         1e-3, num_layers=classifier.backbone.encoder.num_layers
+    ...         1e-3, num_layers=classifier.backbone.num_layers
     ...     ),
     ...     keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     ... )
@@ -77,31 +74,21 @@ class LayerDecayAdamW(AdamW):
             beta_1,
             beta_2,
             epsilon,
-            groups={**groups, VECTORS: Group(weight_decay_multiplier=0.0)},
+            groups={**groups, "vectors": Group(weight_decay_multiplier=0.0)},
             **kwargs,
         )
         self.num_layers = num_layers
         self.layer_decay = layer_decay
 
     def assign_groups(self, groups):
-        depths = {
-            name: variables
-            for name, variables in groups.items()
-            if name.startswith("depth_")
-        }
-        if depths and len(depths) != self.num_layers + 2:
+        num_blocks = sum(name.startswith("depth_") for name in groups) - 2
+        if num_blocks not in (-2, self.num_layers):
             raise ValueError(
                 "`num_layers` must be that of the encoder, "
-                "`backbone.encoder.num_layers`. Received: "
-                f"num_layers={self.num_layers} for {len(depths) - 2} blocks"
+                "`backbone.num_layers`. Received: "
+                f"num_layers={self.num_layers} for {num_blocks} blocks"
             )
-        vectors = [
-            variable
-            for variables in depths.values()
-            for variable in variables
-            if len(variable.shape) < 2
-        ]
-        super().assign_groups({**groups, VECTORS: vectors})
+        super().assign_groups(groups)
 
     def get_config(self):
         config = super().get_config()
