@@ -63,7 +63,7 @@ def _batch(arrays, prefix="", step=...):
         # From (view, batch, channel, row, column).
         name: arrays[prefix + name][step].transpose(1, 0, 3, 4, 2)
         for name in ("global_views", "local_views")
-        if name in arrays
+        if name in arrays and len(arrays[name])
     }
 
 
