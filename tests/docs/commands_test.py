@@ -22,7 +22,16 @@ NOT_RUN = {
     "keras-capi report demo_output": "the folder that an example writes",
 }
 # A user's training is longer, and of a larger model.
-SMALLER = (
+SMALLER_ENCODER = (
+    "encoder.num_layers=1",
+    "encoder.hidden_dim=16",
+    "encoder.num_heads=2",
+)
+SMALLER = {
+    "mae_small": ("data.image_size=32", *SMALLER_ENCODER),
+    "dino_small": ("views.num_local_views=1", *SMALLER_ENCODER),
+}
+SMALLER_CAPI = (
     "data.image_size=32",
     "backbone.num_layers=1",
     "backbone.predictor_num_layers=1",
@@ -63,7 +72,8 @@ def shorten(arguments):
         return [*arguments, "--num-images", "3"]  # the last one counts
     if arguments[0] != "pretrain":
         return arguments
-    for setting in SMALLER:
+    named = next((x for x in arguments if x in SMALLER), None)
+    for setting in SMALLER.get(named, SMALLER_CAPI):
         arguments = [*arguments, "--set", setting]
     if "--epochs" in arguments:
         arguments[arguments.index("--epochs") + 1] = "1"
