@@ -102,7 +102,8 @@ def fine_tune(share):
         kernel = model.classifier.kernel
         kernel.assign(kernel.value + 1.0)
     model.compile(
-        keras_capi.optimizers.LayerDecayAdamW(1e-2, num_layers=1),
+        # Of the norms of all devices' gradients together.
+        keras_capi.optimizers.LayerDecayAdamW(1e-2, 1, clip_norm=0.1),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
     data = {"images": make_images(24), "labels": np.arange(24) % 3}
