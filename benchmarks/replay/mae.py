@@ -9,16 +9,16 @@ from benchmarks.replay.files import channels_last
 from benchmarks.replay.files import named
 from benchmarks.replay.files import under
 from benchmarks.replay.gradients import take_gradient_step
+from benchmarks.replay.mae_model import make_masking
+from benchmarks.replay.mae_model import make_model
+from benchmarks.replay.mae_model import pairs_of
+from benchmarks.replay.mae_model import without_tables
 from benchmarks.replay.masks import masks_judge
 from benchmarks.replay.noise import key_bias_noise
 from benchmarks.replay.recording import recorded
-from benchmarks.replay.weights import assign
 from benchmarks.replay.weights import in_their_layout
 from benchmarks.replay.weights import shapes_of
 from benchmarks.replay.weights import to_numpy
-from keras_capi.convert.mae_keys import TABLES
-from keras_capi.convert.mae_keys import mae_entries
-from keras_capi.convert.vit_keys import pair_entries
 
 # Of our sampler, against which the file's are compared.
 NUM_MASKS = 20_000
@@ -59,62 +59,6 @@ def replay(arrays, description):
     result.add("final", final)
     result.noise = key_bias_noise(final, 2 * arrays["schedule/lr"].sum())
     return result
-
-
-def make_encoder(config, image_size=None):
-    """Returns an encoder as the configuration describes it."""
-    model = config["model"]
-    size = image_size or model["img_size"]
-    return keras_capi.encoders.ViT(
-        model["patch_size"],
-        model["depth"],
-        model["embed_dim"],
-        model["num_heads"],
-        image_shape=(size, size, model["in_chans"]),
-        mlp_dim=int(model["embed_dim"] * model["mlp_ratio"]),
-        positions="sine",
-    )
-
-
-def make_model(arrays, config, normalize_pixels):
-    """Returns the model of a file with its initial weights."""
-    encoder, model = make_encoder(config), config["model"]
-    decoder = keras_capi.decoders.MaskTokenDecoder(
-        encoder.hidden_dim,
-        encoder.patch_size**2 * model["in_chans"],
-        encoder.grid_size(encoder.image_shape),
-        num_layers=model["decoder_depth"],
-        hidden_dim=model["decoder_embed_dim"],
-        num_heads=model["decoder_num_heads"],
-        mlp_dim=int(model["decoder_embed_dim"] * model["mlp_ratio"]),
-    )
-    method = keras_capi.methods.MAE(
-        encoder,
-        make_masking(config["mask_ratio"]),
-        decoder,
-        normalize_pixels=normalize_pixels,
-    )
-    assign(_pairs(_without_tables(under(arrays, "weights/")), method))
-    return method
-
-
-def make_masking(mask_ratio):
-    """Returns the sampler, with the authors' count of visible patches."""
-    return keras_capi.layers.RandomMasking(
-        mask_ratio=mask_ratio,
-        prediction_ratio=1.0,
-        seed=0,
-        round_visible=True,
-    )
-
-
-def _without_tables(state):
-    """Leaves out what is fixed, and computed instead of loaded."""
-    return {name: v for name, v in state.items() if name not in TABLES}
-
-
-def _pairs(state, method):
-    return pair_entries(mae_entries(method), state, optional=TABLES)
 
 
 def _inputs(arrays):
@@ -292,7 +236,7 @@ def _tokens(outputs):
 
 
 def _trained_shapes(arrays):
-    return shapes_of(_without_tables(under(arrays, "weights/")))
+    return shapes_of(without_tables(under(arrays, "weights/")))
 
 
 def _gradients(arrays, config, normalize):
@@ -300,7 +244,7 @@ def _gradients(arrays, config, normalize):
     gradients, _ = take_gradient_step(
         model,
         _batch(arrays, config),
-        lambda state: _pairs(state, model),
+        lambda state: pairs_of(state, model),
         _trained_shapes(arrays),
     )
     return gradients
@@ -335,7 +279,7 @@ def _training(arrays, config):
         for step in range(total_steps)
     ]
     final = in_their_layout(
-        lambda state: _pairs(state, model), _trained_shapes(arrays)
+        lambda state: pairs_of(state, model), _trained_shapes(arrays)
     )
     return (
         {"train/losses": np.array([log["loss"] for log in logs])},
