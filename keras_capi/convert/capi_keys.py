@@ -171,6 +171,14 @@ def paired_encoder(state, backbone):
     return (pair for _, pair in paired_weights(state, backbone))
 
 
+def check_model(model, path):
+    """Raises a `ValueError`: no model gets all of a training."""
+    raise ValueError(
+        "The weights must be of MAE or DINO. Received: those of CAPI in "
+        f"{path}, of which `load_torch_checkpoint` loads the encoder"
+    )
+
+
 def paired_weights(state, backbone):
     """Yields keys (those of one weight joined) and weight with its value."""
 

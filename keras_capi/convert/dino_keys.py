@@ -51,6 +51,12 @@ def select_encoder(tensors, part, path):
         The weights by their names within the encoder, and those that belong
         neither to it nor to a head or center by their whole ones.
     """
+    for name, network in OTHERS.items():
+        if name in {encoder_name(_split(key)[1]) for key in tensors}:
+            raise ValueError(
+                f"{path} must hold a vision transformer, of DINO's networks. "
+                f"Received: {network}, with {name!r}"
+            )
     names = {
         key: split
         for key, split in ((key, _split(key)) for key in tensors)
@@ -80,12 +86,6 @@ def select_encoder(tensors, part, path):
 
 def make_encoder(state, path, overrides):
     """Makes the encoder that arrays belong to."""
-    for name, network in OTHERS.items():
-        if name in state:
-            raise ValueError(
-                "Of DINO's networks, vision transformers can be loaded. "
-                f"Received: {network}, with {name!r}"
-            )
     return make_vit(state, path, overrides, interpolation_offset=0.1)
 
 

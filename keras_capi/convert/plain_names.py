@@ -3,7 +3,7 @@
 import re
 
 # Where a checkpoint keeps the weights, if not at its top.
-CONTAINERS = re.compile(r"^(model|state_dict)\.")
+CONTAINERS = re.compile(r"^((model|state_dict)\.)+")
 # What wrappers for sharding, compilation and rematerialisation add.
 WRAPPERS = re.compile(
     r"\b(module|_orig_mod|_checkpoint_wrapped_module|parametrizations)\."
@@ -23,7 +23,7 @@ def plain_names(tensors, path):
     """
     return renamed(
         tensors,
-        {key: WRAPPERS.sub("", CONTAINERS.sub("", key)) for key in tensors},
+        {key: CONTAINERS.sub("", WRAPPERS.sub("", key)) for key in tensors},
         path,
     )
 

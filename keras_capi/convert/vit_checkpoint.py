@@ -95,8 +95,10 @@ def check_method(model, method, path):
             f"`model` must be a `{method.__name__}`, whose weights {path} "
             f"holds. Received: {type(model).__name__}"
         )
-    if not isinstance(model.encoder, ViT):
+    encoder = model.encoder
+    if not isinstance(encoder, ViT) or encoder.has_lora:
         raise ValueError(
-            f"`model` must have a `ViT` for the weights in {path}. Received: "
-            f"{type(model.encoder).__name__}"
+            "`model` must have a `ViT`, without LoRA, for the weights in "
+            f"{path}. Received: {type(encoder).__name__} with "
+            f"lora_rank={encoder.lora_rank}"
         )

@@ -1,6 +1,8 @@
 """Files that are damaged, hostile or no checkpoints: one error, in time."""
 
+import argparse
 import io
+import pathlib
 import random
 import tarfile
 import zipfile
@@ -270,3 +272,22 @@ def test_the_home_folder(path, monkeypatch):
     monkeypatch.setenv("HOME", str(path.parent))
     path.write_bytes(CHECKPOINT.read_bytes())
     assert load_torch_checkpoint("~/checkpoint.pth").encoder.num_layers == 3
+
+
+class Malicious:
+    def __reduce__(self):
+        return (print, ("code in the file was run",))
+
+
+def test_what_stands_beside_the_tensors(state, path, capsys):
+    settings = argparse.Namespace(lr=np.float64(1e-3), seed=np.arange(3))
+    settings.output = pathlib.PurePosixPath("runs")
+    torch.save({"model": state, "optimizer": [settings]}, path)
+    assert load_torch_checkpoint(path).encoder.num_layers == 3
+    # Not where tensors should be.
+    torch.save({**state, "settings": settings}, path)
+    refused(path, r"other entries: \['settings'\]")
+    settings.hook = Malicious()
+    torch.save({"model": state, "optimizer": settings}, path)
+    refused(path, "other objects than tensors.*print")
+    assert "was run" not in capsys.readouterr().out

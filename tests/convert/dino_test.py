@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from conftest import REFERENCE
 from convert.method_files import SIZES
 from convert.method_files import dino_backbone
 from convert.method_files import dino_training
@@ -114,8 +115,9 @@ def test_keys_that_are_missing(tmp_path):
 @pytest.mark.parametrize("prefix", ["", "backbone."])
 def test_other_networks(keys, network, prefix, tmp_path):
     content = {prefix + key: torch.ones(2) for key in keys}
+    content[f"{prefix}bn1.num_batches_tracked"] = torch.tensor(3)
     path = saved(tmp_path, {"teacher": content} if prefix else content)
-    with pytest.raises(ValueError, match=f"{path}.*transformers.*{network}"):
+    with pytest.raises(ValueError, match=f"{path}.*transformer.*{network}"):
         load_torch_checkpoint(path)
 
 
@@ -176,12 +178,18 @@ def test_encoders_of_other_kinds(tmp_path):
     model = DINO(encoder, head=DINOHead(48, 1, bottleneck_dim=32))
     with pytest.raises(ValueError, match="must have a `ViT`.*CAPIBackbone"):
         load_torch_weights(model, path)
+    model = make_method(load_torch_checkpoint(path, num_heads=3, lora_rank=2))
+    with pytest.raises(ValueError, match="without LoRA.*lora_rank=2"):
+        load_torch_weights(model, path)
 
 
 def test_of_another_method(tmp_path):
     path = saved(tmp_path, dino_training())
     with pytest.raises(ValueError, match=f"must be a `DINO`.*{path}.*MAE"):
         load_torch_weights(MAE(ViT(num_layers=1, **SIZES)), path)
+    path = REFERENCE / "capi_reference.pth"
+    with pytest.raises(ValueError, match=f"of MAE or DINO.*CAPI in {path}"):
+        load_torch_weights(make_method(), path)
 
 
 def test_unknown_methods_are_told_the_known(tmp_path):

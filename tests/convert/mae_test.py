@@ -54,8 +54,9 @@ def wrapped(state):
         mae_training,
         mae_encoder,
         lambda: {"state_dict": wrapped(mae_encoder())},
+        lambda: {"state_dict": {"model": wrapped(mae_model())}},
     ],
-    ids=["published", "with decoder", "training", "bare", "wrapped"],
+    ids=["published", "with decoder", "training", "bare", "wrapped", "twice"],
 )
 def test_features(content, tmp_path):
     encoder = load_torch_checkpoint(saved(tmp_path, content()), num_heads=3)
