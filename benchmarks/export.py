@@ -126,7 +126,7 @@ def with_single_output(model):
     return keras.Model(images, model(images)["feature_map"])
 
 
-def check(export_format, signature):
+def check(export_format, signature, make_model=make_model):
     """Returns the largest difference of what an exported file computes."""
     model = make_model()
     shape = SIGNATURES[signature]

@@ -127,6 +127,7 @@ BASE = {
     "layers.ImageNetNormalization": {},
     "layers.InverseBlockMasking": {"prediction_ratio": 0.5},
     "layers.MultiCrop": {},
+    "layers.LayerNormalization": {},
     "layers.LayerScale": {},
     "layers.OnlineClustering": {"num_clusters": 2},
     "layers.PatchEmbedding": {"patch_size": 4, "hidden_dim": 8},

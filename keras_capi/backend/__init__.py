@@ -13,6 +13,7 @@ from keras_capi.backend.gathering import take_tokens
 from keras_capi.backend.moving_average import move_average
 from keras_capi.backend.numerics import dot_product_attention
 from keras_capi.backend.numerics import gelu
+from keras_capi.backend.numerics import layer_normalization
 from keras_capi.backend.numerics import rms_normalization
 from keras_capi.backend.process_group import averaged_gradients
 from keras_capi.backend.process_group import check_keras_version
@@ -37,6 +38,7 @@ __all__ = [
     "dot_product_attention",
     "fused_adamw",
     "gelu",
+    "layer_normalization",
     "gradient_norms",
     "has_fused_adamw",
     "move_average",

@@ -70,3 +70,19 @@ def rms_normalization(x, scale, epsilon):
             normalized = x * ops.rsqrt(mean_square + epsilon)
             return normalized if scale is None else normalized * scale
     return ops.rms_normalization(x, scale=scale, epsilon=epsilon)
+
+
+def layer_normalization(x, scale, bias, epsilon):
+    """Normalises the last axis like `keras.ops.layer_normalization`."""
+    if BACKEND == "torch":
+        import torch
+
+        if torch.jit.is_tracing():
+            # The same for ONNX, where the fused norm needs a known width.
+            dtype = x.dtype
+            x = ops.cast(x, "float32")
+            x = x - ops.mean(x, axis=-1, keepdims=True)
+            variance = ops.mean(ops.square(x), axis=-1, keepdims=True)
+            x = x * ops.rsqrt(variance + epsilon) * scale + bias
+            return ops.cast(x, dtype)
+    return ops.layer_normalization(x, scale, bias, axis=-1, epsilon=epsilon)

@@ -128,7 +128,7 @@ def linear_keys(name, layer):
 
     Args:
         name: String, such as `"norm"`.
-        layer: `keras.layers.Dense` or `keras.layers.LayerNormalization`.
+        layer: `keras.layers.Dense` or `keras_capi.layers.LayerNormalization`.
 
     Returns:
         Dictionary from names to pairs, see `pair_entries`.

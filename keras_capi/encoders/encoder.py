@@ -114,8 +114,9 @@ class Encoder(PresetMixin, LoRAMixin, FineTuningMixin, GuardedModel):
         Returns:
             Tuple of two numbers of the same kind.
         """
+        rest = self.patch_size - 1 if self.pad else 0
         return tuple(
-            None if size is None else -(-size // self.patch_size)
+            None if size is None else (size + rest) // self.patch_size
             for size in image_shape[:2]
         )
 

@@ -8,6 +8,7 @@ from keras_capi.encoders.vit_positions import ViTPositions
 from keras_capi.layers.block_stack import make_blocks
 from keras_capi.layers.block_stack import run_blocks
 from keras_capi.layers.drop_path import DropPath
+from keras_capi.layers.layer_normalization import LayerNormalization
 from keras_capi.layers.patch_embedding import PatchEmbedding
 from keras_capi.layers.prefix_tokens import PrefixTokens
 from keras_capi.ops.tokens import gather_tokens
@@ -163,8 +164,8 @@ class ViT(Encoder):
             self.drop_path = DropPath(
                 drop_path_rate, "naive", seed, name="drop_path"
             )
-            self.final_norm = keras.layers.LayerNormalization(
-                epsilon=1e-6, dtype=self.dtype_policy, name="final_norm"
+            self.final_norm = LayerNormalization(
+                dtype=self.dtype_policy, name="final_norm"
             )
         check_positive_integer("num_heads", num_heads)
         self.num_heads = num_heads

@@ -6,6 +6,7 @@ from keras_capi.layers.drop_path import DropPath
 from keras_capi.layers.heads.dino_head import DINOHead
 from keras_capi.layers.heads.prototype_head import PrototypeHead
 from keras_capi.layers.imagenet_normalization import ImageNetNormalization
+from keras_capi.layers.layer_normalization import LayerNormalization
 from keras_capi.layers.layer_scale import LayerScale
 from keras_capi.layers.masking.block_masking import BlockMasking
 from keras_capi.layers.masking.inverse_block_masking import InverseBlockMasking
@@ -38,6 +39,7 @@ __all__ = [
     "FeatureQueue",
     "ImageNetNormalization",
     "InverseBlockMasking",
+    "LayerNormalization",
     "LayerScale",
     "MultiCrop",
     "OnlineClustering",

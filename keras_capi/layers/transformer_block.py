@@ -1,5 +1,3 @@
-import functools
-
 import keras
 from keras import ops
 
@@ -9,6 +7,7 @@ from keras_capi.layers.attention import new_initializer
 from keras_capi.layers.dense import Dense
 from keras_capi.layers.drop_path import DropPath
 from keras_capi.layers.drop_path import add_branch
+from keras_capi.layers.layer_normalization import LayerNormalization
 from keras_capi.layers.layer_scale import LayerScale
 from keras_capi.layers.rms_normalization import RMSNormalization
 from keras_capi.layers.rotary_attention import RotaryAttention
@@ -18,8 +17,7 @@ from keras_capi.validation import check_seed
 
 NORMALIZATIONS = {
     "rms": RMSNormalization,
-    # Keras's own default epsilon is 1e-3.
-    "layer": functools.partial(keras.layers.LayerNormalization, epsilon=1e-6),
+    "layer": LayerNormalization,
 }
 # Tensors that a block may be called with beside its inputs.
 FOR_ATTENTION = (

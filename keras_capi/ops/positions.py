@@ -84,10 +84,10 @@ def resample_positions(table, grid_size, new_grid_size, offset=0.0):
     if all(isinstance(size, int) for size in new_grid_size):
         if new_grid_size == grid_size:
             return table
-    else:
+    elif offset:
         # Sizes that are known when the graph runs.
         same = [
-            ops.equal(new, old)
+            ops.equal(_centers_and_count(new)[1], float(old))
             for new, old in zip(new_grid_size, grid_size, strict=True)
         ]
         offset = ops.where(ops.logical_and(*same), 0.0, offset)
@@ -118,14 +118,19 @@ def cubic_interpolation_matrix(size, new_size, offset=0.0):
     Returns:
         Float32 tensor of shape `(new_size, size)`.
     """
-    scale = (ops.cast(new_size, "float32") + offset) / size
-    outputs = ops.cast(ops.arange(new_size), "float32") + 0.5
-    centers = (outputs / scale - 0.5)[:, None]
+    centers, count = _centers_and_count(new_size)
+    centers = (centers / ((count + offset) / size) - 0.5)[:, None]
     near = ops.floor(centers) + ops.arange(-1.0, 3.0, dtype="float32")
     weights = _cubic_kernel(ops.abs(centers - near))
     places = ops.clip(near, 0.0, size - 1.0)
     hits = ops.equal(places[..., None], ops.arange(0, size, dtype="float32"))
     return ops.sum(ops.where(hits, weights[..., None], 0.0), axis=1)
+
+
+def _centers_and_count(size):
+    centers = ops.arange(0, size, dtype="float32") + 0.5
+    # Not from `size`, which exporters would take for a constant.
+    return centers, ops.max(ops.append(centers, 0.5)) + 0.5
 
 
 def _cubic_kernel(x, a=TORCH_CUBIC):

@@ -291,6 +291,35 @@ def test_one_graph_for_all_image_sizes(name):
         assert_same(run(images), encoder(images))
 
 
+def test_rematerialisation_changes_no_number():
+    losses = []
+    for mode in (None, "full"):
+        keras.utils.set_random_seed(0)
+        with keras.RematScope(mode=mode):
+            encoder = make_encoder("all_positions", drop_path_rate=0.5, seed=0)
+        inputs = keras.Input((16, 24, 3))
+        model = keras.Model(inputs, encoder(inputs)["feature_map"])
+        model.compile("adam", "mse")
+        targets = np.ones((2, 4, 6, 16), "float32")
+        losses.append([model.train_on_batch(IMAGES, targets) for _ in range(3)])
+    np.testing.assert_allclose(*losses, rtol=1e-4)
+    assert losses[0][0] != losses[0][2]
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`")
+@pytest.mark.usefixtures("few_to_collect")
+def test_quantized_and_loaded(tmp_path):
+    encoder = make_encoder("all_positions")
+    expected = to_numpy(encoder(IMAGES)["feature_map"])
+    encoder.quantize("int8")
+    features = encoder(IMAGES)
+    error = np.linalg.norm(to_numpy(features["feature_map"]) - expected)
+    assert 0 < error / np.linalg.norm(expected) < 0.05
+    encoder.save(tmp_path / "encoder.keras")
+    loaded = keras.saving.load_model(tmp_path / "encoder.keras")
+    assert_same(loaded(IMAGES), features, atol=1e-6)
+
+
 @pytest.mark.parametrize("name", ENCODERS)
 def test_lora(name):
     encoder = make_encoder(name, lora_rank=2)

@@ -5,6 +5,7 @@ import pytest
 from helpers import to_numpy
 from layers import battery
 
+from keras_capi.layers import LayerNormalization
 from keras_capi.layers import LayerScale
 from keras_capi.layers import PositionTable
 from keras_capi.layers import PrefixTokens
@@ -24,6 +25,14 @@ CASES = {
         (TOKENS,),
         battery.Output((4, 6, 16)),
         trainable={"gamma": (16,)},
+        symbolic_shapes=((None, 16),),
+    ),
+    "norm": battery.Case(
+        LayerNormalization,
+        {"epsilon": 1e-3},
+        (TOKENS,),
+        battery.Output((4, 6, 16)),
+        trainable={"gamma": (16,), "beta": (16,)},
         symbolic_shapes=((None, 16),),
     ),
     "prefix": battery.Case(
@@ -55,6 +64,20 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_battery(case, check):
     check(CASES[case])
+
+
+def test_norm():
+    layer = LayerNormalization()
+    layer(TOKENS)
+    layer.gamma.assign(np.full(16, 2.0))
+    layer.beta.assign(np.full(16, 3.0))
+    small = 1e-3 * TOKENS
+    expected = (small - small.mean(-1, keepdims=True)) / np.sqrt(
+        small.var(-1, keepdims=True) + 1e-6
+    )
+    np.testing.assert_allclose(
+        to_numpy(layer(small)), 2 * expected + 3, atol=1e-5
+    )
 
 
 def test_scale():

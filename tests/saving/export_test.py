@@ -35,6 +35,23 @@ def test_exported_features(export_format, signature):
     assert check(export_format, signature) < 1e-4
 
 
+def make_standard_model():
+    """A model of other sizes than its table of positions is for."""
+    encoder = keras_capi.encoders.ViT(
+        14, 1, 32, 2, image_shape=(28, 28, 3), interpolation_offset=0.1
+    )
+    images = keras.Input((None, None, 3))
+    features = encoder(images)
+    outputs = {name: features[name] for name in ("global", "feature_map")}
+    return keras.Model(images, outputs)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_exported_standard_encoder():
+    export_format, signature = CASES[keras.backend.backend()][0]
+    assert check(export_format, signature, make_standard_model) < 1e-4
+
+
 def make_backbone():
     return keras_capi.models.CAPIBackbone(
         patch_size=4,
