@@ -9,8 +9,10 @@ from keras_capi.visualization.picture_grid import picture_grid
 class FeatureImages(EpochPictures):
     """Draws the features of some images after each epoch.
 
-    The first three principal components of the teacher's patch features become
-    red, green and blue, as in `keras_capi.visualization.feature_pictures`.
+    The first three principal components of the patch features that `predict`
+    of the model gives become red, green and blue, as in
+    `keras_capi.visualization.feature_pictures`: those of CAPI's and DINO's
+    teacher, of MAE's encoder, or of any other model.
     Their signs follow those of the last picture, so that colours change only
     where features do.
 
@@ -52,19 +54,15 @@ class FeatureImages(EpochPictures):
 
     def set_model(self, model):
         super().set_model(model)
-        width = feature_map_shape(self._network, self.images)[-1]
+        width = feature_map_shape(model, self.images)[-1]
         if width < 3:
             raise ValueError(
                 "`FeatureImages` draws three principal components. Received: "
                 f"a model whose features have a width of {width}"
             )
 
-    @property
-    def _network(self):
-        return getattr(self.model, "teacher", self.model)
-
     def draw(self):
-        features = patch_features(self._network, self.images)
+        features = patch_features(self.model, self.images)
         self.colors = principal_components(features, like=self.colors)
         return picture_grid(
             {"": self.pictures, "principal components": self.colors}

@@ -34,8 +34,10 @@ class KNNEvaluation(keras.callbacks.Callback):
         metric: `"cosine"` or `"l2"`. Defaults to `"cosine"`.
         ignore_labels: Tuple of integers: classes that do not count in
             segmentation. Defaults to `(255,)`.
-        network: `"teacher"` or `"student"` of a CAPI model, or `None` for
-            another model, which is asked itself. Defaults to `"teacher"`.
+        network: `"teacher"` or `"student"` of a model that has them, or `None`
+            for the features that `predict` of the model gives: those of CAPI's
+            and DINO's teacher, of MAE's encoder, or of any other model.
+            Defaults to `None`.
         every: Integer. Number of epochs between two scores. Defaults to `1`.
         batch_size: Integer. Defaults to `64`.
 
@@ -65,7 +67,7 @@ class KNNEvaluation(keras.callbacks.Callback):
         num_neighbors=10,
         metric="cosine",
         ignore_labels=(255,),
-        network="teacher",
+        network=None,
         every=1,
         batch_size=64,
     ):
@@ -139,7 +141,7 @@ class KNNEvaluation(keras.callbacks.Callback):
             return self.model
         if not hasattr(self.model, self.network):
             raise ValueError(
-                "`network` must be None for a model that has no teacher. "
+                "`network` must be a part of the model, or None. "
                 f"Received: network={self.network!r} for "
                 f"{type(self.model).__name__}"
             )

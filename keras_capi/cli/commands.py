@@ -87,8 +87,8 @@ def embed(
         str,
         typer.Option(
             metavar="NAMES",
-            help="Comma-separated: global, average, registers, feature_map, "
-            "layer_1, ...",
+            help="Comma-separated: global, average, prefix (class token and "
+            "registers), feature_map, layer_1, ...",
         ),
     ] = "global",
     image_size: ImageSizeOption = None,

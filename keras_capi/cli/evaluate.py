@@ -212,7 +212,7 @@ def _extract(backbone, data, names, image_size, batch_size):
                 image_size,
                 # They have this size already.
                 crop_ratio=1.0,
-                patch_size=backbone.patch_size,
+                patch_size=backbone.divisor,
                 batch_size=batch_size,
             ),
             names,

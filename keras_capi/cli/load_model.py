@@ -7,12 +7,13 @@ import zipfile
 import h5py
 import keras
 
-from keras_capi.encoders.capi_backbone import CAPIBackbone
+from keras_capi.encoders.encoder import Encoder
 from keras_capi.features.extract_features import DEFAULT_IMAGE_SIZE
 from keras_capi.features.extract_features import default_image_size
 from keras_capi.paths import as_path
 from keras_capi.recipes.run_folder import MODEL_FILE
 from keras_capi.recipes.run_folder import RECIPE_FILE
+from keras_capi.saving.preset import find_class
 from keras_capi.saving.weights_file import check_size
 from keras_capi.training.pretraining import Pretraining
 
@@ -24,11 +25,11 @@ def load_model(name):
         name: String: the folder of a run, a `.keras` file, or a preset.
 
     Returns:
-        Tuple of the backbone, a teacher's if there is one, and the pretraining
+        Tuple of the encoder, the teacher if there is one, and the pretraining
         model around it, or `None`.
 
     Raises:
-        ValueError: If there is nothing of that name, or no backbone in it.
+        ValueError: If there is nothing of that name, or no encoder in it.
     """
     path = as_path(name, "--model")
     if (path / MODEL_FILE).is_file():
@@ -40,15 +41,15 @@ def load_model(name):
         )
     if path.suffix != ".keras":
         with naming_the_file(name, "A preset must be complete"):
-            return CAPIBackbone.from_preset(name), None
+            return Encoder.from_preset(name), None
     model = load_keras_file(path)
     if isinstance(model, Pretraining):
         return model.encoder, model
     # Of models for fine-tuning, and of feature extractors.
     backbone = getattr(model, "backbone", model)
-    if not isinstance(backbone, CAPIBackbone):
+    if not isinstance(backbone, Encoder):
         raise ValueError(
-            "A model must be or contain a CAPIBackbone. "
+            "A model must be or contain an encoder of keras_capi. "
             f"Received: {path} with {type(model).__name__}"
         )
     return backbone, None
@@ -70,7 +71,7 @@ def load_keras_file(path):
                 raise ValueError(f"{damaged} is damaged")
             config = json.loads(archive.read("config.json"))
             size = sum(part.file_size for part in archive.infolist())
-        for arguments in _backbones(config):
+        for arguments in _encoders(config):
             # A number takes a byte or more.
             check_size(arguments, size, path)
     rule = "The classes in a .keras file must be of Keras or keras_capi"
@@ -78,15 +79,15 @@ def load_keras_file(path):
         return keras.saving.load_model(path, compile=False)
 
 
-def _backbones(config):
-    """Yields the arguments of all backbones in a configuration."""
+def _encoders(config):
+    """Yields the arguments of all encoders in a configuration."""
     if isinstance(config, dict):
-        if config.get("class_name") == CAPIBackbone.__name__:
+        if find_class(config.get("registered_name"), Encoder):
             yield config["config"]
         config = list(config.values())
     if isinstance(config, list):
         for part in config:
-            yield from _backbones(part)
+            yield from _encoders(part)
 
 
 def read_num_steps(path):
@@ -129,7 +130,7 @@ def choose_image_size(backbone, image_size):
     """Returns the size to load images with.
 
     Args:
-        backbone: `keras_capi.models.CAPIBackbone`.
+        backbone: `keras_capi.encoders.Encoder`.
         image_size: Integer, rounded down to a multiple of the patch size; 0 to
             keep the size of each image; or `None` for the size that the model
             was made for, if it is square, else 224.
@@ -137,7 +138,7 @@ def choose_image_size(backbone, image_size):
     Returns:
         Integer or `None`.
     """
-    patch_size = backbone.patch_size
+    patch_size = backbone.divisor
     if image_size == 0:
         return None
     if image_size is None:

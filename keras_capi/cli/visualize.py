@@ -1,5 +1,6 @@
 """The command `visualize`."""
 
+import collections
 import pathlib
 from typing import Annotated
 
@@ -26,7 +27,8 @@ from keras_capi.visualization.map_columns import register_columns
 from keras_capi.visualization.picture_grid import picture_grid
 from keras_capi.visualization.spread_indices import spread_indices
 
-MAPS = ("components", "clusters", "predictor", "registers")
+MAPS = ("components", "clusters", "predictor", "registers", "prefix")
+ATTENTION = ("predictor", "registers", "prefix")
 
 
 def visualize(
@@ -44,8 +46,8 @@ def visualize(
         str | None,
         typer.Option(
             metavar="NAMES",
-            help="Comma-separated: components, clusters, predictor, registers; "
-            "else all that the model has.",
+            help="Comma-separated: components, clusters, predictor, registers, "
+            "prefix (class token and registers); else all that the model has.",
         ),
     ] = None,
     num_images: Annotated[
@@ -63,7 +65,7 @@ def visualize(
 
     Principal components of the patch features as red, green and blue, the same
     for all images; the clusters of the patches, which a preset does not have;
-    and where predictor and registers look.
+    and where predictor, registers and class token look.
     """
     if out.suffix and out.suffix.lower() != ".png":
         raise ValueError(
@@ -83,11 +85,15 @@ def visualize(
     loader = ImageLoader(
         files,
         choose_image_size(backbone, image_size),
-        patch_size=backbone.patch_size,
+        patch_size=backbone.divisor,
         batch_size=batch_size,
         normalization=lambda pixels: pixels,
     )
     shown, columns = _compute(backbone, clustering, loader, names)
+    if show is not None and len(columns) == 1:
+        raise ValueError(
+            f"--show {show} needs a model that has it. Received: {model}"
+        )
     if out.suffix:
         out.parent.mkdir(parents=True, exist_ok=True)
         picture_grid(columns).savefig(out)
@@ -106,14 +112,14 @@ def _compute(backbone, clustering, loader, names):
     """Returns names of images, and a dictionary of columns to draw."""
     normalize = ImageNetNormalization(dtype="float32")
     shown, pictures, features = [], [], []
-    maps = {"clusters": [], "predictor": [], "registers": []}
+    maps = collections.defaultdict(list)
     for batch_names, pixels in loader:
         inputs = ops.convert_to_numpy(normalize(pixels))
         feature_map = backbone.predict_on_batch(inputs)["feature_map"]
         feature_map = np.asarray(feature_map, "float32")
         if clustering is not None and "clusters" in names:
             maps["clusters"] += list(cluster_maps(clustering, feature_map))
-        if "predictor" in names or "registers" in names:
+        if not set(ATTENTION).isdisjoint(names):
             for name, values in attention_maps(backbone, inputs).items():
                 maps[name] += list(values)
         shown += batch_names
@@ -129,8 +135,9 @@ def _compute(backbone, clustering, loader, names):
         columns["principal components"] = principal_components(features)
     if maps["clusters"]:
         columns["clusters"] = color_clusters(maps["clusters"])
-    if "predictor" in names:
+    if "predictor" in names and maps["predictor"]:
         columns["predictor"] = maps["predictor"]
-    if "registers" in names:
-        columns |= register_columns(maps["registers"])
+    for name, title in (("registers", "register"), ("prefix", "prefix")):
+        if name in names and maps[name]:
+            columns |= register_columns(maps[name], title)
     return shown, columns

@@ -115,14 +115,7 @@ class CrossAttentionPredictor(BaseModel):
         num_layers=None,
         training=None,
     ):
-        batch_size, num_predictions = (
-            ops.shape(context)[0],
-            ops.shape(coordinates)[1],
-        )
-        tokens = ops.broadcast_to(
-            ops.cast(self.mask_token, self.compute_dtype),
-            (batch_size, num_predictions, self.hidden_dim),
-        )
+        tokens = self._mask_tokens(context, coordinates)
         outputs = run_blocks(
             self.blocks[:num_layers],
             tokens,
@@ -134,6 +127,30 @@ class CrossAttentionPredictor(BaseModel):
         for output in outputs:
             tokens = output
         return rms_normalize(tokens)
+
+    def _mask_tokens(self, context, coordinates):
+        return ops.broadcast_to(
+            ops.cast(self.mask_token, self.compute_dtype),
+            (ops.shape(context)[0], ops.shape(coordinates)[1], self.hidden_dim),
+        )
+
+    def attention_weights(self, context, context_coordinates, coordinates):
+        """Returns how much each query attends to each token in the first block.
+
+        Args:
+            context: As in a call, and so are `context_coordinates` and
+                `coordinates`.
+
+        Returns:
+            Float32 tensor of shape `(batch, num_heads, predictions, tokens)`.
+        """
+        block = self.blocks[0]
+        return block.attention.attention_weights(
+            block.attention_norm(self._mask_tokens(context, coordinates)),
+            coordinates,
+            ops.cast(context, self.compute_dtype),
+            context_coordinates,
+        )
 
     def compute_output_spec(
         self, context, context_coordinates, coordinates, **kwargs

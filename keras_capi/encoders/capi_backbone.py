@@ -8,6 +8,7 @@ from keras_capi.decoders.cross_attention_predictor import check_predictor_sizes
 from keras_capi.encoders.encoder import Encoder
 from keras_capi.encoders.fine_tuning_mixin import split_by_depth
 from keras_capi.encoders.rotary_vit import RotaryViT
+from keras_capi.layers.block_stack import block_attention
 from keras_capi.layers.related_seed import related_seed
 from keras_capi.validation import check_non_negative_integer
 
@@ -206,6 +207,24 @@ class CAPIBackbone(Encoder):
             training=training,
         )
         return ops.mean(predictions, axis=1)
+
+    def attention_weights(self, images, layer):
+        tokens, positions = self.embed(images)
+        outputs = self.encode(tokens, positions)
+        tokens, coordinates = self.encoder.register_tokens(tokens, positions)
+        registers = block_attention(
+            self.encoder.blocks, tokens, layer, coordinates=coordinates
+        )
+        predictor = self.predictor.attention_weights(
+            ops.concatenate([outputs["prefix"], outputs["patches"]], axis=1),
+            coordinates,
+            positions,
+        )
+        return {
+            self.prefix_name: registers[:, :, : self.num_prefix_tokens],
+            # All positions are asked alike, and their answers averaged.
+            "predictor": ops.mean(predictor, axis=2),
+        }
 
     def end_pretraining(self):
         self.set_rotary_trainable(False)

@@ -199,15 +199,11 @@ class Encoder(PresetMixin, LoRAMixin, FineTuningMixin, GuardedModel):
         training=None,
         normalize=True,
     ):
-        """Does all steps but the last, to make features of tokens.
+        """Does all steps, and returns what `encode` does.
 
         Args:
-            images: As in a call, and so are `visible_indices`, `mask`,
-                `mask_token`, `layers` and `training`.
+            images: As in a call, and so are all others.
             normalize: Boolean. Whether to apply the final norm.
-
-        Returns:
-            Dictionary, what `encode` returns.
         """
         check_encoder_inputs(
             self, images, visible_indices, mask, mask_token, layers
@@ -218,6 +214,21 @@ class Encoder(PresetMixin, LoRAMixin, FineTuningMixin, GuardedModel):
         if mask is not None:
             tokens = replace_tokens(tokens, mask, mask_token)
         return self.encode(tokens, positions, layers, training, normalize)
+
+    def attention_weights(self, images, layer):
+        """Returns where the tokens that see an image as a whole look.
+
+        Args:
+            images: Float tensor of shape `(batch, height, width, channels)`,
+                sizes divisible by the patch size.
+            layer: Integer. Number of a block, from 1.
+
+        Returns:
+            Dictionary of float32 tensors `(batch, num_heads, ..., prefix +
+            patches)`, `prefix_name` among their names: how much each prefix
+            token attends to each token.
+        """
+        raise NotImplementedError
 
     def call(
         self,

@@ -5,6 +5,7 @@ from keras import ops
 from keras_capi.encoders.encoder import Encoder
 from keras_capi.encoders.fine_tuning_mixin import split_by_depth
 from keras_capi.encoders.vit_positions import ViTPositions
+from keras_capi.layers.block_stack import block_attention
 from keras_capi.layers.block_stack import make_blocks
 from keras_capi.layers.block_stack import run_blocks
 from keras_capi.layers.drop_path import DropPath
@@ -216,14 +217,9 @@ class ViT(Encoder):
         normalize=True,
         attention_mask=None,
     ):
-        tokens = ops.cast(tokens, self.compute_dtype)
-        tokens = self.prefix_tokens(
-            self.positions.add(tokens, positions),
-            self.positions.class_position,
-        )
         outputs = run_blocks(
             self.blocks,
-            tokens,
+            self._add_positions(tokens, positions),
             self.drop_path if training else None,
             np.linspace(0.0, self.drop_path.rate, self.num_layers),
             self.positions.attention_biases(positions),
@@ -235,6 +231,22 @@ class ViT(Encoder):
             if number in (*layers, self.num_layers)
         }
         return self.name_outputs(outputs, positions, layers)
+
+    def _add_positions(self, tokens, positions):
+        return self.prefix_tokens(
+            self.positions.add(ops.cast(tokens, self.compute_dtype), positions),
+            self.positions.class_position,
+        )
+
+    def attention_weights(self, images, layer):
+        tokens, positions = self.embed(images)
+        weights = block_attention(
+            self.blocks,
+            self._add_positions(tokens, positions),
+            layer,
+            self.positions.attention_biases(positions),
+        )
+        return {self.prefix_name: weights[:, :, : self.num_prefix_tokens]}
 
     def pool(self, outputs, training=None):
         if self.prefix_tokens.has_class_token:

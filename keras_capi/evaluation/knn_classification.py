@@ -2,11 +2,12 @@ import numpy as np
 
 from keras_capi.evaluation.majority_vote import majority_vote
 from keras_capi.evaluation.nearest_neighbors import METRICS
-from keras_capi.evaluation.nearest_neighbors import nearest_neighbors
+from keras_capi.evaluation.nearest_neighbors import search_neighbors
 from keras_capi.evaluation.probes.held_out import best_of
 from keras_capi.evaluation.probes.held_out import split_held_out
 from keras_capi.evaluation.probes.standardize import standardize
 from keras_capi.validation import check_each
+from keras_capi.validation import check_positive
 from keras_capi.validation import check_positive_integer
 from keras_capi.validation import check_ratio
 from keras_capi.validation import check_seed
@@ -21,6 +22,8 @@ def knn_classification(
     metrics=METRICS,
     validation_share=0.1,
     seed=0,
+    temperature=None,
+    standardized=True,
 ):
     """Classifies images by their nearest neighbours in feature space.
 
@@ -42,6 +45,12 @@ def knn_classification(
         validation_share: Float in (0, 1). Share of the training set to choose
             on; not used if there is nothing to choose. Defaults to `0.1`.
         seed: Integer. Seed of that choice of samples. Defaults to `0`.
+        temperature: Float or `None`. With `None` each neighbour has one vote;
+            else `exp(cosine / temperature)` votes. DINO's authors take 0.07,
+            `num_neighbors=(10, 20, 100, 200)`, `metrics=("cosine",)` and
+            `standardized=False`. Defaults to `None`.
+        standardized: Boolean. Whether to standardise the features. Defaults to
+            `True`.
 
     Returns:
         Dictionary: `"accuracy"` on the test set, the chosen `"num_neighbors"`
@@ -63,6 +72,7 @@ def knn_classification(
     Reference:
 
     - [CAPI](https://arxiv.org/abs/2502.08769), section 4 (evaluation)
+    - [DINO](https://arxiv.org/abs/2104.14294), section 4.1 (weighted votes)
     """
     train_labels, test_labels = (
         check_labels(name, features, labels)
@@ -74,13 +84,22 @@ def knn_classification(
     candidates = neighbor_candidates(num_neighbors, metrics)
     check_ratio("validation_share", validation_share)
     check_seed("seed", seed, or_none=False)
+    if temperature is not None:
+        check_positive("temperature", temperature)
+        if {metric for _, metric in candidates} != {"cosine"}:
+            raise ValueError(
+                "`temperature` is for cosines: give `metrics=('cosine',)` too. "
+                f"Received: temperature={temperature}, metrics={metrics}"
+            )
 
     def accuracies(train, queries, labels, candidates, targets):
-        train, queries = standardize(train, queries)
+        train, queries = np.asarray(train), np.asarray(queries)
+        if standardized:
+            train, queries = standardize(train, queries)
         return {
             candidate: float(np.mean(predicted == targets))
             for candidate, predicted in neighbor_votes(
-                train, labels, queries, candidates
+                train, labels, queries, candidates, temperature
             )
         }
 
@@ -149,7 +168,9 @@ def within_reach(candidates, num_samples):
     return possible
 
 
-def neighbor_votes(train_features, train_labels, queries, candidates):
+def neighbor_votes(
+    train_features, train_labels, queries, candidates, temperature=None
+):
     """Yields what the neighbours of each query vote for.
 
     Neighbours are searched once for each metric.
@@ -160,21 +181,43 @@ def neighbor_votes(train_features, train_labels, queries, candidates):
         queries: Float array of shape `(queries, width)`.
         candidates: List of `(num_neighbors, metric)`, those of one metric
             beside each other.
+        temperature: As for `knn_classification`, for labels of one axis.
 
     Yields:
         Pairs of candidate and integer array of shape `(queries, ...)`.
     """
-    indices, searched = None, None
+    scores, indices, searched = None, None, None
     for num_neighbors, metric in candidates:
         if metric != searched:
             most = max(k for k, other in candidates if other == metric)
-            indices = nearest_neighbors(queries, train_features, most, metric)
+            scores, indices = search_neighbors(
+                queries, train_features, most, metric
+            )
             searched = metric
+        if temperature is not None:
+            near = np.s_[:, :num_neighbors]
+            yield (
+                (num_neighbors, metric),
+                _weighted_vote(
+                    train_labels[indices[near]],
+                    np.exp((scores[near] - 1.0) / temperature),
+                ),
+            )
+            continue
         votes = [
             majority_vote(train_labels[part[:, :num_neighbors]])
             for part in np.array_split(indices, len(indices) // 4096 + 1)
         ]
         yield (num_neighbors, metric), np.concatenate(votes)
+
+
+def _weighted_vote(labels, weights):
+    """Returns the label with most weight in each row."""
+    classes, numbers = np.unique(labels, return_inverse=True)
+    votes = np.zeros((len(labels), len(classes)))
+    rows = np.arange(len(labels))[:, None]
+    np.add.at(votes, (rows, numbers.reshape(labels.shape)), weights)
+    return classes[np.argmax(votes, axis=1)]
 
 
 def check_labels(name, features, labels):

@@ -41,6 +41,20 @@ def nearest_neighbors(queries, database, num_neighbors, metric="cosine"):
 
     - [CAPI](https://arxiv.org/abs/2502.08769), section 4 (evaluation)
     """
+    return search_neighbors(queries, database, num_neighbors, metric)[1]
+
+
+def search_neighbors(queries, database, num_neighbors, metric):
+    """Finds nearest neighbours, and tells how near they are.
+
+    Args:
+        queries: As for `nearest_neighbors`, and so are all others.
+
+    Returns:
+        Two arrays of shape `(queries, num_neighbors)`, float32 and int32: the
+        cosines, or negative squared distances but for a constant of each query;
+        and the indices.
+    """
     check_positive_integer("num_neighbors", num_neighbors)
     if metric not in METRICS:
         raise ValueError(
@@ -68,7 +82,7 @@ def nearest_neighbors(queries, database, num_neighbors, metric="cosine"):
             scores[part], indices[part] = _merge(
                 (scores[part], found[0]), (indices[part], found[1] + start)
             )
-    return indices
+    return scores, indices
 
 
 def _prepare(features, metric):

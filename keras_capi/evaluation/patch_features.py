@@ -9,7 +9,7 @@ def patch_features(model, images, batch_size=64):
     Args:
         model: A `keras.Model` that returns a tensor of shape
             `(batch, rows, columns, width)`, or a dictionary with such a
-            `"feature_map"`, as `CAPI` and `CAPIBackbone` do.
+            `"feature_map"`, as all encoders and methods of pretraining do.
         images: Float array of shape `(samples, height, width, channels)`, as
             the model takes them.
         batch_size: Integer. Defaults to `64`.

@@ -21,11 +21,11 @@ def extract_features(
     """Computes features of any number of images.
 
     Args:
-        backbone: `keras_capi.models.CAPIBackbone`, such as `model.teacher`.
+        backbone: `keras_capi.encoders.Encoder`, such as `model.encoder`.
         images: Anything that `keras_capi.data.ImageLoader` takes (a folder,
             files, PIL images, uint8 arrays), or such a loader, if other
             preparation is needed than the default.
-        features: Tuple of names, see `keras_capi.models.FeatureExtractor`.
+        features: Tuple of names, see `keras_capi.tasks.FeatureExtractor`.
             Defaults to `("global",)`.
         image_size: Integer, tuple `(height, width)` or `None`, see
             `ImageLoader`; or `"model"`, the size that the model was made and
@@ -67,7 +67,7 @@ def extract_features(
     if isinstance(images, ImageLoader):
         loader = images
     else:
-        patch_size = backbone.patch_size
+        patch_size = backbone.divisor
         if image_size == "model":
             image_size = default_image_size(backbone)
         if isinstance(image_size, int) and image_size >= patch_size:

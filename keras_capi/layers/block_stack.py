@@ -68,3 +68,31 @@ def run_blocks(
             own["attention_bias"] = attention_biases[index]
         tokens = block(tokens, **arguments, **own)
         yield tokens
+
+
+def block_attention(blocks, tokens, number, attention_biases=None, **arguments):
+    """Returns how much each token attends to each other one in a block.
+
+    Args:
+        blocks: List of `TransformerBlock`s of self-attention.
+        tokens: Float tensor of shape `(batch, tokens, width)`, as `run_blocks`
+            takes them.
+        number: Integer. Number of the block, from 1.
+        attention_biases: As for `run_blocks`.
+        **arguments: Other arguments of the attention, such as `coordinates`.
+
+    Returns:
+        Float32 tensor of shape `(batch, num_heads, tokens, tokens)`.
+    """
+    for output in run_blocks(
+        blocks[: number - 1],
+        tokens,
+        attention_biases=attention_biases,
+        **arguments,
+    ):
+        tokens = output
+    block = blocks[number - 1]
+    bias = None if attention_biases is None else attention_biases[number - 1]
+    return block.attention.attention_weights(
+        block.attention_norm(tokens), attention_bias=bias, **arguments
+    )

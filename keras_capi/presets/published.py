@@ -71,7 +71,7 @@ def list_presets():
 
 def _load_published(name):
     def load(cls, load_weights, overrides):
-        _check_class(cls, name)
+        cls = _choose_class(cls, name)
         folder = _cache_folder() / name
         if not load_weights:
             architecture = name.rpartition("_")[0]
@@ -85,18 +85,22 @@ def _load_published(name):
 
 def _load_architecture(name):
     def load(cls, load_weights, overrides):
-        _check_class(cls, name)
+        cls = _choose_class(cls, name)
         return cls(**{**ARCHITECTURES[name], **overrides})
 
     return load
 
 
-def _check_class(cls, name):
+def _choose_class(cls, name):
+    # Asked of the base of all encoders too.
+    if issubclass(CAPIBackbone, cls):
+        return CAPIBackbone
     if not issubclass(cls, CAPIBackbone):
         raise ValueError(
             f"The preset {name!r} must be loaded by `CAPIBackbone`. "
             f"Received: {cls.__name__}"
         )
+    return cls
 
 
 def _cache_folder():

@@ -44,6 +44,8 @@ class PresetMixin:
     def from_preset(cls, preset, load_weights=True, **overrides):
         """Makes an encoder from a preset.
 
+        `keras_capi.encoders.Encoder` itself takes a preset of any encoder.
+
         Args:
             preset: String or path: a folder that `save_to_preset` wrote,
                 `"hf://user/name"`, or, of a `CAPIBackbone`, a name from
@@ -56,7 +58,7 @@ class PresetMixin:
                 such as `drop_path_rate=0.1` or `dtype="mixed_bfloat16"`.
 
         Returns:
-            A model of this class.
+            A model of this class, or of one derived from it.
 
         Raises:
             ValueError: If there is no such preset, it is of another class, or
@@ -112,7 +114,7 @@ def load_preset(cls, name, load_weights, overrides):
     metadata = read_json(metadata_file) if metadata_file else {}
     config_file = find(CONFIG_FILE)
     try:
-        config = _read_config(cls, config_file)
+        cls, config = _read_config(cls, config_file)
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(
             f"{config_file} must describe a Keras model. ({error!r})"
@@ -245,17 +247,31 @@ def _drop(config, *keys):
 
 
 def _read_config(cls, file):
+    """Returns the class that a file describes, and its arguments."""
     config = read_json(file)
-    registered_name = keras.saving.get_registered_name(cls)
     layers = (config, *config.get("config", {}).get("layers", ()))
     for layer in layers:
-        if layer.get("registered_name") == registered_name:
+        found = find_class(layer.get("registered_name"), cls)
+        if found is not None:
             _drop(layer, *TRAINING_KEYS)
-            return keras.saving.deserialize_keras_object(
+            arguments = keras.saving.deserialize_keras_object(
                 {"config": layer["config"]}
             )["config"]
+            return found, arguments
     received = [str(layer.get("registered_name")) for layer in layers]
     raise ValueError(
-        f"A preset for {cls.__name__} must contain {registered_name}. "
+        f"A preset for {cls.__name__} must contain "
+        f"{keras.saving.get_registered_name(cls)}. "
         f"Received: {file} with {', '.join(received)}"
     )
+
+
+def find_class(registered_name, base):
+    """Returns a class by its registered name, `None` if it is of another kind.
+
+    Args:
+        registered_name: String or `None`.
+        base: Class that it must be, or be derived from.
+    """
+    found = keras.saving.get_registered_object(registered_name)
+    return found if found and issubclass(found, base) else None

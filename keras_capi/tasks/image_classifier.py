@@ -93,8 +93,8 @@ class ImageClassifier(FineTunedModel):
         **kwargs,
     ):
         check_backbone(backbone)
-        self_pools = pooling in LEARNT
-        parts = {} if self_pools else _read_vectors(backbone, pooling)
+        is_learnt = pooling in LEARNT
+        parts = {} if is_learnt else _read_vectors(backbone, pooling)
         super().__init__(
             backbone,
             num_classes,
@@ -108,7 +108,7 @@ class ImageClassifier(FineTunedModel):
             ),
             **kwargs,
         )
-        self.pooling = pooling if self_pools else _as_saved(pooling)
+        self.pooling = pooling if is_learnt else _as_saved(pooling)
         self._parts = parts
         width = backbone.hidden_dim
         if pooling == "attention":

@@ -66,6 +66,14 @@ class MovingAverage:
         Returns:
             Dictionary with `"ema_momentum"`, to be logged.
         """
+        for part, average in self.pairs:
+            if len(part.weights) != len(average.weights):
+                raise ValueError(
+                    "What a moving average follows must keep the weights that "
+                    "it has: `enable_lora` is for fine-tuning. Received: "
+                    f"{part.name!r} with {len(part.weights)} weights, "
+                    f"{len(average.weights)} of them followed"
+                )
         momentum = self.momentum
         if callable(momentum):
             momentum = momentum(step)

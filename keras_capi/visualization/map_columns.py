@@ -20,14 +20,15 @@ def cluster_maps(clustering, feature_maps):
     return ops.convert_to_numpy(ops.argmax(logits, axis=-1))
 
 
-def register_columns(registers):
+def register_columns(registers, name="register"):
     """Returns a dictionary of columns: where the first registers look.
 
     Args:
         registers: List, one item an image, of float arrays of shape
             `(registers, rows, columns)`.
+        name: String. What to call them. Defaults to `"register"`.
     """
     return {
-        f"register {index + 1}": [maps[index] for maps in registers]
+        f"{name} {index + 1}": [maps[index] for maps in registers]
         for index in range(min(NUM_REGISTERS, len(registers[0])))
     }

@@ -162,7 +162,7 @@ def test_a_preset_has_the_same_scores(model, classes, tmp_path):
         ({"--model": "missing"}, "A preset must be.*'missing'"),
         ({"--model": "{unfinished}"}, "end of the training writes"),
         ({"--model": "{bad}"}, "`model.save` wrote.*damaged"),
-        ({"--model": "{other}"}, "contain a CAPIBackbone.*with Sequential"),
+        ({"--model": "{other}"}, "contain an encoder.*with Sequential"),
         ({"--model": "{unknown}"}, "must be of Keras or keras_capi"),
     ],
     ids=str,

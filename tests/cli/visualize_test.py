@@ -7,6 +7,7 @@ import pytest
 from cli.run_command import run_command
 from cli.run_command import save_run
 from helpers import make_backbone
+from helpers import make_vit
 from PIL import Image
 
 from keras_capi.cli import visualize as module
@@ -107,6 +108,19 @@ def test_presets_have_no_clusters(photos, tmp_path, drawn):
     assert "clusters" not in drawn[0]
     result = run(*arguments, "--out", out, "--show", "clusters")
     with pytest.raises(ValueError, match="needs a model with clusters"):
+        raise result.exception
+
+
+def test_a_standard_transformer(photos, tmp_path, drawn):
+    """Which has no clusters and no predictor, but a class token."""
+    make_vit().save_to_preset(tmp_path / "preset")
+    arguments = (photos, "--model", tmp_path / "preset")
+    out = tmp_path / "all.png"
+    result = run(*arguments, "--out", out)
+    assert result.exit_code == 0, result.output
+    assert list(drawn[0]) == ["image", "principal components", "prefix 1"]
+    result = run(*arguments, "--out", out, "--show", "predictor")
+    with pytest.raises(ValueError, match="--show predictor needs a model"):
         raise result.exception
 
 

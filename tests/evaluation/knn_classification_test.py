@@ -83,3 +83,36 @@ def test_bad_input():
         knn_classification(train, labels, train, labels, (30,))
     with pytest.raises(ValueError, match=r"num_neighbors=\(1, 0\)"):
         knn_classification(train, labels, train, labels, (1, 0))
+
+
+def test_votes_weighted_by_the_cosine():
+    """As DINO's authors let neighbours vote."""
+    generator = np.random.default_rng(3)
+    train = generator.normal(size=(60, 8)).astype("float32")
+    test = generator.normal(size=(40, 8)).astype("float32")
+    labels = generator.integers(0, 4, 60)
+    cosines = (test / np.linalg.norm(test, axis=1, keepdims=True)) @ (
+        train / np.linalg.norm(train, axis=1, keepdims=True)
+    ).T
+    expected = []
+    for row in cosines:
+        nearest = np.argsort(-row)[:12]
+        weights = np.exp(row[nearest] / 0.07)
+        votes = np.bincount(labels[nearest], weights, minlength=4)
+        expected.append(votes.argmax())
+    expected = np.array(expected)
+    arguments = {
+        "num_neighbors": (12,),
+        "metrics": ("cosine",),
+        "standardized": False,
+    }
+
+    def accuracy(**others):
+        return knn_classification(
+            train, labels, test, expected, **arguments, **others
+        )["accuracy"]
+
+    assert accuracy(temperature=0.07) == 1.0
+    assert accuracy() < 1.0
+    with pytest.raises(ValueError, match="for cosines.*temperature=0.07"):
+        knn_classification(train, labels, test, expected, temperature=0.07)

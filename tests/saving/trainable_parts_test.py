@@ -268,5 +268,10 @@ def test_low_rank_kernels_refuse_other_files(tmp_path):
 def test_lora_is_not_for_pretraining():
     with pytest.raises(ValueError, match="must train as a whole.*lora_rank=2"):
         make_model(make_backbone(lora_rank=2))
+    model = make_model()
+    model.student.enable_lora(2)
+    model.compile("sgd")
+    with pytest.raises(ValueError, match="must keep the weights.*enable_lora"):
+        model.train_on_batch(make_images())
     with pytest.raises(ValueError, match="`lora_rank` must be a positive"):
         make_backbone(lora_rank=0)

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 from helpers import make_backbone
 from helpers import make_images
+from helpers import make_model
+from helpers import make_vit
 from helpers import to_numpy
 
 from keras_capi.visualization import attention_maps
@@ -45,6 +47,39 @@ def test_are_those_of_the_call(layer):
     )
 
 
+@pytest.mark.parametrize("layer", [1, 2])
+@pytest.mark.parametrize("relative", [None, "per_block"])
+def test_of_a_standard_transformer(layer, relative):
+    vit = make_vit(
+        num_layers=2,
+        num_register_tokens=1,
+        relative_positions=relative,
+        image_shape=(16, 24, 3),
+    )
+    for weight in vit.trainable_weights:
+        weight.assign_add(0.1 * make_images(1, *weight.shape[:1], 1, 1).max())
+    maps = attention_maps(vit, IMAGES, layer)
+    assert set(maps) == {"prefix"}
+    attention = vit.blocks[layer - 1].attention
+    weights = weights_of_call(vit, attention, IMAGES).mean(axis=1)
+    np.testing.assert_allclose(
+        maps["prefix"].reshape(2, 2, -1), weights[:, :2, 2:], atol=1e-5
+    )
+
+
+def test_of_padded_images():
+    vit = make_vit(pad=True)
+    maps = attention_maps(vit, IMAGES[:, :14])
+    np.testing.assert_allclose(
+        maps["prefix"],
+        attention_maps(
+            vit, np.pad(IMAGES[:, :14], [(0, 0), (0, 2)] + [(0, 0)] * 2)
+        )["prefix"],
+    )
+
+
 def test_no_such_block():
     with pytest.raises(ValueError, match="numbers from 1 .*num_layers=1"):
         attention_maps(make_backbone(), IMAGES, layer=2)
+    with pytest.raises(ValueError, match="must be a `keras_capi.encoders"):
+        attention_maps(make_model(), IMAGES)

@@ -1,0 +1,59 @@
+"""What `--model` may name."""
+
+import keras
+import numpy as np
+import pytest
+from helpers import make_images
+from helpers import make_model
+from helpers import make_vit
+
+from keras_capi.cli.load_model import load_model
+from keras_capi.decoders import MaskTokenDecoder
+from keras_capi.encoders import CAPIBackbone
+from keras_capi.encoders import Encoder
+from keras_capi.methods import DINO
+from keras_capi.methods import MAE
+from keras_capi.tasks import ImageClassifier
+
+
+def make_mae():
+    return MAE(make_vit(), decoder=MaskTokenDecoder(16, 48, (4, 4), 1, 16, 2))
+
+
+MODELS = {
+    "capi": make_model,
+    "mae": make_mae,
+    "dino": lambda: DINO(make_vit(), num_prototypes=4),
+    "classifier": lambda: ImageClassifier(make_vit(), 2),
+    "encoder": make_vit,
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_files_of_all_models(name, tmp_path):
+    model = MODELS[name]()
+    model.save(tmp_path / "model.keras")
+    encoder, method = load_model(tmp_path)
+    assert isinstance(encoder, Encoder)
+    assert (method is None) == (name in ("classifier", "encoder"))
+    expected = getattr(model, "backbone", model)
+    np.testing.assert_array_equal(
+        encoder.predict(make_images(), verbose=0)["global"],
+        expected.predict(make_images(), verbose=0)["global"],
+    )
+
+
+def test_presets_of_all_encoders(tmp_path):
+    vit = make_vit()
+    vit.save_to_preset(tmp_path)
+    encoder, method = load_model(tmp_path)
+    assert type(encoder) is type(vit) and method is None
+    with pytest.raises(ValueError, match="keras_capi>CAPIBackbone"):
+        CAPIBackbone.from_preset(tmp_path)
+
+
+def test_other_models_are_refused(tmp_path):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    model.save(tmp_path / "model.keras")
+    with pytest.raises(ValueError, match="contain an encoder.*Sequential"):
+        load_model(tmp_path)
