@@ -178,7 +178,8 @@ def test_encoders_of_other_kinds(tmp_path):
     model = DINO(encoder, head=DINOHead(48, 1, bottleneck_dim=32))
     with pytest.raises(ValueError, match="must have a `ViT`.*CAPIBackbone"):
         load_torch_weights(model, path)
-    model = make_method(load_torch_checkpoint(path, num_heads=3, lora_rank=2))
+    model = make_method()
+    model.teacher.enable_lora(2)
     with pytest.raises(ValueError, match="without LoRA.*lora_rank=2"):
         load_torch_weights(model, path)
 
