@@ -165,6 +165,22 @@ def test_sizes_follow_from_the_images():
     assert model.encoder.image_shape == (16, 16, 3)
 
 
+def test_schedules_are_parts():
+    recipe = small_recipe("dino_small")
+    recipe["teacher_temperature"] = {
+        "class_name": "EpochWarmup",
+        "start_value": 0.04,
+        "final_value": 0.07,
+        "warmup_epochs": 3,
+        "steps_per_epoch": 2,
+    }
+    model = make_model(recipe, 10)
+    assert float(model.teacher_temperature(4)) == pytest.approx(0.07)
+    del recipe["teacher_temperature"]["final_value"]
+    with pytest.raises(ValueError, match="in the recipe's `teacher_temp"):
+        make_model(recipe, 10)
+
+
 def test_errors_name_the_section(tmp_path):
     recipe = small_recipe("mae_small", "decoder.num_heads=3")
     with pytest.raises(ValueError, match="in the recipe's `decoder`"):

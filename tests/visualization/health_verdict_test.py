@@ -74,7 +74,7 @@ def test_all_measures_are_described():
     by_name = {measure["name"]: measure for measure in others}
     assert by_name["entropy of the targets"]["note"] == "1.00 nats"
     assert by_name["entropy of the targets"]["value"] == "0.36"
-    assert by_name["entropy of the targets"]["range"] == "0.02 to 0.98"
+    assert by_name["entropy of the targets"]["range"] == "0.001 to 0.98"
 
 
 def test_methods_without_clusters():
@@ -90,5 +90,5 @@ def test_a_teacher_that_says_the_same_of_all_images(entropy):
         "sentences"
     ]
     assert "the teacher says the same of all images" in sentence
-    assert "healthy is 0.02 to 0.98" in sentence
+    assert "healthy is 0.001 to 0.98" in sentence
     assert "`teacher_temperature`" in sentence
