@@ -20,6 +20,7 @@ from keras_capi.callbacks.training_settings import as_line
 from keras_capi.callbacks.training_settings import compare_settings
 from keras_capi.callbacks.training_settings import describe_data
 from keras_capi.callbacks.training_settings import training_settings
+from keras_capi.callbacks.training_settings import variable_name
 from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_positive_integer
 
@@ -151,7 +152,7 @@ class Checkpoint(keras.callbacks.Callback):
         _, changed = compare_settings(state.get("settings"), self._settings)
         if changed:
             say(f"Changed since the checkpoint: {as_line(changed)}.")
-        rates = [name.split(".")[-1] for name in changed]
+        rates = [variable_name(setting) for setting in changed]
         load_state(model, path / WEIGHTS, rates)
         self._metrics = state.get("metrics", [])
         return state["epoch"], state["batch"]

@@ -95,6 +95,19 @@ def compare_settings(old, new):
     return refused, changed
 
 
+def variable_name(setting):
+    """Returns what the optimizer calls the variable of a changed setting.
+
+    Args:
+        setting: String, such as `"optimizer.learning_rate"`. That of a group is
+            called by the group's name too.
+    """
+    *path, name = setting.split(".")
+    if path[-2:-1] == ["groups"]:
+        return f"{path[-1]}_{name}"
+    return name
+
+
 def as_line(differences):
     """Returns differences in one line, the first ones if there are many."""
     texts = list(differences.values())
