@@ -219,8 +219,7 @@ class Encoder(PresetMixin, LoRAMixin, FineTuningMixin, GuardedModel):
         """Returns where the tokens that see an image as a whole look.
 
         Args:
-            images: Float tensor of shape `(batch, height, width, channels)`,
-                sizes divisible by the patch size.
+            images: Float tensor of shape `(batch, height, width, channels)`.
             layer: Integer. Number of a block, from 1.
 
         Returns:
