@@ -4,8 +4,8 @@ def check_trainable(name, encoder, parts=()):
     Args:
         name: String. What the argument is called.
         encoder: `keras_capi.encoders.Encoder`.
-        parts: Sequence of its layers, each of which must train; none is the
-            encoder as a whole.
+        parts: Sequence of its layers, each of which must have weights that
+            train. Defaults to `()`.
     """
     if encoder.has_lora:
         raise ValueError(
@@ -13,12 +13,11 @@ def check_trainable(name, encoder, parts=()):
             "and load it with `from_preset`, which makes LoRA a part of its "
             f"weights. Received: {name}.lora_rank={encoder.lora_rank}"
         )
-    frozen = [
-        part.name for part in parts or [encoder] if not part.trainable_weights
-    ]
-    if frozen:
+    frozen = [part.name for part in parts if not part.trainable_weights]
+    if frozen or not encoder.trainable_weights:
+        whose = f" whose {' and '.join(frozen)}" if frozen else ""
         raise ValueError(
             f"`{name}` must be trainable: set `{name}.trainable = True`, or "
-            "load a copy with `from_preset`. "
-            f"Received: {' and '.join(frozen)} cannot train"
+            f"load a copy with `from_preset`. Received: `{name}`{whose} cannot "
+            "train"
         )

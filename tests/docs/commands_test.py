@@ -18,6 +18,7 @@ NOT_RUN = {
     "python3 -m venv": "needs a network afterwards",
     "export KERAS_BACKEND": "the tests choose the backend",
     "KERAS_BACKEND=jax python examples/": "tests/examples",
+    "KERAS_BACKEND=jax python benchmarks/parity.py": "tests/methods",
     "KERAS_BACKEND=jax python -m pytest": "runs the tests, this one too",
     "keras-capi report demo_output": "the folder that an example writes",
 }
