@@ -139,12 +139,18 @@ class RotaryAttention(Attention):
         attention_bias=None,
         attention_mask=None,
     ):
+        """Returns how much each token attends to each other one.
+
+        To look at; takes the arguments of a call, which never makes this array.
+
+        Returns:
+            Float32 tensor of shape `(batch, num_heads, tokens, others)`, whose
+            sums over the last axis are 1.
+        """
         projected = self._project(
             inputs, coordinates, context, context_coordinates
         )
         return self._weights(projected, attention_bias, attention_mask)
-
-    attention_weights.__doc__ = Attention.attention_weights.__doc__
 
     def _project(self, inputs, coordinates, context, context_coordinates):
         *query, fused = self._project_together(inputs, context)

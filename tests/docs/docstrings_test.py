@@ -57,6 +57,9 @@ def test_tables_are_up_to_date():
 @pytest.mark.parametrize("name", sorted(EXAMPLES.keys() - NOT_RUN.keys()))
 def test_example_runs(name, example_files, tmp_path, monkeypatch):
     backend = keras.backend.backend()
+    if backend == "jax" and name not in BACKENDS:
+        # It compiles each of their operations by itself, which takes minutes.
+        pytest.skip("Torch and TensorFlow run the examples.")
     if BACKENDS.get(name, backend) != backend:
         pytest.skip(f"What it shows exists on {BACKENDS[name]} only.")
     path, text = EXAMPLES[name]
