@@ -126,4 +126,4 @@ def test_methods_have_signature_and_text(shown):
                 names.append(f"{name}.{part}")
     assert len(names) > 40
     assert "keras_capi.encoders.CAPIBackbone.from_preset" in names
-    assert "keras_capi.models.CAPIBackbone.enable_lora" in names
+    assert "keras_capi.encoders.CAPIBackbone.enable_lora" in names
