@@ -6,6 +6,7 @@ import numpy as np
 from keras import ops
 
 from keras_capi import backend
+from keras_capi.fitting.schedule_settings import schedule_settings
 
 NUM_STEPS = 24
 # Steps that are quicker scatter by nature, and their sum is short.
@@ -73,11 +74,7 @@ class TrainingHints(keras.callbacks.Callback):
         if not (self._is_done or self.model.stop_training):
             return
         optimizer = self.model.optimizer
-        inner = getattr(optimizer, "inner_optimizer", optimizer)
-        # The public way to a schedule.
-        rate = inner.get_config().get("learning_rate")
-        config = rate.get("config") if isinstance(rate, dict) else None
-        warmup_steps = (config or {}).get("warmup_steps") or 0
+        warmup_steps = schedule_settings(optimizer).get("warmup_steps") or 0
         # Not by `int` alone: under a strategy it is on each device.
         num_updates = int(ops.convert_to_numpy(optimizer.iterations))
         if 0 < num_updates < warmup_steps:

@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from keras_capi.fitting.passed_on_arguments import passes_on_to
+from keras_capi.fitting.schedule_settings import schedule_settings
 from keras_capi.layers.heads.dino_head import DINOHead
 from keras_capi.layers.targets.centering import Centering
 from keras_capi.layers.views.multi_crop import MultiCrop
@@ -16,7 +17,6 @@ from keras_capi.optimizers.warmup_cosine import WarmupCosine
 from keras_capi.training.check_trainable import check_trainable
 from keras_capi.training.moving_average import MovingAverage
 from keras_capi.training.pretraining import Pretraining
-from keras_capi.training.total_steps import total_steps_of
 from keras_capi.training.vectors import list_vectors
 from keras_capi.validation import check_images
 from keras_capi.validation import check_number
@@ -271,7 +271,7 @@ class DINO(Pretraining):
         for part in self.student.list_unused_parts(uses_global=True):
             part.trainable = False
         super().compile(optimizer, **kwargs)
-        total_steps = total_steps_of(self.optimizer)
+        total_steps = schedule_settings(self.optimizer).get("total_steps")
         if self.ema_momentum is None and total_steps is not None:
             self.moving_average.momentum = WarmupCosine(
                 BASE_MOMENTUM, total_steps, final_value=1.0, truncate=1.0
