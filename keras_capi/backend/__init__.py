@@ -9,9 +9,10 @@ from keras_capi.backend.adamw import fused_adamw
 from keras_capi.backend.adamw import gradient_norms
 from keras_capi.backend.adamw import has_fused_adamw
 from keras_capi.backend.adamw import share_gradients
+from keras_capi.backend.attention import dot_product_attention
+from keras_capi.backend.gathering import add_to_samples
 from keras_capi.backend.gathering import take_tokens
 from keras_capi.backend.moving_average import move_average
-from keras_capi.backend.numerics import dot_product_attention
 from keras_capi.backend.numerics import gelu
 from keras_capi.backend.numerics import layer_normalization
 from keras_capi.backend.numerics import rms_normalization
@@ -29,6 +30,7 @@ from keras_capi.backend.replicas import replica
 from keras_capi.backend.training_step import train_step
 
 __all__ = [
+    "add_to_samples",
     "all_reduce",
     "averaged_gradients",
     "build_optimizer",

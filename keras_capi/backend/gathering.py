@@ -1,4 +1,4 @@
-"""Picking out tokens, in the form that is fast on each backend."""
+"""Picking out and adding, in the form that is fast on each backend."""
 
 from keras import ops
 
@@ -16,3 +16,19 @@ def take_tokens(tokens, indices):
     offsets = ops.arange(batch_size, dtype=indices.dtype) * num_tokens
     flat_tokens = ops.reshape(tokens, (-1, width))
     return ops.take(flat_tokens, indices + offsets[:, None], axis=0)
+
+
+def add_to_samples(x, indices, updates):
+    """Adds tensors to some samples.
+
+    Args:
+        x: Tensor of shape `(batch, ...)`.
+        indices: Integer tensor of shape `(some,)`, without repetition.
+        updates: Tensor of shape `(some, ...)`.
+
+    Returns:
+        Tensor of the shape of `x`.
+    """
+    if BACKEND == "torch":
+        return x.index_add(0, indices, updates)
+    return ops.scatter_update(x, indices[:, None], updates, reduction="add")

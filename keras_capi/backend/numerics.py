@@ -6,30 +6,6 @@ from keras import ops
 
 from keras_capi.backend.active import BACKEND
 
-# A score that softmax turns into 0, within the range of half precision.
-MASKED_SCORE = -3e4
-
-
-def dot_product_attention(query, key, value, bias=None, mask=None):
-    """Attends like `keras.ops.dot_product_attention`.
-
-    Unlike that, it takes both, a bias of the scores and a mask, everywhere.
-    """
-    if bias is not None and mask is not None:
-        bias, mask = ops.where(mask, bias, MASKED_SCORE), None
-    if BACKEND == "jax" and query.dtype == "float16":
-        import jax
-
-        if jax.default_backend() == "cpu":
-            # XLA has no half precision product with a float32 sum on the CPU.
-            attended = ops.dot_product_attention(
-                *(ops.cast(x, "float32") for x in (query, key, value)),
-                bias=bias,
-                mask=mask,
-            )
-            return ops.cast(attended, query.dtype)
-    return ops.dot_product_attention(query, key, value, bias=bias, mask=mask)
-
 
 def gelu(x):
     """Computes the exact `keras.ops.gelu`."""

@@ -94,8 +94,9 @@ def apply_rotary(x, cosine, sine):
     - [RoFormer](https://arxiv.org/abs/2104.09864)
     - [CAPI](https://arxiv.org/abs/2502.08769), appendix A (architecture)
     """
-    # Sliced, as torch cannot export Keras's `split`.
+    # The sign goes to the sine, which has no heads. Sliced, as torch cannot
+    # export Keras's `split`.
     half = x.shape[-1] // 2
-    first, second = x[..., :half], x[..., half:]
-    rotated = ops.concatenate([-second, first], axis=-1)
-    return x * ops.cast(cosine, x.dtype) + rotated * ops.cast(sine, x.dtype)
+    signed = ops.concatenate([-sine[..., :half], sine[..., half:]], axis=-1)
+    swapped = ops.concatenate([x[..., half:], x[..., :half]], axis=-1)
+    return x * ops.cast(cosine, x.dtype) + swapped * ops.cast(signed, x.dtype)

@@ -1,5 +1,7 @@
 from keras import ops
 
+from keras_capi import backend
+
 
 def add_to_all(x, branch, arguments, scale):
     """Adds a residual branch, scaled for each sample.
@@ -55,8 +57,8 @@ def add_to_subset(x, branch, arguments, indices):
     scale = ops.cast(ops.shape(x)[0], "float32") / ops.cast(
         ops.shape(indices)[0], "float32"
     )
-    updated = subset + branch(subset, *arguments) * ops.cast(scale, x.dtype)
-    return ops.scatter_update(x, indices[:, None], updated)
+    residual = branch(subset, *arguments) * ops.cast(scale, x.dtype)
+    return backend.add_to_samples(x, indices, residual)
 
 
 def num_kept(batch_size, rate):

@@ -1,0 +1,60 @@
+"""Attention, in the layout that is fast on each backend."""
+
+from keras import ops
+
+from keras_capi.backend.active import BACKEND
+
+# A score that softmax turns into 0, within the range of half precision.
+MASKED_SCORE = -3e4
+
+
+def dot_product_attention(query, key, value, bias=None, mask=None):
+    """Attends like `keras.ops.dot_product_attention`.
+
+    Unlike that, it takes both, a bias of the scores and a mask, everywhere.
+    """
+    if mask is not None:
+        bias = ops.where(mask, 0.0 if bias is None else bias, MASKED_SCORE)
+    if bias is not None:
+        bias = ops.cast(bias, query.dtype)
+    if BACKEND == "torch":
+        return _fused(query, key, value, bias)
+    if BACKEND == "jax":
+        import jax
+
+        if jax.default_backend() == "cpu":
+            return _by_heads(query, key, value, bias)
+    return ops.dot_product_attention(query, key, value, bias=bias)
+
+
+def _fused(query, key, value, bias):
+    """Calls torch's kernel on views; Keras would copy what it hands over."""
+    from torch.nn.functional import scaled_dot_product_attention
+
+    attended = scaled_dot_product_attention(
+        *(x.transpose(1, 2) for x in (query, key, value)), attn_mask=bias
+    )
+    return attended.transpose(1, 2)
+
+
+def _by_heads(query, key, value, bias):
+    """Attends with the tokens of a head together, as XLA multiplies them.
+
+    Otherwise it copies each operand before and after each product.
+    """
+    dtype = query.dtype
+    # XLA has no half precision product with a float32 sum on the CPU.
+    query, key, value = (
+        ops.transpose(ops.cast(x, "float32"), (0, 2, 1, 3))
+        for x in (query, key, value)
+    )
+    scale = query.shape[-1] ** -0.5
+    scores = ops.einsum("bhqd,bhkd->bhqk", query * scale, key)
+    if bias is not None:
+        scores = scores + ops.cast(bias, "float32")
+    highest = ops.max(scores, axis=-1, keepdims=True)
+    scores = ops.exp(scores - ops.stop_gradient(highest))
+    # Divided after the product: there are fewer channels than tokens.
+    attended = ops.einsum("bhqk,bhkd->bhqd", scores, value)
+    attended = attended / ops.sum(scores, axis=-1, keepdims=True)
+    return ops.cast(ops.transpose(attended, (0, 2, 1, 3)), dtype)
