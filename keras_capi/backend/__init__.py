@@ -27,6 +27,7 @@ from keras_capi.backend.replicas import check_strategy
 from keras_capi.backend.replicas import num_processes
 from keras_capi.backend.replicas import process_index
 from keras_capi.backend.replicas import replica
+from keras_capi.backend.training_step import compiled_training
 from keras_capi.backend.training_step import train_step
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "check_keras_version",
     "check_process_group",
     "check_strategy",
+    "compiled_training",
     "dot_product_attention",
     "fused_adamw",
     "gelu",

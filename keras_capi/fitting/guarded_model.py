@@ -36,14 +36,27 @@ class GuardedModel(BaseModel):
         return {}
 
     def compile(self, optimizer="rmsprop", *args, **kwargs):
-        super().compile(optimizer, *args, **kwargs)
+        kwargs = named_arguments("compile", "loss", args, kwargs)
+        self._chooses_compiler = kwargs.get("jit_compile", "auto") == "auto"
+        super().compile(optimizer, **kwargs)
         optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
         if hasattr(optimizer, "assign_groups"):
             optimizer.assign_groups(self.parameter_groups())
 
+    def get_compile_config(self):
+        config = super().get_compile_config()
+        if config and self._chooses_compiler:
+            # Keras writes down what it chose, for this backend and machine.
+            config["jit_compile"] = "auto"
+        return config
+
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
         backend.build_optimizer(self)
+
+    def make_train_function(self, force=False):
+        with backend.compiled_training(self, self._chooses_compiler):
+            super().make_train_function(force)
 
     def train_step(self, *args):
         with backend.averaged_gradients(self.optimizer):

@@ -38,5 +38,6 @@ def test_gelu_is_keras(compilation):
         to_numpy(compile_function(backend.gelu, compilation)(x)),
         to_numpy(keras.ops.gelu(x, approximate=False)),
         rtol=1e-5,
-        atol=1e-7,
+        # Rounded at 1, as torch does.
+        atol=4e-7,
     )
