@@ -20,6 +20,7 @@ from keras_capi.backend.process_group import averaged_gradients
 from keras_capi.backend.process_group import check_keras_version
 from keras_capi.backend.process_group import check_process_group
 from keras_capi.backend.process_group import share_variables
+from keras_capi.backend.products import matrix_product
 from keras_capi.backend.recovery import build_optimizer
 from keras_capi.backend.recovery import restored_on_error
 from keras_capi.backend.replicas import all_reduce
@@ -45,6 +46,7 @@ __all__ = [
     "gradient_norms",
     "has_fused_adamw",
     "layer_normalization",
+    "matrix_product",
     "move_average",
     "num_processes",
     "process_index",

@@ -1,6 +1,7 @@
 import numpy as np
 from keras import ops
 
+from keras_capi import backend
 from keras_capi.ops.normalization import l2_normalize
 from keras_capi.validation import check_positive_integer
 
@@ -91,7 +92,7 @@ def _prepare(features, metric):
 
 
 def _search(queries, database, num_neighbors, metric):
-    scores = ops.matmul(queries, ops.transpose(database))
+    scores = backend.matrix_product(queries, ops.transpose(database))
     if metric == "l2":
         # The negative squared distance, but for a constant of each query.
         scores = 2 * scores - ops.sum(ops.square(database), axis=-1)

@@ -1,4 +1,7 @@
 import keras
+from keras import ops
+
+from keras_capi import backend
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
@@ -13,6 +16,14 @@ class Dense(keras.layers.Dense):
     It is named as Keras's because the name of the class is a part of the paths
     in files of weights.
     """
+
+    def call(self, inputs, training=None):
+        outputs = backend.matrix_product(inputs, self.kernel)
+        if self.bias is not None:
+            outputs = ops.add(outputs, self.bias)
+        if self.activation is not None:
+            outputs = self.activation(outputs)
+        return outputs
 
     def load_own_variables(self, store):
         if not self.lora_enabled:

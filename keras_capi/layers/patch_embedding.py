@@ -2,6 +2,7 @@ import math
 
 import keras
 
+from keras_capi import backend
 from keras_capi.ops.tokens import extract_patches
 from keras_capi.ops.tokens import gather_tokens
 from keras_capi.validation import check_images
@@ -80,7 +81,7 @@ class PatchEmbedding(keras.layers.Layer):
         patches = extract_patches(images, self.patch_size)
         if indices is not None:
             patches = gather_tokens(patches, indices)
-        return keras.ops.matmul(patches, self.kernel) + self.bias
+        return backend.matrix_product(patches, self.kernel) + self.bias
 
     def compute_output_shape(self, images_shape, indices_shape=None):
         batch_size, height, width, _ = images_shape

@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from keras_capi import backend
 from keras_capi.ops.normalization import l2_normalize
 from keras_capi.validation import check_positive_integer
 
@@ -75,7 +76,7 @@ class PrototypeHead(keras.layers.Layer):
         features = l2_normalize(inputs, epsilon=1e-12)
         squared_norm = ops.sum(ops.square(self.direction), axis=0)
         kernel = self.direction * (self.gain / (ops.sqrt(squared_norm) + 1e-8))
-        logits = ops.matmul(
+        logits = backend.matrix_product(
             ops.cast(features, self.compute_dtype),
             ops.cast(kernel, self.compute_dtype),
         )

@@ -3,6 +3,7 @@ import functools
 import keras
 from keras import ops
 
+from keras_capi import backend
 from keras_capi.layers.targets.feature_queue import FeatureQueue
 from keras_capi.ops.attach_gradients import attach_gradients
 from keras_capi.ops.chunks import choose_chunk_size
@@ -205,7 +206,7 @@ class OnlineClustering(keras.layers.Layer):
         """Gradients of kernel and bias, from those of undivided scores."""
         flat = ops.reshape(errors, (-1, self.num_clusters))
         inputs = ops.reshape(normalized, (-1, ops.shape(normalized)[-1]))
-        product = ops.matmul(
+        product = backend.matrix_product(
             ops.transpose(inputs), ops.cast(flat, self.compute_dtype)
         )
         return ops.cast(product, "float32"), ops.sum(flat, axis=0)
@@ -245,7 +246,7 @@ class OnlineClustering(keras.layers.Layer):
         """Scores of normalised features, divided by a temperature."""
         # Calls of the layer cast by themselves.
         kernel = ops.cast(self.kernel, self.compute_dtype)
-        products = ops.matmul(normalized / temperature, kernel)
+        products = backend.matrix_product(normalized / temperature, kernel)
         logits = ops.cast(products, "float32")
         return logits if self.bias is None else logits + self.bias / temperature
 
