@@ -12,6 +12,7 @@ from keras_capi.backend.adamw import share_gradients
 from keras_capi.backend.attention import dot_product_attention
 from keras_capi.backend.compilation_cache import keep_compiled
 from keras_capi.backend.gathering import add_to_samples
+from keras_capi.backend.gathering import take_samples
 from keras_capi.backend.gathering import take_tokens
 from keras_capi.backend.moving_average import move_average
 from keras_capi.backend.numerics import gelu
@@ -53,6 +54,7 @@ __all__ = [
     "rms_normalization",
     "share_gradients",
     "share_variables",
+    "take_samples",
     "take_tokens",
     "train_step",
 ]
