@@ -29,6 +29,12 @@ def as_path(path, name="path"):
     return pathlib.Path(os.path.expanduser(path))
 
 
+def cache_folder():
+    """Returns the folder of what can be fetched or computed again."""
+    home = os.environ.get("KERAS_HOME", pathlib.Path.home() / ".keras")
+    return pathlib.Path(home) / "keras_capi"
+
+
 def printable(name):
     """Returns a name that can be written as UTF-8, to a file or a terminal.
 

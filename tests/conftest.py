@@ -3,10 +3,11 @@ import json
 import os
 import pathlib
 
-# Lets tests, and the processes that they start, share what JAX compiles. Set
-# before JAX is imported.
-CACHE = pathlib.Path(__file__).parents[1] / ".pytest_cache" / "jax"
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
+# Lets tests, and the processes that they start, share what JAX and torch
+# compile. Set before JAX is imported.
+CACHE = pathlib.Path(__file__).parents[1] / ".pytest_cache"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE / "jax"))
+os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(CACHE / "torch"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 # Tests mostly compile what then runs for an instant.

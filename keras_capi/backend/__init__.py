@@ -10,7 +10,9 @@ from keras_capi.backend.adamw import gradient_norms
 from keras_capi.backend.adamw import has_fused_adamw
 from keras_capi.backend.adamw import share_gradients
 from keras_capi.backend.attention import dot_product_attention
+from keras_capi.backend.compilation_cache import keep_compiled
 from keras_capi.backend.gathering import add_to_samples
+from keras_capi.backend.gathering import take_samples
 from keras_capi.backend.gathering import take_tokens
 from keras_capi.backend.moving_average import move_average
 from keras_capi.backend.numerics import gelu
@@ -45,6 +47,7 @@ __all__ = [
     "gelu",
     "gradient_norms",
     "has_fused_adamw",
+    "keep_compiled",
     "layer_normalization",
     "matrix_product",
     "move_average",
@@ -55,6 +58,7 @@ __all__ = [
     "rms_normalization",
     "share_gradients",
     "share_variables",
+    "take_samples",
     "take_tokens",
     "train_step",
 ]

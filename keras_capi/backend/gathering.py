@@ -4,6 +4,13 @@ from keras import ops
 
 from keras_capi.backend.active import BACKEND
 
+# What JAX need not look after in `take_samples` and `add_to_samples`.
+_SAFE = {
+    "mode": "promise_in_bounds",
+    "unique_indices": True,
+    "wrap_negative_indices": False,
+}
+
 
 def take_tokens(tokens, indices):
     """Gathers along axis 1, see `keras_capi.ops.gather_tokens`."""
@@ -18,12 +25,30 @@ def take_tokens(tokens, indices):
     return ops.take(flat_tokens, indices + offsets[:, None], axis=0)
 
 
+def take_samples(x, indices):
+    """Gathers along the first axis.
+
+    Args:
+        x: Tensor of shape `(batch, ...)`.
+        indices: Integer tensor of shape `(some,)`, without repetition. They
+            must be in the range from 0.
+
+    Returns:
+        Tensor of shape `(some, ...)`.
+    """
+    if BACKEND == "jax":
+        # Otherwise XLA checks each index again in whatever it fuses with this,
+        # and compiles that anew for each block.
+        return x.at[indices].get(**_SAFE)
+    return ops.take(x, indices, axis=0)
+
+
 def add_to_samples(x, indices, updates):
     """Adds tensors to some samples.
 
     Args:
         x: Tensor of shape `(batch, ...)`.
-        indices: Integer tensor of shape `(some,)`, without repetition.
+        indices: As for `take_samples`.
         updates: Tensor of shape `(some, ...)`.
 
     Returns:
@@ -31,4 +56,6 @@ def add_to_samples(x, indices, updates):
     """
     if BACKEND == "torch":
         return x.index_add(0, indices, updates)
+    if BACKEND == "jax":
+        return x.at[indices].add(updates, **_SAFE)
     return ops.scatter_update(x, indices[:, None], updates, reduction="add")

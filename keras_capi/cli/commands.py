@@ -9,6 +9,7 @@ import numpy as np
 import typer
 
 import keras_capi
+from keras_capi import backend
 from keras_capi.cli.app import BatchSizeOption
 from keras_capi.cli.app import ImagesArgument
 from keras_capi.cli.app import ImageSizeOption
@@ -23,6 +24,7 @@ from keras_capi.cli.load_model import naming_the_file
 from keras_capi.cli.load_model import read_num_steps
 from keras_capi.cli.visualize import visualize
 from keras_capi.features.feature_file import check_feature_file
+from keras_capi.paths import cache_folder
 from keras_capi.recipes.recipe_file import read_recipe_file
 from keras_capi.recipes.run_folder import HISTORY_FILE
 from keras_capi.recipes.run_folder import MODEL_FILE
@@ -181,6 +183,7 @@ def pretrain(
         sources = [str(folder)]
     if sources:
         resolved["images"] = sources[0] if len(sources) == 1 else sources
+    backend.keep_compiled(cache_folder() / "compiled")
     keras_capi.recipes.pretrain(resolved, out)
     print(
         f"Wrote {out / MODEL_FILE}. `keras-capi report {out}` makes a page "

@@ -1,5 +1,4 @@
 import json
-import os
 import pathlib
 import shutil
 
@@ -8,6 +7,7 @@ import keras
 from keras_capi.convert.torch_checkpoint import load_torch_checkpoint
 from keras_capi.encoders.capi_backbone import CAPIBackbone
 from keras_capi.optional_imports import import_optional
+from keras_capi.paths import cache_folder
 from keras_capi.saving.preset import LOADERS
 from keras_capi.saving.preset import METADATA_FILE
 from keras_capi.saving.preset import load_preset
@@ -72,7 +72,7 @@ def list_presets():
 def _load_published(name):
     def load(cls, load_weights, overrides):
         cls = _choose_class(cls, name)
-        folder = _cache_folder() / name
+        folder = cache_folder() / name
         if not load_weights:
             architecture = name.rpartition("_")[0]
             return LOADERS[architecture](cls, False, overrides)
@@ -101,11 +101,6 @@ def _choose_class(cls, name):
             f"Received: {cls.__name__}"
         )
     return cls
-
-
-def _cache_folder():
-    home = os.environ.get("KERAS_HOME", pathlib.Path.home() / ".keras")
-    return pathlib.Path(home) / "keras_capi"
 
 
 def _convert(file, folder):

@@ -90,6 +90,14 @@ def test_convert_and_embed(preset, photos, tmp_path):
         )
 
 
+def test_a_training_keeps_what_it_compiles(monkeypatch, tmp_path):
+    folders = []
+    monkeypatch.setattr(keras_capi.backend, "keep_compiled", folders.append)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    run("pretrain", "missing", "--out", tmp_path / "run")
+    assert folders == [tmp_path / "keras_capi" / "compiled"]
+
+
 def test_presets_and_version():
     assert "capi_vit_large_patch14_lvd142m" in run("presets").output
     assert run("--version").output.strip() == keras_capi.__version__

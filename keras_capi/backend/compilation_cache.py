@@ -1,0 +1,51 @@
+"""Keeping what a backend has compiled for the processes that follow."""
+
+import os
+import tempfile
+
+from keras_capi.backend.active import BACKEND
+
+
+def keep_compiled(folder):
+    """Lets later processes take what this one compiles from a folder.
+
+    For JAX and for `torch.compile`. Nothing changes if the user has chosen a
+    folder by the backend's own variable, or if this one cannot be written.
+    TensorFlow is left out: it can keep what XLA compiles, but each time that it
+    reads it back it prints errors that warn of a crash.
+
+    Args:
+        folder: `pathlib.Path`. Holds a folder for each backend.
+    """
+    folder = folder / BACKEND
+    if BACKEND == "tensorflow" or _is_chosen() or not _is_writable(folder):
+        return
+    if BACKEND == "torch":
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder)
+        return
+    import jax
+
+    # All of it, as a model is built by many small programs.
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+
+
+def _is_chosen():
+    if BACKEND == "torch":
+        from torch._inductor.runtime.cache_dir_utils import default_cache_dir
+
+        # Torch itself sets the variable when Keras is imported.
+        default = default_cache_dir()
+        return os.environ.get("TORCHINDUCTOR_CACHE_DIR", default) != default
+    import jax
+
+    return jax.config.jax_compilation_cache_dir is not None
+
+
+def _is_writable(folder):
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError:
+        return False
+    return True
