@@ -25,18 +25,26 @@ def block_flops(width, queries, others=None):
     return projections + attention + perceptron
 
 
-def matmul_peak():
-    """Returns the machine's FLOP/s in a large float32 matrix product."""
+def keras_product(matrix):
+    """Returns a function that multiplies a matrix by itself and waits."""
     import keras
+
+    matrix = keras.ops.convert_to_tensor(matrix)
+    return lambda: keras.ops.convert_to_numpy(
+        keras.ops.matmul(matrix, matrix)[0, 0]
+    )
+
+
+def matmul_peak(make_product=keras_product, repetitions=12):
+    """Returns the machine's FLOP/s in a large float32 matrix product."""
     import numpy as np
 
-    matrix = keras.ops.convert_to_tensor(
-        np.random.default_rng(0).normal(size=(MATRIX_SIZE,) * 2), "float32"
-    )
+    matrix = np.random.default_rng(0).normal(size=(MATRIX_SIZE,) * 2)
+    product = make_product(matrix.astype("float32"))
     seconds = []
-    for _ in range(12):
+    for _ in range(repetitions):
         start = time.perf_counter()
-        keras.ops.convert_to_numpy(keras.ops.matmul(matrix, matrix)[0, 0])
+        product()
         seconds.append(time.perf_counter() - start)
     return 2 * MATRIX_SIZE**3 / min(seconds)
 

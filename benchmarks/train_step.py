@@ -11,47 +11,53 @@ forced on or off; `auto` is Keras's choice.
 """
 
 import os
+import pathlib
+import sys
 
-from speed import SIZES
-from speed import block_flops
-from speed import make_images
-from speed import make_parser
-from speed import measure
+ROOT = pathlib.Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+# ruff: noqa: E402
+from benchmarks.speed import SIZES
+from benchmarks.speed import block_flops
+from benchmarks.speed import make_images
+from benchmarks.speed import make_parser
+from benchmarks.speed import measure
+
+NUM_REGISTERS = 16
+DROP_PATH_RATE = 0.2
+MASK_RATIO, PREDICTED = 0.65, 0.05
 
 
-def step_flops(model, batch_size, image_size):
+def count_patches(options):
+    """Returns how many patches an image has, shows, and has predicted."""
+    patches = (options.image_size // SIZES[options.size][-1]) ** 2
+    masked = int(patches * MASK_RATIO)
+    return patches, patches - masked, int(masked * PREDICTED)
+
+
+def step_flops(options):
     """Matrix products of a training step, backward passes included."""
-    encoder, num_predictor_layers = (
-        model.student.encoder,
-        model.student.predictor.num_layers,
-    )
-    width, clusters = encoder.hidden_dim, model.clustering.num_clusters
-    grid = (image_size // encoder.patch_size,) * 2
-    visible, predicted = model.masking.count_patches(grid)
-    patches = grid[0] * grid[1]
-    registers = encoder.register_tokens.num_registers
-    pixels = 3 * encoder.patch_size**2
-    dropped = encoder.drop_path.rate if encoder.drop_path else 0.0
-    kept = max(int(batch_size * (1 - dropped)), 1) / batch_size
+    width, _, layers, predictor_layers, patch_size = SIZES[options.size]
+    patches, visible, predicted = count_patches(options)
+    pixels = 3 * patch_size**2
+    batch_size = options.batch_size
+    kept = max(int(batch_size * (1 - DROP_PATH_RATE)), 1) / batch_size
     teacher = 2 * pixels * width * patches
-    teacher += encoder.num_layers * block_flops(width, patches + registers)
-    clustering = 2 * width * clusters * patches
+    teacher += layers * block_flops(width, patches + NUM_REGISTERS)
+    clustering = 2 * width * options.clusters * patches
     student = 2 * pixels * width * visible
-    student += (
-        kept * encoder.num_layers * block_flops(width, visible + registers)
-    )
-    student += (
-        kept
-        * num_predictor_layers
-        * block_flops(width, predicted, visible + registers)
-    )
-    head = 2 * width * clusters * predicted
+    context = visible + NUM_REGISTERS
+    student += kept * layers * block_flops(width, context)
+    student += kept * predictor_layers * block_flops(width, predicted, context)
+    head = 2 * width * options.clusters * predicted
     # A backward pass takes two products for each one of the forward pass, but
     # the clustering needs no gradient of its input.
     return batch_size * (teacher + 2 * clustering + 3 * (student + head))
 
 
-def main(options):
+def build(options):
+    """Returns a function that trains for a step and waits for it."""
     import keras
 
     import keras_capi
@@ -65,7 +71,7 @@ def main(options):
         predictor_layers,
         width,
         num_heads=heads,
-        drop_path_rate=0.2,
+        drop_path_rate=DROP_PATH_RATE,
         image_shape=(options.image_size, options.image_size, 3),
     )
     clustering = keras_capi.layers.OnlineClustering(
@@ -77,20 +83,20 @@ def main(options):
         jit_compile={"auto": "auto", "on": True, "off": False}[options.compile],
     )
     images = make_images(options)
-    measure(
-        lambda: model.train_on_batch(images),
-        step_flops(model, options.batch_size, options.image_size),
-        options,
-    )
+    return lambda: model.train_on_batch(images)
 
 
-if __name__ == "__main__":
+def parser():
     parser = make_parser(__doc__.splitlines()[0], steps=20)
     parser.add_argument("--clusters", type=int, default=4096)
     parser.add_argument("--chunk-size", type=int)
     parser.add_argument(
         "--compile", choices=("auto", "on", "off"), default="auto"
     )
-    arguments = parser.parse_args()
+    return parser
+
+
+if __name__ == "__main__":
+    arguments = parser().parse_args()
     os.environ["KERAS_BACKEND"] = arguments.backend
-    main(arguments)
+    measure(build(arguments), step_flops(arguments), arguments)
