@@ -6,7 +6,6 @@ Predicts features of one batch of noise, in a compiled function where the
 backend has one, and prints what `benchmarks/train_step.py` prints.
 """
 
-import os
 import pathlib
 import sys
 
@@ -17,8 +16,8 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.speed import SIZES
 from benchmarks.speed import block_flops
 from benchmarks.speed import make_images
+from benchmarks.speed import main
 from benchmarks.speed import make_parser
-from benchmarks.speed import measure
 
 NUM_REGISTERS = 16
 
@@ -55,6 +54,5 @@ def build(options):
 
 
 if __name__ == "__main__":
-    arguments = make_parser(__doc__.splitlines()[0], steps=10).parse_args()
-    os.environ["KERAS_BACKEND"] = arguments.backend
-    measure(build(arguments), encoder_flops(arguments), arguments)
+    options = make_parser(__doc__.splitlines()[0], steps=10)
+    sys.exit(main("inference", build, encoder_flops, options))

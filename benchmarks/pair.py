@@ -1,13 +1,15 @@
 """Ours and the authors' code in turns, in one run on one machine.
 
     python benchmarks/pair.py --authors CAPI --backend jax torch --size tiny
+    python benchmarks/pair.py --authors MAE --method mae --batch-size 8
 
-CAPI is a checkout of github.com/facebookresearch/capi. Its training step, or
-with `--what inference` its encoder, runs under `torch.compile` (with
-`--compile-theirs off` eagerly) in a process beside those of our backends. Each
-process is built and warmed up once; then they take turns, a few steps each, so
-that one computes at a time and all see the same machine. Prints a JSON object
-for each backend:
+CAPI is a checkout of github.com/facebookresearch/capi, MAE and DINO those of
+their methods (MAE's needs the package `timm`). Their training step, or with
+`--what inference` CAPI's encoder, runs under `torch.compile`, with
+`--compile-theirs off` eagerly, in a process beside those of our backends. Each
+process sees one backend, is built and warmed up once; then they take turns, a
+few steps each, so that one computes at a time and all see the same machine.
+Prints a JSON object for each backend:
 
 - `ratio`: our time over theirs, the median over the rounds, the least and the
   largest; `cpu_ratio` is the same of the CPU time of all threads, which other
@@ -21,7 +23,8 @@ for each backend:
 Both sides get the same batch of noise: theirs as a tensor, ours as an array
 that becomes one in each step. Both wait for the losses in each step, and for
 the features. Masks are drawn inside of our step, and before theirs, as their
-data loader does.
+data loader does. The products are counted from the sizes, the same for both;
+CAPI's student embeds all patches in theirs, which is 1 % more.
 """
 
 import json
@@ -86,7 +89,15 @@ def report(ours, theirs, flops):
     }
 
 
-def main(options):
+def pairs(options):
+    """Runs theirs and ours in turns.
+
+    Args:
+        options: The parsed command line; `backend` is a list.
+
+    Returns:
+        List of a dictionary for each backend: the settings and `report`.
+    """
     shared = vars(options).copy()
     backends = shared.pop("backend")
     theirs = shared | {
@@ -94,31 +105,35 @@ def main(options):
         "backend": "torch",
         "compile": options.compile_theirs,
     }
+    ours = [
+        shared | {"side": "ours", "backend": backend} for backend in backends
+    ]
     flops = FLOPS[options.what](options)
+    workers = []
     with tempfile.TemporaryDirectory() as folder:
         caches = dict.fromkeys(CACHES, folder) if options.fresh else {}
-        workers = []
         try:
-            for settings in [theirs] + [
-                shared | {"side": "ours", "backend": backend}
-                for backend in backends
-            ]:
+            for settings in (theirs, *ours):
                 workers.append(Worker(settings, environment=caches))
             take_turns(workers, options.rounds, options.steps)
         finally:
             for worker in workers:
                 worker.close()
-    for worker in workers[1:]:
-        print(
-            json.dumps(worker.options | report(worker, workers[0], flops)),
-            flush=True,
-        )
+    return [
+        settings | report(worker, workers[0], flops)
+        for settings, worker in zip(ours, workers[1:], strict=True)
+    ]
 
 
-if __name__ == "__main__":
+def pair_parser(description):
+    """Returns the parser of the options of a pair."""
     arguments = parser()
-    arguments.description = __doc__.splitlines()[0]
+    arguments.description = description
+    arguments.conflict_handler = "resolve"
     arguments.set_defaults(steps=5)
+    arguments.add_argument(
+        "--backend", nargs="+", default=["jax", "tensorflow", "torch"]
+    )
     arguments.add_argument("--authors", required=True, metavar="CHECKOUT")
     arguments.add_argument("--what", choices=FLOPS, default="train")
     arguments.add_argument("--rounds", type=int, default=3)
@@ -126,6 +141,10 @@ if __name__ == "__main__":
         "--compile-theirs", choices=("on", "off"), default="on"
     )
     arguments.add_argument("--fresh", action="store_true")
-    backend = next(a for a in arguments._actions if a.dest == "backend")
-    backend.nargs, backend.default = "+", ["jax", "tensorflow", "torch"]
-    main(arguments.parse_args())
+    return arguments
+
+
+if __name__ == "__main__":
+    options = pair_parser(__doc__.splitlines()[0]).parse_args()
+    for result in pairs(options):
+        print(json.dumps(result), flush=True)

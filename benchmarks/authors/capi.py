@@ -12,6 +12,7 @@ import argparse
 import itertools
 
 from benchmarks.authors.stubs import stubs
+from benchmarks.authors.tensors import channels_first
 from benchmarks.speed import SIZES
 from benchmarks.speed import make_images
 
@@ -59,15 +60,6 @@ def _backbone(theirs, options, drop_path_rate):
         encoder_kwargs={"depth": layers},
         decoder_kwargs={"depth": predictor_layers},
     ).init_weights()
-
-
-def _images(options):
-    import torch
-
-    # Channels first, in the order of memory that their loader stacks.
-    return torch.from_numpy(
-        make_images(options).transpose(0, 3, 1, 2).copy(order="C")
-    )
 
 
 def _batches(theirs, images, patch_size):
@@ -146,7 +138,9 @@ def training(options):
     if options.compile != "off":
         teach = torch.compile(teach, dynamic=False)
         study = torch.compile(study, dynamic=False)
-    batches = _batches(theirs, _images(options), backbone.patch_size)
+    batches = _batches(
+        theirs, channels_first(make_images(options)), backbone.patch_size
+    )
 
     def step():
         batch = next(batches)
@@ -191,7 +185,7 @@ def inference(options):
 
     theirs = _modules(options.authors)
     backbone = _backbone(theirs, options, drop_path_rate=0.0).eval()
-    images = _images(options)
+    images = channels_first(make_images(options))
 
     def encode(images):
         patches, _ = backbone.forward_pretrain(images)

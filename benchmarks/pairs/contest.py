@@ -27,9 +27,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=os.environ
-            | {"PYTHONPATH": str(checkout)}
-            | (environment or {}),
+            env=os.environ | (environment or {}),
         )
         self.slices = []
         self.start = self._answer()

@@ -47,11 +47,9 @@ def build(options):
     os.environ["KERAS_BACKEND"] = options.backend
     hide(BACKENDS - {options.backend})
     if options.side == "authors":
-        from benchmarks.authors import capi
-
-        return {"train": capi.training, "inference": capi.inference}[
-            options.what
-        ](options)
+        module = importlib.import_module(f"benchmarks.authors.{options.method}")
+        name = {"train": "training", "inference": "inference"}[options.what]
+        return getattr(module, name)(options)
     name = {"train": "train_step", "inference": "inference"}[options.what]
     return importlib.import_module(f"benchmarks.{name}").build(options)
 
