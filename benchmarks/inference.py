@@ -6,16 +6,33 @@ Predicts features of one batch of noise, in a compiled function where the
 backend has one, and prints what `benchmarks/train_step.py` prints.
 """
 
-import os
+import pathlib
+import sys
 
-from speed import SIZES
-from speed import block_flops
-from speed import make_images
-from speed import make_parser
-from speed import measure
+ROOT = pathlib.Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+# ruff: noqa: E402
+from benchmarks.speed import SIZES
+from benchmarks.speed import block_flops
+from benchmarks.speed import make_images
+from benchmarks.speed import main
+from benchmarks.speed import make_parser
+
+NUM_REGISTERS = 16
 
 
-def main(options):
+def encoder_flops(options):
+    """Matrix products of a batch's features."""
+    width, _, layers, _, patch_size = SIZES[options.size]
+    patches = (options.image_size // patch_size) ** 2
+    flops = 6 * patch_size**2 * width * patches
+    flops += layers * block_flops(width, patches + NUM_REGISTERS)
+    return options.batch_size * flops
+
+
+def build(options):
+    """Returns a function that predicts features of a batch."""
     import keras
 
     import keras_capi
@@ -33,18 +50,9 @@ def main(options):
     # The global feature comes from the predictor; patches need the encoder.
     extractor = keras_capi.models.FeatureExtractor(backbone, ("average",))
     images = make_images(options)
-    patches = (options.image_size // patch_size) ** 2
-    flops = 6 * patch_size**2 * width * patches
-    flops += layers * block_flops(width, patches + 16)
-    measure(
-        lambda: extractor.predict_on_batch(images),
-        options.batch_size * flops,
-        options,
-    )
+    return lambda: extractor.predict_on_batch(images)
 
 
 if __name__ == "__main__":
-    parser = make_parser(__doc__.splitlines()[0], steps=10)
-    arguments = parser.parse_args()
-    os.environ["KERAS_BACKEND"] = arguments.backend
-    main(arguments)
+    options = make_parser(__doc__.splitlines()[0], steps=10)
+    sys.exit(main("inference", build, encoder_flops, options))

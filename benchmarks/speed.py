@@ -14,6 +14,7 @@ SIZES = {
     "large": (1024, 16, 24, 12, 14),
 }
 MATRIX_SIZE = 2048
+COMPARED_ROUNDS = 4
 
 
 def block_flops(width, queries, others=None):
@@ -25,18 +26,26 @@ def block_flops(width, queries, others=None):
     return projections + attention + perceptron
 
 
-def matmul_peak():
-    """Returns the machine's FLOP/s in a large float32 matrix product."""
+def keras_product(matrix):
+    """Returns a function that multiplies a matrix by itself and waits."""
     import keras
+
+    matrix = keras.ops.convert_to_tensor(matrix)
+    return lambda: keras.ops.convert_to_numpy(
+        keras.ops.matmul(matrix, matrix)[0, 0]
+    )
+
+
+def matmul_peak(make_product=keras_product, repetitions=12):
+    """Returns the machine's FLOP/s in a large float32 matrix product."""
     import numpy as np
 
-    matrix = keras.ops.convert_to_tensor(
-        np.random.default_rng(0).normal(size=(MATRIX_SIZE,) * 2), "float32"
-    )
+    matrix = np.random.default_rng(0).normal(size=(MATRIX_SIZE,) * 2)
+    product = make_product(matrix.astype("float32"))
     seconds = []
-    for _ in range(12):
+    for _ in range(repetitions):
         start = time.perf_counter()
-        keras.ops.convert_to_numpy(keras.ops.matmul(matrix, matrix)[0, 0])
+        product()
         seconds.append(time.perf_counter() - start)
     return 2 * MATRIX_SIZE**3 / min(seconds)
 
@@ -53,21 +62,25 @@ def make_parser(description, steps):
     return parser
 
 
-def make_images(options):
-    """Returns a batch of noise."""
+def make_images(options, size=None):
+    """Returns a batch of noise, of the images' size or another."""
     import numpy as np
 
-    shape = (options.batch_size, options.image_size, options.image_size, 3)
+    size = size or options.image_size
+    shape = (options.batch_size, size, size, 3)
     return np.random.default_rng(0).normal(size=shape).astype("float32")
 
 
 def measure(run, flops, options):
-    """Times a function and prints what came out.
+    """Times a function and says what came out.
 
     Args:
         run: Function of no arguments that handles one batch and waits for it.
         flops: Number. The matrix products of one call.
         options: The parsed command line.
+
+    Returns:
+        Dictionary of figures.
     """
     import numpy as np
 
@@ -84,8 +97,7 @@ def measure(run, flops, options):
     peaks.append(matmul_peak())
     low, median, high = np.percentile(seconds, (25, 50, 75))
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    result = {
-        **vars(options),
+    return {
         "first_step_s": round(first, 1),
         "step_ms": [round(1e3 * float(x)) for x in (low, median, high)],
         "images_per_s": round(options.batch_size / float(median), 1),
@@ -94,4 +106,35 @@ def measure(run, flops, options):
         "share_of_peak": round(flops / float(median) / max(peaks), 3),
         "peak_memory_gib": round(memory, 2),
     }
-    print(json.dumps(result), flush=True)
+
+
+def main(what, build, flops, parser):
+    """Measures and prints, records, or compares with records.
+
+    Args:
+        what: String. What `pairs/worker.py` calls it.
+        build: Function of the options that returns the work.
+        flops: Function of the options that returns its matrix products.
+        parser: Of the options.
+
+    Returns:
+        Integer, the exit status.
+    """
+    from benchmarks.pairs.records import append_record
+    from benchmarks.pairs.records import compare
+    from benchmarks.pairs.records import read_records
+
+    parser.add_argument("--record", metavar="FILE")
+    parser.add_argument("--compare", metavar="FILE")
+    options = parser.parse_args()
+    settings = vars(options)
+    record, path = settings.pop("record"), settings.pop("compare")
+    if path:
+        steps = max(options.steps // COMPARED_ROUNDS, 1)
+        return compare(read_records(path), COMPARED_ROUNDS, steps)
+    os.environ["KERAS_BACKEND"] = options.backend
+    result = measure(build(options), flops(options), options)
+    print(json.dumps(settings | result), flush=True)
+    if record:
+        append_record(record, settings | {"side": "ours", "what": what}, result)
+    return 0

@@ -7,90 +7,63 @@ with its quartiles, the peak memory of the process, and the share of the
 machine's peak: the step's matrix products, counted from the sizes, over the
 time that they would take at the speed of a float32 product of two 2048 x 2048
 matrices, measured before and after. With `--compile` a backend's compiler is
-forced on or off; `auto` is Keras's choice.
+forced on or off; `auto` is Keras's choice. `--method` takes another one, whose
+prototypes are `--clusters`.
+
+    python benchmarks/train_step.py --record speed.jsonl --backend jax
+    python benchmarks/train_step.py --compare speed.jsonl
+
+`--record` appends the figures, the settings and the commit to a file.
+`--compare` runs each recorded commit in turns with the present files, prints a
+line each, and exits with 1 if a step has become slower by more than 5 %.
 """
 
-import os
+import pathlib
+import sys
 
-from speed import SIZES
-from speed import block_flops
-from speed import make_images
-from speed import make_parser
-from speed import measure
+ROOT = pathlib.Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+# ruff: noqa: E402
+from benchmarks.speed import main
+from benchmarks.speed import make_parser
+from benchmarks.steps import capi
+from benchmarks.steps import dino
+from benchmarks.steps import mae
+
+METHODS = {"capi": capi, "mae": mae, "dino": dino}
 
 
-def step_flops(model, batch_size, image_size):
+def step_flops(options):
     """Matrix products of a training step, backward passes included."""
-    encoder, num_predictor_layers = (
-        model.student.encoder,
-        model.student.predictor.num_layers,
-    )
-    width, clusters = encoder.hidden_dim, model.clustering.num_clusters
-    grid = (image_size // encoder.patch_size,) * 2
-    visible, predicted = model.masking.count_patches(grid)
-    patches = grid[0] * grid[1]
-    registers = encoder.register_tokens.num_registers
-    pixels = 3 * encoder.patch_size**2
-    dropped = encoder.drop_path.rate if encoder.drop_path else 0.0
-    kept = max(int(batch_size * (1 - dropped)), 1) / batch_size
-    teacher = 2 * pixels * width * patches
-    teacher += encoder.num_layers * block_flops(width, patches + registers)
-    clustering = 2 * width * clusters * patches
-    student = 2 * pixels * width * visible
-    student += (
-        kept * encoder.num_layers * block_flops(width, visible + registers)
-    )
-    student += (
-        kept
-        * num_predictor_layers
-        * block_flops(width, predicted, visible + registers)
-    )
-    head = 2 * width * clusters * predicted
-    # A backward pass takes two products for each one of the forward pass, but
-    # the clustering needs no gradient of its input.
-    return batch_size * (teacher + 2 * clustering + 3 * (student + head))
+    return METHODS[options.method].flops(options)
 
 
-def main(options):
+def build(options):
+    """Returns a function that trains for a step and waits for it."""
     import keras
-
-    import keras_capi
 
     keras.utils.set_random_seed(0)
     keras.config.set_dtype_policy(options.precision)
-    width, heads, layers, predictor_layers, patch_size = SIZES[options.size]
-    backbone = keras_capi.models.CAPIBackbone(
-        patch_size,
-        layers,
-        predictor_layers,
-        width,
-        num_heads=heads,
-        drop_path_rate=0.2,
-        image_shape=(options.image_size, options.image_size, 3),
-    )
-    clustering = keras_capi.layers.OnlineClustering(
-        options.clusters, chunk_size=options.chunk_size
-    )
-    model = keras_capi.models.CAPI(backbone, clustering=clustering)
+    model, optimizer, batch = METHODS[options.method].build(options)
     model.compile(
-        keras_capi.optimizers.capi_optimizer(1e-3),
+        optimizer,
         jit_compile={"auto": "auto", "on": True, "off": False}[options.compile],
     )
-    images = make_images(options)
-    measure(
-        lambda: model.train_on_batch(images),
-        step_flops(model, options.batch_size, options.image_size),
-        options,
-    )
+    return lambda: model.train_on_batch(batch)
 
 
-if __name__ == "__main__":
+def parser():
     parser = make_parser(__doc__.splitlines()[0], steps=20)
+    parser.add_argument("--method", choices=METHODS, default="capi")
     parser.add_argument("--clusters", type=int, default=4096)
     parser.add_argument("--chunk-size", type=int)
     parser.add_argument(
         "--compile", choices=("auto", "on", "off"), default="auto"
     )
-    arguments = parser.parse_args()
-    os.environ["KERAS_BACKEND"] = arguments.backend
-    main(arguments)
+    return parser
+
+
+if __name__ == "__main__":
+    options = parser()
+    sys.exit(main("train", build, step_flops, options))

@@ -1,0 +1,1 @@
+"""The authors' training steps, built from a checkout of their code."""

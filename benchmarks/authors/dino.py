@@ -1,0 +1,93 @@
+"""DINO's training step, from a checkout of facebookresearch/dino.
+
+The step is that of `main_dino.py`, without what is for GPUs and records, in a
+group of one process. Both networks are compiled, which the authors do not do.
+"""
+
+import math
+import tempfile
+
+from benchmarks.authors.stubs import stubs
+from benchmarks.authors.tensors import channels_first
+from benchmarks.speed import SIZES
+from benchmarks.steps.dino import DROP_PATH_RATE
+from benchmarks.steps.dino import NUM_GLOBAL
+from benchmarks.steps.dino import NUM_LOCAL
+from benchmarks.steps.dino import make_views
+
+EPOCH = 1  # after the one in which the prototypes stand still
+MOMENTUM, CLIP = 0.996, 3.0
+
+
+def training(options):
+    """Returns a function that trains for a step and waits for it."""
+    import torch
+
+    with stubs(("torchvision",), options.authors):
+        import main_dino
+        import utils
+        import vision_transformer
+
+    width, heads, layers, _, patch_size = SIZES[options.size]
+
+    def network(drop_path_rate):
+        backbone = vision_transformer.VisionTransformer(
+            [options.image_size],
+            patch_size,
+            embed_dim=width,
+            depth=layers,
+            num_heads=heads,
+            qkv_bias=True,
+            drop_path_rate=drop_path_rate,
+        )
+        head = vision_transformer.DINOHead(width, options.clusters)
+        return utils.MultiCropWrapper(backbone, head)
+
+    torch.manual_seed(0)
+    torch.distributed.init_process_group(
+        "gloo",
+        init_method=f"file://{tempfile.mkdtemp()}/group",
+        rank=0,
+        world_size=1,
+    )
+    student, teacher = network(DROP_PATH_RATE), network(0.0)
+    teacher.load_state_dict(student.state_dict())
+    teacher.requires_grad_(False)
+    criterion = main_dino.DINOLoss(
+        options.clusters, NUM_GLOBAL + NUM_LOCAL, 0.04, 0.04, 0, 100
+    )
+    optimizer = torch.optim.AdamW(
+        utils.get_params_groups(student),
+        lr=5e-4 * options.batch_size / 256,
+        weight_decay=0.04,
+    )
+    views = [
+        channels_first(images)
+        for views in make_views(options)
+        for images in views.swapaxes(0, 1)
+    ]
+    study, teach = student, teacher
+    if options.compile != "off":
+        study = torch.compile(student, dynamic=False)
+        teach = torch.compile(teacher, dynamic=False)
+
+    def step():
+        loss = criterion(study(views), teach(views[:NUM_GLOBAL]), EPOCH)
+        value = loss.item()
+        if not math.isfinite(value):
+            raise FloatingPointError("The loss is not finite.")
+        optimizer.zero_grad()
+        loss.backward()
+        utils.clip_gradients(student, CLIP)
+        utils.cancel_gradients_last_layer(EPOCH, student, 1)
+        optimizer.step()
+        with torch.no_grad():
+            for source, average in zip(
+                student.parameters(), teacher.parameters(), strict=True
+            ):
+                average.data.mul_(MOMENTUM).add_(
+                    (1 - MOMENTUM) * source.detach().data
+                )
+        return value
+
+    return step

@@ -1,0 +1,1 @@
+"""Two programs that run the same work in turns, in processes of their own."""

@@ -1,0 +1,1 @@
+"""The training step of each method, and its matrix products."""

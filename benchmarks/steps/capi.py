@@ -1,0 +1,58 @@
+"""CAPI's training step."""
+
+from benchmarks.speed import SIZES
+from benchmarks.speed import block_flops
+from benchmarks.speed import make_images
+
+NUM_REGISTERS = 16
+DROP_PATH_RATE = 0.2
+MASK_RATIO, PREDICTED = 0.65, 0.05
+
+
+def count_patches(options):
+    """Returns how many patches an image has, shows, and has predicted."""
+    patches = (options.image_size // SIZES[options.size][-1]) ** 2
+    masked = int(patches * MASK_RATIO)
+    return patches, patches - masked, int(masked * PREDICTED)
+
+
+def flops(options):
+    """Matrix products of a step, backward passes included."""
+    width, _, layers, predictor_layers, patch_size = SIZES[options.size]
+    patches, visible, predicted = count_patches(options)
+    pixels = 3 * patch_size**2
+    batch_size = options.batch_size
+    kept = max(int(batch_size * (1 - DROP_PATH_RATE)), 1) / batch_size
+    teacher = 2 * pixels * width * patches
+    teacher += layers * block_flops(width, patches + NUM_REGISTERS)
+    clustering = 2 * width * options.clusters * patches
+    student = 2 * pixels * width * visible
+    context = visible + NUM_REGISTERS
+    student += kept * layers * block_flops(width, context)
+    student += kept * predictor_layers * block_flops(width, predicted, context)
+    head = 2 * width * options.clusters * predicted
+    # A backward pass takes two products for each one of the forward pass, but
+    # the clustering needs no gradient of its input.
+    return batch_size * (teacher + 2 * clustering + 3 * (student + head))
+
+
+def build(options):
+    """Returns a model, its optimizer and a batch."""
+    import keras_capi
+
+    width, heads, layers, predictor_layers, patch_size = SIZES[options.size]
+    backbone = keras_capi.models.CAPIBackbone(
+        patch_size,
+        layers,
+        predictor_layers,
+        width,
+        num_heads=heads,
+        drop_path_rate=DROP_PATH_RATE,
+        image_shape=(options.image_size, options.image_size, 3),
+    )
+    clustering = keras_capi.layers.OnlineClustering(
+        options.clusters, chunk_size=options.chunk_size
+    )
+    model = keras_capi.models.CAPI(backbone, clustering=clustering)
+    optimizer = keras_capi.optimizers.capi_optimizer(1e-3)
+    return model, optimizer, make_images(options)
