@@ -24,12 +24,14 @@ def fused_adamw(
     beta_1,
     beta_2,
     epsilon,
+    skipped=None,
 ):
     """Updates variables with a common rate by torch's own kernel of AdamW.
 
     Takes lists of as many variables, gradients and moments; the rate and
     `step`, the number of this update from 1, are scalar tensors, and so may the
-    decay be.
+    decay be. `skipped`, a Boolean scalar tensor or `None`, tells whether to
+    leave all as it is, where the rate must be 0, too; the host need not know.
     """
     import torch
 
@@ -56,6 +58,7 @@ def fused_adamw(
             eps=epsilon,
             amsgrad=False,
             maximize=False,
+            found_inf=None if skipped is None else skipped.to(torch.float32),
         )
 
 

@@ -228,8 +228,6 @@ class AdamW(keras.optimizers.Optimizer):
             pairs = alike.setdefault(rule, []) if fits else rest
             pairs.append((gradient, variable))
         for rule, pairs in alike.items():
-            if rule.skipped_steps and step.is_frozen(rule):
-                continue
             indices = [self._get_variable_index(v) for _, v in pairs]
             backend.fused_adamw(
                 [variable for _, variable in pairs],
@@ -241,6 +239,7 @@ class AdamW(keras.optimizers.Optimizer):
                 self.beta_1,
                 self.beta_2,
                 self.epsilon,
+                step.is_frozen(rule) if rule.skipped_steps else None,
             )
         return rest
 

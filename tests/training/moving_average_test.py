@@ -44,6 +44,26 @@ def test_nothing_moves_even_beside_values_that_are_not_finite(
     np.testing.assert_array_equal(to_numpy(copy.kernel), before)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("applied", [True, False])
+def test_all_of_a_part_follows(dtype, applied):
+    """Enough values for a vectorised kernel, of several shapes."""
+    layer = keras.layers.Dense(33, dtype=dtype, name="head")
+    layer.build((None, 50))
+    average = MovingAverage(0.75)
+    copy = average.follow(layer, name="teacher_head")
+    before = [to_numpy(x).astype("float32") for x in copy.weights]
+    for variable in layer.weights:
+        variable.assign_add(ops.ones(variable.shape, dtype))
+    move(average, applied=applied)
+    for variable, old in zip(copy.weights, before, strict=True):
+        np.testing.assert_allclose(
+            to_numpy(variable).astype("float32"),
+            old + 0.25 * applied,
+            atol=1e-6 if dtype == "float32" else 0.02,
+        )
+
+
 def test_a_schedule_is_asked_for_the_step():
     schedule = keras_capi.optimizers.WarmupCosine(
         0.5, 10, final_value=1.0, truncate=1.0

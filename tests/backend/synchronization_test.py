@@ -1,0 +1,174 @@
+"""What makes a training step on torch wait for the GPU, found without one.
+
+A value that is read on the host waits for all that was launched before. So does
+a fresh Python or NumPy value that is copied to the GPU, as torch copies those
+from memory that is not pinned.
+"""
+
+import collections
+import traceback
+
+import keras
+import numpy as np
+import pytest
+from helpers import make_backbone
+from helpers import make_dino
+from helpers import make_images
+from helpers import make_mae
+from helpers import make_model
+
+import keras_capi
+
+if keras.backend.backend() != "torch":
+    pytest.skip("torch alone runs op by op", allow_module_level=True)
+
+import torch
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+READS = {
+    "_local_scalar_dense",
+    "_unique2",
+    "allclose",
+    "equal",
+    "is_nonzero",
+    "item",
+    "masked_select",
+    "nonzero",
+    "repeat_interleave",
+    "unique_consecutive",
+    "unique_dim",
+}
+COPIES = {"as_tensor", "asarray", "from_numpy", "tensor"}
+
+# The parts of Keras that only carry out what others ask for.
+TOOLS = (
+    "keras/src/backend/common/variables.py",
+    "keras/src/backend/torch/core.py",
+    "keras/src/backend/torch/numpy.py",
+    "keras/src/backend/torch/nn.py",
+    "keras/src/ops/",
+    "keras/src/utils/",
+)
+
+# Keras's own, which no model can avoid: the seed of each draw is read, the
+# optimizer's counter is moved on by a Python 1, and the mean of the losses is
+# weighted by the size of the batch.
+KERAS_READS = {"keras/src/backend/torch/random.py"}
+KERAS_COPIES = {
+    "keras/src/metrics/reduction_metrics.py",
+    "keras/src/optimizers/base_optimizer.py",
+    "keras/src/random/seed_generator.py",
+}
+# Conditions of Keras's optimizers, whose outcome Python must know.
+KERAS_CONDITIONS = {
+    "accumulation": {"keras/src/optimizers/base_optimizer.py"},
+    "clipping": set(),
+    "loss scaling": {"keras/src/optimizers/loss_scale_optimizer.py"},
+}
+
+
+def _asker():
+    """The file that asks for what happens now, without Keras's tools."""
+    for frame in reversed(traceback.extract_stack()):
+        for package in ("keras_capi/", "keras/src/"):
+            if package in frame.filename:
+                name = package + frame.filename.split(package)[-1]
+                if not name.startswith(TOOLS):
+                    return name
+    return "elsewhere"
+
+
+class _Reads(TorchDispatchMode):
+    def __init__(self):
+        super().__init__()
+        self.found = collections.Counter()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        by_mask = name.startswith("index") and any(
+            torch.is_tensor(x) and x.dtype == torch.bool
+            for argument in args[1:2]
+            if isinstance(argument, list | tuple)
+            for x in argument
+        )
+        if name in READS or by_mask:
+            self.found[_asker()] += 1
+        return func(*args, **(kwargs or {}))
+
+
+class _Copies(TorchFunctionMode):
+    def __init__(self):
+        super().__init__()
+        self.found = collections.Counter()
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        name = getattr(func, "__name__", "")
+        if name in COPIES and not torch.is_tensor(args[0]):
+            self.found[_asker()] += 1
+        return func(*args, **(kwargs or {}))
+
+
+def _find(model, size=16):
+    """What a training step reads, and what it copies, by who asked."""
+    images = make_images(4, size, size)
+    data = ({"images": torch.tensor(images)},)
+    # The first makes what is made once.
+    model.train_step(data)
+    with _Reads() as reads, _Copies() as copies:
+        model.train_step(data)
+    return reads.found, copies.found
+
+
+def make_capi(**arguments):
+    backbone = make_backbone(drop_path_rate=0.2, num_layers=2)
+    return make_model(backbone, **arguments)
+
+
+MODELS = {"capi": make_capi, "mae": make_mae, "dino": make_dino}
+
+
+def test_the_modes_see_reads_and_copies():
+    x = torch.ones(3)
+    for read in (
+        lambda: bool(x[0]),
+        lambda: float(x[0]),
+        lambda: x[x > 0],
+        lambda: torch.nonzero(x),
+        lambda: keras.ops.cond(x[0] > 0, lambda: x, lambda: x),
+    ):
+        with _Reads() as reads:
+            read()
+        assert reads.found.total() == 1
+    for copy in (
+        lambda: keras.ops.maximum(x, 1.0),
+        lambda: keras.ops.convert_to_tensor(np.ones(3)),
+        lambda: torch.tensor(1.0),
+    ):
+        with _Copies() as copies:
+            copy()
+        assert copies.found.total() == 1
+    with _Reads() as reads, _Copies() as copies:
+        keras.ops.maximum(x, keras.ops.zeros((), x.dtype) + 1.0) * 2.0
+    assert not reads.found and not copies.found
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_step_reads_nothing_of_its_own(name):
+    reads, _ = _find(MODELS[name](), size=24 if name == "dino" else 16)
+    assert set(reads) <= KERAS_READS
+
+
+@pytest.mark.parametrize("kind", KERAS_CONDITIONS)
+def test_what_an_optimizer_adds(kind):
+    steps = 2 if kind == "accumulation" else None
+    optimizer = keras_capi.optimizers.capi_optimizer(
+        total_steps=10, gradient_accumulation_steps=steps
+    )
+    if kind == "loss scaling":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    if kind == "clipping":
+        optimizer.clip_norm = 1.0
+    model = make_capi(compile_arguments={"optimizer": optimizer})
+    reads, _ = _find(model)
+    assert set(reads) == KERAS_READS | KERAS_CONDITIONS[kind]
