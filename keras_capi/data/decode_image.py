@@ -1,5 +1,6 @@
 """Decodes images of all kinds, and says in what they are unusual."""
 
+import contextlib
 import io
 import pathlib
 
@@ -30,15 +31,12 @@ KINDS_OF_MODES = {
 HUGE = 50_000_000
 
 
-def decode_image(image, sufficient_size=None, white_level=None):
+def decode_image(image, white_level=None):
     """Decodes an image to a uint8 RGB array.
 
     Args:
         image: Path, encoded bytes, PIL image, or uint8 or uint16 array of shape
             `(height, width, 3)`, `(height, width, 1)` or `(height, width)`.
-        sufficient_size: Integer or `None`. JPEGs may be decoded at a half, a
-            quarter or an eighth of their size, which is much faster, as long as
-            the shorter side keeps that many pixels. Defaults to `None`.
         white_level: Integer or `None`. The value that becomes white in images
             of 16 bits. Defaults to `None`.
 
@@ -52,6 +50,26 @@ def decode_image(image, sufficient_size=None, white_level=None):
         `"alpha"`, `"cmyk"`, `"16-bit"`, `"rotated"`, `"huge"` (more than 50
         million pixels).
     """
+    with opened_image(image) as opened:
+        # First, as loading an image makes Pillow forget some of it.
+        is_deep, kinds = has_deep_colors(opened), kinds_of(opened)
+        if isinstance(opened, np.ndarray):
+            return as_rgb(opened, white_level), kinds
+        pixels = as_upright_rgb(opened, white_level)
+        if is_deep:
+            check_deep_colors(pixels, white_level)
+        return pixels, kinds
+
+
+@contextlib.contextmanager
+def opened_image(image):
+    """Yields a PIL image, which may not be decoded yet, or an array.
+
+    What Pillow raises within becomes an `ImageError`.
+
+    Args:
+        image: As in `decode_image`.
+    """
     if isinstance(image, BYTES_TYPES):
         image = io.BytesIO(image)
     elif isinstance(image, PATH_TYPES):
@@ -59,32 +77,25 @@ def decode_image(image, sufficient_size=None, white_level=None):
     if isinstance(image, pathlib.Path | io.BytesIO):
         pillow = import_optional("PIL.Image", extra="images")
         with image_errors(), pillow.open(image) as opened:
-            # First, as the EXIF tags of some formats load the image.
-            is_deep = has_deep_colors(opened)
-            kinds = _kinds(opened)
-            if sufficient_size is not None and opened.format == "JPEG":
-                # Keeps the aspect ratio, and both sides at least so long.
-                opened.draft(None, (sufficient_size, sufficient_size))
-            pixels = as_upright_rgb(opened, white_level)
-            if is_deep:
-                kinds.add("16-bit")
-                check_deep_colors(pixels, white_level)
-            return pixels, kinds
-    if hasattr(image, "convert"):
+            yield opened
+    elif hasattr(image, "convert"):
         check_image(image)
         # Pillow may not have read its file yet.
         with image_errors():
-            return as_upright_rgb(image, white_level), _kinds(image)
-    image = np.asarray(image)
-    is_grey = image.ndim == 2 or image.shape[-1:] == (1,)
-    kinds = {"greyscale"} if is_grey else set()
-    if image.dtype == np.uint16:
-        kinds.add("16-bit")
-    return as_rgb(image, white_level), kinds
+            yield image
+    else:
+        yield np.asarray(image)
 
 
-def _kinds(image):
+def kinds_of(image):
+    """Says in what a PIL image or an array is unusual, see `decode_image`."""
+    if isinstance(image, np.ndarray):
+        is_grey = image.ndim == 2 or image.shape[-1:] == (1,)
+        kinds = {"greyscale"} if is_grey else set()
+        return kinds | {"16-bit"} if image.dtype == np.uint16 else kinds
     kinds = set(KINDS_OF_MODES.get(image.mode, ()))
+    if has_deep_colors(image):
+        kinds.add("16-bit")
     if "transparency" in image.info:
         kinds.add("alpha")
     if read_orientation(image) != 1:

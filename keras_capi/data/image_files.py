@@ -122,20 +122,36 @@ def as_rgb(image, white_level=None):
         white_level: Integer or `None`. The value that becomes white in images
             of 16 bits, see `to_eight_bits`. Defaults to `None`.
     """
+    image = as_eight_bits(image, white_level)
+    if hasattr(image, "convert"):
+        return np.array(convert(image, "RGB"))
+    if image.ndim == 2:
+        image = np.repeat(image[..., None], 3, axis=-1)
+    return image
+
+
+def as_eight_bits(image, white_level=None):
+    """Returns a PIL image as it is, but one of 16 bits as a uint8 array.
+
+    Args:
+        image: As in `as_rgb`. Arrays of grey values become two-dimensional.
+        white_level: As in `as_rgb`.
+    """
     check_image(image)
     if hasattr(image, "convert"):
         if not image.mode.startswith("I;16"):
-            return np.array(image.convert("RGB"))
+            return image
         # Pillow's own conversion would clip 16-bit values at 255.
         image = np.asarray(image, "uint16")
     image = np.asarray(image)
     if image.dtype == np.uint16:
         image = to_eight_bits(image, white_level)
-    if image.ndim == 2:
-        image = image[..., None]
-    if image.shape[-1] == 1:
-        image = np.repeat(image, 3, axis=-1)
-    return image
+    return image[..., 0] if image.shape[2:] == (1,) else image
+
+
+def convert(image, mode):
+    """Returns a PIL image in a mode, without a copy if it has that already."""
+    return image if image.mode == mode else image.convert(mode)
 
 
 def check_image(image):
