@@ -7,9 +7,10 @@ import pathlib
 import numpy as np
 
 from keras_capi.data.exif_orientation import read_orientation
-from keras_capi.data.image_files import as_rgb
-from keras_capi.data.image_files import as_upright_rgb
+from keras_capi.data.exif_orientation import turn_upright
+from keras_capi.data.image_files import as_eight_bits
 from keras_capi.data.image_files import check_image
+from keras_capi.data.image_files import convert
 from keras_capi.data.image_files import image_errors
 from keras_capi.data.image_source import BYTES_TYPES
 from keras_capi.data.sixteen_bits import check_deep_colors
@@ -28,6 +29,7 @@ KINDS_OF_MODES = {
     "I;16": {"16-bit", "greyscale"},
     "I;16B": {"16-bit", "greyscale"},
 }
+GREY_MODES = ("1", "L", "LA")
 HUGE = 50_000_000
 
 
@@ -50,15 +52,54 @@ def decode_image(image, white_level=None):
         `"alpha"`, `"cmyk"`, `"16-bit"`, `"rotated"`, `"huge"` (more than 50
         million pixels).
     """
+    image, kinds = decode_to_pillow(image, white_level)
+    return np.array(convert(image, "RGB")), kinds
+
+
+def decode_to_pillow(image, white_level=None):
+    """Decodes an image to a PIL image, in RGB or in greyscale ("L").
+
+    Pillow can resize it without another copy, and grey values but once.
+
+    Args:
+        image, white_level: As in `decode_image`, which has the same errors.
+
+    Returns:
+        Tuple of the image and the set of what is unusual.
+    """
+    pillow = import_optional("PIL.Image", extra="images")
     with opened_image(image) as opened:
         # First, as loading an image makes Pillow forget some of it.
-        is_deep, kinds = has_deep_colors(opened), kinds_of(opened)
-        if isinstance(opened, np.ndarray):
-            return as_rgb(opened, white_level), kinds
-        pixels = as_upright_rgb(opened, white_level)
-        if is_deep:
-            check_deep_colors(pixels, white_level)
-        return pixels, kinds
+        kinds = kinds_of(opened)
+        whole = load_upright(opened, kinds, white_level)
+        if isinstance(whole, np.ndarray):
+            whole = pillow.fromarray(whole)
+        return to_rgb_or_grey(whole), kinds
+
+
+def load_upright(image, kinds, white_level):
+    """Decodes what `opened_image` yields, in 8 bits and upright.
+
+    Args:
+        image: PIL image or array.
+        kinds: What `kinds_of` told of it before.
+        white_level: As in `decode_image`.
+
+    Returns:
+        PIL image in any mode, or uint8 array of shape `(height, width, 3)` or
+        `(height, width)`.
+    """
+    if not isinstance(image, np.ndarray):
+        image = turn_upright(image)
+    image = as_eight_bits(image, white_level)
+    if "16-bit" in kinds and not isinstance(image, np.ndarray):
+        check_deep_colors(np.asarray(image), white_level)
+    return image
+
+
+def to_rgb_or_grey(image):
+    """Converts a PIL image to one of the modes that Pillow resizes well."""
+    return convert(image, "L" if image.mode in GREY_MODES else "RGB")
 
 
 @contextlib.contextmanager

@@ -5,14 +5,14 @@ import math
 import numpy as np
 
 from keras_capi.data.decode_image import kinds_of
+from keras_capi.data.decode_image import load_upright
 from keras_capi.data.decode_image import opened_image
+from keras_capi.data.decode_image import to_rgb_or_grey
 from keras_capi.data.exif_orientation import read_orientation
-from keras_capi.data.exif_orientation import turn_upright
-from keras_capi.data.image_files import as_eight_bits
 from keras_capi.data.image_files import convert
-from keras_capi.data.sixteen_bits import check_deep_colors
-from keras_capi.data.sixteen_bits import has_deep_colors
+from keras_capi.data.image_source import BYTES_TYPES
 from keras_capi.optional_imports import import_optional
+from keras_capi.paths import PATH_TYPES
 
 # Formats that can be decoded at a half, a quarter or an eighth of their size.
 # Many phones write MPO, a JPEG with others behind it.
@@ -21,7 +21,6 @@ REDUCIBLE = ("JPEG", "MPO")
 # the result along each side: of 256 levels, photographs then differ by less
 # than one in the mean.
 LEAST_RATIO = 2
-GREY_MODES = ("1", "L", "LA")
 
 
 def decode_window(image, size, draw_window, white_level=None):
@@ -45,24 +44,20 @@ def decode_window(image, size, draw_window, white_level=None):
     pillow = import_optional("PIL.Image", extra="images")
     with opened_image(image) as opened:
         # First, as loading an image makes Pillow forget some of it.
-        is_deep, kinds = has_deep_colors(opened), kinds_of(opened)
-        window = None
+        kinds, window = kinds_of(opened), None
         # An image of the caller's is not to change.
-        if opened is not image and getattr(opened, "format", "") in REDUCIBLE:
+        is_file = isinstance(image, PATH_TYPES + BYTES_TYPES)
+        if is_file and opened.format in REDUCIBLE:
             window = _reduce(opened, size, draw_window)
-        if not isinstance(opened, np.ndarray):
-            opened = turn_upright(opened)
-        whole = as_eight_bits(opened, white_level)
+        whole = load_upright(opened, kinds, white_level)
         if isinstance(whole, np.ndarray):
             top, left, height, width = draw_window(whole.shape[:2])
             part = whole[top : top + height, left : left + width]
             part, box = pillow.fromarray(part), None
         else:
-            if is_deep:
-                check_deep_colors(np.asarray(whole), white_level)
             part, box = _cut(whole, window or draw_window(whole.size[::-1]))
-        # Grey values need not be resized three times.
-        part = convert(part, "L" if part.mode in GREY_MODES else "RGB")
+        # Cut first, as a conversion takes as long as a resizing.
+        part = to_rgb_or_grey(part)
         part = part.resize(
             (size, size),
             # Antialiased where the image shrinks.

@@ -7,7 +7,7 @@ import pytest
 from image_helpers import encode
 from PIL import Image
 
-from keras_capi.data import decode_window as module
+from keras_capi.data import decode_image as module
 from keras_capi.data.decode_image import decode_image
 from keras_capi.data.decode_window import decode_window
 from keras_capi.data.image_files import ImageError
