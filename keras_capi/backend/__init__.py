@@ -10,6 +10,7 @@ from keras_capi.backend.adamw import gradient_norms
 from keras_capi.backend.adamw import has_fused_adamw
 from keras_capi.backend.adamw import share_gradients
 from keras_capi.backend.attention import dot_product_attention
+from keras_capi.backend.compiled import compiled
 from keras_capi.backend.gathering import add_to_samples
 from keras_capi.backend.gathering import take_tokens
 from keras_capi.backend.moving_average import move_average
@@ -37,6 +38,7 @@ __all__ = [
     "check_keras_version",
     "check_process_group",
     "check_strategy",
+    "compiled",
     "dot_product_attention",
     "fused_adamw",
     "gelu",
