@@ -15,8 +15,8 @@ sys.path.insert(0, str(ROOT))
 # ruff: noqa: E402
 from benchmarks.speed import SIZES
 from benchmarks.speed import block_flops
-from benchmarks.speed import make_images
 from benchmarks.speed import main
+from benchmarks.speed import make_images
 from benchmarks.speed import make_parser
 
 NUM_REGISTERS = 16

@@ -11,6 +11,7 @@ from keras_capi.backend.adamw import has_fused_adamw
 from keras_capi.backend.adamw import share_gradients
 from keras_capi.backend.attention import dot_product_attention
 from keras_capi.backend.compilation_cache import keep_compiled
+from keras_capi.backend.compiled import compiled
 from keras_capi.backend.gathering import add_to_samples
 from keras_capi.backend.gathering import take_samples
 from keras_capi.backend.gathering import take_tokens
@@ -41,6 +42,7 @@ __all__ = [
     "check_keras_version",
     "check_process_group",
     "check_strategy",
+    "compiled",
     "compiled_training",
     "dot_product_attention",
     "fused_adamw",

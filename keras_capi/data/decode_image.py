@@ -1,14 +1,16 @@
 """Decodes images of all kinds, and says in what they are unusual."""
 
+import contextlib
 import io
 import pathlib
 
 import numpy as np
 
 from keras_capi.data.exif_orientation import read_orientation
-from keras_capi.data.image_files import as_rgb
-from keras_capi.data.image_files import as_upright_rgb
+from keras_capi.data.exif_orientation import turn_upright
+from keras_capi.data.image_files import as_eight_bits
 from keras_capi.data.image_files import check_image
+from keras_capi.data.image_files import convert
 from keras_capi.data.image_files import image_errors
 from keras_capi.data.image_source import BYTES_TYPES
 from keras_capi.data.sixteen_bits import check_deep_colors
@@ -27,18 +29,16 @@ KINDS_OF_MODES = {
     "I;16": {"16-bit", "greyscale"},
     "I;16B": {"16-bit", "greyscale"},
 }
+GREY_MODES = ("1", "L", "LA")
 HUGE = 50_000_000
 
 
-def decode_image(image, sufficient_size=None, white_level=None):
+def decode_image(image, white_level=None):
     """Decodes an image to a uint8 RGB array.
 
     Args:
         image: Path, encoded bytes, PIL image, or uint8 or uint16 array of shape
             `(height, width, 3)`, `(height, width, 1)` or `(height, width)`.
-        sufficient_size: Integer or `None`. JPEGs may be decoded at a half, a
-            quarter or an eighth of their size, which is much faster, as long as
-            the shorter side keeps that many pixels. Defaults to `None`.
         white_level: Integer or `None`. The value that becomes white in images
             of 16 bits. Defaults to `None`.
 
@@ -52,6 +52,65 @@ def decode_image(image, sufficient_size=None, white_level=None):
         `"alpha"`, `"cmyk"`, `"16-bit"`, `"rotated"`, `"huge"` (more than 50
         million pixels).
     """
+    image, kinds = decode_to_pillow(image, white_level)
+    return np.array(convert(image, "RGB")), kinds
+
+
+def decode_to_pillow(image, white_level=None):
+    """Decodes an image to a PIL image, in RGB or in greyscale ("L").
+
+    Pillow can resize it without another copy, and grey values but once.
+
+    Args:
+        image, white_level: As in `decode_image`, which has the same errors.
+
+    Returns:
+        Tuple of the image and the set of what is unusual.
+    """
+    pillow = import_optional("PIL.Image", extra="images")
+    with opened_image(image) as opened:
+        # First, as loading an image makes Pillow forget some of it.
+        kinds = kinds_of(opened)
+        whole = load_upright(opened, kinds, white_level)
+        if isinstance(whole, np.ndarray):
+            whole = pillow.fromarray(whole)
+        return to_rgb_or_grey(whole), kinds
+
+
+def load_upright(image, kinds, white_level):
+    """Decodes what `opened_image` yields, in 8 bits and upright.
+
+    Args:
+        image: PIL image or array.
+        kinds: What `kinds_of` told of it before.
+        white_level: As in `decode_image`.
+
+    Returns:
+        PIL image in any mode, or uint8 array of shape `(height, width, 3)` or
+        `(height, width)`.
+    """
+    if not isinstance(image, np.ndarray):
+        image = turn_upright(image)
+    image = as_eight_bits(image, white_level)
+    if "16-bit" in kinds and not isinstance(image, np.ndarray):
+        check_deep_colors(np.asarray(image), white_level)
+    return image
+
+
+def to_rgb_or_grey(image):
+    """Converts a PIL image to one of the modes that Pillow resizes well."""
+    return convert(image, "L" if image.mode in GREY_MODES else "RGB")
+
+
+@contextlib.contextmanager
+def opened_image(image):
+    """Yields a PIL image, which may not be decoded yet, or an array.
+
+    What Pillow raises within becomes an `ImageError`.
+
+    Args:
+        image: As in `decode_image`.
+    """
     if isinstance(image, BYTES_TYPES):
         image = io.BytesIO(image)
     elif isinstance(image, PATH_TYPES):
@@ -59,32 +118,25 @@ def decode_image(image, sufficient_size=None, white_level=None):
     if isinstance(image, pathlib.Path | io.BytesIO):
         pillow = import_optional("PIL.Image", extra="images")
         with image_errors(), pillow.open(image) as opened:
-            # First, as the EXIF tags of some formats load the image.
-            is_deep = has_deep_colors(opened)
-            kinds = _kinds(opened)
-            if sufficient_size is not None and opened.format == "JPEG":
-                # Keeps the aspect ratio, and both sides at least so long.
-                opened.draft(None, (sufficient_size, sufficient_size))
-            pixels = as_upright_rgb(opened, white_level)
-            if is_deep:
-                kinds.add("16-bit")
-                check_deep_colors(pixels, white_level)
-            return pixels, kinds
-    if hasattr(image, "convert"):
+            yield opened
+    elif hasattr(image, "convert"):
         check_image(image)
         # Pillow may not have read its file yet.
         with image_errors():
-            return as_upright_rgb(image, white_level), _kinds(image)
-    image = np.asarray(image)
-    is_grey = image.ndim == 2 or image.shape[-1:] == (1,)
-    kinds = {"greyscale"} if is_grey else set()
-    if image.dtype == np.uint16:
-        kinds.add("16-bit")
-    return as_rgb(image, white_level), kinds
+            yield image
+    else:
+        yield np.asarray(image)
 
 
-def _kinds(image):
+def kinds_of(image):
+    """Says in what a PIL image or an array is unusual, see `decode_image`."""
+    if isinstance(image, np.ndarray):
+        is_grey = image.ndim == 2 or image.shape[-1:] == (1,)
+        kinds = {"greyscale"} if is_grey else set()
+        return kinds | {"16-bit"} if image.dtype == np.uint16 else kinds
     kinds = set(KINDS_OF_MODES.get(image.mode, ()))
+    if has_deep_colors(image):
+        kinds.add("16-bit")
     if "transparency" in image.info:
         kinds.add("alpha")
     if read_orientation(image) != 1:

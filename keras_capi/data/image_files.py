@@ -1,4 +1,4 @@
-"""Finds image files, and makes RGB arrays of images in memory."""
+"""Finds image files, and checks images in memory and makes them 8 bits."""
 
 import contextlib
 import struct
@@ -8,7 +8,6 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from keras_capi.data.exif_orientation import turn_upright
 from keras_capi.data.sixteen_bits import to_eight_bits
 from keras_capi.data.walk_folder import walk_folder
 from keras_capi.optional_imports import import_optional
@@ -108,34 +107,31 @@ def image_errors():
         raise ImageError(str(error) or type(error).__name__) from error
 
 
-def as_upright_rgb(image, white_level=None):
-    """Turns a PIL image into uint8 RGB pixels, as its EXIF orientation says."""
-    return as_rgb(turn_upright(image), white_level)
-
-
-def as_rgb(image, white_level=None):
-    """Turns a PIL image or an array into a uint8 RGB array.
+def as_eight_bits(image, white_level=None):
+    """Returns a PIL image as it is, but one of 16 bits as a uint8 array.
 
     Args:
         image: PIL image, or uint8 or uint16 array of shape `(height, width,
-            3)`, `(height, width, 1)` or `(height, width)`.
+            3)`, `(height, width, 1)` or `(height, width)`. Arrays of grey
+            values become two-dimensional.
         white_level: Integer or `None`. The value that becomes white in images
             of 16 bits, see `to_eight_bits`. Defaults to `None`.
     """
     check_image(image)
     if hasattr(image, "convert"):
         if not image.mode.startswith("I;16"):
-            return np.array(image.convert("RGB"))
+            return image
         # Pillow's own conversion would clip 16-bit values at 255.
         image = np.asarray(image, "uint16")
     image = np.asarray(image)
     if image.dtype == np.uint16:
         image = to_eight_bits(image, white_level)
-    if image.ndim == 2:
-        image = image[..., None]
-    if image.shape[-1] == 1:
-        image = np.repeat(image, 3, axis=-1)
-    return image
+    return image[..., 0] if image.shape[2:] == (1,) else image
+
+
+def convert(image, mode):
+    """Returns a PIL image in a mode, without a copy if it has that already."""
+    return image if image.mode == mode else image.convert(mode)
 
 
 def check_image(image):

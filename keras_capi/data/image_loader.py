@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-from keras_capi.data.decode_image import decode_image
+from keras_capi.data.decode_image import decode_to_pillow
 from keras_capi.data.image_files import ImageError
 from keras_capi.data.image_files import check_image
 from keras_capi.data.image_files import find_images
@@ -138,11 +138,12 @@ class ImageLoader:
                 self.skipped[name] = str(error)
 
     def _prepare(self, image):
-        image, _ = decode_image(image, white_level=self.white_level)
+        image, _ = decode_to_pillow(image, self.white_level)
         if self.image_size is not None:
             return resize_and_crop(image, self.image_size, self.crop_ratio)
-        self._check_sides(image.shape[:2])
-        size = [n // self.patch_size * self.patch_size for n in image.shape[:2]]
+        sides = image.size[::-1]
+        self._check_sides(sides)
+        size = [n // self.patch_size * self.patch_size for n in sides]
         return crop_center(image, size)
 
     def _check_sides(self, sides):
@@ -154,7 +155,7 @@ class ImageLoader:
 
     def _normalize(self, images):
         images = self.normalization(np.stack(images))
-        return keras.ops.convert_to_numpy(images).astype("float32")
+        return keras.ops.convert_to_numpy(images).astype("float32", copy=False)
 
 
 def _check_image_size(image_size, patch_size):

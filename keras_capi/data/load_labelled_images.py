@@ -2,7 +2,7 @@ import warnings
 
 import numpy as np
 
-from keras_capi.data.decode_image import decode_image
+from keras_capi.data.decode_image import decode_to_pillow
 from keras_capi.data.image_files import EXTENSIONS
 from keras_capi.data.image_files import ImageError
 from keras_capi.data.image_files import find_images
@@ -77,9 +77,8 @@ def load_labelled_images(
     size = (image_size, image_size)
 
     def prepare(image):
-        image, _ = decode_image(image, white_level=white_level)
-        # A crop that is a view would keep what was cut off in memory.
-        return resize_and_crop(image, size, crop_ratio).copy()
+        image, _ = decode_to_pillow(image, white_level)
+        return resize_and_crop(image, size, crop_ratio)
 
     if str(source).startswith(TFDS_PREFIX):
         images, labels, class_names = _load_tfds(str(source), split, prepare)

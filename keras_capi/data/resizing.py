@@ -1,6 +1,7 @@
 import numpy as np
 
 from keras_capi.data.image_files import ImageError
+from keras_capi.data.image_files import convert
 from keras_capi.optional_imports import import_optional
 from keras_capi.validation import check_number
 from keras_capi.validation import check_positive_integer
@@ -51,35 +52,40 @@ def resize_shorter_side(image, size):
 def resize_image(image, size):
     """Resizes a uint8 RGB array bicubically to `size`, `(height, width)`."""
     pillow = import_optional("PIL.Image", extra="images")
-    resized = pillow.fromarray(image).resize(
-        (size[1], size[0]),
-        # Antialiased where the image shrinks.
-        pillow.Resampling.BICUBIC,
-    )
-    return np.array(resized)
+    return np.array(_resize(pillow.fromarray(image), size))
 
 
 def resize_and_crop(image, size, crop_ratio):
-    """Prepares a uint8 RGB array as the paper's evaluation does.
+    """Prepares an image as the paper's evaluation does.
 
     Args:
-        image: Uint8 array of shape `(height, width, 3)`.
+        image: PIL image in RGB or greyscale ("L").
         size: Tuple `(height, width)` of the result.
         crop_ratio: Float in `(0, 1]`. The share of the resized image, along the
             side that limits it, that the central crop keeps.
+
+    Returns:
+        Uint8 array of shape `(*size, 3)`.
     """
     wanted = [round(n / crop_ratio) for n in size]
-    shape = image.shape
+    shape = image.height, image.width
     # In integers, to get the same size as other implementations.
     limiting = max((0, 1), key=lambda axis: wanted[axis] / shape[axis])
     covering = [
         n * wanted[limiting] // shape[limiting]
         if axis != limiting
         else wanted[axis]
-        for axis, n in enumerate(shape[:2])
+        for axis, n in enumerate(shape)
     ]
     image, covering = _cut_strip(image, covering, size)
-    return crop_center(resize_image(image, covering), size)
+    return crop_center(_resize(image, covering), size)
+
+
+def _resize(image, size):
+    """Resizes a PIL image bicubically to `size`, `(height, width)`."""
+    pillow = import_optional("PIL.Image", extra="images")
+    # Antialiased where the image shrinks.
+    return image.resize((size[1], size[0]), pillow.Resampling.BICUBIC)
 
 
 def _cut_strip(image, covering, size):
@@ -90,14 +96,14 @@ def _cut_strip(image, covering, size):
     that of other implementations, and Pillow's rounding depends on the whole.
 
     Args:
-        image: Array.
+        image: PIL image.
         covering: List of two integers. The height and width to resize to.
         size: Tuple of two integers. The height and width of the crop.
 
     Returns:
         The two first arguments, of a part with the same middle.
     """
-    kept, resized = list(image.shape[:2]), list(covering)
+    kept, resized = [image.height, image.width], list(covering)
     for axis, length in enumerate(kept):
         longest = MAX_RATIO * size[axis]
         if resized[axis] > longest:
@@ -105,16 +111,24 @@ def _cut_strip(image, covering, size):
             # As much is cut off at both ends.
             kept[axis] = count + (length - count) % 2
             resized[axis] = round(resized[axis] * kept[axis] / length)
-    return crop_center(image, kept), resized
+    return _crop_center(image, kept), resized
 
 
 def crop_center(image, size):
-    """Cuts the central `size`, `(height, width)`, out of an array."""
+    """Cuts the central `size`, `(height, width)`, out of a PIL image.
+
+    Returns:
+        Uint8 array of shape `(*size, 3)`.
+    """
+    return np.array(convert(_crop_center(image, size), "RGB"))
+
+
+def _crop_center(image, size):
     top, left = (
         round((given - wanted) / 2)
-        for given, wanted in zip(image.shape[:2], size, strict=True)
+        for given, wanted in zip(image.size[::-1], size, strict=True)
     )
-    return image[top : top + size[0], left : left + size[1]]
+    return image.crop((left, top, left + size[1], top + size[0]))
 
 
 def check_crop_ratio(crop_ratio):

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 
+from keras_capi import backend
 from keras_capi.data.resumable_dataset import ResumableDataset
 from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_positive_integer
@@ -11,7 +12,8 @@ class ViewBatches(ResumableDataset):
 
     Methods make their views themselves, in the training step, on the device
     that trains. With this data set threads make them on the processor instead,
-    which pays off where that has cores to spare and the device has no time.
+    which pays off where that has cores to spare and the device has no time. On
+    JAX and TensorFlow the first batch compiles `views`, which takes seconds.
 
     The views of a batch are determined by the seed, the epoch and its number,
     whatever the number of workers, so that an interrupted training goes on with
@@ -24,8 +26,9 @@ class ViewBatches(ResumableDataset):
         views: `keras_capi.layers.MultiCrop`, or another layer of random views.
             Its own `seed` does nothing.
         seed: Integer. Seed of the views. Defaults to `0`.
-        workers: Integer. Threads, each of which makes whole batches. Defaults
-            to `4`.
+        workers: Integer. Threads, each of which makes whole batches. With fewer
+            than two, most backends make batches between the steps. Defaults to
+            `4`.
         max_queue_size: Integer. How many batches to keep ready. Defaults to
             `4`, as views take much memory.
 
@@ -68,6 +71,7 @@ class ViewBatches(ResumableDataset):
         self.dataset = dataset
         self.views = views
         self.seed = seed
+        self._make_views = backend.compiled(self._views_of)
 
     @property
     def settings(self):
@@ -97,9 +101,15 @@ class ViewBatches(ResumableDataset):
         )
         # The device is busy with the training.
         with keras.device("cpu"):
-            views = self.views(images, numbers=numbers)
-            views = keras.tree.map_structure(_to_numpy, views)
+            views = self._make_views(images, numbers)
+            views = keras.tree.map_structure(keras.ops.convert_to_numpy, views)
         return (views,)
+
+    def _views_of(self, images, numbers):
+        views = self.views(images, numbers=numbers)
+        return keras.tree.map_structure(
+            lambda view: keras.ops.cast(view, "float32"), views
+        )
 
     def on_epoch_begin(self):
         self.dataset.on_epoch_begin()
@@ -108,7 +118,3 @@ class ViewBatches(ResumableDataset):
     def on_epoch_end(self):
         self.dataset.on_epoch_end()
         super().on_epoch_end()
-
-
-def _to_numpy(view):
-    return keras.ops.convert_to_numpy(keras.ops.cast(view, "float32"))

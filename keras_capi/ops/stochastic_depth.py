@@ -51,7 +51,9 @@ def add_to_subset(x, branch, arguments, indices):
       stochastic depth)
     """
     subset, *arguments = (
-        tensor if tensor.shape[0] == 1 else backend.take_samples(tensor, indices)
+        tensor
+        if tensor.shape[0] == 1
+        else backend.take_samples(tensor, indices)
         for tensor in (x, *arguments)
     )
     scale = ops.cast(ops.shape(x)[0], "float32") / ops.cast(

@@ -13,7 +13,6 @@ from keras_capi.data import AugmentedImages
 from keras_capi.data import ImageLoader
 from keras_capi.data import load_images
 from keras_capi.data.decode_image import decode_image
-from keras_capi.data.image_files import as_upright_rgb
 
 ORIENTATION, MAKE, SOFTWARE, PLACE = 0x0112, 0x010F, 0x0131, 0x8825
 TURNED = {
@@ -66,7 +65,7 @@ def encode(form, exif, pixels=PIXELS):
 
 def decode(encoded):
     with Image.open(io.BytesIO(encoded)) as image:
-        return as_upright_rgb(image)
+        return decode_image(image)[0]
 
 
 def stored_pixels(form):
@@ -197,7 +196,7 @@ def test_other_tags_of_tiff_files(tag, kind, value):
 def test_an_orientation_set_by_hand():
     image = Image.fromarray(PIXELS)
     image.getexif()[ORIENTATION] = 5
-    np.testing.assert_array_equal(as_upright_rgb(image), TURNED[5](PIXELS))
+    np.testing.assert_array_equal(decode_image(image)[0], TURNED[5](PIXELS))
 
 
 def test_an_orientation_in_xmp():

@@ -65,7 +65,9 @@ def most_pixels(monkeypatch):
 @pytest.mark.parametrize("crop_ratio", [0.875, 1.0, 0.1])
 def test_strips_take_little_memory(shape, crop_ratio, most_pixels):
     for size in ((56, 56), (28, 112)):
-        image = resize_and_crop(make_strip(shape), size, crop_ratio)
+        image = resize_and_crop(
+            Image.fromarray(make_strip(shape)), size, crop_ratio
+        )
         assert image.shape == (*size, 3)
         np.testing.assert_allclose(image, 128, atol=2)
     assert most_pixels() < 4_000_000
@@ -80,7 +82,7 @@ def test_longish_images_stay_whole(shape):
     image = Image.fromarray(pixels).resize(whole, Image.Resampling.BICUBIC)
     left, top = (round((n - 28) / 2) for n in whole)
     np.testing.assert_array_equal(
-        resize_and_crop(pixels, (28, 28), 0.875),
+        resize_and_crop(Image.fromarray(pixels), (28, 28), 0.875),
         np.array(image)[top : top + 28, left : left + 28],
     )
 

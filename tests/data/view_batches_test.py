@@ -23,14 +23,13 @@ def make_batches(seed=0, views=None, **overrides):
     return ViewBatches(AugmentedImages(PICTURES, **arguments), views, seed)
 
 
-def assert_equal(views, expected):
-    assert list(views) == list(expected)
-    for name in expected:
-        np.testing.assert_array_equal(views[name], expected[name])
+@pytest.fixture(scope="module")
+def batches():
+    """One for all tests of `MultiCrop`, as each data set compiles its views."""
+    return make_batches()
 
 
-def test_views_are_those_of_the_images():
-    batches = make_batches()
+def test_views_are_those_of_the_images(batches):
     assert len(batches) == 2
     assert batches.batch_size == 4
     (views,) = batches[1]
@@ -45,16 +44,18 @@ def test_views_are_those_of_the_images():
 
 
 def test_a_batch_follows_from_seed_epoch_and_number():
-    batches, again = make_batches(), make_batches()
+    batches, again = (
+        make_batches(views=RandomResizedCrop(8, 8)) for _ in range(2)
+    )
     with concurrent.futures.ThreadPoolExecutor(2) as executor:
         in_threads = [*executor.map(lambda index: again[index], (1, 0))]
-    assert_equal(in_threads[1][0], batches[0][0])
-    assert_equal(in_threads[0][0], batches[1][0])
+    np.testing.assert_array_equal(in_threads[1][0], batches[0][0])
+    np.testing.assert_array_equal(in_threads[0][0], batches[1][0])
     batches.on_epoch_begin()
     batches.on_epoch_end()
     again.go_to(1, 1)
     assert len(again) == 1
-    assert_equal(again[0][0], batches[1][0])
+    np.testing.assert_array_equal(again[0][0], batches[1][0])
 
 
 def test_seeds_shares_epochs_and_batches_have_other_views():
@@ -75,7 +76,7 @@ def test_seeds_shares_epochs_and_batches_have_other_views():
     assert len(np.unique(views.round(4), axis=0)) == 20
 
 
-def test_feeds_a_model():
+def test_feeds_a_model(batches):
     inputs = {
         "global_views": keras.Input((2, 16, 12, 3), name="global_views"),
         "local_views": keras.Input((3, 8, 4, 3), name="local_views"),
@@ -85,14 +86,31 @@ def test_feeds_a_model():
         for view in inputs.values()
     ]
     model = keras.Model(inputs, keras.ops.concatenate(means, axis=-1))
-    outputs = model.predict(make_batches(), verbose=0)
+    outputs = model.predict(batches, verbose=0)
+    batches.go_to(0, 0)
     expected = [
         np.stack(
             [view.mean(axis=(1, 2, 3, 4)) for view in batch[0].values()], 1
         )
-        for batch in make_batches()
+        for batch in (batches[index] for index in range(2))
     ]
     np.testing.assert_allclose(outputs, np.concatenate(expected), atol=1e-5)
+
+
+def test_views_are_compiled_once():
+    class Counting(RandomResizedCrop):
+        calls = 0
+
+        def call(self, *args, **kwargs):
+            self.calls += 1
+            return super().call(*args, **kwargs)
+
+    crop = Counting(4, 4)
+    batches = make_batches(views=crop)
+    for index in (0, 1, 1):
+        batches[index]
+    # On torch nothing is compiled.
+    assert crop.calls == (3 if keras.backend.backend() == "torch" else 1)
 
 
 def test_settings_tell_what_determines_the_batches():

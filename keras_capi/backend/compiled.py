@@ -1,0 +1,27 @@
+"""Compiled functions of arrays."""
+
+from keras_capi.backend.active import BACKEND
+
+
+def compiled(function):
+    """Compiles a function of arrays, for many calls with the same shapes.
+
+    On torch it stays as it is, as its compiler takes minutes where the others
+    take seconds.
+
+    Args:
+        function: Callable of arrays without side effects, which returns a
+            structure of tensors.
+
+    Returns:
+        Callable of arrays.
+    """
+    if BACKEND == "jax":
+        import jax
+
+        return jax.jit(function)
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        return tf.function(function, jit_compile=True, autograph=False)
+    return function
