@@ -129,7 +129,6 @@ def pair_parser(description):
     """Returns the parser of the options of a pair."""
     arguments = parser()
     arguments.description = description
-    arguments.conflict_handler = "resolve"
     arguments.set_defaults(steps=5)
     arguments.add_argument(
         "--backend", nargs="+", default=["jax", "tensorflow", "torch"]

@@ -52,7 +52,10 @@ def matmul_peak(make_product=keras_product, repetitions=12):
 
 def make_parser(description, steps):
     """Returns the parser of the options that all benchmarks of speed take."""
-    parser = argparse.ArgumentParser(description=description)
+    # A benchmark of several backends replaces the option.
+    parser = argparse.ArgumentParser(
+        description=description, conflict_handler="resolve"
+    )
     parser.add_argument("--backend", default=os.getenv("KERAS_BACKEND", "jax"))
     parser.add_argument("--size", choices=SIZES, default="tiny")
     parser.add_argument("--image-size", type=int, default=224)
