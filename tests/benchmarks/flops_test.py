@@ -1,0 +1,51 @@
+"""The matrix products of a step, against what the models say of themselves."""
+
+import argparse
+
+import pytest
+
+import keras_capi
+from benchmarks.inference import encoder_flops
+from benchmarks.steps import capi
+from benchmarks.steps import dino
+from benchmarks.steps import mae
+
+
+def options_of(**changes):
+    settings = {
+        "size": "tiny",
+        "image_size": 224,
+        "batch_size": 16,
+        "clusters": 4096,
+    }
+    return argparse.Namespace(**settings | changes)
+
+
+def test_published_figures():
+    assert capi.flops(options_of()) / 1e9 == pytest.approx(93.5, abs=0.05)
+    # Twice the multiply-adds of a ViT-Ti/16, 1.26 G, and of the registers.
+    encoder = encoder_flops(options_of(batch_size=1)) / 2e9
+    assert 1.26 < encoder < 1.26 * 213 / 196
+
+
+def test_patches_are_counted_as_the_default_masks_do():
+    masking = keras_capi.layers.InverseBlockMasking()
+    for image_size in (96, 224):
+        options = options_of(image_size=image_size)
+        patches, visible, predicted = capi.count_patches(options)
+        side = image_size // 16
+        assert patches == side**2
+        assert masking.count_patches((side, side)) == (visible, predicted)
+
+
+def test_batches_add_up():
+    for method in (mae, dino):
+        once, twice = (
+            method.flops(options_of(batch_size=size)) for size in (1, 2)
+        )
+        assert twice == 2 * once
+
+
+def test_small_views_are_whole_patches():
+    assert dino.view_sizes(options_of()) == (224, 96)
+    assert dino.view_sizes(options_of(size="small")) == (224, 98)
