@@ -135,5 +135,5 @@ def test_models_take_their_batches(method, monkeypatch):
     monkeypatch.setitem(SIZES, "test", (16, 2, 1, 1, 8))
     options = options_of(method=method)
     model, _, batch = METHODS[method].build(options)
-    model.check_inputs(batch)
+    model.check_inputs(batch if isinstance(batch, dict) else {"images": batch})
     assert METHODS[method].flops(options) > 0
