@@ -15,6 +15,7 @@ sys.path.insert(0, str(ROOT))
 # ruff: noqa: E402
 from benchmarks.speed import SIZES
 from benchmarks.speed import block_flops
+from benchmarks.speed import count_patches
 from benchmarks.speed import main
 from benchmarks.speed import make_images
 from benchmarks.speed import make_parser
@@ -25,7 +26,7 @@ NUM_REGISTERS = 16
 def encoder_flops(options):
     """Matrix products of a batch's features."""
     width, _, layers, _, patch_size = SIZES[options.size]
-    patches = (options.image_size // patch_size) ** 2
+    patches = count_patches(options.image_size, patch_size)
     flops = 6 * patch_size**2 * width * patches
     flops += layers * block_flops(width, patches + NUM_REGISTERS)
     return options.batch_size * flops

@@ -26,6 +26,11 @@ def block_flops(width, queries, others=None):
     return projections + attention + perceptron
 
 
+def count_patches(image_size, patch_size):
+    """Returns the number of patches of an image."""
+    return (image_size // patch_size) ** 2
+
+
 def keras_product(matrix):
     """Returns a function that multiplies a matrix by itself and waits."""
     import keras

@@ -2,6 +2,7 @@
 
 from benchmarks.speed import SIZES
 from benchmarks.speed import block_flops
+from benchmarks.speed import count_patches
 from benchmarks.speed import make_images
 
 NUM_REGISTERS = 16
@@ -9,9 +10,9 @@ DROP_PATH_RATE = 0.2
 MASK_RATIO, PREDICTED = 0.65, 0.05
 
 
-def count_patches(options):
+def count_masked(options):
     """Returns how many patches an image has, shows, and has predicted."""
-    patches = (options.image_size // SIZES[options.size][-1]) ** 2
+    patches = count_patches(options.image_size, SIZES[options.size][-1])
     masked = int(patches * MASK_RATIO)
     return patches, patches - masked, int(masked * PREDICTED)
 
@@ -19,7 +20,7 @@ def count_patches(options):
 def flops(options):
     """Matrix products of a step, backward passes included."""
     width, _, layers, predictor_layers, patch_size = SIZES[options.size]
-    patches, visible, predicted = count_patches(options)
+    patches, visible, predicted = count_masked(options)
     pixels = 3 * patch_size**2
     batch_size = options.batch_size
     kept = max(int(batch_size * (1 - DROP_PATH_RATE)), 1) / batch_size

@@ -2,6 +2,7 @@
 
 from benchmarks.speed import SIZES
 from benchmarks.speed import block_flops
+from benchmarks.speed import count_patches
 from benchmarks.speed import make_images
 
 NUM_GLOBAL, NUM_LOCAL = 2, 8
@@ -39,7 +40,7 @@ def flops(options):
         inner = outer
 
     def view(size):
-        patches = (size // patch_size) ** 2
+        patches = count_patches(size, patch_size)
         embedding = 6 * patch_size**2 * width * patches
         return embedding + layers * block_flops(width, patches + 1) + head
 

@@ -2,6 +2,7 @@
 
 from benchmarks.speed import SIZES
 from benchmarks.speed import block_flops
+from benchmarks.speed import count_patches
 from benchmarks.speed import make_images
 
 DECODER_LAYERS, DECODER_WIDTH = 8, 512
@@ -10,7 +11,7 @@ DECODER_LAYERS, DECODER_WIDTH = 8, 512
 def flops(options):
     """Matrix products of a step, backward passes included."""
     width, _, layers, _, patch_size = SIZES[options.size]
-    patches = (options.image_size // patch_size) ** 2
+    patches = count_patches(options.image_size, patch_size)
     visible = int(patches * 0.25)
     pixels = 3 * patch_size**2
     encoder = 2 * pixels * width * patches

@@ -32,7 +32,7 @@ def test_patches_are_counted_as_the_default_masks_do():
     masking = keras_capi.layers.InverseBlockMasking()
     for image_size in (96, 224):
         options = options_of(image_size=image_size)
-        patches, visible, predicted = capi.count_patches(options)
+        patches, visible, predicted = capi.count_masked(options)
         side = image_size // 16
         assert patches == side**2
         assert masking.count_patches((side, side)) == (visible, predicted)
