@@ -72,8 +72,7 @@ class AugmentedImages(ResumableDataset):
         seed: Integer. Seed of order and augmentation. Defaults to `0`, as a
             training must go on with the same.
         workers: Integer. Threads, each of which makes whole batches. With fewer
-            than two, most backends make batches between the steps. Defaults to
-            `4`.
+            than two, torch makes each batch between two steps. Defaults to `4`.
         max_skipped: Float in `[0, 1]`. Share of the images that may be
             unreadable; more are an error. Defaults to `0.25`.
         white_level: Integer or `None`. The value that becomes white in 16-bit

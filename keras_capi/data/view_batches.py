@@ -27,8 +27,7 @@ class ViewBatches(ResumableDataset):
             Its own `seed` does nothing.
         seed: Integer. Seed of the views. Defaults to `0`.
         workers: Integer. Threads, each of which makes whole batches. With fewer
-            than two, most backends make batches between the steps. Defaults to
-            `4`.
+            than two, torch makes each batch between two steps. Defaults to `4`.
         max_queue_size: Integer. How many batches to keep ready. Defaults to
             `4`, as views take much memory.
 
