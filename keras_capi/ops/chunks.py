@@ -4,11 +4,11 @@ from keras_capi import backend
 from keras_capi.validation import check_positive_integer
 from keras_capi.validation import check_unless_symbolic
 
-# 8 MiB of float32: few enough to be read again at low cost, enough to be worth
+# 4 MiB of float32: few enough to be read again at low cost, enough to be worth
 # a round of the loop. But accelerators want large chunks, and replicas meet in
 # each one.
-NUMBERS_PER_CHUNK = 2**21
-MAX_NUM_CHUNKS = 16
+NUMBERS_PER_CHUNK = 2**20
+MAX_NUM_CHUNKS = 24
 
 
 def choose_chunk_size(length, numbers_per_item):
@@ -20,12 +20,12 @@ def choose_chunk_size(length, numbers_per_item):
             each item of the axis.
 
     Returns:
-        Integer. Chunks of about two million numbers, 16 chunks at most.
+        Integer. Chunks of about a million numbers, 24 chunks at most.
 
     Example:
 
     >>> keras_capi.ops.choose_chunk_size(196, numbers_per_item=16 * 4096)
-    33
+    17
     """
     for name, value in (
         ("length", length),

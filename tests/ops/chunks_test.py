@@ -33,10 +33,10 @@ def test_the_parts_sum_up(chunk_size, compilation):
     ("length", "numbers_per_item", "expected"),
     [
         (196, 64, 196),
-        (196, 16 * 1024, 98),
-        (196, 16 * 4096, 33),
-        # Sixteen chunks at most.
-        (196, 64 * 16384, 13),
+        (196, 16 * 1024, 66),
+        (196, 16 * 4096, 17),
+        # Chunks, 24 at most.
+        (196, 64 * 16384, 9),
         (5, 2**40, 1),
     ],
 )

@@ -54,8 +54,8 @@ class OnlineClustering(keras.layers.Layer):
             otherwise over all patches of the batch. Defaults to `True`.
         use_bias: Boolean. Defaults to `True`.
         chunk_size: Integer or `None`. Positions to compute at a time if
-            `predict_indices` are given; `None` computes about two million
-            scores at a time, in 16 chunks at most.
+            `predict_indices` are given; `None` computes about a million
+            scores at a time, in 24 chunks at most.
             Needs `positionwise`. Defaults to `None`.
         queue_size: Integer. How many images of the training batches before are
             balanced together with the present one: with gradient accumulation
