@@ -18,7 +18,8 @@ Prints a JSON object for each backend:
   which includes what is compiled (a compiler's cache on the disk may help;
   `--fresh` begins with empty ones), the peak memory since the warm-up and
   that of the warm-up, and the share that the matrix products take of the
-  speed of a product of two 2048 x 2048 matrices, measured in all slices.
+  speed of a product of two 2048 x 2048 matrices, measured in all slices: of
+  the fastest of the run, and of the fastest of this side's library.
 
 Both sides get the same batch of noise: theirs as a tensor, ours as an array
 that becomes one in each step. Both wait for the losses in each step, and for
@@ -50,25 +51,38 @@ FLOPS = {"train": step_flops, "inference": encoder_flops}
 CACHES = ("TORCHINDUCTOR_CACHE_DIR", "JAX_COMPILATION_CACHE_DIR")
 
 
+def product_speeds(workers):
+    """Returns the FLOP/s that workers measured before their slices."""
+    return [part["peak_flops"] for worker in workers for part in worker.slices]
+
+
 def side(worker, flops, peak):
     """Returns what is told of one side."""
     seconds, cpu_seconds = (
         quartiles(value for part in worker.slices for value in part[key])
         for key in ("seconds", "cpu_seconds")
     )
+    own = max(product_speeds([worker]))
     return {
         "first_step_s": worker.start["first_step_s"],
         "step_ms": [round(1e3 * value) for value in seconds],
         "cpu_ms": [round(1e3 * value) for value in cpu_seconds],
         "share_of_peak": round(flops / seconds[1] / peak, 3),
+        "share_of_own_product": round(flops / seconds[1] / own, 3),
         "peak_memory_gib": round(worker.slices[-1]["memory_gib"], 2),
         "warm_up_memory_gib": round(worker.start["memory_gib"], 2),
     }
 
 
-def report(ours, theirs, flops):
-    """Returns what is told of a pair of workers."""
-    speeds = [part["peak_flops"] for part in ours.slices + theirs.slices]
+def report(ours, theirs, flops, speeds):
+    """Returns what is told of a pair of workers.
+
+    Args:
+        ours: `Worker`.
+        theirs: `Worker`.
+        flops: Number. Matrix products of a step.
+        speeds: List of what all workers of the run measured.
+    """
     times = {
         key: ratios_by_round(
             [part[key] for part in ours.slices],
@@ -119,8 +133,9 @@ def pairs(options):
         finally:
             for worker in workers:
                 worker.close()
+    speeds = product_speeds(workers)
     results = [
-        settings | report(worker, workers[0], flops)
+        settings | report(worker, workers[0], flops, speeds)
         for settings, worker in zip(ours, workers[1:], strict=True)
     ]
     for result in results:

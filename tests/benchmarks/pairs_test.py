@@ -86,11 +86,15 @@ class Side:
 
 
 def test_both_shares_are_of_the_faster_product():
-    report = pair.report(Side(0.5, 4e9), Side(1.0, 8e9), flops=1e9)
+    ours, theirs = Side(0.5, 4e9), Side(1.0, 8e9)
+    speeds = pair.product_speeds([ours, theirs])
+    report = pair.report(ours, theirs, 1e9, speeds)
     assert report["ratio"] == report["cpu_ratio"] == [0.5, 0.5, 0.5]
     assert report["peak_gflop_per_s"] == [4, 6, 8]
     ours, theirs = report["ours"], report["theirs"]
     assert (ours["share_of_peak"], theirs["share_of_peak"]) == (0.25, 0.125)
+    assert ours["share_of_own_product"] == 0.5
+    assert theirs["share_of_own_product"] == 0.125
     assert ours["step_ms"] == [500] * 3
     assert ours["cpu_ms"] == [1000] * 3
     assert ours["first_step_s"] == 9
