@@ -1,4 +1,4 @@
-"""The parts of AdamW that are quicker on torch for many tensors at once."""
+"""The parts of AdamW for which backends have kernels of their own."""
 
 from keras import ops
 
@@ -7,10 +7,23 @@ from keras_capi.backend.replicas import all_reduce
 from keras_capi.backend.replicas import replica
 
 
-def has_fused_adamw(variable):
-    """Tells whether `fused_adamw` can update a variable."""
-    # The kernel reads memory without regard to strides.
-    return BACKEND == "torch" and variable.value.is_contiguous()
+def has_fused_adamw(variable, skips):
+    """Tells whether `fused_adamw` can update a variable.
+
+    Args:
+        variable: `keras.Variable`.
+        skips: Boolean. Whether some of its updates are left out.
+    """
+    if BACKEND == "torch":
+        # The kernel reads memory without regard to strides.
+        return variable.value.is_contiguous()
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        # A strategy updates its variables in its own way.
+        single = not (skips or tf.distribute.has_strategy())
+        return single and variable.dtype == "float32"
+    return False
 
 
 def fused_adamw(
@@ -21,18 +34,34 @@ def fused_adamw(
     learning_rate,
     weight_decay,
     step,
+    corrections,
     beta_1,
     beta_2,
     epsilon,
     skipped=None,
 ):
-    """Updates variables with a common rate by torch's own kernel of AdamW.
+    """Updates variables with a common rate by the backend's own kernel.
 
-    Takes lists of as many variables, gradients and moments; the rate and
-    `step`, the number of this update from 1, are scalar tensors, and so may the
-    decay be. `skipped`, a Boolean scalar tensor or `None`, tells whether to
+    Takes lists of as many variables, gradients and moments; the rate, `step`,
+    the number of this update from 1, and the two `corrections` are scalar
+    tensors, see `keras_capi.optimizers.step_values`, and so may the decay be.
+    `skipped`, a Boolean scalar tensor or `None`, tells whether to
     leave all as it is, where the rate must be 0, too; the host need not know.
     """
+    if BACKEND == "tensorflow":
+        first, second = corrections
+        _apply_adam(
+            variables,
+            gradients,
+            momentums,
+            velocities,
+            learning_rate * second / first,
+            learning_rate * weight_decay,
+            beta_1,
+            beta_2,
+            epsilon * second,
+        )
+        return
     import torch
 
     with torch.no_grad():
@@ -59,6 +88,43 @@ def fused_adamw(
             amsgrad=False,
             maximize=False,
             found_inf=None if skipped is None else skipped.to(torch.float32),
+        )
+
+
+def _apply_adam(
+    variables,
+    gradients,
+    momentums,
+    velocities,
+    size,
+    decay,
+    beta_1,
+    beta_2,
+    epsilon,
+):
+    """Updates variables by TensorFlow's kernel, one operation for each.
+
+    What the kernel would correct by powers of the betas, which loses digits, is
+    in `size` and `epsilon` already.
+    """
+    import tensorflow as tf
+
+    for variable, gradient, momentum, velocity in zip(
+        variables, gradients, momentums, velocities, strict=True
+    ):
+        value = variable.value
+        value.assign_sub(value * decay)
+        tf.raw_ops.ResourceApplyAdam(
+            var=value.handle,
+            m=momentum.value.handle,
+            v=velocity.value.handle,
+            beta1_power=0.0,
+            beta2_power=0.0,
+            lr=size,
+            beta1=beta_1,
+            beta2=beta_2,
+            epsilon=epsilon,
+            grad=tf.cast(tf.convert_to_tensor(gradient), value.dtype),
         )
 
 

@@ -224,7 +224,9 @@ class AdamW(keras.optimizers.Optimizer):
         alike, rest = {}, []
         for gradient, variable in zip(gradients, variables, strict=True):
             rule = self._rules[self._get_variable_index(variable)]
-            fits = rule.is_uniform and backend.has_fused_adamw(variable)
+            fits = rule.is_uniform and backend.has_fused_adamw(
+                variable, skips=rule.skipped_steps > 0
+            )
             pairs = alike.setdefault(rule, []) if fits else rest
             pairs.append((gradient, variable))
         for rule, pairs in alike.items():
@@ -236,6 +238,7 @@ class AdamW(keras.optimizers.Optimizer):
                 [self._velocities[index] for index in indices],
                 *step.rate_and_decay(rule),
                 step.step(rule),
+                step.corrections(rule),
                 self.beta_1,
                 self.beta_2,
                 self.epsilon,
