@@ -13,6 +13,7 @@ import itertools
 
 from benchmarks.authors.stubs import stubs
 from benchmarks.authors.tensors import channels_first
+from benchmarks.authors.tensors import compute_in
 from benchmarks.speed import SIZES
 from benchmarks.speed import make_images
 
@@ -62,7 +63,7 @@ def _backbone(theirs, options, drop_path_rate):
     ).init_weights()
 
 
-def _batches(theirs, images, patch_size):
+def _batches(theirs, images, patch_size, device):
     """Yields what their loader gives: images, and indices of two subsets."""
     grid = (images.shape[-1] // patch_size,) * 2
     masks = theirs.data.mask_generators_dict["InverseBlock"](
@@ -81,6 +82,10 @@ def _batches(theirs, images, patch_size):
         | {"images": images}
         for _ in range(NUM_MASKS)
     ]
+    batches = [
+        {name: tensor.to(device) for name, tensor in batch.items()}
+        for batch in batches
+    ]
     return itertools.cycle(batches)
 
 
@@ -89,7 +94,8 @@ def training(options):
 
     Args:
         options: Sizes, `authors` (the path of their checkout) and `compile`
-            (`"off"` runs their step eagerly).
+            (`"off"` runs their step eagerly). It runs on `device`, if there is
+            one, and on the CPU otherwise.
     """
     import torch
     from torch import nn
@@ -117,6 +123,8 @@ def training(options):
             "teacher": nn.ModuleDict({"backbone": average, "head": clustering}),
         }
     )
+    device = getattr(options, "device", "cpu")
+    model.to(device)
     model.average.requires_grad_(False)
     model.student.train()
     model.teacher.eval()
@@ -134,12 +142,18 @@ def training(options):
     clustering_optimizer = torch.optim.AdamW(
         clustering.parameters(), betas=(0.9, 0.95)
     )
+    dtype = getattr(torch, options.precision)
+    if dtype != torch.float32:
+        compute_in(model, dtype)
     teach, study = theirs.train.do_teacher, theirs.train.do_student
     if options.compile != "off":
         teach = torch.compile(teach, dynamic=False)
         study = torch.compile(study, dynamic=False)
     batches = _batches(
-        theirs, channels_first(make_images(options)), backbone.patch_size
+        theirs,
+        channels_first(make_images(options)).to(dtype),
+        backbone.patch_size,
+        device,
     )
 
     def step():

@@ -1,0 +1,1 @@
+"""One command that measures all on a machine with a GPU."""
