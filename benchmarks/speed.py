@@ -32,12 +32,17 @@ def count_patches(image_size, patch_size):
 
 
 def keras_product(matrix):
-    """Returns a function that multiplies a matrix by itself and waits."""
+    """Returns a function that multiplies a matrix by itself and waits.
+
+    By the library that the package multiplies with, where that is not Keras's.
+    """
     import keras
+
+    from keras_capi.backend import matrix_product
 
     matrix = keras.ops.convert_to_tensor(matrix)
     return lambda: keras.ops.convert_to_numpy(
-        keras.ops.matmul(matrix, matrix)[0, 0]
+        matrix_product(matrix, matrix)[0, 0]
     )
 
 
