@@ -1,7 +1,5 @@
 """Products with a matrix, by the library that is the fastest on a CPU."""
 
-import functools
-
 from keras import ops
 
 from keras_capi.backend.active import BACKEND
@@ -12,90 +10,88 @@ FEWEST_PRODUCTS = 2**22
 
 def matrix_product(x, matrix):
     """Computes `keras.ops.matmul` of a tensor and a matrix."""
-    if BACKEND == "torch":
+    if ONEDNN_PRODUCT is not None:
         x, matrix = ops.convert_to_tensor(x), ops.convert_to_tensor(matrix)
-        if _takes_onednn(x, matrix):
-            return _onednn_product().apply(x, matrix)
+        if _is_for_onednn(x, matrix):
+            return ONEDNN_PRODUCT(x, matrix)
     return ops.matmul(x, matrix)
 
 
-def _takes_onednn(x, matrix):
-    """Tells whether oneDNN's product is to replace that of MKL.
+def _is_for_onednn(x, matrix):
+    import torch
 
-    On CPUs of other makers than Intel, MKL leaves AVX-512 alone, and oneDNN
-    takes less than half of the time.
+    is_float32 = all(
+        tensor.dtype == torch.float32 and tensor.device.type == "cpu"
+        for tensor in (x, matrix)
+    )
+    # What is exported must consist of torch's own operations, and only these
+    # can have derivatives of the forward kind and be mapped over samples.
+    is_transformed = (
+        torch.jit.is_tracing()
+        or torch.compiler.is_exporting()
+        or torch._C._are_functorch_transforms_active()
+        or torch.autograd.forward_ad._current_level >= 0
+    )
+    return is_float32 and not is_transformed
+
+
+def _define_onednn_product():
+    """Makes oneDNN's product of float32 matrices an operation of torch.
+
+    On CPUs of other makers than Intel, MKL, which torch takes, leaves AVX-512
+    alone, so that oneDNN needs less than half of its time.
+
+    Returns:
+        Function of two tensors, or `None` where it would gain nothing.
     """
     import torch
 
-    return (
-        _has_onednn()
-        and torch.backends.mkldnn.enabled
-        and all(
-            tensor.dtype == torch.float32 and tensor.device.type == "cpu"
-            for tensor in (x, matrix)
-        )
-        and x.numel() * matrix.shape[1] >= FEWEST_PRODUCTS
-        # What is exported must consist of public operations.
-        and not torch.compiler.is_compiling()
-        and not torch.jit.is_tracing()
-    )
-
-
-@functools.cache
-def _has_onednn():
-    import torch
-
-    return (
+    if not (
         torch.backends.mkldnn.is_available()
         and torch.backends.cpu.get_cpu_capability() == "AVX512"
         # Not a public operation: other versions may lack it.
         and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-    )
-
-
-@functools.cache
-def _onednn_product():
-    """Makes the product, an `autograd.Function`, once torch is loaded."""
-    import torch
-
+    ):
+        return None
     linear = torch.ops.mkldnn._linear_pointwise
+    # An operation, as `torch.compile` takes the above for constant weights
+    # only, but leaves what it does not know as it is.
+    name = "keras_capi::matrix_product"
+    torch.library.define(name, "(Tensor x, Tensor matrix) -> Tensor")
+    product = torch.ops.keras_capi.matrix_product.default
 
-    class Product(torch.autograd.Function):
-        generate_vmap_rule = True
+    @torch.library.impl(name, "CPU")
+    def multiply(x, matrix):
+        is_small = x.numel() * matrix.shape[1] < FEWEST_PRODUCTS
+        if is_small or not torch.backends.mkldnn.enabled:
+            return torch.matmul(x, matrix)
+        # It takes the matrix transposed.
+        return linear(_dense(x), _dense(matrix).t(), None, "none", [], "")
 
-        @staticmethod
-        def forward(x, matrix):
-            # It takes the matrix transposed.
-            return linear(_dense(x), _dense(matrix).t(), None, "none", [], "")
+    @torch.library.register_fake(name)
+    def infer(x, matrix):
+        return x.new_empty((*x.shape[:-1], matrix.shape[1]))
 
-        @staticmethod
-        def setup_context(ctx, inputs, output):
-            ctx.save_for_backward(*inputs)
-            ctx.save_for_forward(*inputs)
+    def keep(ctx, inputs, output):
+        ctx.save_for_backward(*inputs)
 
-        @staticmethod
-        def backward(ctx, gradient):
-            x, matrix = ctx.saved_tensors
-            x_gradient = matrix_gradient = None
-            if ctx.needs_input_grad[0]:
-                x_gradient = Product.apply(gradient, matrix.t())
-            if ctx.needs_input_grad[1]:
-                matrix_gradient = Product.apply(
-                    x.reshape(-1, x.shape[-1]).t(),
-                    gradient.reshape(-1, gradient.shape[-1]),
-                )
-            return x_gradient, matrix_gradient
+    def differentiate(ctx, gradient):
+        x, matrix = ctx.saved_tensors
+        x_gradient = matrix_gradient = None
+        if ctx.needs_input_grad[0]:
+            x_gradient = product(gradient, matrix.t())
+        if ctx.needs_input_grad[1]:
+            rows = x.flatten(0, -2), gradient.flatten(0, -2)
+            matrix_gradient = product(rows[0].t(), rows[1])
+        return x_gradient, matrix_gradient
 
-        @staticmethod
-        def jvp(ctx, x_tangent, matrix_tangent):
-            x, matrix = ctx.saved_tensors
-            return Product.apply(x_tangent, matrix) + Product.apply(
-                x, matrix_tangent
-            )
-
-    return Product
+    torch.library.register_autograd(name, differentiate, setup_context=keep)
+    return product
 
 
 def _dense(x):
     """Copies what is repeated or has gaps, with which oneDNN is slow."""
     return x if x.mT.is_contiguous() else x.contiguous()
+
+
+ONEDNN_PRODUCT = _define_onednn_product() if BACKEND == "torch" else None
