@@ -13,6 +13,7 @@ from keras_capi.backend.attention import dot_product_attention
 from keras_capi.backend.compilation_cache import keep_compiled
 from keras_capi.backend.compiled import compiled
 from keras_capi.backend.gathering import add_to_samples
+from keras_capi.backend.gathering import split
 from keras_capi.backend.gathering import take_samples
 from keras_capi.backend.gathering import take_tokens
 from keras_capi.backend.moving_average import move_average
@@ -60,6 +61,7 @@ __all__ = [
     "rms_normalization",
     "share_gradients",
     "share_variables",
+    "split",
     "take_samples",
     "take_tokens",
     "train_step",

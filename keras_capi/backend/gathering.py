@@ -1,4 +1,6 @@
-"""Picking out and adding, in the form that is fast on each backend."""
+"""Picking out, adding and splitting, in each backend's fast form."""
+
+import itertools
 
 from keras import ops
 
@@ -23,6 +25,24 @@ def take_tokens(tokens, indices):
     offsets = ops.arange(batch_size, dtype=indices.dtype) * num_tokens
     flat_tokens = ops.reshape(tokens, (-1, width))
     return ops.take(flat_tokens, indices + offsets[:, None], axis=0)
+
+
+def split(x, sizes, axis):
+    """Splits a tensor into parts of given sizes.
+
+    Args:
+        x: Tensor.
+        sizes: Sequence of integers: how long the parts are.
+        axis: Integer. The axis to split.
+
+    Returns:
+        Sequence of tensors.
+    """
+    if BACKEND == "torch":
+        # Keras's split cannot be exported. Slices can, but fill a tensor of the
+        # whole size for the gradient of each.
+        return x.split(sizes, axis)
+    return ops.split(x, list(itertools.accumulate(sizes))[:-1], axis)
 
 
 def take_samples(x, indices):

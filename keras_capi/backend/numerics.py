@@ -7,33 +7,40 @@ from keras import ops
 
 from keras_capi.backend.active import BACKEND
 
+EXPORTERS = ("keras.src.export", "tf2onnx", "jax.experimental.jax2tf")
+
 
 def gelu(x):
     """Computes the exact `keras.ops.gelu`."""
-    in_full = keras.backend.standardize_dtype(x.dtype) == "float32"
-    if (BACKEND != "torch" and in_full) or (
-        BACKEND == "tensorflow" and _is_exporting()
-    ):
-        # The same without `erfc`, which XLA is slow at and ONNX does not have.
-        # Where the sum is close to 0 it loses digits, in half precision all.
+    takes_erf = keras.backend.standardize_dtype(x.dtype) == "float32"
+    if BACKEND == "tensorflow":
+        # ONNX does not have `erfc`.
+        takes_erf = takes_erf or _is_exporting()
+    elif BACKEND == "jax":
+        # TensorFlow 2.21 cannot read what JAX 0.10 writes for `erf`.
+        takes_erf = takes_erf and not _is_exporting()
+    if BACKEND != "torch" and takes_erf:
+        # The same without `erfc`, which XLA is slow at. Where the sum is close
+        # to 0 it loses digits, in half precision all of them.
         return 0.5 * x * (1.0 + ops.erf(x * 0.5**0.5))
     return ops.gelu(x, approximate=False)
 
 
 def _is_exporting():
-    """Tells whether TensorFlow traces a function to write it to a file.
+    """Tells whether a function is traced to be written to a file.
 
     Keras does not say so, and a model of the user's that contains one of ours
     is exported by Keras alone.
     """
-    import tensorflow as tf
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
 
-    if tf.executing_eagerly():
-        return False
+        if tf.executing_eagerly():
+            return False
     frame = sys._getframe()
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
-        if module.startswith(("keras.src.export", "tf2onnx")):
+        if module.startswith(EXPORTERS):
             return True
         frame = frame.f_back
     return False

@@ -175,7 +175,8 @@ class Attention(keras.layers.Layer):
     def _project(self, inputs, context):
         """Returns queries, keys and values `(batch, tokens, heads, size)`."""
         *query, fused = self._project_together(inputs, context)
-        return *query, *ops.split(fused, 3 - len(query), axis=2)
+        sizes = (self.num_heads,) * (3 - len(query))
+        return *query, *backend.split(fused, sizes, 2)
 
     def _project_together(self, inputs, context):
         """Returns what of queries, keys and values has the same input fused."""

@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from keras_capi import backend
 from keras_capi.layers.attention import Attention
 from keras_capi.ops.rotary import apply_rotary
 from keras_capi.ops.rotary import rotary_angles
@@ -158,19 +159,17 @@ class RotaryAttention(Attention):
         angles = rotary_angles(coordinates, self.rotary_frequencies)
         if not query:
             # Queries and keys turn by the same angles, so they turn together.
-            turned = apply_rotary(fused[:, :, : 2 * count], *angles)
-            return (
-                turned[:, :, :count],
-                turned[:, :, count:],
-                fused[:, :, 2 * count :],
-            )
+            turning, value = backend.split(fused, (2 * count, count), 2)
+            turned = apply_rotary(turning, *angles)
+            return *backend.split(turned, (count, count), 2), value
         context_angles = rotary_angles(
             context_coordinates, self.rotary_frequencies
         )
+        key, value = backend.split(fused, (count, count), 2)
         return (
             apply_rotary(query[0], *angles),
-            apply_rotary(fused[:, :, :count], *context_angles),
-            fused[:, :, count:],
+            apply_rotary(key, *context_angles),
+            value,
         )
 
     def get_config(self):

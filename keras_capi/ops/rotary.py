@@ -1,6 +1,7 @@
 import numpy as np
 from keras import ops
 
+from keras_capi import backend
 from keras_capi.validation import check_positive
 from keras_capi.validation import check_positive_integer
 
@@ -94,9 +95,10 @@ def apply_rotary(x, cosine, sine):
     - [RoFormer](https://arxiv.org/abs/2104.09864)
     - [CAPI](https://arxiv.org/abs/2502.08769), appendix A (architecture)
     """
-    # The sign goes to the sine, which has no heads. Sliced, as torch cannot
-    # export Keras's `split`.
-    half = x.shape[-1] // 2
-    signed = ops.concatenate([-sine[..., :half], sine[..., half:]], axis=-1)
-    swapped = ops.concatenate([x[..., half:], x[..., :half]], axis=-1)
+    # The sign goes to the sine, which has no heads.
+    halves = (x.shape[-1] // 2,) * 2
+    first, second = backend.split(sine, halves, -1)
+    signed = ops.concatenate([-first, second], axis=-1)
+    first, second = backend.split(x, halves, -1)
+    swapped = ops.concatenate([second, first], axis=-1)
     return x * ops.cast(cosine, x.dtype) + swapped * ops.cast(signed, x.dtype)
