@@ -19,6 +19,12 @@ NOT_RUN = {
     "export KERAS_BACKEND": "the tests choose the backend",
     "KERAS_BACKEND=jax python examples/": "tests/examples",
     "KERAS_BACKEND=jax python benchmarks/parity.py": "tests/methods",
+    "export JAX_": "a folder of the user's",
+    "export TORCHINDUCTOR_": "likewise",
+    "export TF_": "likewise",
+    "git clone": "needs a network",
+    "python benchmarks/pair.py": "needs the authors' code",
+    "python benchmarks/gpu/run.py": "tests/benchmarks",
     "KERAS_BACKEND=jax python -m pytest": "runs the tests, this one too",
     "keras-capi report demo_output": "the folder that an example writes",
 }
