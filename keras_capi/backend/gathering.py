@@ -28,16 +28,7 @@ def take_tokens(tokens, indices):
 
 
 def split(x, sizes, axis):
-    """Splits a tensor into parts of given sizes.
-
-    Args:
-        x: Tensor.
-        sizes: Sequence of integers: how long the parts are.
-        axis: Integer. The axis to split.
-
-    Returns:
-        Sequence of tensors.
-    """
+    """Splits a tensor along an axis into parts of these sizes."""
     if BACKEND == "torch":
         # Keras's split cannot be exported. Slices can, but fill a tensor of the
         # whole size for the gradient of each.
