@@ -12,13 +12,19 @@ of the process. The whole recipe must fit into memory, paper_large too.
 
 import argparse
 import json
+import pathlib
 import resource
+import sys
 import time
 
 import numpy as np
-from train_step import step_flops
 
+ROOT = pathlib.Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+# ruff: noqa: E402
 import keras_capi
+from benchmarks.steps.capi import model_flops
 
 RATES = (0.1, 1, 10, 100)  # TFLOP/s
 
@@ -35,7 +41,7 @@ def describe(recipe):
     )
     model = keras_capi.recipes.make_model(recipe, steps)
     trained = count(model.trainable_variables)
-    flops = step_flops(model, batch_size, size)
+    flops = model_flops(model, batch_size, size)
     return model, {
         "backbone_parameters": model.teacher.count_params(),
         "trained_parameters": trained,

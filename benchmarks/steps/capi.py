@@ -20,18 +20,59 @@ def count_masked(options):
 def flops(options):
     """Matrix products of a step, backward passes included."""
     width, _, layers, predictor_layers, patch_size = SIZES[options.size]
-    patches, visible, predicted = count_masked(options)
+    return count_flops(
+        options.batch_size,
+        count_masked(options),
+        patch_size,
+        width,
+        layers,
+        predictor_layers,
+        options.clusters,
+        NUM_REGISTERS,
+        DROP_PATH_RATE,
+    )
+
+
+def model_flops(model, batch_size, image_size):
+    """Likewise, of a `keras_capi.methods.CAPI` and square images."""
+    encoder = model.student.encoder
+    grid = (image_size // encoder.patch_size,) * 2
+    return count_flops(
+        batch_size,
+        (grid[0] * grid[1], *model.masking.count_patches(grid)),
+        encoder.patch_size,
+        encoder.hidden_dim,
+        encoder.num_layers,
+        model.student.predictor.num_layers,
+        model.clustering.num_clusters,
+        encoder.register_tokens.num_registers,
+        encoder.drop_path.rate,
+    )
+
+
+def count_flops(
+    batch_size,
+    num_patches,
+    patch_size,
+    width,
+    layers,
+    predictor_layers,
+    clusters,
+    registers,
+    drop_path_rate,
+):
+    """Counts the products from the sizes; `num_patches` as `count_masked`."""
+    patches, visible, predicted = num_patches
     pixels = 3 * patch_size**2
-    batch_size = options.batch_size
-    kept = max(int(batch_size * (1 - DROP_PATH_RATE)), 1) / batch_size
+    kept = max(int(batch_size * (1 - drop_path_rate)), 1) / batch_size
     teacher = 2 * pixels * width * patches
-    teacher += layers * block_flops(width, patches + NUM_REGISTERS)
-    clustering = 2 * width * options.clusters * patches
+    teacher += layers * block_flops(width, patches + registers)
+    clustering = 2 * width * clusters * patches
     student = 2 * pixels * width * visible
-    context = visible + NUM_REGISTERS
+    context = visible + registers
     student += kept * layers * block_flops(width, context)
     student += kept * predictor_layers * block_flops(width, predicted, context)
-    head = 2 * width * options.clusters * predicted
+    head = 2 * width * clusters * predicted
     # A backward pass takes two products for each one of the forward pass, but
     # the clustering needs no gradient of its input.
     return batch_size * (teacher + 2 * clustering + 3 * (student + head))

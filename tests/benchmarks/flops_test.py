@@ -5,6 +5,7 @@ import argparse
 import pytest
 
 import keras_capi
+from benchmarks import recipe_sizes
 from benchmarks.inference import encoder_flops
 from benchmarks.steps import capi
 from benchmarks.steps import dino
@@ -26,6 +27,12 @@ def test_published_figures():
     # Twice the multiply-adds of a ViT-Ti/16, 1.26 G, and of the registers.
     encoder = encoder_flops(options_of(batch_size=1)) / 2e9
     assert 1.26 < encoder < 1.26 * 213 / 196
+
+
+def test_recipes_are_counted_as_they_are():
+    recipe = keras_capi.recipes.load_recipe("demo")
+    _, sizes = recipe_sizes.describe(recipe)
+    assert sizes["gflop_per_step"] == 8.2
 
 
 def test_patches_are_counted_as_the_default_masks_do():
