@@ -65,18 +65,10 @@ def train_ours(options):
         model.reset_metrics()
         return float(model.train_on_batch(batch, return_dict=True)["loss"])
 
-    start = time.perf_counter()
-    first_loss = loss()
-    first = time.perf_counter() - start
-    model.fit(Batches(batch, WARM_UP_STEPS), verbose=0)
-    start = time.perf_counter()
-    model.fit(Batches(batch, options.steps), verbose=0)
-    seconds = time.perf_counter() - start
-    return {
-        "first_step_s": first,
-        "seconds": seconds,
-        "losses": (first_loss, loss()),
-    }
+    def run(count):
+        model.fit(Batches(batch, count), verbose=0)
+
+    return _timed(loss, run, options.steps)
 
 
 def train_authors(options):
@@ -90,14 +82,27 @@ def train_authors(options):
         values = step()
         return sum(values[:2]) if isinstance(values, list) else values
 
+    def run(count):
+        for _ in range(count):
+            loss()
+
+    return _timed(loss, run, options.steps)
+
+
+def _timed(loss, run, steps):
+    """Times a training.
+
+    Args:
+        loss: Function that trains for a step and returns its loss.
+        run: Function that trains for a number of steps.
+        steps: Integer. How many to measure.
+    """
     start = time.perf_counter()
     first_loss = loss()
     first = time.perf_counter() - start
-    for _ in range(WARM_UP_STEPS):
-        loss()
+    run(WARM_UP_STEPS)
     start = time.perf_counter()
-    for _ in range(options.steps):
-        loss()
+    run(steps)
     seconds = time.perf_counter() - start
     return {
         "first_step_s": first,

@@ -4,6 +4,7 @@ from benchmarks.speed import SIZES
 from benchmarks.speed import block_flops
 from benchmarks.speed import count_patches
 from benchmarks.speed import make_images
+from benchmarks.steps.vit import make_vit
 
 NUM_GLOBAL, NUM_LOCAL = 2, 8
 HEAD_WIDTHS = 2048, 2048, 256
@@ -53,15 +54,8 @@ def build(options):
     """Returns a model, its optimizer and a batch."""
     import keras_capi
 
-    width, heads, layers, _, patch_size = SIZES[options.size]
-    encoder = keras_capi.encoders.ViT(
-        patch_size,
-        layers,
-        width,
-        heads,
-        image_shape=(options.image_size, options.image_size, 3),
-        interpolation_offset=0.1,
-        drop_path_rate=DROP_PATH_RATE,
+    encoder = make_vit(
+        options, interpolation_offset=0.1, drop_path_rate=DROP_PATH_RATE
     )
     model = keras_capi.methods.DINO(encoder, options.clusters)
     # The prototypes train from the start, so that the step is whole.

@@ -4,6 +4,7 @@ from benchmarks.speed import SIZES
 from benchmarks.speed import block_flops
 from benchmarks.speed import count_patches
 from benchmarks.speed import make_images
+from benchmarks.steps.vit import make_vit
 
 DECODER_LAYERS, DECODER_WIDTH = 8, 512
 
@@ -26,15 +27,7 @@ def build(options):
     """Returns a model, its optimizer and a batch."""
     import keras_capi
 
-    width, heads, layers, _, patch_size = SIZES[options.size]
-    encoder = keras_capi.encoders.ViT(
-        patch_size,
-        layers,
-        width,
-        heads,
-        image_shape=(options.image_size, options.image_size, 3),
-        positions="sine",
-    )
+    encoder = make_vit(options, positions="sine")
     model = keras_capi.methods.MAE(encoder)
     optimizer = model.published_optimizer(10_000, options.batch_size)
     return model, optimizer, make_images(options)

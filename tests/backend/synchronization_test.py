@@ -51,9 +51,9 @@ TOOLS = (
     "keras/src/utils/",
 )
 
-# Keras's own, which no model can avoid: the seed of each draw is read, the
-# optimizer's counter is moved on by a Python 1, and the mean of the losses is
-# weighted by the size of the batch.
+# Keras's own, which no model can avoid: the seed of each draw is read and moved
+# on, the optimizer's counter is moved on by a Python 1, and the mean of the
+# losses is weighted by the size of the batch.
 KERAS_READS = {"keras/src/backend/torch/random.py"}
 KERAS_COPIES = {
     "keras/src/metrics/reduction_metrics.py",
@@ -157,6 +157,13 @@ def test_the_modes_see_reads_and_copies():
 def test_a_step_reads_nothing_of_its_own(name):
     reads, _ = _find(MODELS[name](), size=24 if name == "dino" else 16)
     assert set(reads) <= KERAS_READS
+
+
+def test_which_copies_keras_makes():
+    """Those of ours are in each method's own operations."""
+    _, copies = _find(make_mae())
+    of_keras = {name for name in copies if name.startswith("keras/src/")}
+    assert of_keras == KERAS_COPIES
 
 
 @pytest.mark.parametrize("kind", KERAS_CONDITIONS)
