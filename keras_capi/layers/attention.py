@@ -153,7 +153,7 @@ class Attention(keras.layers.Layer):
             query,
             key,
             value,
-            _cast(attention_bias, query.dtype),
+            attention_bias,
             _add_head_axis(attention_mask),
         )
         batch_size, num_tokens = ops.shape(query)[:2]
@@ -167,7 +167,7 @@ class Attention(keras.layers.Layer):
         scores = ops.einsum("bqhd,bkhd->bhqk", query, key)
         scores = scores / self.head_dim**0.5
         if attention_bias is not None:
-            scores = scores + _cast(attention_bias, "float32")
+            scores = scores + ops.cast(attention_bias, "float32")
         if attention_mask is not None:
             scores = ops.where(_add_head_axis(attention_mask), scores, -1e9)
         return ops.softmax(scores, axis=-1)
@@ -226,10 +226,6 @@ class Attention(keras.layers.Layer):
                 self.kernel_initializer
             ),
         }
-
-
-def _cast(bias, dtype):
-    return None if bias is None else ops.cast(bias, dtype)
 
 
 def _add_head_axis(mask):
