@@ -8,6 +8,7 @@ from keras_capi.layers.heads.prototype_head import PrototypeHead
 from keras_capi.layers.imagenet_normalization import ImageNetNormalization
 from keras_capi.layers.layer_normalization import LayerNormalization
 from keras_capi.layers.layer_scale import LayerScale
+from keras_capi.layers.mask_token import MaskToken
 from keras_capi.layers.masking.block_masking import BlockMasking
 from keras_capi.layers.masking.inverse_block_masking import InverseBlockMasking
 from keras_capi.layers.masking.patch_masking import PatchMasking
@@ -41,6 +42,7 @@ __all__ = [
     "InverseBlockMasking",
     "LayerNormalization",
     "LayerScale",
+    "MaskToken",
     "MultiCrop",
     "OnlineClustering",
     "PatchEmbedding",
