@@ -205,6 +205,7 @@ BASE = {
     "ops.sine_positions": {"grid_size": (2, 2), "hidden_dim": 8},
     "ops.sinkhorn_knopp": {"logits": random(4, 3)},
     "ops.slice_tokens": {"tokens": random(2, 4, 8), "start": 0, "size": 2},
+    "ops.smooth_l1": {"targets": random(2, 4), "predictions": random(2, 4)},
     "ops.soft_cross_entropy": {
         "assignments": random(4, 3),
         "logits": random(4, 3),

@@ -14,6 +14,7 @@ from keras_capi.ops.losses.cross_entropy import entropy
 from keras_capi.ops.losses.cross_entropy import soft_cross_entropy
 from keras_capi.ops.losses.cross_entropy import soft_cross_entropy_gradient
 from keras_capi.ops.losses.pixel_targets import pixel_targets
+from keras_capi.ops.losses.smooth_l1 import smooth_l1
 from keras_capi.ops.losses.view_cross_entropy import view_cross_entropy
 from keras_capi.ops.normalization import l2_normalize
 from keras_capi.ops.normalization import rms_normalize
@@ -59,6 +60,7 @@ __all__ = [
     "sine_positions",
     "sinkhorn_knopp",
     "slice_tokens",
+    "smooth_l1",
     "soft_cross_entropy",
     "soft_cross_entropy_gradient",
     "split_at_random",
