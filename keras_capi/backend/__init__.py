@@ -34,6 +34,7 @@ from keras_capi.backend.replicas import process_index
 from keras_capi.backend.replicas import replica
 from keras_capi.backend.training_step import compiled_training
 from keras_capi.backend.training_step import train_step
+from keras_capi.backend.training_step import with_logs
 
 __all__ = [
     "add_to_samples",
@@ -65,4 +66,5 @@ __all__ = [
     "take_samples",
     "take_tokens",
     "train_step",
+    "with_logs",
 ]

@@ -44,6 +44,24 @@ def compiled_training(model, chooses):
         model.jit_compile = jit_compile
 
 
+def with_logs(train_function, change):
+    """Returns a training function of Keras whose logs are changed.
+
+    Args:
+        train_function: The `train_function` of a `keras.Model`: `(data) ->
+            logs`, and `(state, data) -> (logs, state)` on JAX.
+        change: Function from logs to logs, which is called after each step.
+    """
+
+    def changed(*arguments):
+        if BACKEND == "jax":
+            logs, state = train_function(*arguments)
+            return change(logs), state
+        return change(train_function(*arguments))
+
+    return changed
+
+
 def _count(variables):
     return sum(math.prod(variable.shape) for variable in variables)
 
