@@ -59,7 +59,10 @@ class GuardedModel(BaseModel):
             super().make_train_function(force)
 
     def train_step(self, *args):
-        with backend.averaged_gradients(self.optimizer):
+        with (
+            backend.averaged_gradients(self.optimizer),
+            backend.compiled_blocks(self, self._chooses_compiler),
+        ):
             return super().train_step(*args)
 
     def fit(
