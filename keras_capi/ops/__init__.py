@@ -13,6 +13,7 @@ from keras_capi.ops.coordinates import scale_to_bounding_box
 from keras_capi.ops.losses.cross_entropy import entropy
 from keras_capi.ops.losses.cross_entropy import soft_cross_entropy
 from keras_capi.ops.losses.cross_entropy import soft_cross_entropy_gradient
+from keras_capi.ops.losses.masked_mean import masked_mean
 from keras_capi.ops.losses.pixel_targets import pixel_targets
 from keras_capi.ops.losses.smooth_l1 import smooth_l1
 from keras_capi.ops.losses.view_cross_entropy import view_cross_entropy
@@ -45,6 +46,7 @@ __all__ = [
     "gather_tokens",
     "gather_tokens_in_range",
     "l2_normalize",
+    "masked_mean",
     "patch_cells",
     "patch_coordinates",
     "pixel_targets",
