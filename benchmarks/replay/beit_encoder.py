@@ -11,15 +11,13 @@ NUM_CHANNELS = 3
 RELATIVE = {"use_shared_rpb": "shared", "use_rpb": "per_block"}
 
 
-def make_encoder(model, image_size=None, relative_positions=None):
+def make_encoder(model):
     """Returns an encoder as a configuration describes it.
 
     Args:
         model: Dictionary, the configuration of the model.
-        image_size: Integer. Another side of the images, or `None`.
-        relative_positions: String, another kind of biases, or `None`.
     """
-    size = image_size or model["img_size"]
+    size = model["img_size"]
     kinds = [kind for name, kind in RELATIVE.items() if model[name]]
     return keras_capi.encoders.ViT(
         model["patch_size"],
@@ -29,7 +27,7 @@ def make_encoder(model, image_size=None, relative_positions=None):
         image_shape=(size, size, NUM_CHANNELS),
         mlp_dim=int(model["embed_dim"] * model["mlp_ratio"]),
         positions="learned" if model["use_ape"] else None,
-        relative_positions=relative_positions or (kinds[0] if kinds else None),
+        relative_positions=kinds[0] if kinds else None,
         use_key_bias=False,
         layer_scale=model["init_values"],
     )
@@ -61,7 +59,7 @@ def all_tokens(outputs):
     return np.concatenate(parts, axis=1)
 
 
-def mean_pooled(encoder, images, scale, bias):
+def mean_pooled(encoder, images, norm):
     """Returns the feature that the authors fine-tune.
 
     The mean of the patches before the final norm, through a norm of its own.
@@ -69,12 +67,11 @@ def mean_pooled(encoder, images, scale, bias):
     Args:
         encoder: `keras_capi.encoders.ViT`.
         images: Array of shape `(batch, height, width, channels)`.
-        scale: Array. The scale of the norm.
-        bias: Array. Its bias.
+        norm: Dictionary with `"weight"` and `"bias"` of the norm.
     """
     raw = encoder.encode(*encoder.embed(images), normalize=False)
-    norm = keras.layers.LayerNormalization(epsilon=1e-6)
-    norm.build((None, encoder.hidden_dim))
-    norm.gamma.assign(scale)
-    norm.beta.assign(bias)
-    return to_numpy(norm(np.mean(to_numpy(raw["patches"]), axis=1)))
+    layer = keras.layers.LayerNormalization(epsilon=1e-6)
+    layer.build((None, encoder.hidden_dim))
+    layer.gamma.assign(norm["weight"])
+    layer.beta.assign(norm["bias"])
+    return to_numpy(layer(np.mean(to_numpy(raw["patches"]), axis=1)))

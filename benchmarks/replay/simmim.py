@@ -1,5 +1,7 @@
 """SimMIM on the arrays of its authors."""
 
+import math
+
 import keras
 import numpy as np
 
@@ -12,6 +14,7 @@ from benchmarks.replay.comparison import Replay
 from benchmarks.replay.files import channels_last
 from benchmarks.replay.files import named
 from benchmarks.replay.files import under
+from benchmarks.replay.gradients import gradient_norm
 from benchmarks.replay.gradients import take_gradient_step
 from benchmarks.replay.masks import masks_judge
 from benchmarks.replay.recording import recorded
@@ -25,6 +28,7 @@ from keras_capi.convert.vit_keys import INDEX
 
 # Of our sampler, against which the file's are compared.
 NUM_MASKS = 20_000
+OTHER_SIZE = "eval_finetune_other_size/"
 
 
 def replay(arrays, description):
@@ -48,10 +52,13 @@ def replay(arrays, description):
     result.add("forward", _features(arrays, model.encoder))
     result.add("losses", losses)
     result.add("gradients", named("grad/", _gradients(arrays, config)))
-    losses, schedules, final = _training(arrays, config)
+    losses, norms, schedules, final = _training(arrays, config)
     result.add("losses", losses)
+    result.add("gradients", norms)
     result.add("schedules", schedules)
     result.add("final", final)
+    if "shapes" in description:
+        result.keep(description["shapes"])
     return result
 
 
@@ -62,6 +69,8 @@ def _inputs(arrays):
         "train/images": "images of the training steps",
         "train/mask": "masks of the training steps",
     }
+    if OTHER_SIZE + "images" in arrays:
+        uses[OTHER_SIZE + "images"] = "images of the forward pass"
     for name in arrays:
         if name.startswith("weights/") and not name.endswith(INDEX):
             uses[name] = "loaded into the model"
@@ -85,7 +94,12 @@ def _sampled_masks(samples):
         cell_size = sample["mask_patch_size"] // sample["model_patch_size"]
         masking = make_masking(sample["mask_ratio"], cell_size)
         draw = masking(np.zeros((NUM_MASKS,), "float32"), grid_size=grid)
-        judges[name] = masks_judge(to_numpy(draw["mask"]), sample["masked"])
+        rows, columns, num_hidden = masking.count_cells(grid)
+        judges[name] = masks_judge(
+            to_numpy(draw["mask"]),
+            sample["masked"],
+            math.comb(rows * columns, num_hidden),
+        )
     return judges
 
 
@@ -155,12 +169,24 @@ def _pixels(values, encoder):
 
 def _features(arrays, encoder):
     images = channels_last(arrays["images"])
-    norm = [arrays[f"eval_finetune/fc_norm.{k}"] for k in ("weight", "bias")]
     results = {
         "eval/class_token": to_numpy(encoder(images)["global"]),
         "eval/tokens": all_tokens(encoder.encode(*encoder.embed(images))),
-        "eval_finetune/mean_pooled": mean_pooled(encoder, images, *norm),
     }
+    norm = under(arrays, "eval_finetune/fc_norm.")
+    if norm:
+        pooled = mean_pooled(encoder, images, norm)
+        results["eval_finetune/mean_pooled"] = pooled
+    if OTHER_SIZE + "images" in arrays:
+        images = channels_last(arrays[OTHER_SIZE + "images"])
+        larger = keras_capi.encoders.resize_vit(
+            encoder, images.shape[1:], relative_positions="per_block"
+        )
+        # Each block has the same.
+        table = to_numpy(larger.positions.biases[-1].table)
+        results[OTHER_SIZE + "relative_position_bias_table"] = table
+        pooled = mean_pooled(larger, images, norm)
+        results[OTHER_SIZE + "mean_pooled"] = pooled
     return results
 
 
@@ -183,10 +209,13 @@ def _make_rate(settings, total_steps):
     """Returns the schedule that a configuration describes."""
     per_epoch, base = settings["steps_per_epoch"], settings["base_lr"]
     scheduler = settings["lr_scheduler"]
-    if scheduler["name"] == "cosine":
+    name = scheduler["name"]
+    if name == "cosine":
         schedule = keras_capi.optimizers.WarmupCosine(
             base, total_steps, final_value=settings["min_lr"], truncate=1.0
         )
+    elif name != "multistep":
+        raise ValueError(f"the schedule {name} is not known")
     else:
         factors = scheduler["gamma"] ** np.arange(
             len(scheduler["multisteps"]) + 1
@@ -219,15 +248,20 @@ def _training(arrays, config):
             epsilon=optimizer["eps"],
         )
     )
-    logs = [
-        model.train_on_batch(_batch(arrays, "train/", step), return_dict=True)
-        for step in range(total_steps)
-    ]
+    twin = make_model(arrays, config)
+    twin.compile(keras.optimizers.SGD(1.0))
+    logs, norms = [], []
+    for step in range(total_steps):
+        batch = _batch(arrays, "train/", step)
+        twin.set_weights(model.get_weights())
+        norms.append(gradient_norm(twin, batch))
+        logs.append(model.train_on_batch(batch, return_dict=True))
     final = in_their_layout(
         lambda state: pairs_of(state, model), _trained_shapes(arrays)
     )
     return (
         {"train/losses": np.array([log["loss"] for log in logs])},
+        {"train/gradient_norms": np.array(norms)},
         {"schedule/lr": np.array([log["learning_rate"] for log in logs])},
         named("final/", final),
     )

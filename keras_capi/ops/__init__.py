@@ -23,6 +23,7 @@ from keras_capi.ops.positions import patch_cells
 from keras_capi.ops.positions import relative_position_index
 from keras_capi.ops.positions import resample_positions
 from keras_capi.ops.positions import sine_positions
+from keras_capi.ops.relative_tables import resample_relative_positions
 from keras_capi.ops.rotary import apply_rotary
 from keras_capi.ops.rotary import rotary_angles
 from keras_capi.ops.rotary import rotary_frequencies
@@ -53,6 +54,7 @@ __all__ = [
     "register_coordinates",
     "relative_position_index",
     "resample_positions",
+    "resample_relative_positions",
     "rms_normalize",
     "rotary_angles",
     "rotary_frequencies",
