@@ -37,6 +37,7 @@ CASE = battery.Case(
     ),
     frozenset({"loss", "pixel_loss", "learning_rate"}),
     {"seed": 5},
+    learnt=0.9,
 )
 
 
