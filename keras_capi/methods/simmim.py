@@ -33,8 +33,7 @@ class SimMIM(Pretraining):
     layer predicts their pixels from what it makes of them: the plainest of all
     methods, as there is no decoder, no teacher and nothing that could collapse.
     What is hidden is hidden in cells of several patches. Its features are to be
-    fine-tuned; frozen, they are weak, as the last blocks do what a decoder
-    would do.
+    fine-tuned: the last blocks do what a decoder would do.
 
     Args:
         encoder: `keras_capi.encoders.Encoder`, best a `ViT` with
