@@ -23,10 +23,18 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.replay import capi
 from benchmarks.replay import dino
 from benchmarks.replay import mae
+from benchmarks.replay import simmim
 from benchmarks.replay.comparison import compare
 from benchmarks.replay.files import read_file
 
-METHODS = {"capi": capi, "mae": mae, "mae_masks": mae, "dino": dino}
+METHODS = {
+    "capi": capi,
+    "dino": dino,
+    "mae": mae,
+    "mae_masks": mae,
+    "simmim": simmim,
+    "simmim_masks": simmim,
+}
 REFERENCE = ROOT / "tests" / "reference"
 
 

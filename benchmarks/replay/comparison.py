@@ -64,6 +64,17 @@ class Replay:
     def add(self, group, results):
         self.results.setdefault(group, {}).update(results)
 
+    def keep(self, names):
+        """Drops results that a file, by its own account, does not have.
+
+        Args:
+            names: The names of all its arrays.
+        """
+        self.results = {
+            group: {k: values[k] for k in values if k in names}
+            for group, values in self.results.items()
+        }
+
     def add_figures(self, group, figures):
         self.figures.setdefault(group, {}).update(figures)
 

@@ -3,9 +3,11 @@
 from keras_capi.methods.capi import CAPI
 from keras_capi.methods.dino import DINO
 from keras_capi.methods.mae import MAE
+from keras_capi.methods.simmim import SimMIM
 
 __all__ = [
     "CAPI",
     "DINO",
     "MAE",
+    "SimMIM",
 ]

@@ -3,5 +3,6 @@
 from methods.capi_battery_test import CASE as capi
 from methods.dino_battery_test import CASE as dino
 from methods.mae_battery_test import CASE as mae
+from methods.simmim_battery_test import CASE as simmim
 
-CASES = {"capi": capi, "dino": dino, "mae": mae}
+CASES = {"capi": capi, "dino": dino, "mae": mae, "simmim": simmim}
