@@ -257,8 +257,10 @@ class ViT(Encoder):
         return [] if normalize else [self.final_norm]
 
     def list_tokens(self):
-        parts = (self.prefix_tokens, self.positions.table)
-        return [v for part in parts if part for v in part.trainable_variables]
+        parts = [self.prefix_tokens]
+        if self.positions.table is not None:
+            parts.append(self.positions.table)
+        return [v for part in parts for v in part.trainable_variables]
 
     def weights_by_depth(self):
         blocks = [block.weights for block in self.blocks]

@@ -50,7 +50,8 @@ class SimMIM(Pretraining):
     Inputs:
         Images, a float tensor of shape `(batch, height, width, channels)`, or a
         dictionary with own masks: `{"images": ..., "mask": (batch, patches)}`,
-        Boolean, true where hidden, row-major.
+        Boolean, true where hidden, row-major. Where own masks differ in size,
+        each device averages over what it has itself, as the authors' do.
 
     Output shape:
         The encoder's features, a dictionary, see

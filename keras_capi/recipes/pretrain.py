@@ -63,7 +63,10 @@ def pretrain(recipe, output, verbose="auto"):
     model = make_model(recipe, steps)
     if hasattr(model, "masking"):
         grid = dataset.image_size // model.encoder.patch_size
-        model.masking.count_patches((grid, grid))
+        # Now, before there is a folder: raises if no mask suits the images.
+        model.masking.compute_output_spec(
+            keras.KerasTensor((1,)), grid_size=(grid, grid)
+        )
     folder.begin(recipe)
     history = keras.callbacks.CSVLogger(str(folder.history), append=True)
     try:
