@@ -22,11 +22,18 @@ sys.path.insert(0, str(ROOT))
 # ruff: noqa: E402
 from benchmarks.replay import capi
 from benchmarks.replay import dino
+from benchmarks.replay import ijepa
 from benchmarks.replay import mae
 from benchmarks.replay.comparison import compare
 from benchmarks.replay.files import read_file
 
-METHODS = {"capi": capi, "mae": mae, "mae_masks": mae, "dino": dino}
+METHODS = {
+    "capi": capi,
+    "dino": dino,
+    "ijepa": ijepa,
+    "mae": mae,
+    "mae_masks": mae,
+}
 REFERENCE = ROOT / "tests" / "reference"
 
 

@@ -17,6 +17,7 @@ from keras_capi.ops.losses.pixel_targets import pixel_targets
 from keras_capi.ops.losses.smooth_l1 import smooth_l1
 from keras_capi.ops.losses.view_cross_entropy import view_cross_entropy
 from keras_capi.ops.normalization import l2_normalize
+from keras_capi.ops.normalization import layer_normalize
 from keras_capi.ops.normalization import rms_normalize
 from keras_capi.ops.positions import patch_cells
 from keras_capi.ops.positions import relative_position_index
@@ -45,6 +46,7 @@ __all__ = [
     "gather_tokens",
     "gather_tokens_in_range",
     "l2_normalize",
+    "layer_normalize",
     "patch_cells",
     "patch_coordinates",
     "pixel_targets",

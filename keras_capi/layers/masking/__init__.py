@@ -2,12 +2,14 @@
 
 from keras_capi.layers.masking.block_masking import BlockMasking
 from keras_capi.layers.masking.inverse_block_masking import InverseBlockMasking
+from keras_capi.layers.masking.multi_block_masking import MultiBlockMasking
 from keras_capi.layers.masking.patch_masking import PatchMasking
 from keras_capi.layers.masking.random_masking import RandomMasking
 
 __all__ = [
     "BlockMasking",
     "InverseBlockMasking",
+    "MultiBlockMasking",
     "PatchMasking",
     "RandomMasking",
 ]

@@ -81,7 +81,7 @@ class PatchMasking(keras.layers.Layer):
         return num_patches - int(num_patches * self.mask_ratio)
 
     def call(self, inputs, grid_size=None):
-        grid_size = self._resolve_grid_size(grid_size)
+        grid_size = resolve_grid_size(grid_size, self.grid_size)
         num_patches = grid_size[0] * grid_size[1]
         uniform = self.random_state.uniform(
             (ops.shape(inputs)[0], self.numbers_per_image + num_patches)
@@ -112,24 +112,10 @@ class PatchMasking(keras.layers.Layer):
         """
         raise NotImplementedError
 
-    def _resolve_grid_size(self, grid_size):
-        if grid_size is None:
-            grid_size = self.grid_size
-        if grid_size is None:
-            raise ValueError(
-                "`grid_size` must be given to the constructor or to the call. "
-                "Received: grid_size=None"
-            )
-        if self.grid_size is not None and tuple(grid_size) != self.grid_size:
-            raise ValueError(
-                "The masking was made for another grid of patches; with "
-                "`grid_size=None` it takes any. Received: "
-                f"grid_size={tuple(grid_size)}, expected {self.grid_size}"
-            )
-        return tuple(grid_size)
-
     def compute_output_spec(self, inputs, grid_size=None):
-        counts = self.count_patches(self._resolve_grid_size(grid_size))
+        counts = self.count_patches(
+            resolve_grid_size(grid_size, self.grid_size)
+        )
         names = ("visible_indices", "predict_indices")
         return {
             name: keras.KerasTensor((inputs.shape[0], count), "int32")
@@ -144,3 +130,26 @@ class PatchMasking(keras.layers.Layer):
             "prediction_ratio": self.prediction_ratio,
             "seed": self.seed,
         }
+
+
+def resolve_grid_size(grid_size, expected):
+    """Returns the grid of a call, or of the constructor, or raises.
+
+    Args:
+        grid_size: Tuple of two integers, or `None`: that of a call.
+        expected: Tuple of two integers, or `None`: that of a masking.
+    """
+    if grid_size is None:
+        grid_size = expected
+    if grid_size is None:
+        raise ValueError(
+            "`grid_size` must be given to the constructor or to the call. "
+            "Received: grid_size=None"
+        )
+    if expected is not None and tuple(grid_size) != expected:
+        raise ValueError(
+            "The masking was made for another grid of patches; with "
+            "`grid_size=None` it takes any. Received: "
+            f"grid_size={tuple(grid_size)}, expected {expected}"
+        )
+    return tuple(grid_size)
