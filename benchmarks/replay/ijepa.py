@@ -42,6 +42,8 @@ def replay(arrays, description):
     result.add("final", final)
     result.noise = key_bias_noise(final, 2 * arrays["schedule/lr"].sum())
     result.fixed = {name for name in final if name.endswith("pos_embed")}
+    # What other arrays imply.
+    result.leave_out(description.get("left_out", ()))
     return result
 
 

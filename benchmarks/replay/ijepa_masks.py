@@ -9,8 +9,10 @@ from benchmarks.replay.comparison import DIFFERENT
 from benchmarks.replay.masks import LIMIT
 from benchmarks.replay.weights import to_numpy
 
-# What a file calls its masks: rows, columns, images of a batch, kind.
-NAME = re.compile(r"(\d+)x(\d+)/batch_(\d+)/(context|prediction)")
+# What a file calls its masks, before the kind: rows, columns, and how many
+# images a batch has.
+STEM = re.compile(r"(\d+)x(\d+)/batch_(\d+)")
+KINDS = ("context", "prediction")
 # Of our sampler, against which the file's are compared.
 NUM_BATCHES = 4_000
 PART = 250
@@ -28,25 +30,31 @@ def masks_judges(sampled):
         Dictionary from the same names to functions from packed masks to their
         error, in units of `LIMIT` standard errors.
     """
-    judges = {}
-    for name in sampled:
-        match = NAME.fullmatch(name)
-        if match is None:
-            raise ValueError(f"masks must be named like {NAME.pattern}: {name}")
-        rows, columns, batch_size = map(int, match.groups()[:3])
-        both = {
-            kind: sampled[name.rpartition("/")[0] + "/" + kind]
-            for kind in ("context", "prediction")
-        }
-        masking = keras_capi.layers.MultiBlockMasking(
-            (rows, columns),
-            num_blocks=both["prediction"].shape[1],
-            num_contexts=both["context"].shape[1],
-            seed=0,
-        )
-        ours = draw(masking, batch_size)
-        judges[name] = _judge(match[4], both, ours, masking, batch_size)
-    return judges
+    stems = sorted({name.rpartition("/")[0] for name in sampled})
+    return {
+        f"{stem}/{kind}": judge
+        for stem in stems
+        for kind, judge in _judges_of(stem, sampled).items()
+    }
+
+
+def _judges_of(stem, sampled):
+    match = STEM.fullmatch(stem)
+    if match is None:
+        raise ValueError(f"masks must be named like {STEM.pattern}: {stem}")
+    *grid_size, batch_size = map(int, match.groups())
+    both = {kind: sampled[f"{stem}/{kind}"] for kind in KINDS}
+    masking = keras_capi.layers.MultiBlockMasking(
+        tuple(grid_size),
+        num_blocks=both["prediction"].shape[1],
+        num_contexts=both["context"].shape[1],
+        seed=0,
+    )
+    ours = draw(masking, batch_size)
+    return {
+        kind: _judge(kind, both, ours[kind], masking, batch_size)
+        for kind in KINDS
+    }
 
 
 def draw(masking, batch_size):
@@ -76,7 +84,7 @@ def draw(masking, batch_size):
 def _judge(kind, both, ours, masking, batch_size):
     """Returns a function; `both` are the packed masks of a file."""
     num_patches = masking.grid_size[0] * masking.grid_size[1]
-    measured = _summaries(_in_batches(ours[kind], batch_size))
+    measured = _summaries(_in_batches(ours, batch_size))
 
     def judge(packed):
         if packed.dtype != np.uint8 or packed.shape != both[kind].shape:
@@ -228,10 +236,6 @@ def _deviation(one, other):
     (n, total, squares), (m, others, other_squares) = one, other
     mean = (total + others) / (n + m)
     variance = (squares + other_squares) / (n + m) - np.square(mean)
-    error = np.sqrt(variance.clip(0) * (1 / n + 1 / m))
-    difference = np.abs(total / n - others / m)
-    # What is always the same has no error, and no difference.
-    is_sure = error < 1e-9
-    if (difference[is_sure] > 1e-6).any():
-        return DIFFERENT
-    return float((difference / np.where(is_sure, 1.0, error)).max())
+    # The last part is for what is too rare for a normal distribution.
+    error = np.sqrt(variance.clip(0) * (1 / n + 1 / m) + 0.25 / n**2)
+    return float((np.abs(total / n - others / m) / error).max())

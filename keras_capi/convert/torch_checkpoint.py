@@ -9,9 +9,9 @@ PARTS = ("student", "teacher")
 def load_torch_checkpoint(path, part="teacher", **overrides):
     """Builds an encoder from weights of the authors' PyTorch implementation.
 
-    The names in the file tell whose it is (CAPI, MAE, DINO or I-JEPA), the shapes of
-    the tensors the architecture. The file is loaded without running any code in
-    it.
+    The names in the file tell whose it is (CAPI, MAE, DINO or I-JEPA), the
+    shapes of the tensors the architecture. The file is loaded without running
+    any code in it.
 
     - CAPI: the published files, and checkpoints of the training code.
     - MAE: encoders, with or without decoder, and fine-tuned ones. The latter

@@ -28,8 +28,8 @@ CASES = {
         {
             "visible_indices": battery.Output((8, 2, 20), "int32"),
             "visible_mask": battery.Output((8, 2, 20), "bool"),
-            "predict_indices": battery.Output((8, 3, 9), "int32"),
-            "predict_mask": battery.Output((8, 3, 9), "bool"),
+            "predict_indices": battery.Output((8, 3, 8), "int32"),
+            "predict_mask": battery.Output((8, 3, 8), "bool"),
         },
         is_random=True,
     ),
