@@ -20,6 +20,7 @@ from benchmarks.replay.weights import to_numpy
 
 # The targets have no gradient.
 TRAINED = ("encoder.", "predictor.")
+KINDS = ("visible", "predict")
 
 
 def replay(arrays, description):
@@ -80,6 +81,20 @@ def _batch(arrays, prefix="", step=None):
     }
 
 
+def _padded_batches(arrays, num_steps):
+    """The batches of the training, padded so that all have the same shapes."""
+    batches = [_batch(arrays, "train/", step) for step in range(num_steps)]
+    for kind in KINDS:
+        name = f"{kind}_indices"
+        largest = max(batch[name].shape[-1] for batch in batches)
+        for batch in batches:
+            indices = batch[name]
+            padding = ((0, 0), (0, 0), (0, largest - indices.shape[-1]))
+            batch[name] = np.pad(indices, padding)
+            batch[f"{kind}_mask"] = np.pad(np.ones_like(indices, bool), padding)
+    return batches
+
+
 def _context_first(values, batch):
     """From image, context to the authors' order: context, image."""
     values = to_numpy(values)
@@ -93,9 +108,6 @@ def _block_first(values, batch):
     counts = [batch[f"{kind}_indices"].shape[1] for kind in KINDS]
     shape = (-1, *counts, *values.shape[1:])
     return values.reshape(shape).swapaxes(0, 2).reshape(values.shape)
-
-
-KINDS = ("visible", "predict")
 
 
 def _forward(arrays, config):
@@ -204,8 +216,8 @@ def _training(arrays, config):
         to_numpy(model.optimizer.weight_decay(i)) for i in range(num_steps)
     ]
     logs = [
-        model.train_on_batch(_batch(arrays, "train/", step), return_dict=True)
-        for step in range(num_steps)
+        model.train_on_batch(batch, return_dict=True)
+        for batch in _padded_batches(arrays, num_steps)
     ]
     schedules = {
         "schedule/lr": [log["learning_rate"] for log in logs],

@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+from keras import ops
 
 import keras_capi
 from benchmarks.replay.comparison import DIFFERENT
@@ -57,20 +58,22 @@ def _judges_of(stem, sampled):
     }
 
 
-def draw(masking, batch_size):
+def draw(masking, batch_size, seed=0):
     """Draws many batches at once.
 
     Returns:
         Dictionary from kind to Boolean masks of shape `(count, blocks,
         patches)`, contexts cut as a call of the masking cuts them.
     """
-    generator = np.random.default_rng(0)
+    generator = np.random.default_rng(seed)
     count = NUM_BATCHES * batch_size
     sizes = generator.random((NUM_BATCHES, 2), "float32")
-    contexts, blocks = masking.place(
+    numbers = (
         np.repeat(sizes, batch_size, axis=0),
         generator.random((count, masking.numbers_per_image), "float32"),
-        masking.grid_size,
+    )
+    contexts, blocks = masking.place(
+        *map(ops.convert_to_tensor, numbers), masking.grid_size
     )
     contexts = _in_batches(to_numpy(contexts), batch_size)
     shortest = contexts.sum(axis=-1).min(axis=(1, 2))

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_capi.decoders.mask_token_decoder import MaskTokenDecoder
+from keras_capi.layers.default_num_heads import default_num_heads
 
 # As published, for encoders of all sizes.
 HIDDEN_DIM = 384
@@ -101,7 +102,9 @@ class SelfAttentionPredictor(MaskTokenDecoder):
             encoder: `keras_capi.encoders.Encoder`.
             **arguments: Other arguments of the constructor.
         """
-        num_heads = encoder.blocks[0].num_heads
+        num_heads = encoder.get_config().get("num_heads")
+        if num_heads is None:
+            num_heads = default_num_heads(HIDDEN_DIM)
         # The published width, or the next one that so many heads divide.
         unit = math.lcm(num_heads, 4)
         return cls(

@@ -149,8 +149,9 @@ def _suitable_corners(free, sides, grid_size, min_visible):
         Int32 tensor of the shape of `free`, 0 or 1.
     """
     shape = ops.shape(free)
+    # Not left to the products to broadcast: on a CPU TensorFlow may crash.
     in_rows, in_columns = (
-        _spans(side, size)[:, None]
+        ops.broadcast_to(_spans(side, size)[:, None], (*shape[:2], size, size))
         for side, size in zip(sides, grid_size, strict=True)
     )
     counts = _as_float(ops.reshape(free, (*shape[:2], *grid_size)))

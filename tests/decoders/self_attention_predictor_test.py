@@ -14,6 +14,11 @@ INDICES = GENERATOR.permuted(np.tile(np.arange(16), (2, 1)), axis=1)
 VISIBLE, HIDDEN = INDICES[:, :5], INDICES[:, 5:15].reshape(2, 2, 5)
 
 
+once = pytest.mark.skipif(
+    keras.backend.backend() != "torch", reason="on one backend"
+)
+
+
 def make_predictor(**overrides):
     arguments = {
         "context_dim": 12,
@@ -28,6 +33,7 @@ def make_predictor(**overrides):
     return SelfAttentionPredictor(**arguments)
 
 
+@once
 def test_blocks_do_not_see_each_other():
     predictor = make_predictor()
     output = to_numpy(predictor(PREFIX, PATCHES, VISIBLE, HIDDEN))
@@ -39,6 +45,7 @@ def test_blocks_do_not_see_each_other():
         )
 
 
+@once
 def test_predictions_of_a_block_see_each_other():
     predictor = make_predictor()
     output = to_numpy(predictor(PREFIX, PATCHES, VISIBLE, HIDDEN))
@@ -46,6 +53,7 @@ def test_predictions_of_a_block_see_each_other():
     assert np.abs(output[:, :, :4] - fewer).max() > 1e-4
 
 
+@once
 @pytest.mark.parametrize("pads", [("visible",), ("predict",), None])
 def test_padding_changes_nothing(pads):
     predictor = make_predictor()
@@ -78,6 +86,7 @@ def test_no_prefix():
     assert spec.shape == (2, 2, 5, 7)
 
 
+@once
 def test_sizes_follow_from_the_encoder():
     predictor = SelfAttentionPredictor.for_encoder(make_vit(), num_layers=1)
     assert (predictor.hidden_dim, predictor.num_heads) == (384, 2)

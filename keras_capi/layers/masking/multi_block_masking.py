@@ -70,8 +70,8 @@ class MultiBlockMasking(keras.layers.Layer):
 
     >>> masking = keras_capi.layers.MultiBlockMasking((14, 14))
     >>> masks = masking(keras.ops.zeros((2,)))
-    >>> masks["visible_indices"].shape  # (2, 1, 141)
-    >>> masks["predict_indices"].shape  # (2, 4, 42)
+    >>> masks["visible_indices"].shape  # (2, 1, 139)
+    >>> masks["predict_indices"].shape  # (2, 4, 40)
 
     Reference:
 
@@ -156,6 +156,15 @@ class MultiBlockMasking(keras.layers.Layer):
         )
 
     def possible_sides(self, grid_size):
+        """Returns the heights and widths that there can be.
+
+        Args:
+            grid_size: Tuple of two integers, rows and columns of patches.
+
+        Returns:
+            List of two integer arrays of shape `(count, 2)`: of blocks, and of
+            the squares that contexts are parts of.
+        """
         return [
             _possible_sides(grid_size, *bounds) for bounds in self._bounds()
         ]
