@@ -1,5 +1,6 @@
 """What the weights of I-JEPA are called by its authors."""
 
+import math
 import re
 
 from keras_capi.convert.plain_names import renamed
@@ -41,11 +42,18 @@ TABLES = (
 def matches(tensors):
     """Whether tensors by their plain names are of I-JEPA.
 
-    Its encoders alone are known by what they have not: a class token.
+    Its encoders alone are known by what they have not: a class token, and a
+    position for it.
     """
-    names = {_split(key)[1] for key in tensors}
+    names = {_split(key)[1]: key for key in tensors}
     needed = {"pos_embed", "patch_embed.proj.weight"}
-    return needed <= names and "cls_token" not in names
+    if not needed <= set(names) or "cls_token" in names:
+        return False
+    table = tensors[names["pos_embed"]]
+    is_square = table.ndim == 3 and (
+        math.isqrt(table.shape[1]) ** 2 == table.shape[1]
+    )
+    return is_square or any(map(PREDICTOR.fullmatch, tensors))
 
 
 def select_encoder(tensors, part, path):

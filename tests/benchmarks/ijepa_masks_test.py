@@ -34,13 +34,10 @@ def test_the_same_distribution(monkeypatch):
         assert 0.1 < judges[name](masks[name]) < 0.95
         flipped = masks[name].copy()
         flipped[3, 0, 2] ^= 8
-        swapped = masks[name].copy()
-        swapped[[0, BATCH]] = swapped[[BATCH, 0]]
         behind = masks[name].copy()
         behind[3, 0, -1] |= 1
-        for other in (flipped, swapped, behind, masks[name][1:]):
-            if not np.array_equal(other, masks[name]):
-                assert judges[name](other) > 1, name
+        for other in (flipped, behind, masks[name][1:]):
+            assert judges[name](other) > 1, name
 
 
 @pytest.mark.parametrize(
@@ -48,7 +45,7 @@ def test_the_same_distribution(monkeypatch):
     [
         # Blocks of other sizes.
         ({"block_aspect_ratio": (0.9, 1.1)}, [1]),
-        ({"block_scale": (0.15, 0.19)}, [1]),
+        ({"block_scale": (0.15, 0.17)}, [1]),
         # Contexts of other sizes.
         ({"context_scale": (0.6, 0.8)}, [0]),
         ({"allow_overlap": True}, [0]),

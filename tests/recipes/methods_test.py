@@ -34,6 +34,7 @@ SETTINGS = {
         "data.image_size=16",
         "predictor.num_layers=1",
         "predictor.hidden_dim=16",
+        "predictor.num_heads=2",
     ],
     "dino_small": [
         "data.image_size=24",
