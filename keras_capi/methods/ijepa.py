@@ -7,6 +7,7 @@ from keras_capi.fitting.schedule_settings import schedule_settings
 from keras_capi.layers.masking.multi_block_masking import MultiBlockMasking
 from keras_capi.methods.block_inputs import check_block_inputs
 from keras_capi.methods.block_inputs import prepare_blocks
+from keras_capi.ops.feature_deviation import feature_deviation
 from keras_capi.ops.losses.smooth_l1 import smooth_l1
 from keras_capi.ops.normalization import layer_normalize
 from keras_capi.ops.tokens import gather_tokens
@@ -149,8 +150,10 @@ class IJEPA(Pretraining):
             loss = ops.sum(errors * counts) / ops.sum(counts)
         else:
             loss = ops.mean(errors)
-        variance = ops.mean(ops.var(features, axis=(0, 1)))
-        return {"feature_loss": loss, "target_deviation": ops.sqrt(variance)}
+        return {
+            "feature_loss": loss,
+            "target_deviation": feature_deviation(features),
+        }
 
     def after_update(self, step, applied):
         return self.moving_average.move(step, applied)

@@ -10,6 +10,7 @@ from keras_capi.ops.chunks import sum_over_chunks
 from keras_capi.ops.coordinates import patch_coordinates
 from keras_capi.ops.coordinates import register_coordinates
 from keras_capi.ops.coordinates import scale_to_bounding_box
+from keras_capi.ops.feature_deviation import feature_deviation
 from keras_capi.ops.losses.cross_entropy import entropy
 from keras_capi.ops.losses.cross_entropy import soft_cross_entropy
 from keras_capi.ops.losses.cross_entropy import soft_cross_entropy_gradient
@@ -43,6 +44,7 @@ __all__ = [
     "choose_chunk_size",
     "entropy",
     "extract_patches",
+    "feature_deviation",
     "gather_tokens",
     "gather_tokens_in_range",
     "l2_normalize",

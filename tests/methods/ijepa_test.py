@@ -127,7 +127,7 @@ def test_deviation_of_targets_tells_a_collapse():
     norm.gamma.assign(np.zeros(16))
     norm.beta.assign(np.arange(16.0))
     losses = model.compute_losses(model.prepare(INPUTS, False), False)
-    assert float(to_numpy(losses["target_deviation"])) < 1e-5
+    assert float(to_numpy(losses["target_deviation"])) < 1e-3
 
 
 def test_momentum_is_a_straight_line():
