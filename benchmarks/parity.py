@@ -24,6 +24,7 @@ from benchmarks.replay import capi
 from benchmarks.replay import dino
 from benchmarks.replay import ijepa
 from benchmarks.replay import mae
+from benchmarks.replay import simmim
 from benchmarks.replay.comparison import compare
 from benchmarks.replay.files import read_file
 
@@ -33,6 +34,8 @@ METHODS = {
     "ijepa": ijepa,
     "mae": mae,
     "mae_masks": mae,
+    "simmim": simmim,
+    "simmim_masks": simmim,
 }
 REFERENCE = ROOT / "tests" / "reference"
 

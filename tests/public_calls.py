@@ -119,6 +119,7 @@ BASE = {
     "layers.Attention": {"num_heads": 2},
     "layers.AttentionPooling": {},
     "layers.BlockMasking": {"prediction_ratio": 0.5},
+    "layers.CellMasking": {},
     "layers.Centering": {},
     "layers.ColorAugmentation": {},
     "layers.DINOHead": {},
@@ -149,6 +150,7 @@ BASE = {
     "methods.DINO": {"encoder": "vit", "num_prototypes": 4},
     "methods.IJEPA": {"encoder": "vit"},
     "methods.MAE": {"encoder": "vit"},
+    "methods.SimMIM": {"encoder": "vit"},
     "decoders.MaskTokenDecoder": {
         "context_dim": 8,
         "output_dim": 4,
@@ -181,6 +183,7 @@ BASE = {
     },
     "encoders.RotaryViT": SIZES,
     "encoders.ViT": {**SIZES, "image_shape": (16, 16, 3)},
+    "encoders.resize_vit": {"encoder": "vit"},
     "ops.block_sizes": BLOCKS,
     "ops.choose_chunk_size": {"length": 4, "numbers_per_item": 8},
     "ops.extract_patches": {"images": IMAGES, "patch_size": 4},
@@ -203,6 +206,11 @@ BASE = {
         "table": random(4, 8),
         "grid_size": (2, 2),
         "new_grid_size": (3, 2),
+    },
+    "ops.resample_relative_positions": {
+        "table": random(9 + 3, 2),
+        "grid_size": (2, 2),
+        "new_grid_size": (3, 3),
     },
     "ops.rms_normalize": {"x": random(2, 8)},
     "ops.rotary_frequencies": {"head_dim": 8},
@@ -248,6 +256,9 @@ BASE = {
     },
     "optimizers.Group": {},
     "optimizers.LayerDecayAdamW": {},
+    "optimizers.LateWarmup": {
+        "schedule": keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)
+    },
     "optimizers.WarmupCosine": {"base_value": 0.1, "total_steps": 100},
     "recipes.make_model": {"recipe": "recipe", "total_steps": 10},
     "recipes.propose_settings": {

@@ -64,13 +64,16 @@ class Replay:
     def add(self, group, results):
         self.results.setdefault(group, {}).update(results)
 
-    def leave_out(self, names):
-        """Drops results of which a file says that it leaves them out."""
+    def keep(self, names):
+        """Drops results that a file, by its own account, does not have.
+
+        Args:
+            names: The names of all its arrays.
+        """
         self.results = {
-            group: {k: v for k, v in results.items() if k not in names}
-            for group, results in self.results.items()
+            group: {k: values[k] for k in values if k in names}
+            for group, values in self.results.items()
         }
-        self.noise = {k: v for k, v in self.noise.items() if k not in names}
 
     def add_figures(self, group, figures):
         self.figures.setdefault(group, {}).update(figures)

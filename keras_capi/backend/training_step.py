@@ -28,7 +28,7 @@ def compiled_training(model, chooses):
         BACKEND != "tensorflow"
         or not chooses
         or model.run_eagerly
-        or _count(model.trainable_variables) < MANY_WEIGHTS
+        or count_values(model.trainable_variables) < MANY_WEIGHTS
         or model.distribute_strategy.num_replicas_in_sync > 1
     ):
         yield
@@ -62,7 +62,7 @@ def with_logs(train_function, change):
     return changed
 
 
-def _count(variables):
+def count_values(variables):
     return sum(math.prod(variable.shape) for variable in variables)
 
 

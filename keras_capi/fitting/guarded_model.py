@@ -71,7 +71,10 @@ class GuardedModel(BaseModel):
         return self._step_logs.receive(logs) if self._step_logs else logs
 
     def train_step(self, *args):
-        with backend.averaged_gradients(self.optimizer):
+        with (
+            backend.averaged_gradients(self.optimizer),
+            backend.compiled_blocks(self, self._chooses_compiler),
+        ):
             return super().train_step(*args)
 
     def fit(

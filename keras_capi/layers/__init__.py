@@ -10,6 +10,7 @@ from keras_capi.layers.layer_normalization import LayerNormalization
 from keras_capi.layers.layer_scale import LayerScale
 from keras_capi.layers.mask_token import MaskToken
 from keras_capi.layers.masking.block_masking import BlockMasking
+from keras_capi.layers.masking.cell_masking import CellMasking
 from keras_capi.layers.masking.inverse_block_masking import InverseBlockMasking
 from keras_capi.layers.masking.multi_block_masking import MultiBlockMasking
 from keras_capi.layers.masking.patch_masking import PatchMasking
@@ -34,6 +35,7 @@ __all__ = [
     "Attention",
     "AttentionPooling",
     "BlockMasking",
+    "CellMasking",
     "Centering",
     "ColorAugmentation",
     "DINOHead",

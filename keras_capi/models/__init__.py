@@ -12,6 +12,7 @@ from keras_capi.methods.capi import CAPI
 from keras_capi.methods.dino import DINO
 from keras_capi.methods.ijepa import IJEPA
 from keras_capi.methods.mae import MAE
+from keras_capi.methods.simmim import SimMIM
 from keras_capi.tasks.feature_extractor import FeatureExtractor
 from keras_capi.tasks.image_classifier import ImageClassifier
 from keras_capi.tasks.image_segmenter import ImageSegmenter
@@ -36,6 +37,7 @@ __all__ = [
     "MaskTokenDecoder",
     "RotaryViT",
     "SelfAttentionPredictor",
+    "SimMIM",
     "ViT",
     "ViTEncoder",
 ]

@@ -14,6 +14,7 @@ from keras_capi.ops.feature_deviation import feature_deviation
 from keras_capi.ops.losses.cross_entropy import entropy
 from keras_capi.ops.losses.cross_entropy import soft_cross_entropy
 from keras_capi.ops.losses.cross_entropy import soft_cross_entropy_gradient
+from keras_capi.ops.losses.masked_mean import masked_mean
 from keras_capi.ops.losses.pixel_targets import pixel_targets
 from keras_capi.ops.losses.smooth_l1 import smooth_l1
 from keras_capi.ops.losses.view_cross_entropy import view_cross_entropy
@@ -24,6 +25,7 @@ from keras_capi.ops.positions import patch_cells
 from keras_capi.ops.positions import relative_position_index
 from keras_capi.ops.positions import resample_positions
 from keras_capi.ops.positions import sine_positions
+from keras_capi.ops.relative_tables import resample_relative_positions
 from keras_capi.ops.rotary import apply_rotary
 from keras_capi.ops.rotary import rotary_angles
 from keras_capi.ops.rotary import rotary_frequencies
@@ -49,12 +51,14 @@ __all__ = [
     "gather_tokens_in_range",
     "l2_normalize",
     "layer_normalize",
+    "masked_mean",
     "patch_cells",
     "patch_coordinates",
     "pixel_targets",
     "register_coordinates",
     "relative_position_index",
     "resample_positions",
+    "resample_relative_positions",
     "rms_normalize",
     "rotary_angles",
     "rotary_frequencies",

@@ -42,6 +42,14 @@ COMPARED = {
         "schedules": 7,
         "final": 80,
     },
+    "simmim": {
+        "forward": 10,
+        "gradients": 25,
+        "losses": 2,
+        "schedules": 1,
+        "final": 24,
+        "masks": 2,
+    },
 }
 
 
@@ -136,6 +144,7 @@ INPUTS = {
         "weights/center",
         "train/local_views",
     ],
+    "simmim": ["weights/encoder.mask_token", "mask", "train/images"],
 }
 
 

@@ -1,6 +1,7 @@
 """Which patches to hide, and which of them to predict."""
 
 from keras_capi.layers.masking.block_masking import BlockMasking
+from keras_capi.layers.masking.cell_masking import CellMasking
 from keras_capi.layers.masking.inverse_block_masking import InverseBlockMasking
 from keras_capi.layers.masking.multi_block_masking import MultiBlockMasking
 from keras_capi.layers.masking.patch_masking import PatchMasking
@@ -8,6 +9,7 @@ from keras_capi.layers.masking.random_masking import RandomMasking
 
 __all__ = [
     "BlockMasking",
+    "CellMasking",
     "InverseBlockMasking",
     "MultiBlockMasking",
     "PatchMasking",

@@ -4,23 +4,20 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_capi.layers.masking.patch_masking import resolve_grid_size
-from keras_capi.layers.random_state import RandomState
+from keras_capi.layers.masking.grid_masking import GridMasking
 from keras_capi.ops.multi_block_masks import correlated_block_sides
 from keras_capi.ops.multi_block_masks import place_blocks
 from keras_capi.ops.multi_block_masks import place_contexts
 from keras_capi.validation import check_bounds
-from keras_capi.validation import check_grid_size
 from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_positive_integer
-from keras_capi.validation import check_seed
 
 # So few patches at most, of a grid that has enough, are too few to see.
 MIN_VISIBLE = 10
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
-class MultiBlockMasking(keras.layers.Layer):
+class MultiBlockMasking(GridMasking):
     """Shows a large block without several small ones: I-JEPA's masking.
 
     What is to be predicted are blocks that are large enough to hold a part of
@@ -92,16 +89,11 @@ class MultiBlockMasking(keras.layers.Layer):
         seed=None,
         **kwargs,
     ):
-        # Rematerialisation would draw other masks in the backward pass.
-        with keras.RematScope(mode=None):
-            super().__init__(**kwargs)
-        # Indices come out, and any first argument only tells the batch size.
-        self.autocast = False
+        super().__init__(grid_size, seed, **kwargs)
         check_positive_integer("num_blocks", num_blocks)
         check_positive_integer("num_contexts", num_contexts)
         check_positive_integer("max_visible", max_visible, or_none=True)
         check_non_negative_integer("min_visible", min_visible, or_none=True)
-        check_seed("seed", seed)
         self.num_blocks = num_blocks
         self.block_scale = check_bounds("block_scale", block_scale, 1.0)
         self.block_aspect_ratio = check_bounds(
@@ -112,13 +104,8 @@ class MultiBlockMasking(keras.layers.Layer):
         self.min_visible = min_visible
         self.max_visible = max_visible
         self.allow_overlap = bool(allow_overlap)
-        self.seed = seed
-        self.random_state = RandomState(seed)
-        self.grid_size = None
-        if grid_size is not None:
-            self.grid_size = check_grid_size(grid_size)
+        if self.grid_size is not None:
             self.count_patches(self.grid_size)
-        self.built = True
 
     def count_patches(self, grid_size):
         """Returns how many patches can be visible and predicted at most.
@@ -224,12 +211,11 @@ class MultiBlockMasking(keras.layers.Layer):
         return contexts, blocks
 
     def call(self, inputs, grid_size=None):
-        grid_size = resolve_grid_size(grid_size, self.grid_size)
+        grid_size = self.resolve_grid_size(grid_size)
         counts = self.count_patches(grid_size)
-        uniform = self.random_state.uniform
         masks = self.place(
-            uniform((1, 2), batch_axis=None),
-            uniform((ops.shape(inputs)[0], self.numbers_per_image)),
+            self.random_state.uniform((1, 2), batch_axis=None),
+            self.draw(inputs, self.numbers_per_image),
             grid_size,
         )
         outputs = {}
@@ -245,7 +231,7 @@ class MultiBlockMasking(keras.layers.Layer):
         return outputs
 
     def compute_output_spec(self, inputs, grid_size=None):
-        grid_size = resolve_grid_size(grid_size, self.grid_size)
+        grid_size = self.resolve_grid_size(grid_size)
         num_visible, num_predict = self.count_patches(grid_size)
         return {
             f"{name}_{kind}": keras.KerasTensor(
@@ -261,7 +247,6 @@ class MultiBlockMasking(keras.layers.Layer):
     def get_config(self):
         return {
             **super().get_config(),
-            "grid_size": self.grid_size,
             "num_blocks": self.num_blocks,
             "block_scale": self.block_scale,
             "block_aspect_ratio": self.block_aspect_ratio,
@@ -270,7 +255,6 @@ class MultiBlockMasking(keras.layers.Layer):
             "min_visible": self.min_visible,
             "max_visible": self.max_visible,
             "allow_overlap": self.allow_overlap,
-            "seed": self.seed,
         }
 
 
