@@ -64,7 +64,7 @@ class Scores(keras.callbacks.Callback):
             # As a map of one patch.
             "global": [x["global"][:, None, None] for x in features],
         }
-        names = [*self.model.loss_weights, "target_entropy"]
+        names = [*self.model.loss_weights, "target_entropy", "target_deviation"]
         result = {"step": step, "seconds": round(begin - self.start)}
         result |= {k: round(float(logs[k]), 3) for k in names if k in logs}
         for name, (train, test) in scores.items():

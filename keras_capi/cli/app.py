@@ -14,7 +14,7 @@ import keras_capi
 
 app = typer.Typer(
     name="keras-capi",
-    help="Visual features from images without labels: CAPI, MAE and DINO.",
+    help="Visual features from images without labels: CAPI, MAE, DINO, I-JEPA.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -2,10 +2,9 @@
 
 import re
 
-import numpy as np
-
 from keras_capi.convert.plain_names import renamed
 from keras_capi.convert.vit_checkpoint import check_method
+from keras_capi.convert.vit_checkpoint import check_sines
 from keras_capi.convert.vit_checkpoint import encoder_name
 from keras_capi.convert.vit_checkpoint import is_vit
 from keras_capi.convert.vit_checkpoint import make_vit
@@ -14,7 +13,6 @@ from keras_capi.convert.vit_keys import linear_keys
 from keras_capi.convert.vit_keys import pair_entries
 from keras_capi.convert.vit_keys import vit_entries
 from keras_capi.methods.mae import MAE
-from keras_capi.ops.positions import sine_positions
 
 NAME = "MAE"
 TRAINING_STATE = ("optimizer", "epoch", "scaler", "args")
@@ -72,7 +70,7 @@ def paired_encoder(state, encoder):
     optional = ("norm.weight", "norm.bias") if fine_tuned else ()
     pairs = pair_entries(vit_entries(encoder, state), state, optional)
     if not fine_tuned:
-        _check_sines("pos_embed", state, _grid_size(encoder))
+        check_sines("pos_embed", state["pos_embed"], _grid_size(encoder), True)
     return pairs
 
 
@@ -101,7 +99,7 @@ def paired_model(state, model):
     grids = (_grid_size(model.encoder), model.decoder.positions.grid_size)
     for name, grid_size in zip(TABLES, grids, strict=True):
         if name in state:
-            _check_sines(name, state, grid_size)
+            check_sines(name, state[name], grid_size, True)
     return pairs
 
 
@@ -132,17 +130,3 @@ def mae_entries(model, names=()):
 
 def _grid_size(encoder):
     return encoder.grid_size(encoder.image_shape)
-
-
-def _check_sines(name, state, grid_size):
-    table = state[name][0]
-    sines = np.pad(sine_positions(grid_size, table.shape[-1]), ((1, 0), (0, 0)))
-    # Numbers that were stored in half precision, whichever, end in zeros.
-    is_half = not (table.view("uint32") & 0x1FFF).any()
-    difference = np.abs(table - sines).max()
-    if difference > (4e-3 if is_half else 1e-5):
-        raise ValueError(
-            f"`{name}` must hold the fixed sine and cosine positions of "
-            f"{grid_size[0]} x {grid_size[1]} patches, and zeros for the class "
-            f"token. Received: values up to {difference:.2g} apart from them"
-        )

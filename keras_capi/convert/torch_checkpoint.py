@@ -9,15 +9,16 @@ PARTS = ("student", "teacher")
 def load_torch_checkpoint(path, part="teacher", **overrides):
     """Builds an encoder from weights of the authors' PyTorch implementation.
 
-    The names in the file tell whose it is (CAPI, MAE or DINO), the shapes of
-    the tensors the architecture. The file is loaded without running any code in
-    it.
+    The names in the file tell whose it is (CAPI, MAE, DINO or I-JEPA), the
+    shapes of the tensors the architecture. The file is loaded without running
+    any code in it.
 
     - CAPI: the published files, and checkpoints of the training code.
     - MAE: encoders, with or without decoder, and fine-tuned ones. The latter
       have no norm of the tokens, so that of the encoder stays as it is made;
       their features are those of `encode(..., normalize=False)`.
     - DINO: encoders, and full checkpoints. Vision transformers only.
+    - I-JEPA: the published files, which hold all networks, and encoders.
 
     Decoders, heads and optimizers in it are left out;
     `keras_capi.convert.load_torch_weights` loads the former two.
@@ -31,7 +32,7 @@ def load_torch_checkpoint(path, part="teacher", **overrides):
             `keras_capi.encoders.ViT`, for what shapes do not tell, such as
             `drop_path_rate=0.0`, `register_coordinates="zeros"`, `image_shape`
             of images that are not square, or `num_heads` where heads are not
-            as published: 64 wide, or 80 of encoders that are 1280 wide.
+            as published: 64 wide, or 16 of encoders that are 1280 or 1408 wide.
 
     Returns:
         A `keras_capi.encoders.CAPIBackbone` or `keras_capi.encoders.ViT` on the
@@ -54,6 +55,7 @@ def load_torch_checkpoint(path, part="teacher", **overrides):
     - [CAPI weights](https://github.com/facebookresearch/capi)
     - [MAE weights](https://github.com/facebookresearch/mae)
     - [DINO weights](https://github.com/facebookresearch/dino)
+    - [I-JEPA weights](https://github.com/facebookresearch/ijepa)
     """
     if part not in PARTS:
         raise ValueError(

@@ -2,20 +2,22 @@
 
 import math
 
+import numpy as np
+
 from keras_capi.convert.shapes import check_ranks
 from keras_capi.convert.shapes import count_blocks
 from keras_capi.convert.vit_keys import TABLE
 from keras_capi.encoders.vit import ViT
+from keras_capi.ops.positions import sine_positions
 from keras_capi.saving.weights_file import check_size
 
 # What some call the encoder within the whole.
 ENCODER_PREFIXES = ("backbone.", "encoder.")
 HEAD_DIM = 64
 # The numbers of heads of widths that have others, such as of ViT-H.
-NUM_HEADS = {1280: 16}
+NUM_HEADS = {1280: 16, 1408: 16}
 # What the architecture is read from, and the ranks that it may have.
 RANKS = {
-    "cls_token": (3,),
     "patch_embed.proj.weight": (4,),
     "blocks.0.mlp.fc1.weight": (2,),
 }
@@ -47,8 +49,10 @@ def make_vit(state, path, overrides, **arguments):
         **arguments: Arguments that are the same for the whole family.
     """
     check_ranks(state, RANKS)
-    if "pos_embed" in state:
-        check_ranks(state, {"pos_embed": (3,)})
+    for name in ("cls_token", "pos_embed"):
+        # Some have no class token, and some no table.
+        if name in state:
+            check_ranks(state, {name: (3,)})
     hidden_dim, num_channels, patch_size, _ = state[
         "patch_embed.proj.weight"
     ].shape
@@ -80,7 +84,7 @@ def make_vit(state, path, overrides, **arguments):
 def _square_side(state):
     """Returns the side of the square grid of patches that positions are for."""
     if "pos_embed" in state:
-        num_patches = state["pos_embed"].shape[1] - 1
+        num_patches = state["pos_embed"].shape[1] - ("cls_token" in state)
         side = math.isqrt(num_patches)
         what = f"{num_patches} of patches"
     else:
@@ -96,6 +100,30 @@ def _square_side(state):
             f"square. Received: {what}"
         )
     return side
+
+
+def check_sines(name, table, grid_size, class_token):
+    """Raises a `ValueError` unless a table holds the fixed positions.
+
+    Args:
+        name: String. What the table is called.
+        table: Float32 array of shape `(1, positions, width)`.
+        grid_size: Tuple of two integers, rows and columns of patches.
+        class_token: Boolean. Whether there are zeros for it in front.
+    """
+    table = table[0]
+    sines = sine_positions(grid_size, table.shape[-1])
+    sines = np.pad(sines, ((int(class_token), 0), (0, 0)))
+    # Numbers that were stored in half precision, whichever, end in zeros.
+    is_half = not (table.view("uint32") & 0x1FFF).any()
+    difference = np.abs(table - sines).max()
+    if difference > (4e-3 if is_half else 1e-5):
+        zeros = ", and zeros for the class token" if class_token else ""
+        raise ValueError(
+            f"`{name}` must hold the fixed sine and cosine positions of "
+            f"{grid_size[0]} x {grid_size[1]} patches{zeros}. "
+            f"Received: values up to {difference:.2g} apart from them"
+        )
 
 
 def check_method(model, method, path):

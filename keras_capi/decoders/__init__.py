@@ -4,8 +4,10 @@ from keras_capi.decoders.cross_attention_predictor import (
     CrossAttentionPredictor,
 )
 from keras_capi.decoders.mask_token_decoder import MaskTokenDecoder
+from keras_capi.decoders.self_attention_predictor import SelfAttentionPredictor
 
 __all__ = [
     "CrossAttentionPredictor",
     "MaskTokenDecoder",
+    "SelfAttentionPredictor",
 ]

@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from keras_capi.layers.attention import new_initializer
 from keras_capi.layers.block_stack import make_blocks
 from keras_capi.layers.block_stack import run_blocks
 from keras_capi.layers.dense import Dense
@@ -30,6 +31,8 @@ class MaskTokenDecoder(BaseModel):
         num_heads: Integer. Attention heads. Defaults to `16`.
         mlp_dim: Integer or `None`. Hidden width of the perceptrons; `None` is
             `4 * hidden_dim`. Defaults to `None`.
+        kernel_initializer: Initializer of all kernels; `None` is Glorot's, as
+            in `keras_capi.layers.TransformerBlock`. Defaults to `None`.
 
     Call arguments:
         prefix: Float tensor of shape `(batch, prefix, context_dim)`: class
@@ -70,6 +73,7 @@ class MaskTokenDecoder(BaseModel):
         hidden_dim=512,
         num_heads=16,
         mlp_dim=None,
+        kernel_initializer=None,
         **kwargs,
     ):
         # A `keras.RematScope` is for the blocks, see `RotaryViT`.
@@ -83,6 +87,7 @@ class MaskTokenDecoder(BaseModel):
                 ("num_heads", num_heads),
             ):
                 check_positive_integer(name, value)
+            self.kernel_initializer = keras.initializers.get(kernel_initializer)
             self.embedding = self._make_dense(hidden_dim, "embedding")
             self.positions = PositionTable(
                 grid_size,
@@ -103,6 +108,7 @@ class MaskTokenDecoder(BaseModel):
             rotary=False,
             normalization="layer",
             use_bias=True,
+            kernel_initializer=self.kernel_initializer,
             dtype=self.dtype_policy,
         )
         self.context_dim = context_dim
@@ -129,7 +135,14 @@ class MaskTokenDecoder(BaseModel):
         )
 
     def _make_dense(self, units, name):
-        return Dense(units, dtype=self.dtype_policy, name=name)
+        return Dense(
+            units,
+            kernel_initializer=new_initializer(
+                self.kernel_initializer, "glorot_uniform"
+            ),
+            dtype=self.dtype_policy,
+            name=name,
+        )
 
     def build(self, context_shape, *args):
         shape = (None, None, self.hidden_dim)
@@ -148,9 +161,41 @@ class MaskTokenDecoder(BaseModel):
     def call(
         self, prefix, patches, visible_indices, predict_indices, grid_size=None
     ):
-        batch_size, num_prefix_tokens = ops.shape(prefix)[:2]
+        num_prefix_tokens = ops.shape(prefix)[1]
+        tokens = self.run_blocks(
+            self.embedding(ops.concatenate([prefix, patches], axis=1)),
+            visible_indices,
+            predict_indices,
+            grid_size,
+        )
+        tokens = self.final_norm(tokens[:, num_prefix_tokens:])
+        return self.prediction(tokens)
+
+    def run_blocks(
+        self,
+        embedded,
+        visible_indices,
+        predict_indices,
+        grid_size=None,
+        attention_mask=None,
+    ):
+        """Adds mask tokens to embedded ones and positions to all.
+
+        Args:
+            embedded: Float tensor of shape `(batch, prefix + visible,
+                hidden_dim)`.
+            visible_indices: As in a call, and so are `predict_indices` and
+                `grid_size`.
+            attention_mask: Optional Boolean tensor of shape `(batch or 1,
+                tokens, tokens)`: which tokens may attend to which.
+
+        Returns:
+            Tensor of shape `(batch, prefix + visible + predictions,
+            hidden_dim)`: what comes out of the last block.
+        """
+        batch_size = ops.shape(embedded)[0]
+        num_prefix_tokens = embedded.shape[1] - visible_indices.shape[1]
         num_predictions = ops.shape(predict_indices)[1]
-        embedded = self.embedding(ops.concatenate([prefix, patches], axis=1))
         mask_tokens = ops.broadcast_to(
             ops.cast(self.mask_token, embedded.dtype),
             (batch_size, num_predictions, self.hidden_dim),
@@ -164,10 +209,10 @@ class MaskTokenDecoder(BaseModel):
         tokens = ops.concatenate([embedded, mask_tokens], axis=1)
         positions = ops.pad(positions, [[0, 0], [num_prefix_tokens, 0], [0, 0]])
         tokens = tokens + ops.cast(positions, tokens.dtype)
-        for output in run_blocks(self.blocks, tokens):
+        outputs = run_blocks(self.blocks, tokens, attention_mask=attention_mask)
+        for output in outputs:
             tokens = output
-        tokens = self.final_norm(tokens[:, num_prefix_tokens:])
-        return self.prediction(tokens)
+        return tokens
 
     def compute_output_spec(
         self, prefix, patches, visible_indices, predict_indices, grid_size=None
@@ -188,4 +233,7 @@ class MaskTokenDecoder(BaseModel):
             "hidden_dim": self.hidden_dim,
             "num_heads": self.num_heads,
             "mlp_dim": self.mlp_dim,
+            "kernel_initializer": keras.initializers.serialize(
+                self.kernel_initializer
+            ),
         }

@@ -12,6 +12,7 @@ from keras_capi.layers.mask_token import MaskToken
 from keras_capi.layers.masking.block_masking import BlockMasking
 from keras_capi.layers.masking.cell_masking import CellMasking
 from keras_capi.layers.masking.inverse_block_masking import InverseBlockMasking
+from keras_capi.layers.masking.multi_block_masking import MultiBlockMasking
 from keras_capi.layers.masking.patch_masking import PatchMasking
 from keras_capi.layers.masking.random_masking import RandomMasking
 from keras_capi.layers.patch_embedding import PatchEmbedding
@@ -45,6 +46,7 @@ __all__ = [
     "LayerNormalization",
     "LayerScale",
     "MaskToken",
+    "MultiBlockMasking",
     "MultiCrop",
     "OnlineClustering",
     "PatchEmbedding",

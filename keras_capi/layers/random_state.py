@@ -40,17 +40,22 @@ class RandomState(keras.layers.Layer):
 
         Args:
             shape: Tuple of integers or integer scalar tensors.
-            batch_axis: Integer. The axis of the samples. Defaults to `0`.
+            batch_axis: Integer. The axis of the samples. `None` is for numbers
+                that all samples have in common, and all replicas. Defaults to
+                `0`.
 
         Returns:
             Float32 tensor of that shape.
         """
-        _, num_replicas = backend.replica()
         shape = list(shape)
-        shape[batch_axis] = shape[batch_axis] * num_replicas
+        if batch_axis is not None:
+            _, num_replicas = backend.replica()
+            shape[batch_axis] = shape[batch_axis] * num_replicas
         uniform = keras.random.uniform(
             tuple(shape), dtype="float32", seed=self.generator
         )
+        if batch_axis is None:
+            return uniform
         return take_share(uniform, batch_axis)
 
     def save_own_variables(self, store):

@@ -2,12 +2,14 @@
 
 from keras_capi.methods.capi import CAPI
 from keras_capi.methods.dino import DINO
+from keras_capi.methods.ijepa import IJEPA
 from keras_capi.methods.mae import MAE
 from keras_capi.methods.simmim import SimMIM
 
 __all__ = [
     "CAPI",
     "DINO",
+    "IJEPA",
     "MAE",
     "SimMIM",
 ]

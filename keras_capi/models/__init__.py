@@ -4,11 +4,13 @@ from keras_capi.decoders.cross_attention_predictor import (
     CrossAttentionPredictor,
 )
 from keras_capi.decoders.mask_token_decoder import MaskTokenDecoder
+from keras_capi.decoders.self_attention_predictor import SelfAttentionPredictor
 from keras_capi.encoders.capi_backbone import CAPIBackbone
 from keras_capi.encoders.rotary_vit import RotaryViT
 from keras_capi.encoders.vit import ViT
 from keras_capi.methods.capi import CAPI
 from keras_capi.methods.dino import DINO
+from keras_capi.methods.ijepa import IJEPA
 from keras_capi.methods.mae import MAE
 from keras_capi.methods.simmim import SimMIM
 from keras_capi.tasks.feature_extractor import FeatureExtractor
@@ -28,11 +30,13 @@ __all__ = [
     "CrossAttentionPredictor",
     "DINO",
     "FeatureExtractor",
+    "IJEPA",
     "ImageClassifier",
     "ImageSegmenter",
     "MAE",
     "MaskTokenDecoder",
     "RotaryViT",
+    "SelfAttentionPredictor",
     "SimMIM",
     "ViT",
     "ViTEncoder",

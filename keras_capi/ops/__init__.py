@@ -10,6 +10,7 @@ from keras_capi.ops.chunks import sum_over_chunks
 from keras_capi.ops.coordinates import patch_coordinates
 from keras_capi.ops.coordinates import register_coordinates
 from keras_capi.ops.coordinates import scale_to_bounding_box
+from keras_capi.ops.feature_deviation import feature_deviation
 from keras_capi.ops.losses.cross_entropy import entropy
 from keras_capi.ops.losses.cross_entropy import soft_cross_entropy
 from keras_capi.ops.losses.cross_entropy import soft_cross_entropy_gradient
@@ -18,6 +19,7 @@ from keras_capi.ops.losses.pixel_targets import pixel_targets
 from keras_capi.ops.losses.smooth_l1 import smooth_l1
 from keras_capi.ops.losses.view_cross_entropy import view_cross_entropy
 from keras_capi.ops.normalization import l2_normalize
+from keras_capi.ops.normalization import layer_normalize
 from keras_capi.ops.normalization import rms_normalize
 from keras_capi.ops.positions import patch_cells
 from keras_capi.ops.positions import relative_position_index
@@ -44,9 +46,11 @@ __all__ = [
     "choose_chunk_size",
     "entropy",
     "extract_patches",
+    "feature_deviation",
     "gather_tokens",
     "gather_tokens_in_range",
     "l2_normalize",
+    "layer_normalize",
     "masked_mean",
     "patch_cells",
     "patch_coordinates",

@@ -22,6 +22,30 @@ def l2_normalize(x, epsilon):
     return x * ops.rsqrt(ops.maximum(squared_norm, epsilon**2))
 
 
+def layer_normalize(x, epsilon=1e-5):
+    """Subtracts the mean and divides by the deviation of the last axis.
+
+    A layer normalisation without scale and bias, in float32: `(x - mean) /
+    sqrt(variance + epsilon)`. Some methods predict features normalised so.
+
+    Args:
+        x: Float tensor of shape `(..., width)`.
+        epsilon: Float. Added to the variance. Defaults to `1e-5`.
+
+    Returns:
+        Float32 tensor of the shape of `x`.
+
+    Reference:
+
+    - [I-JEPA](https://arxiv.org/abs/2301.08243), whose targets it normalises
+    """
+    check_positive("epsilon", epsilon)
+    x = ops.cast(x, "float32")
+    x = x - ops.mean(x, axis=-1, keepdims=True)
+    variance = ops.mean(ops.square(x), axis=-1, keepdims=True)
+    return x * ops.rsqrt(variance + epsilon)
+
+
 def rms_normalize(x, epsilon=1e-5, scale=None):
     """Divides by the root mean square of the last axis.
 

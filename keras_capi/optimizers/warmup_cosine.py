@@ -7,6 +7,7 @@ from keras_capi.validation import check_non_negative
 from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_number
 from keras_capi.validation import check_positive_integer
+from keras_capi.validation import is_integer
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
@@ -25,7 +26,9 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
     So the warm-up has the start value at step 0 and the base value at its last
     step, and the cosine, cut off at the share `truncate` of its course, never
     reaches the final value. Later steps keep the last value. DINO's schedules
-    have `truncate=1.0`, MAE's `warmup_endpoint=False` besides.
+    have `truncate=1.0`, MAE's `warmup_endpoint=False` besides, and I-JEPA's
+    `first_step=1` too, so that `i` counts from 1 and the last step has the
+    final value.
 
     Args:
         base_value: Float. The value after the warm-up.
@@ -38,6 +41,8 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
         warmup_endpoint: Boolean, as in `numpy.linspace`. Whether the last step
             of the warm-up has the base value; if not, the step behind it has.
             Defaults to `True`.
+        first_step: Integer, 0 or 1. The number of the first step. Defaults to
+            `0`.
 
     Raises:
         ValueError: If an argument is out of range, or `warmup_steps` not below
@@ -57,6 +62,7 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
     - [CAPI](https://arxiv.org/abs/2502.08769), section 4.1 (schedules)
     - [MAE](https://arxiv.org/abs/2111.06377), appendix A.1
     - [DINO](https://arxiv.org/abs/2104.14294), section 3.2
+    - [I-JEPA](https://arxiv.org/abs/2301.08243), appendix A.1
     """
 
     def __init__(
@@ -68,6 +74,7 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
         final_value=0.0,
         truncate=0.8,
         warmup_endpoint=True,
+        first_step=0,
     ):
         super().__init__()
         check_positive_integer("total_steps", total_steps)
@@ -81,6 +88,11 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
         check_non_negative("start_value", start_value)
         check_non_negative("final_value", final_value)
         check_number("truncate", truncate, "(0, 1]")
+        if not is_integer(first_step) or first_step not in (0, 1):
+            raise ValueError(
+                "`first_step` must be 0 or 1. "
+                f"Received: first_step={first_step!r}"
+            )
         self.base_value = base_value
         self.total_steps = total_steps
         self.warmup_steps = warmup_steps
@@ -88,11 +100,13 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
         self.final_value = final_value
         self.truncate = truncate
         self.warmup_endpoint = warmup_endpoint
+        self.first_step = first_step
 
     def __call__(self, step):
-        step = ops.cast(step, "float32")
+        step = ops.cast(step, "float32") + self.first_step
         num_steps = self.total_steps - self.warmup_steps
-        cosine_step = ops.clip(step - self.warmup_steps, 0, num_steps - 1)
+        last = num_steps - 1 + self.first_step
+        cosine_step = ops.clip(step - self.warmup_steps, 0, last)
         angle = math.pi * self.truncate / num_steps * cosine_step
         half_range = (self.base_value - self.final_value) / 2
         cosine = self.final_value + half_range * (1.0 + ops.cos(angle))
@@ -110,4 +124,5 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
             "final_value": self.final_value,
             "truncate": self.truncate,
             "warmup_endpoint": self.warmup_endpoint,
+            "first_step": self.first_step,
         }

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from helpers import to_numpy
 
+import keras_capi
 from keras_capi.layers import DropPath
 from keras_capi.layers import RandomMasking
 from keras_capi.layers import RandomState
@@ -53,6 +54,20 @@ def test_reads_the_state_of_any_backend(dtype):
     other = RandomState(99)
     other.load_own_variables({"state": store["state"].astype(dtype)})
     np.testing.assert_array_equal(draw(other), draw(state))
+
+
+def test_what_samples_have_in_common_replicas_have_too(monkeypatch):
+    numbers, own = [], []
+    for index in range(2):
+        monkeypatch.setattr(
+            keras_capi.backend, "replica", lambda index=index: (index, 2)
+        )
+        state = RandomState(3)
+        numbers.append(to_numpy(state.uniform((1, 4), batch_axis=None)))
+        own.append(to_numpy(state.uniform((1, 4))))
+    np.testing.assert_array_equal(*numbers)
+    assert numbers[0].shape == (1, 4)
+    assert (own[0] != own[1]).all()
 
 
 def test_state_is_not_a_weight():

@@ -2,7 +2,14 @@
 
 from methods.capi_battery_test import CASE as capi
 from methods.dino_battery_test import CASE as dino
+from methods.ijepa_battery_test import CASE as ijepa
 from methods.mae_battery_test import CASE as mae
 from methods.simmim_battery_test import CASE as simmim
 
-CASES = {"capi": capi, "dino": dino, "mae": mae, "simmim": simmim}
+CASES = {
+    "capi": capi,
+    "dino": dino,
+    "ijepa": ijepa,
+    "mae": mae,
+    "simmim": simmim,
+}

@@ -19,6 +19,14 @@ COMPARED = {
         "final": 104,
         "masks": 1,
     },
+    "ijepa": {
+        "forward": 8,
+        "gradients": 33,
+        "losses": 2,
+        "schedules": 3,
+        "final": 46,
+        "masks": 4,
+    },
     "mae": {
         "forward": 26,
         "gradients": 144,
@@ -123,6 +131,11 @@ def test_every_result_is_watched(replayed):
 INPUTS = {
     "capi": [
         "weights/backbone.encoder.blocks.1.residual1.norm.weight",
+        "train/images",
+    ],
+    "ijepa": [
+        "weights/target_encoder.norm.weight",
+        "masks_pred",
         "train/images",
     ],
     "mae": ["weights/blocks.1.norm1.weight", "noise", "train/noise"],

@@ -5,9 +5,21 @@ from helpers import to_numpy
 from keras import ops
 
 from keras_capi.ops import l2_normalize
+from keras_capi.ops import layer_normalize
 from keras_capi.ops import rms_normalize
 
 X = np.random.default_rng(0).normal(size=(3, 5, 8)).astype("float32")
+
+
+def test_layer_normalize():
+    centred = X - X.mean(axis=-1, keepdims=True)
+    for epsilon in (1e-5, 0.5):
+        deviation = np.sqrt(X.var(axis=-1, keepdims=True) + epsilon)
+        outputs = layer_normalize(X, epsilon)
+        np.testing.assert_allclose(
+            to_numpy(outputs), centred / deviation, atol=1e-5
+        )
+    assert to_numpy(layer_normalize(X.astype("float16"))).dtype == np.float32
 
 
 def test_l2_normalize():

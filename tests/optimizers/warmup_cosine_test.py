@@ -60,6 +60,25 @@ def test_reference(reference, reference_config):
         )
 
 
+@pytest.mark.parametrize("warmup", [0, 1, 4])
+def test_the_first_step_is_number_one(warmup):
+    """As where a schedule moves on before it is read."""
+    step = np.arange(1, 11)
+    cosine = np.cos(np.pi * (step - warmup) / (10 - warmup))
+    expected = np.where(
+        step < warmup, 0.2 + step / max(warmup, 1) * 0.6, 0.45 + cosine * 0.35
+    )
+    schedule = WarmupCosine(
+        0.8, 10, warmup, 0.2, 0.1, 1.0, warmup_endpoint=False, first_step=1
+    )
+    values = to_numpy(schedule(keras.ops.arange(12)))
+    np.testing.assert_allclose(values[:10], expected, atol=1e-6)
+    np.testing.assert_allclose(values[9:], 0.1, atol=1e-6)
+    for number in (2, 0.5, True):
+        with pytest.raises(ValueError, match="`first_step` must be 0 or 1"):
+            WarmupCosine(0.8, 10, first_step=number)
+
+
 @pytest.mark.parametrize("method", ["mae", "dino"])
 def test_schedules_of_methods(method):
     folder = REFERENCE / "methods"

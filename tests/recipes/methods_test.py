@@ -30,6 +30,12 @@ SETTINGS = {
         "decoder.hidden_dim=16",
         "decoder.num_heads=2",
     ],
+    "ijepa_small": [
+        "data.image_size=16",
+        "predictor.num_layers=1",
+        "predictor.hidden_dim=16",
+        "predictor.num_heads=2",
+    ],
     "dino_small": [
         "data.image_size=24",
         "encoder.image_shape=[16, 16, 3]",
@@ -177,6 +183,38 @@ def test_the_published_dino_is_complete():
     # Uniform up to one over the root of the 48 values of a patch.
     kernel = to_numpy(encoder.patch_embedding.kernel)
     assert np.abs(kernel).max() == pytest.approx(48**-0.5, rel=0.05)
+
+
+def test_the_published_ijepa_is_complete():
+    recipe = load_recipe("ijepa_base")
+    assert recipe["data"]["batch_size"] == 2048
+    assert recipe["data"]["scale"] == [0.3, 1.0]
+    sizes = [
+        recipe["encoder"][name]
+        for name in ("patch_size", "num_layers", "hidden_dim", "num_heads")
+    ]
+    assert sizes == [14, 32, 1280, 16]
+    predictor = [
+        recipe["predictor"][name]
+        for name in ("num_layers", "hidden_dim", "num_heads")
+    ]
+    assert predictor == [12, 384, 16]
+    assert recipe["training"]["epochs"] == 300
+    small = small_recipe("ijepa_small")
+    small["optimizer"] = recipe["optimizer"]
+    small["ema_momentum"] = recipe["ema_momentum"]
+    small["masking"] = recipe["masking"]
+    model = make_model(small, 300)
+    published = keras_capi.layers.MultiBlockMasking().get_config()
+    config = model.masking.get_config()
+    for name in published.keys() - {"name", "seed", "min_visible"}:
+        assert config[name] == published[name], name
+    config = model.optimizer.get_config()
+    rate = config["learning_rate"]["config"]
+    assert (rate["base_value"], rate["warmup_steps"]) == (1e-3, 40)
+    decay = config["weight_decay"]["config"]
+    assert (decay["base_value"], decay["final_value"]) == (0.04, 0.4)
+    assert float(model.moving_average.momentum(0)) == pytest.approx(0.996)
 
 
 def test_sizes_follow_from_the_images():

@@ -3,6 +3,7 @@
 from keras_capi.layers.masking.block_masking import BlockMasking
 from keras_capi.layers.masking.cell_masking import CellMasking
 from keras_capi.layers.masking.inverse_block_masking import InverseBlockMasking
+from keras_capi.layers.masking.multi_block_masking import MultiBlockMasking
 from keras_capi.layers.masking.patch_masking import PatchMasking
 from keras_capi.layers.masking.random_masking import RandomMasking
 
@@ -10,6 +11,7 @@ __all__ = [
     "BlockMasking",
     "CellMasking",
     "InverseBlockMasking",
+    "MultiBlockMasking",
     "PatchMasking",
     "RandomMasking",
 ]

@@ -1,0 +1,184 @@
+import math
+
+import keras
+from keras import ops
+
+from keras_capi.decoders.mask_token_decoder import MaskTokenDecoder
+from keras_capi.layers.default_num_heads import default_num_heads
+
+# As published, for encoders of all sizes.
+HIDDEN_DIM = 384
+
+
+@keras.saving.register_keras_serializable(package="keras_capi")
+class SelfAttentionPredictor(MaskTokenDecoder):
+    """Predicts the features of blocks of patches from the visible ones.
+
+    A narrow vision transformer of its own, as `MaskTokenDecoder` is, but it
+    predicts several blocks, each by itself: a block's mask tokens attend to the
+    context and to each other, and know nothing of other blocks. The context may
+    be padded, and so may blocks.
+
+    Args:
+        context_dim: Integer. Width of the encoder's tokens.
+        output_dim: Integer. Width of the features to predict.
+        grid_size: Tuple of two integers: rows and columns of patches. For other
+            sizes the positions are resampled.
+        num_layers: Integer. Number of transformer blocks. Defaults to `12`.
+        hidden_dim: Integer, divisible by 4. Width of the tokens. Defaults to
+            `384`.
+        num_heads: Integer. Attention heads, published as many as the encoder
+            has. Defaults to `12`.
+        mlp_dim: Integer or `None`. Hidden width of the perceptrons; `None` is
+            `4 * hidden_dim`. Defaults to `None`.
+        kernel_initializer: Initializer of all kernels. `None` is normal with a
+            deviation of 0.02. Defaults to `None`.
+
+    Call arguments:
+        prefix: Float tensor of shape `(batch, prefix, context_dim)`: class
+            token and the like, which have no position; there may be none.
+        patches: Float tensor of shape `(batch, visible, context_dim)`.
+        visible_indices: Integer tensor of shape `(batch, visible)`: which
+            patches they are, row-major.
+        predict_indices: Integer tensor of shape `(batch, blocks, predictions)`:
+            which to predict.
+        visible_mask: Optional Boolean tensor of the shape of `visible_indices`:
+            which of them count. `None` is all.
+        predict_mask: Optional Boolean tensor of the shape of `predict_indices`,
+            likewise.
+        grid_size: Optional tuple of two integers: rows and columns of patches,
+            if not those of the constructor.
+
+    Output shape:
+        `(batch, blocks, predictions, output_dim)`.
+
+    Example:
+
+    >>> predictor = keras_capi.decoders.SelfAttentionPredictor(
+    ...     48, 48, (4, 4), num_layers=1, hidden_dim=32, num_heads=4
+    ... )
+    >>> indices = np.arange(16)[None]
+    >>> predictor(
+    ...     np.zeros((1, 0, 48)), np.zeros((1, 4, 48)),
+    ...     indices[:, :4], indices[:, 4:].reshape(1, 2, 6),
+    ... ).shape  # (1, 2, 6, 48)
+
+    Reference:
+
+    - [I-JEPA](https://arxiv.org/abs/2301.08243), section 3 and appendix A.1
+    """
+
+    def __init__(
+        self,
+        context_dim,
+        output_dim,
+        grid_size,
+        num_layers=12,
+        hidden_dim=HIDDEN_DIM,
+        num_heads=12,
+        mlp_dim=None,
+        kernel_initializer=None,
+        **kwargs,
+    ):
+        if kernel_initializer is None:
+            kernel_initializer = keras.initializers.RandomNormal(stddev=0.02)
+        super().__init__(
+            context_dim,
+            output_dim,
+            grid_size,
+            num_layers,
+            hidden_dim,
+            num_heads,
+            mlp_dim,
+            kernel_initializer,
+            **kwargs,
+        )
+
+    @classmethod
+    def for_encoder(cls, encoder, **arguments):
+        """Returns a predictor of features with the sizes that suit an encoder.
+
+        Args:
+            encoder: `keras_capi.encoders.Encoder`.
+            **arguments: Other arguments of the constructor.
+        """
+        num_heads = encoder.get_config().get("num_heads")
+        if num_heads is None:
+            num_heads = default_num_heads(HIDDEN_DIM)
+        # The published width, or the next one that so many heads divide.
+        unit = math.lcm(num_heads, 4)
+        return cls(
+            encoder.hidden_dim,
+            encoder.hidden_dim,
+            encoder.grid_size(encoder.image_shape),
+            **{
+                "hidden_dim": math.ceil(HIDDEN_DIM / unit) * unit,
+                "num_heads": num_heads,
+                **arguments,
+            },
+        )
+
+    def call(
+        self,
+        prefix,
+        patches,
+        visible_indices,
+        predict_indices,
+        visible_mask=None,
+        predict_mask=None,
+        grid_size=None,
+    ):
+        num_blocks, num_predictions = predict_indices.shape[1:]
+        embedded = self.embedding(ops.concatenate([prefix, patches], axis=1))
+        tokens = self.run_blocks(
+            ops.repeat(embedded, num_blocks, axis=0),
+            ops.repeat(visible_indices, num_blocks, axis=0),
+            ops.reshape(predict_indices, (-1, num_predictions)),
+            grid_size,
+            _attention_mask(
+                prefix.shape[1],
+                visible_indices,
+                predict_indices,
+                visible_mask,
+                predict_mask,
+            ),
+        )
+        predictions = self.prediction(
+            self.final_norm(tokens[:, -num_predictions:])
+        )
+        return ops.reshape(
+            predictions, (-1, num_blocks, num_predictions, self.output_dim)
+        )
+
+    def compute_output_spec(
+        self, prefix, patches, visible_indices, predict_indices, *args, **kwargs
+    ):
+        return keras.KerasTensor(
+            (patches.shape[0], *predict_indices.shape[1:], self.output_dim),
+            self.compute_dtype,
+        )
+
+
+def _attention_mask(
+    num_prefix_tokens,
+    visible_indices,
+    predict_indices,
+    visible_mask,
+    predict_mask,
+):
+    """Which tokens count, of shape `(batch * blocks, 1, tokens)`, or `None`."""
+    if visible_mask is None and predict_mask is None:
+        return None
+    num_blocks, num_predictions = predict_indices.shape[1:]
+    if visible_mask is None:
+        visible_mask = ops.ones_like(visible_indices, dtype="bool")
+    if predict_mask is None:
+        predict_mask = ops.ones_like(predict_indices, dtype="bool")
+    visible_mask = ops.pad(
+        visible_mask, [[0, 0], [num_prefix_tokens, 0]], constant_values=True
+    )
+    parts = [
+        ops.repeat(visible_mask, num_blocks, axis=0),
+        ops.reshape(predict_mask, (-1, num_predictions)),
+    ]
+    return ops.concatenate(parts, axis=1)[:, None]

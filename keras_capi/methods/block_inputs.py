@@ -1,0 +1,80 @@
+"""Images with several masks each: drawn, or the user's own."""
+
+from keras import ops
+
+from keras_capi.methods.patch_indices import INDEX_NAMES
+from keras_capi.methods.patch_indices import check_block_arrays
+from keras_capi.methods.patch_indices import check_index_shapes
+from keras_capi.ops.tokens import to_int32
+from keras_capi.training.grid_size import static_grid_size
+from keras_capi.validation import check_images
+from keras_capi.validation import is_array
+
+MASK_NAMES = ("visible_mask", "predict_mask")
+
+
+def check_block_inputs(encoder, inputs):
+    """Raises a `ValueError` if arrays of images, or their masks, do not suit.
+
+    Args:
+        encoder: `keras_capi.encoders.Encoder`.
+        inputs: Dictionary of arrays.
+    """
+    images = inputs.get("images")
+    if images is not None and not is_array(images):
+        return
+    has_masks = len(inputs) > 1 and not _is_prepared(inputs)
+    if has_masks:
+        check_index_shapes(inputs, blocks=True)
+    patch_size = encoder.patch_size
+    check_images(images, patch_size, encoder.image_shape[-1])
+    if has_masks:
+        rows, columns = (size // patch_size for size in images.shape[1:3])
+        check_block_arrays(inputs, rows * columns)
+
+
+def prepare_blocks(encoder, masking, inputs):
+    """Adds masks to images, unless the user has own ones.
+
+    Args:
+        encoder: `keras_capi.encoders.Encoder`.
+        masking: Layer from images and `grid_size` to masks.
+        inputs: Dictionary with `"images"`, and perhaps masks.
+
+    Returns:
+        Dictionary of `"images"`, `"visible_indices"` of shape `(batch,
+        contexts, visible)` and `"predict_indices"` of shape `(batch, blocks,
+        predictions)`. If these are padded, there are Boolean masks of the same
+        shapes. Where own indices are of no patch, the images are NaN.
+    """
+    images = inputs["images"]
+    check_images(images, encoder.patch_size, encoder.image_shape[-1])
+    if _is_prepared(inputs):
+        return inputs
+    grid_size = static_grid_size(images, encoder)
+    if len(inputs) == 1:
+        masks = masking(images, grid_size=grid_size)
+        return {
+            "images": images,
+            **{name: _with_blocks(mask) for name, mask in masks.items()},
+        }
+    check_index_shapes(inputs, blocks=True)
+    indices = {name: to_int32(inputs[name]) for name in INDEX_NAMES}
+    # A compiled step cannot raise, and gathering may not either.
+    num_patches = grid_size[0] * grid_size[1]
+    for values in indices.values():
+        valid = ops.logical_and(values >= 0, values < num_patches)
+        images = ops.where(ops.all(valid), images, float("nan"))
+    return {
+        "images": images,
+        **{name: _with_blocks(values) for name, values in indices.items()},
+    }
+
+
+def _is_prepared(inputs):
+    return set(inputs) == {"images", *INDEX_NAMES, *MASK_NAMES}
+
+
+def _with_blocks(values):
+    """Makes one block of what a masking without blocks draws."""
+    return values if len(values.shape) == 3 else values[:, None]

@@ -1,0 +1,297 @@
+import keras
+from keras import ops
+
+from keras_capi.decoders.self_attention_predictor import SelfAttentionPredictor
+from keras_capi.fitting.passed_on_arguments import passes_on_to
+from keras_capi.fitting.schedule_settings import schedule_settings
+from keras_capi.layers.masking.multi_block_masking import MultiBlockMasking
+from keras_capi.methods.block_inputs import check_block_inputs
+from keras_capi.methods.block_inputs import prepare_blocks
+from keras_capi.ops.feature_deviation import feature_deviation
+from keras_capi.ops.losses.smooth_l1 import smooth_l1
+from keras_capi.ops.normalization import layer_normalize
+from keras_capi.ops.tokens import gather_tokens
+from keras_capi.optimizers.adamw import AdamW
+from keras_capi.optimizers.group import Group
+from keras_capi.optimizers.warmup_cosine import WarmupCosine
+from keras_capi.training.check_trainable import check_trainable
+from keras_capi.training.grid_size import static_grid_size
+from keras_capi.training.moving_average import MovingAverage
+from keras_capi.training.pretraining import Pretraining
+from keras_capi.training.vectors import list_vectors
+from keras_capi.validation import check_positive_integer
+from keras_capi.validation import check_seed
+
+BASE_MOMENTUM = 0.996
+
+
+@keras.saving.register_keras_serializable(package="keras_capi")
+class IJEPA(Pretraining):
+    """Pretrains an encoder by predicting features of blocks of an image.
+
+    An image-based joint-embedding predictive architecture. The student sees a
+    large part of the patches; a narrow predictor tells from it what the
+    teacher, the student's moving average, makes of several blocks that the
+    student does not see. There are neither views nor pixels to reconstruct, and
+    so little is left to chance that what is learnt is about parts of objects
+    and where they are. Its features are for linear classifiers and for
+    counting or finding things.
+
+    Nothing keeps the features apart but the teacher's slowness: watch
+    `target_deviation`, which is near 1 as long as patches differ and falls to 0
+    if all features become the same.
+
+    Args:
+        encoder: `keras_capi.encoders.Encoder`, the student, best a `ViT` with
+            `class_token=False` and `positions="sine"`.
+        masking: Layer from images to masks, or `None` for
+            `keras_capi.layers.MultiBlockMasking`. Defaults to `None`.
+        predictor: `keras_capi.decoders.SelfAttentionPredictor`, or `None` for
+            the published one of 12 blocks, 384 wide. Defaults to `None`.
+        ema_momentum: Float in [0, 1], a schedule, or `None` for the published
+            straight line from 0.996 to 1 over the steps of the optimizer's
+            schedule. Defaults to `None`.
+        seed: Integer or `None`. Seed of the default masking. Defaults to
+            `None`.
+
+    Inputs:
+        Images, a float tensor of shape `(batch, height, width, channels)`, or a
+        dictionary with own masks: `{"images": ..., "visible_indices": (batch,
+        contexts, visible), "predict_indices": (batch, blocks, predictions)}`,
+        row-major patches; the axis in the middle may be missing where it is 1.
+        Each block is predicted from each context.
+
+    Output shape:
+        The teacher's features, a dictionary, see `keras_capi.encoders.Encoder`.
+
+    Raises:
+        ValueError: If arguments or inputs are out of range, or do not suit each
+            other.
+
+    Example:
+
+    >>> encoder = keras_capi.encoders.ViT(
+    ...     8, 2, 48, 4, image_shape=(64, 64, 3), class_token=False,
+    ...     positions="sine",
+    ... )
+    >>> predictor = keras_capi.decoders.SelfAttentionPredictor.for_encoder(
+    ...     encoder, num_layers=2, hidden_dim=32
+    ... )
+    >>> model = keras_capi.methods.IJEPA(encoder, predictor=predictor)
+    >>> model.compile(model.published_optimizer(1000, batch_size=16))
+    >>> images = np.random.rand(32, 64, 64, 3).astype("float32")
+    >>> history = model.fit(images, batch_size=16)
+    >>> features = model.predict(images)["global"]
+
+    Reference:
+
+    - [I-JEPA](https://arxiv.org/abs/2301.08243)
+    """
+
+    loss_weights = {"feature_loss": 1.0}
+
+    def __init__(
+        self,
+        encoder,
+        masking=None,
+        predictor=None,
+        ema_momentum=None,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(encoder, **kwargs)
+        if self.trainable:
+            check_trainable("encoder", encoder)
+        check_seed("seed", seed)
+        with keras.RematScope(mode=None):
+            self.masking = masking or MultiBlockMasking(seed=seed)
+            self.moving_average = MovingAverage(
+                BASE_MOMENTUM if ema_momentum is None else ema_momentum
+            )
+            self.teacher = self.moving_average.follow(
+                encoder, name="teacher", drop_path_rate=0.0
+            )
+        self.student = encoder
+        self.predictor = predictor or SelfAttentionPredictor.for_encoder(
+            encoder, dtype=self.dtype_policy, name="predictor"
+        )
+        self.ema_momentum = ema_momentum
+        self.seed = seed
+        self.built = True
+
+    @property
+    def encoder(self):
+        """The teacher, whose features `predict` gives."""
+        return self.teacher
+
+    def check_inputs(self, inputs):
+        check_block_inputs(self.student, inputs)
+
+    def prepare(self, inputs, training):
+        return prepare_blocks(self.student, self.masking, inputs)
+
+    def compute_losses(self, inputs, training):
+        features = self.teacher.encode_images(inputs["images"], training=False)
+        features = layer_normalize(ops.stop_gradient(features["patches"]))
+        _, num_blocks, num_predictions = inputs["predict_indices"].shape
+        indices = ops.reshape(
+            inputs["predict_indices"], (-1, num_blocks * num_predictions)
+        )
+        targets = ops.reshape(
+            gather_tokens(features, indices),
+            (-1, num_blocks, num_predictions, features.shape[-1]),
+        )
+        predictions = self.predict_features(**inputs, training=training)
+        errors = ops.mean(smooth_l1(targets[:, None], predictions), axis=-1)
+        # Of each context; all have the same blocks to predict.
+        errors = ops.mean(errors, axis=1)
+        if "predict_mask" in inputs:
+            counts = ops.cast(inputs["predict_mask"], "float32")
+            loss = ops.sum(errors * counts) / ops.sum(counts)
+        else:
+            loss = ops.mean(errors)
+        return {
+            "feature_loss": loss,
+            "target_deviation": feature_deviation(features),
+        }
+
+    def after_update(self, step, applied):
+        return self.moving_average.move(step, applied)
+
+    def predict_features(
+        self,
+        images,
+        visible_indices,
+        predict_indices,
+        visible_mask=None,
+        predict_mask=None,
+        training=None,
+    ):
+        """Predicts the normalised features of blocks of patches.
+
+        Args:
+            images: Float tensor of shape `(batch, height, width, channels)`.
+            visible_indices: Integer tensor of shape `(batch, contexts,
+                visible)`: the row-major patches that the student sees.
+            predict_indices: Integer tensor of shape `(batch, blocks,
+                predictions)`: the patches to predict.
+            visible_mask: Optional Boolean tensor of the shape of
+                `visible_indices`: which of them count, `None` is all.
+            predict_mask: Likewise, for `predict_indices`.
+            training: Boolean. Whether to apply stochastic depth.
+
+        Returns:
+            Tensor of shape `(batch, contexts, blocks, predictions,
+            hidden_dim)`.
+        """
+        num_contexts, num_visible = visible_indices.shape[1:]
+        visible_indices, visible_mask = (
+            None if values is None else ops.reshape(values, (-1, num_visible))
+            for values in (visible_indices, visible_mask)
+        )
+        images, predict_indices, predict_mask = (
+            None if values is None else ops.repeat(values, num_contexts, axis=0)
+            for values in (images, predict_indices, predict_mask)
+        )
+        attention_mask = None
+        if visible_mask is not None:
+            attention_mask = ops.pad(
+                visible_mask,
+                [[0, 0], [self.student.num_prefix_tokens, 0]],
+                constant_values=True,
+            )[:, None]
+        tokens, positions = self.student.embed(images, visible_indices)
+        encoded = self.student.encode(
+            tokens,
+            positions,
+            training=training,
+            attention_mask=attention_mask,
+        )
+        predictions = self.predictor(
+            encoded["prefix"],
+            encoded["patches"],
+            visible_indices,
+            predict_indices,
+            visible_mask,
+            predict_mask,
+            grid_size=static_grid_size(images, self.student),
+        )
+        return ops.reshape(
+            predictions, (-1, num_contexts, *predictions.shape[1:])
+        )
+
+    @passes_on_to(AdamW)
+    def published_optimizer(
+        self,
+        total_steps,
+        batch_size,
+        learning_rate=1e-3,
+        weight_decay=None,
+        **overrides,
+    ):
+        """Returns the published optimizer and its schedules.
+
+        Args:
+            total_steps: Integer. Updates of the whole training, of which two
+                fifteenths warm up, from a fifth of the rate.
+            batch_size: Integer. The rate is published for 2,048 images a batch,
+                without a rule for others: it stays the same.
+            learning_rate: Float or schedule. Defaults to `1e-3`.
+            weight_decay: Float or schedule, or `None` for the cosine from 0.04
+                to 0.4. Defaults to `None`.
+            **overrides: Other arguments of `keras_capi.optimizers.AdamW`.
+
+        Returns:
+            A Keras optimizer.
+        """
+        check_positive_integer("total_steps", total_steps)
+        check_positive_integer("batch_size", batch_size)
+        if not callable(learning_rate):
+            learning_rate = WarmupCosine(
+                learning_rate,
+                total_steps,
+                warmup_steps=2 * total_steps // 15,
+                start_value=learning_rate / 5,
+                final_value=1e-6,
+                truncate=1.0,
+                warmup_endpoint=False,
+                first_step=1,
+            )
+        if weight_decay is None:
+            weight_decay = WarmupCosine(
+                0.04, total_steps, final_value=0.4, truncate=1.0, first_step=1
+            )
+        return AdamW(
+            **{
+                "learning_rate": learning_rate,
+                "weight_decay": weight_decay,
+                "groups": {"vectors": Group(weight_decay_multiplier=0.0)},
+                **overrides,
+            }
+        )
+
+    def parameter_groups(self):
+        return {"vectors": list_vectors(self.trainable_variables)}
+
+    def compile(self, optimizer="rmsprop", **kwargs):
+        for part in self.student.list_unused_parts(uses_global=False):
+            part.trainable = False
+        super().compile(optimizer, **kwargs)
+        total_steps = schedule_settings(self.optimizer).get("total_steps")
+        if self.ema_momentum is None and total_steps is not None:
+            self.moving_average.momentum = (
+                keras.optimizers.schedules.PolynomialDecay(
+                    BASE_MOMENTUM, total_steps, 1.0
+                )
+            )
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "encoder": serialize(self.student),
+            "masking": serialize(self.masking),
+            "predictor": serialize(self.predictor),
+            "ema_momentum": serialize(self.ema_momentum),
+            "seed": self.seed,
+        }
