@@ -9,9 +9,11 @@ from keras_capi.layers.imagenet_normalization import ImageNetNormalization
 from keras_capi.layers.layer_normalization import LayerNormalization
 from keras_capi.layers.layer_scale import LayerScale
 from keras_capi.layers.masking.block_masking import BlockMasking
+from keras_capi.layers.masking.blockwise_masking import BlockwiseMasking
 from keras_capi.layers.masking.inverse_block_masking import InverseBlockMasking
 from keras_capi.layers.masking.patch_masking import PatchMasking
 from keras_capi.layers.masking.random_masking import RandomMasking
+from keras_capi.layers.masking.scattered_masking import ScatteredMasking
 from keras_capi.layers.patch_embedding import PatchEmbedding
 from keras_capi.layers.position_table import PositionTable
 from keras_capi.layers.prefix_tokens import PrefixTokens
@@ -32,6 +34,7 @@ __all__ = [
     "Attention",
     "AttentionPooling",
     "BlockMasking",
+    "BlockwiseMasking",
     "Centering",
     "ColorAugmentation",
     "DINOHead",
@@ -55,5 +58,6 @@ __all__ = [
     "RegisterTokens",
     "RelativePositionBias",
     "RotaryAttention",
+    "ScatteredMasking",
     "TransformerBlock",
 ]

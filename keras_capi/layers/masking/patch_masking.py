@@ -1,14 +1,11 @@
 import keras
-from keras import ops
 
-from keras_capi.layers.random_state import RandomState
-from keras_capi.validation import check_grid_size
+from keras_capi.layers.masking.grid_masking import GridMasking
 from keras_capi.validation import check_number
 from keras_capi.validation import check_ratio
-from keras_capi.validation import check_seed
 
 
-class PatchMasking(keras.layers.Layer):
+class PatchMasking(GridMasking):
     """Base class of the maskings: counts, one random draw, and the config.
 
     A subclass implements `select_indices` and says in `numbers_per_image` how
@@ -35,23 +32,13 @@ class PatchMasking(keras.layers.Layer):
         seed=None,
         **kwargs,
     ):
-        # Rematerialisation would draw other masks in the backward pass.
-        with keras.RematScope(mode=None):
-            super().__init__(**kwargs)
-        # Indices come out, and any first argument only tells the batch size.
-        self.autocast = False
+        super().__init__(grid_size, seed, **kwargs)
         check_ratio("mask_ratio", mask_ratio)
         check_number("prediction_ratio", prediction_ratio, "(0, 1]")
-        check_seed("seed", seed)
         self.mask_ratio = mask_ratio
         self.prediction_ratio = prediction_ratio
-        self.seed = seed
-        self.random_state = RandomState(seed)
-        self.grid_size = None
-        if grid_size is not None:
-            self.grid_size = check_grid_size(grid_size)
+        if self.grid_size is not None:
             self.count_patches(self.grid_size)
-        self.built = True
 
     def count_patches(self, grid_size):
         """Returns how many patches are visible and predicted in an image.
@@ -81,11 +68,9 @@ class PatchMasking(keras.layers.Layer):
         return num_patches - int(num_patches * self.mask_ratio)
 
     def call(self, inputs, grid_size=None):
-        grid_size = self._resolve_grid_size(grid_size)
+        grid_size = self.resolve_grid_size(grid_size)
         num_patches = grid_size[0] * grid_size[1]
-        uniform = self.random_state.uniform(
-            (ops.shape(inputs)[0], self.numbers_per_image + num_patches)
-        )
+        uniform = self.draw(inputs, self.numbers_per_image + num_patches)
         visible_indices, predict_indices = self.select_indices(
             uniform[:, : self.numbers_per_image],
             uniform[:, self.numbers_per_image :],
@@ -112,24 +97,8 @@ class PatchMasking(keras.layers.Layer):
         """
         raise NotImplementedError
 
-    def _resolve_grid_size(self, grid_size):
-        if grid_size is None:
-            grid_size = self.grid_size
-        if grid_size is None:
-            raise ValueError(
-                "`grid_size` must be given to the constructor or to the call. "
-                "Received: grid_size=None"
-            )
-        if self.grid_size is not None and tuple(grid_size) != self.grid_size:
-            raise ValueError(
-                "The masking was made for another grid of patches; with "
-                "`grid_size=None` it takes any. Received: "
-                f"grid_size={tuple(grid_size)}, expected {self.grid_size}"
-            )
-        return tuple(grid_size)
-
     def compute_output_spec(self, inputs, grid_size=None):
-        counts = self.count_patches(self._resolve_grid_size(grid_size))
+        counts = self.count_patches(self.resolve_grid_size(grid_size))
         names = ("visible_indices", "predict_indices")
         return {
             name: keras.KerasTensor((inputs.shape[0], count), "int32")
@@ -139,8 +108,6 @@ class PatchMasking(keras.layers.Layer):
     def get_config(self):
         return {
             **super().get_config(),
-            "grid_size": self.grid_size,
             "mask_ratio": self.mask_ratio,
             "prediction_ratio": self.prediction_ratio,
-            "seed": self.seed,
         }
