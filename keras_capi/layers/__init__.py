@@ -8,6 +8,7 @@ from keras_capi.layers.heads.prototype_head import PrototypeHead
 from keras_capi.layers.imagenet_normalization import ImageNetNormalization
 from keras_capi.layers.layer_normalization import LayerNormalization
 from keras_capi.layers.layer_scale import LayerScale
+from keras_capi.layers.mask_token import MaskToken
 from keras_capi.layers.masking.block_masking import BlockMasking
 from keras_capi.layers.masking.blockwise_masking import BlockwiseMasking
 from keras_capi.layers.masking.inverse_block_masking import InverseBlockMasking
@@ -44,6 +45,7 @@ __all__ = [
     "InverseBlockMasking",
     "LayerNormalization",
     "LayerScale",
+    "MaskToken",
     "MultiCrop",
     "OnlineClustering",
     "PatchEmbedding",
