@@ -22,11 +22,20 @@ sys.path.insert(0, str(ROOT))
 # ruff: noqa: E402
 from benchmarks.replay import capi
 from benchmarks.replay import dino
+from benchmarks.replay import ibot
 from benchmarks.replay import mae
 from benchmarks.replay.comparison import compare
 from benchmarks.replay.files import read_file
 
-METHODS = {"capi": capi, "mae": mae, "mae_masks": mae, "dino": dino}
+METHODS = {
+    "capi": capi,
+    "dino": dino,
+    "ibot": ibot,
+    "ibot_masks": ibot,
+    "ibot_untied": ibot,
+    "mae": mae,
+    "mae_masks": mae,
+}
 REFERENCE = ROOT / "tests" / "reference"
 
 

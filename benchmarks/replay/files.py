@@ -20,6 +20,8 @@ def read_file(path):
         `"shapes"`, if there are any, are tuples of integers.
     """
     path = pathlib.Path(path)
+    if path.stem.endswith("_masks") and not path.with_suffix(".json").exists():
+        return _read_masks(path)
     with np.load(path, allow_pickle=False) as arrays:
         arrays = dict(arrays)
     description = json.loads(path.with_suffix(".json").read_text())
@@ -30,12 +32,22 @@ def read_file(path):
         }
     masks_path = path.with_name(f"{path.stem}_masks.npz")
     if masks_path.exists():
-        masks, of_masks = read_file(masks_path)
+        masks, of_masks = _read_masks(masks_path)
         arrays |= masks
         description["masks"] = of_masks["masks"]
         if "shapes" in description:
             description["shapes"] |= of_masks.get("shapes", {})
     return arrays, description
+
+
+def _read_masks(path):
+    """Reads masks, whose names tell all where no `.json` is beside them."""
+    if path.with_suffix(".json").exists():
+        return read_file(path)
+    with np.load(path, allow_pickle=False) as arrays:
+        arrays = dict(arrays)
+    shapes = {name: values.shape for name, values in arrays.items()}
+    return arrays, {"masks": sorted(arrays), "shapes": shapes}
 
 
 def _flat(entry):

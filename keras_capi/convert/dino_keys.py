@@ -156,20 +156,31 @@ def network_entries(encoder, head):
     Returns:
         Dictionary from names to pairs, see `pair_entries`.
     """
-    prototypes = head.prototypes
     entries = {
         **{f"backbone.{k}": v for k, v in vit_entries(encoder).items()},
-        "head.last_layer.weight_v": (prototypes.direction, lambda x: x.T),
-        "head.last_layer.weight_g": (
-            prototypes.gain,
-            lambda x: x.reshape(-1),
-        ),
+        **prototype_keys("head.last_layer", head.prototypes),
     }
     for index, layer in enumerate(head.layers):
         # Activations are counted too, unless a layer is alone.
         place = f".{2 * index}" if head.num_layers > 1 else ""
         entries.update(linear_keys(f"head.mlp{place}", layer))
     return entries
+
+
+def prototype_keys(name, prototypes):
+    """Returns the names of the weights of prototypes.
+
+    Args:
+        name: String, such as `"head.last_layer"`.
+        prototypes: `keras_capi.layers.PrototypeHead`.
+
+    Returns:
+        Dictionary from names to pairs, see `pair_entries`.
+    """
+    return {
+        f"{name}.weight_v": (prototypes.direction, lambda x: x.T),
+        f"{name}.weight_g": (prototypes.gain, lambda x: x.reshape(-1)),
+    }
 
 
 def _split(key):

@@ -9,6 +9,7 @@ from keras_capi.encoders.rotary_vit import RotaryViT
 from keras_capi.encoders.vit import ViT
 from keras_capi.methods.capi import CAPI
 from keras_capi.methods.dino import DINO
+from keras_capi.methods.ibot import IBOT
 from keras_capi.methods.mae import MAE
 from keras_capi.tasks.feature_extractor import FeatureExtractor
 from keras_capi.tasks.image_classifier import ImageClassifier
@@ -27,6 +28,7 @@ __all__ = [
     "CrossAttentionPredictor",
     "DINO",
     "FeatureExtractor",
+    "IBOT",
     "ImageClassifier",
     "ImageSegmenter",
     "MAE",

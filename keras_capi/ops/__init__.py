@@ -13,6 +13,7 @@ from keras_capi.ops.coordinates import scale_to_bounding_box
 from keras_capi.ops.losses.cross_entropy import entropy
 from keras_capi.ops.losses.cross_entropy import soft_cross_entropy
 from keras_capi.ops.losses.cross_entropy import soft_cross_entropy_gradient
+from keras_capi.ops.losses.patch_cross_entropy import patch_cross_entropy
 from keras_capi.ops.losses.pixel_targets import pixel_targets
 from keras_capi.ops.losses.view_cross_entropy import view_cross_entropy
 from keras_capi.ops.normalization import l2_normalize
@@ -46,6 +47,7 @@ __all__ = [
     "l2_normalize",
     "patch_cells",
     "patch_coordinates",
+    "patch_cross_entropy",
     "pixel_targets",
     "register_coordinates",
     "relative_position_index",
