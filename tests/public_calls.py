@@ -148,6 +148,7 @@ BASE = {
     "methods.CAPI": {"backbone": "student", "num_clusters": 2},
     "encoders.CAPIBackbone": {**SIZES, "predictor_num_layers": 1},
     "methods.DINO": {"encoder": "vit", "num_prototypes": 4},
+    "methods.IBOT": {"encoder": "vit", "num_prototypes": 4},
     "methods.MAE": {"encoder": "vit"},
     "decoders.MaskTokenDecoder": {
         "context_dim": 8,
@@ -182,6 +183,12 @@ BASE = {
         "start": 0,
     },
     "ops.l2_normalize": {"x": random(2, 8), "epsilon": 0.1},
+    "ops.patch_cross_entropy": {
+        "targets": random(2, 3, 4),
+        "logits": random(2, 3, 4),
+        "mask": np.ones((2, 3), bool),
+        "temperature": 0.1,
+    },
     "ops.pixel_targets": {"images": IMAGES, "patch_size": 4},
     "ops.patch_coordinates": {"grid_size": (2, 2)},
     "ops.patch_cells": {"grid_size": (2, 2)},

@@ -64,6 +64,12 @@ class Replay:
     def add(self, group, results):
         self.results.setdefault(group, {}).update(results)
 
+    def leave_out(self, names):
+        """Drops results for arrays that a shortened file does not have."""
+        for results in (*self.results.values(), self.noise):
+            for name in set(names) & set(results):
+                del results[name]
+
     def add_figures(self, group, figures):
         self.figures.setdefault(group, {}).update(figures)
 

@@ -14,7 +14,6 @@ from benchmarks.replay.groups import names_by_decay
 from benchmarks.replay.groups import trained_names
 from benchmarks.replay.ibot_masks import sampled_masks
 from benchmarks.replay.ibot_model import GAINS
-from benchmarks.replay.ibot_model import check_shared_weights
 from benchmarks.replay.ibot_model import make_model
 from benchmarks.replay.ibot_model import pairs_of
 from benchmarks.replay.ibot_model import step_of_the_batch
@@ -44,7 +43,6 @@ def replay(arrays, description):
     if "backbone" not in description:
         return result
     config = description
-    check_shared_weights(arrays, config)
     result.inputs = _inputs(arrays)
     forward, losses = _forward(arrays, config)
     result.add("forward", forward)
@@ -67,6 +65,7 @@ def replay(arrays, description):
             if f"final/student.{gain}" in training["final"]
         }
     result.add_figures("schedules", _groups(arrays, config))
+    result.leave_out(description.get("left_out", ()))
     return result
 
 

@@ -1,12 +1,12 @@
 """iBOT as a file describes it, and where its weights go."""
 
-import numpy as np
 from keras import ops
 
 import keras_capi
 from benchmarks.replay.files import under
 from benchmarks.replay.weights import assign
 from keras_capi.convert.ibot_keys import network_entries
+from keras_capi.convert.ibot_keys import paired_model
 from keras_capi.convert.vit_keys import pair_entries
 
 GAINS = tuple(f"head.{name}.weight_g" for name in ("last_layer", "last_layer2"))
@@ -60,28 +60,9 @@ def make_model(arrays, config, step=None):
             truncate=1.0,
         ),
     )
-    for name in ("student", "teacher"):
-        state = under(arrays, f"weights/{name}.")
-        assign(pairs_of(model, name)(state))
-    for centering, name in (
-        (model.centering, "center"),
-        (model.patch_centering, "center2"),
-    ):
-        centering.center.assign(arrays[f"weights/{name}"].reshape(-1))
+    state = under(arrays, "weights/")
+    assign(paired_model(state, model))
     return model
-
-
-def check_shared_weights(arrays, config):
-    """Raises a `ValueError` if weights that are the same differ in a file."""
-    for part, shared in (
-        ("student", config["shared_head"]),
-        ("teacher", config["shared_head_teacher"]),
-    ):
-        for kind in ("weight_g", "weight_v") if shared else ():
-            name = f"weights/{part}.head.last_layer"
-            first, second = (arrays[f"{name}{n}.{kind}"] for n in ("", "2"))
-            if not np.array_equal(first, second):
-                raise ValueError(f"{name} is shared, but differs from itself")
 
 
 def total_steps_of(config):
@@ -95,7 +76,7 @@ def step_of_the_batch(config):
 
 
 def class_temperature(config):
-    """Returns the temperature of the class token by the number of the update."""
+    """Returns the teacher's temperature of images, by the update."""
     return keras_capi.optimizers.EpochWarmup(
         config["warmup_teacher_temp"],
         config["teacher_temp"],

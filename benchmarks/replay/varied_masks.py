@@ -56,7 +56,9 @@ def varied_masks_judge(ours, largest):
         if max(masks.sum(axis=1).max() for masks in (ours, theirs)) > largest:
             return DIFFERENT
         deviations = [
-            deviation(count(theirs), len(theirs), count(ours), len(ours))
+            _deviation_of_frequent(
+                count(theirs), len(theirs), count(ours), len(ours)
+            )
             for count in COUNTS
         ]
         deviations.append(_deviation_of_sizes(theirs, ours))
@@ -69,15 +71,23 @@ def varied_masks_judge(ours, largest):
 def _deviation_of_sizes(theirs, ours):
     """How many standard errors the distributions of sizes are apart."""
     sizes = np.arange(ours.shape[1] + 1)
-    smaller = [
-        (m.sum(axis=1)[:, None] < sizes).sum(axis=0) for m in (theirs, ours)
-    ]
-    expected = sum(smaller) * len(theirs) / (len(theirs) + len(ours))
-    is_frequent = np.minimum(expected, len(theirs) - expected) >= RAREST
+    theirs, ours = (masks.sum(axis=1) for masks in (theirs, ours))
+    return _deviation_of_frequent(
+        (theirs[:, None] < sizes).sum(axis=0),
+        len(theirs),
+        (ours[:, None] < sizes).sum(axis=0),
+        len(ours),
+    )
+
+
+def _deviation_of_frequent(events, count, others, other_count):
+    """The `deviation` of events that are neither rare nor nearly certain."""
+    expected = (events + others) * count / (count + other_count)
+    is_frequent = np.minimum(expected, count - expected) >= RAREST
     if not is_frequent.any():
         return 0.0
     return deviation(
-        smaller[0][is_frequent], len(theirs), smaller[1][is_frequent], len(ours)
+        events[is_frequent], count, others[is_frequent], other_count
     )
 
 

@@ -102,11 +102,22 @@ def check_model(model, path):
 def select_model(tensors, path):
     """Picks the weights of student, teacher, heads, and the center: all."""
     names = {key: "center" if key == CENTER else key for key in tensors}
+    return renamed(tensors, with_old_names(names), path)
+
+
+def with_old_names(names):
+    """Returns names as older versions of torch had them.
+
+    Args:
+        names: Dictionary from key to name.
+    """
+    names = dict(names)
     for key, name in names.items():
-        for new, old in NEW_NAMES.items():
-            if name.endswith(f"last_layer.{new}"):
-                names[key] = name.removesuffix(new) + old
-    return renamed(tensors, names, path)
+        layer, _, kind = name.rpartition(".weight.")
+        old = NEW_NAMES.get(f"weight.{kind}")
+        if old and layer.endswith(("last_layer", "last_layer2")):
+            names[key] = f"{layer}.{old}"
+    return names
 
 
 def paired_model(state, model):

@@ -9,15 +9,15 @@ PARTS = ("student", "teacher")
 def load_torch_checkpoint(path, part="teacher", **overrides):
     """Builds an encoder from weights of the authors' PyTorch implementation.
 
-    The names in the file tell whose it is (CAPI, MAE or DINO), the shapes of
-    the tensors the architecture. The file is loaded without running any code in
-    it.
+    The names in the file tell whose it is (CAPI, DINO, iBOT or MAE), the shapes
+    of the tensors the architecture. The file is loaded without running any code
+    in it.
 
     - CAPI: the published files, and checkpoints of the training code.
     - MAE: encoders, with or without decoder, and fine-tuned ones. The latter
       have no norm of the tokens, so that of the encoder stays as it is made;
       their features are those of `encode(..., normalize=False)`.
-    - DINO: encoders, and full checkpoints. Vision transformers only.
+    - DINO, iBOT: encoders, and full checkpoints. Vision transformers only.
 
     Decoders, heads and optimizers in it are left out;
     `keras_capi.convert.load_torch_weights` loads the former two.

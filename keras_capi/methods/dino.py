@@ -121,7 +121,7 @@ class DINO(Pretraining):
         self.student = encoder
         # A `keras.RematScope` is for the blocks, see `RotaryViT`.
         with keras.RematScope(mode=None):
-            self.views = views or MultiCrop(*view_sizes(encoder), seed=seed)
+            self.views = views or self.make_views(encoder, seed)
             check_positive_integer("num_prototypes", num_prototypes)
             self.head = head or DINOHead(
                 num_prototypes, dtype=self.dtype_policy, name="head"
@@ -154,6 +154,10 @@ class DINO(Pretraining):
     def num_prototypes(self):
         """How many prototypes a target is shared out to."""
         return self.head.prototypes.num_prototypes
+
+    def make_views(self, encoder, seed):
+        """Returns the published views, in sizes that suit an encoder."""
+        return MultiCrop(*view_sizes(encoder), seed=seed)
 
     def list_prototypes(self):
         """Returns the layers of prototypes that are trained."""

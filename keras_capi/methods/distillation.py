@@ -29,6 +29,29 @@ def make_centering(prototypes, temperature, momentum, name):
     return centering
 
 
+def more_prototypes(head, number, shared):
+    """Returns prototypes of patches beside a head's of images, built.
+
+    Args:
+        head: `keras_capi.layers.DINOHead`, built.
+        number: Integer.
+        shared: Boolean. Whether a teacher has one set of prototypes for both,
+            so that the numbers must be the same.
+    """
+    check_positive_integer("num_patch_prototypes", number)
+    config = head.prototypes.get_config()
+    if shared and number != config["num_prototypes"]:
+        raise ValueError(
+            "`num_patch_prototypes` must be `num_prototypes`, as the teacher "
+            f"shares them. Received: num_patch_prototypes={number}, "
+            f"num_prototypes={config['num_prototypes']}"
+        )
+    config |= {"num_prototypes": number, "name": "patch_prototypes"}
+    prototypes = type(head.prototypes).from_config(config)
+    prototypes.build((None, head.bottleneck_dim))
+    return prototypes
+
+
 def distillation_optimizer(
     total_steps,
     batch_size,

@@ -2,7 +2,6 @@ import keras
 from keras import ops
 
 from keras_capi.fitting.schedule_settings import schedule_settings
-from keras_capi.layers.heads.prototype_head import PrototypeHead
 from keras_capi.layers.mask_token import MaskToken
 from keras_capi.layers.masking.blockwise_masking import BlockwiseMasking
 from keras_capi.layers.related_seed import related_seed
@@ -10,6 +9,7 @@ from keras_capi.layers.views.multi_crop import MultiCrop
 from keras_capi.methods.dino import DINO
 from keras_capi.methods.distillation import FIRST_TEMPERATURE
 from keras_capi.methods.distillation import make_centering
+from keras_capi.methods.distillation import more_prototypes
 from keras_capi.methods.view_inputs import check_view_masks
 from keras_capi.methods.view_inputs import encode_view_patches
 from keras_capi.methods.view_inputs import encode_views
@@ -21,7 +21,7 @@ from keras_capi.optimizers.epoch_warmup import EpochWarmup
 from keras_capi.training.grid_size import static_grid_size
 from keras_capi.training.moving_average import copy_weights
 from keras_capi.validation import check_non_negative
-from keras_capi.validation import check_positive_integer
+from keras_capi.validation import check_positive
 
 # Of the teacher, in the end, and the epochs that it takes.
 LAST_TEMPERATURE, WARMUP_EPOCHS = 0.07, 30
@@ -132,14 +132,6 @@ class IBOT(DINO):
         # A schedule by the optimizer's takes their place.
         unset = tuple(k for k, v in temperatures.items() if v is None)
         temperatures.update(dict.fromkeys(unset, FIRST_TEMPERATURE))
-        with keras.RematScope(mode=None):
-            views = views or MultiCrop(
-                *view_sizes(encoder),
-                num_local_views=10,
-                global_scale=(0.25, 1.0),
-                local_scale=(0.05, 0.25),
-                seed=seed,
-            )
         super().__init__(
             encoder,
             num_prototypes,
@@ -152,6 +144,10 @@ class IBOT(DINO):
             seed,
             **kwargs,
         )
+        if not callable(temperatures["patch_temperature"]):
+            check_positive(
+                "patch_temperature", temperatures["patch_temperature"]
+            )
         check_non_negative("class_weight", class_weight)
         check_non_negative("patch_weight", patch_weight)
         self.loss_weights = {
@@ -169,11 +165,12 @@ class IBOT(DINO):
                 "zeros", dtype=self.dtype_policy, name="mask_token"
             )
             self.mask_token.build((None, None, encoder.hidden_dim))
-            self.patch_prototypes = self._make_patch_prototypes(
-                num_patch_prototypes
-            )
-            self.teacher_patch_prototypes = None
-            if num_patch_prototypes and not teacher_shares_prototypes:
+            self.patch_prototypes = self.teacher_patch_prototypes = None
+            if num_patch_prototypes is not None:
+                self.patch_prototypes = more_prototypes(
+                    self.head, num_patch_prototypes, teacher_shares_prototypes
+                )
+            if self.patch_prototypes and not teacher_shares_prototypes:
                 self.teacher_patch_prototypes = self.moving_average.follow(
                     self.patch_prototypes, name="teacher_patch_prototypes"
                 )
@@ -185,39 +182,26 @@ class IBOT(DINO):
                 "patch_centering",
             )
 
-    def _make_patch_prototypes(self, number):
-        """Returns the student's own prototypes of patches, or `None`."""
-        if number is None:
-            return None
-        check_positive_integer("num_patch_prototypes", number)
-        shared = self.head.prototypes
-        if self.teacher_shares_prototypes and number != shared.num_prototypes:
-            raise ValueError(
-                "`num_patch_prototypes` must be the number of the others, as "
-                "the teacher shares them. Received: num_patch_prototypes="
-                f"{number}, num_prototypes={shared.num_prototypes}"
-            )
-        prototypes = PrototypeHead.from_config(
-            {
-                **shared.get_config(),
-                "num_prototypes": number,
-                "name": "patch_prototypes",
-            }
-        )
-        prototypes.build((None, self.head.bottleneck_dim))
-        return prototypes
-
     def start_teacher(self):
         """Gives the teacher the student's weights, as at the start."""
         for part, average in self.moving_average.pairs:
             copy_weights(part, average)
-        if len(self.list_prototypes()) > 1 and self.teacher_shares_prototypes:
+        if self.patch_prototypes and self.teacher_shares_prototypes:
             # Those of patches win, as in the authors' code.
             copy_weights(self.patch_prototypes, self.teacher_head.prototypes)
 
+    def make_views(self, encoder, seed):
+        return MultiCrop(
+            *view_sizes(encoder),
+            num_local_views=10,
+            global_scale=(0.25, 1.0),
+            local_scale=(0.05, 0.25),
+            seed=seed,
+        )
+
     def list_prototypes(self):
-        own = self.patch_prototypes
-        return [*super().list_prototypes(), *([] if own is None else [own])]
+        own = [self.patch_prototypes] if self.patch_prototypes else []
+        return [*super().list_prototypes(), *own]
 
     def check_inputs(self, inputs):
         super().check_inputs(inputs)

@@ -2,6 +2,7 @@
 
 from methods.capi_battery_test import CASE as capi
 from methods.dino_battery_test import CASE as dino
+from methods.ibot_battery_test import CASE as ibot
 from methods.mae_battery_test import CASE as mae
 
-CASES = {"capi": capi, "dino": dino, "mae": mae}
+CASES = {"capi": capi, "dino": dino, "ibot": ibot, "mae": mae}

@@ -34,6 +34,14 @@ COMPARED = {
         "schedules": 7,
         "final": 80,
     },
+    "ibot": {
+        "forward": 0,
+        "gradients": 0,
+        "losses": 0,
+        "schedules": 0,
+        "final": 0,
+        "masks": 0,
+    },
 }
 
 
@@ -122,6 +130,12 @@ INPUTS = {
         "weights/teacher.head.mlp.2.bias",
         "weights/center",
         "train/local_views",
+    ],
+    "ibot": [
+        "weights/teacher.head.mlp.2.bias",
+        "weights/center2",
+        "masks",
+        "train/local_images",
     ],
 }
 
