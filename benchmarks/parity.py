@@ -24,6 +24,7 @@ from benchmarks.replay import capi
 from benchmarks.replay import dino
 from benchmarks.replay import ibot
 from benchmarks.replay import mae
+from benchmarks.replay import simmim
 from benchmarks.replay.comparison import compare
 from benchmarks.replay.files import read_file
 
@@ -35,6 +36,8 @@ METHODS = {
     "ibot_untied": ibot,
     "mae": mae,
     "mae_masks": mae,
+    "simmim": simmim,
+    "simmim_masks": simmim,
 }
 REFERENCE = ROOT / "tests" / "reference"
 

@@ -100,6 +100,14 @@ def make_mae(encoder=None, **overrides):
     return model
 
 
+def make_simmim(encoder=None, **overrides):
+    """A compiled SimMIM around `make_vit`."""
+    arguments = {"seed": 3, **overrides}
+    model = keras_capi.methods.SimMIM(encoder or make_vit(), **arguments)
+    model.compile(model.published_optimizer(100, batch_size=64))
+    return model
+
+
 def make_dino(encoder=None, **overrides):
     """A compiled DINO around `make_vit`, with two sizes of views."""
     head = keras_capi.layers.DINOHead(8, hidden_dim=16, bottleneck_dim=8)

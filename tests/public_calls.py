@@ -120,6 +120,7 @@ BASE = {
     "layers.AttentionPooling": {},
     "layers.BlockMasking": {"prediction_ratio": 0.5},
     "layers.BlockwiseMasking": {},
+    "layers.CellMasking": {},
     "layers.Centering": {},
     "layers.ColorAugmentation": {},
     "layers.DINOHead": {},
@@ -150,6 +151,7 @@ BASE = {
     "methods.DINO": {"encoder": "vit", "num_prototypes": 4},
     "methods.IBOT": {"encoder": "vit", "num_prototypes": 4},
     "methods.MAE": {"encoder": "vit"},
+    "methods.SimMIM": {"encoder": "vit"},
     "decoders.MaskTokenDecoder": {
         "context_dim": 8,
         "output_dim": 4,
@@ -174,6 +176,7 @@ BASE = {
     },
     "encoders.RotaryViT": SIZES,
     "encoders.ViT": {**SIZES, "image_shape": (16, 16, 3)},
+    "encoders.resize_vit": {"encoder": "vit"},
     "ops.block_sizes": BLOCKS,
     "ops.choose_chunk_size": {"length": 4, "numbers_per_item": 8},
     "ops.extract_patches": {"images": IMAGES, "patch_size": 4},
@@ -202,6 +205,11 @@ BASE = {
         "grid_size": (2, 2),
         "new_grid_size": (3, 2),
     },
+    "ops.resample_relative_positions": {
+        "table": random(9 + 3, 2),
+        "grid_size": (2, 2),
+        "new_grid_size": (3, 3),
+    },
     "ops.rms_normalize": {"x": random(2, 8)},
     "ops.rotary_frequencies": {"head_dim": 8},
     "ops.sample_blocks": BLOCKS,
@@ -214,6 +222,7 @@ BASE = {
     "ops.sine_positions": {"grid_size": (2, 2), "hidden_dim": 8},
     "ops.sinkhorn_knopp": {"logits": random(4, 3)},
     "ops.slice_tokens": {"tokens": random(2, 4, 8), "start": 0, "size": 2},
+    "ops.smooth_l1": {"targets": random(2, 4), "predictions": random(2, 4)},
     "ops.soft_cross_entropy": {
         "assignments": random(4, 3),
         "logits": random(4, 3),
@@ -245,6 +254,9 @@ BASE = {
     },
     "optimizers.Group": {},
     "optimizers.LayerDecayAdamW": {},
+    "optimizers.LateWarmup": {
+        "schedule": keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)
+    },
     "optimizers.WarmupCosine": {"base_value": 0.1, "total_steps": 100},
     "recipes.make_model": {"recipe": "recipe", "total_steps": 10},
     "recipes.propose_settings": {

@@ -64,11 +64,16 @@ class Replay:
     def add(self, group, results):
         self.results.setdefault(group, {}).update(results)
 
-    def leave_out(self, names):
-        """Drops results for arrays that a shortened file does not have."""
-        for results in (*self.results.values(), self.noise):
-            for name in set(names) & set(results):
-                del results[name]
+    def keep(self, names):
+        """Drops results that a file, by its own account, does not have.
+
+        Args:
+            names: The names of all its arrays.
+        """
+        self.results = {
+            group: {k: values[k] for k in values if k in names}
+            for group, values in self.results.items()
+        }
 
     def add_figures(self, group, figures):
         self.figures.setdefault(group, {}).update(figures)

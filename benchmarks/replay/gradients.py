@@ -1,6 +1,7 @@
 """Gradients, on any backend."""
 
 import keras
+import numpy as np
 
 from benchmarks.replay.weights import in_their_layout
 from benchmarks.replay.weights import to_numpy
@@ -27,3 +28,19 @@ def take_gradient_step(model, batch, make_pairs, shapes):
         lambda weight: before[id(weight)] - to_numpy(weight),
     )
     return gradients, logs
+
+
+def gradient_norm(model, batch):
+    """Trains on one batch, and returns the norm of all gradients together.
+
+    Args:
+        model: Method of this package, compiled with a plain rate of 1.
+        batch: What it is trained on.
+    """
+    before = [to_numpy(weight) for weight in model.trainable_variables]
+    model.train_on_batch(batch)
+    squares = [
+        np.square(old - to_numpy(weight), dtype="float64").sum()
+        for old, weight in zip(before, model.trainable_variables, strict=True)
+    ]
+    return np.sqrt(sum(squares))

@@ -65,7 +65,7 @@ def replay(arrays, description):
             if f"final/student.{gain}" in training["final"]
         }
     result.add_figures("schedules", _groups(arrays, config))
-    result.leave_out(description.get("left_out", ()))
+    result.keep(description["shapes"])
     return result
 
 

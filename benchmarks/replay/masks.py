@@ -1,5 +1,7 @@
 """Whether two samples of masks may come from one distribution."""
 
+import math
+
 import numpy as np
 
 from benchmarks.replay.comparison import DIFFERENT
@@ -21,16 +23,19 @@ def unpack(packed, num_patches):
     return bits[:, :num_patches]
 
 
-def masks_judge(ours, counts):
+def masks_judge(ours, counts, num_possible=math.inf):
     """Returns a function that judges a file's packed masks.
 
     Numbers of masked patches must be the known ones and the same as ours, and
-    no mask may come twice. Each patch, and each pair of patches, must be masked
-    as often as by our sampler, up to chance.
+    no mask may come twice, but for chance where not many are possible. Each
+    patch, and each pair of patches, must be masked as often as by our sampler,
+    up to chance.
 
     Args:
         ours: Boolean array of shape `(count, patches)`, from our sampler.
         counts: Sequence of integers: how many patches may be masked.
+        num_possible: Integer. How many masks there are, all equally likely.
+            Defaults to infinity.
 
     Returns:
         Function from packed masks to their error, in units of `LIMIT` standard
@@ -38,7 +43,7 @@ def masks_judge(ours, counts):
     """
 
     num_patches = ours.shape[1]
-    ours_are_valid = _are_valid(ours, counts)
+    ours_are_valid = _are_valid(ours, counts, num_possible)
     ours = [(count(ours), len(ours)) for count in COUNTS]
 
     def judge(packed):
@@ -48,7 +53,7 @@ def masks_judge(ours, counts):
             theirs = unpack(packed, num_patches)
         except ValueError:
             return DIFFERENT
-        if not ours_are_valid or not _are_valid(theirs, counts):
+        if not ours_are_valid or not _are_valid(theirs, counts, num_possible):
             return DIFFERENT
         deviations = [
             deviation(count(theirs), len(theirs), *events)
@@ -59,9 +64,14 @@ def masks_judge(ours, counts):
     return judge
 
 
-def _are_valid(masks, counts):
+def _are_valid(masks, counts, num_possible):
     numbers_are_known = set(masks.sum(axis=1).tolist()) <= set(counts)
-    return numbers_are_known and len(np.unique(masks, axis=0)) == len(masks)
+    # A bound of the mean and the variance of how many come again.
+    expected = len(masks) ** 2 / 2 / num_possible
+    repeated = len(masks) - len(np.unique(masks, axis=0))
+    return numbers_are_known and (
+        repeated <= expected + LIMIT * math.sqrt(expected)
+    )
 
 
 def deviation(events, count, others, other_count):

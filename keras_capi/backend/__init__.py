@@ -10,6 +10,8 @@ from keras_capi.backend.adamw import gradient_norms
 from keras_capi.backend.adamw import has_fused_adamw
 from keras_capi.backend.adamw import share_gradients
 from keras_capi.backend.attention import dot_product_attention
+from keras_capi.backend.block_compiler import compiled_block
+from keras_capi.backend.block_compiler import compiled_blocks
 from keras_capi.backend.compilation_cache import keep_compiled
 from keras_capi.backend.compiled import compiled
 from keras_capi.backend.gathering import add_to_samples
@@ -34,6 +36,7 @@ from keras_capi.backend.replicas import process_index
 from keras_capi.backend.replicas import replica
 from keras_capi.backend.training_step import compiled_training
 from keras_capi.backend.training_step import train_step
+from keras_capi.backend.training_step import with_logs
 
 __all__ = [
     "add_to_samples",
@@ -44,6 +47,8 @@ __all__ = [
     "check_process_group",
     "check_strategy",
     "compiled",
+    "compiled_block",
+    "compiled_blocks",
     "compiled_training",
     "dot_product_attention",
     "fused_adamw",
@@ -65,4 +70,5 @@ __all__ = [
     "take_samples",
     "take_tokens",
     "train_step",
+    "with_logs",
 ]

@@ -109,6 +109,8 @@ def _apply_adam(
     """
     import tensorflow as tf
 
+    # Of a number each call would make a constant of its own.
+    zero, beta_1, beta_2 = (tf.constant(x) for x in (0.0, beta_1, beta_2))
     for variable, gradient, momentum, velocity in zip(
         variables, gradients, momentums, velocities, strict=True
     ):
@@ -118,8 +120,8 @@ def _apply_adam(
             var=value.handle,
             m=momentum.value.handle,
             v=velocity.value.handle,
-            beta1_power=0.0,
-            beta2_power=0.0,
+            beta1_power=zero,
+            beta2_power=zero,
             lr=size,
             beta1=beta_1,
             beta2=beta_2,

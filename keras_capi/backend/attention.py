@@ -1,11 +1,18 @@
 """Attention, in the layout that is fast on each backend."""
 
+import math
+
 from keras import ops
+from keras.distribution import distribution
 
 from keras_capi.backend.active import BACKEND
 
 # A score that softmax turns into 0, within the range of half precision.
 MASKED_SCORE = -3e4
+# XLA on the CPU writes all scores to memory. From MANY_SCORES on, only so many
+# are computed at a time, which stay near the processor.
+MANY_SCORES = 2**23
+SCORES_AT_A_TIME = 2**20
 
 
 def dot_product_attention(query, key, value, bias=None, mask=None):
@@ -23,7 +30,7 @@ def dot_product_attention(query, key, value, bias=None, mask=None):
         import jax
 
         if jax.default_backend() == "cpu":
-            return _by_heads(query, key, value, bias)
+            return _in_parts(query, key, value, bias)
     return ops.dot_product_attention(query, key, value, bias=bias)
 
 
@@ -35,6 +42,33 @@ def _fused(query, key, value, bias):
         *(x.transpose(1, 2) for x in (query, key, value)), attn_mask=bias
     )
     return attended.transpose(1, 2)
+
+
+def _in_parts(query, key, value, bias):
+    """Attends in some images at a time if there are many scores."""
+    import jax
+
+    num_images, num_queries, num_heads, _ = query.shape
+    sizes = (num_heads, num_queries, key.shape[1])
+    # Sizes are symbols when a model is exported; devices have images each.
+    if (
+        not all(isinstance(size, int) for size in (num_images, *sizes))
+        or num_images * math.prod(sizes) < MANY_SCORES
+        or distribution() is not None
+    ):
+        return _by_heads(query, key, value, bias)
+    if bias is not None:
+        bias = ops.broadcast_to(bias, (num_images, *bias.shape[1:]))
+
+    def attend(image):
+        parts = jax.tree.map(lambda x: x[None], image)
+        return _by_heads(*parts)[0]
+
+    return jax.lax.map(
+        attend,
+        (query, key, value, bias),
+        batch_size=max(1, SCORES_AT_A_TIME // math.prod(sizes)),
+    )
 
 
 def _by_heads(query, key, value, bias):

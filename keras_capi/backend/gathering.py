@@ -33,6 +33,11 @@ def split(x, sizes, axis):
         # Keras's split cannot be exported. Slices can, but fill a tensor of the
         # whole size for the gradient of each.
         return x.split(sizes, axis)
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        # Keras's split computes the sizes in the graph, in a dozen operations.
+        return tf.split(x, list(sizes), axis)
     return ops.split(x, list(itertools.accumulate(sizes))[:-1], axis)
 
 
@@ -51,6 +56,11 @@ def take_samples(x, indices):
         # Otherwise XLA checks each index again in whatever it fuses with this,
         # and compiles that anew for each block.
         return x.at[indices].get(**_SAFE)
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        # Keras's take looks for negative indices.
+        return tf.gather(x, indices)
     return ops.take(x, indices, axis=0)
 
 

@@ -19,16 +19,17 @@ def move_average(averages, variables, momentum, applied):
         applied: Boolean scalar tensor.
     """
     moves = ops.logical_and(applied, momentum < 1.0)
+    rate = 1.0 - momentum
     pairs = zip(averages, variables, strict=True)
     pairs = [(old, ops.stop_gradient(new.value)) for old, new in pairs]
     if BACKEND == "torch":
         alike = [pair for pair in pairs if _has_fused_move(*pair)]
         pairs = [pair for pair in pairs if not _has_fused_move(*pair)]
         if alike:
-            _fused_move(*zip(*alike, strict=True), 1.0 - momentum, moves)
+            _fused_move(*zip(*alike, strict=True), rate, moves)
     for average, new in pairs:
         old = average.value
-        moved = old + ops.cast(1.0 - momentum, old.dtype) * (new - old)
+        moved = old + ops.cast(rate, old.dtype) * (new - old)
         average.assign(ops.where(moves, moved, old))
 
 

@@ -48,28 +48,32 @@ def _is_exporting():
 
 def rms_normalization(x, scale, epsilon):
     """Normalises the last axis like `keras.ops.rms_normalization`."""
-    if BACKEND == "torch":
-        import torch
-
-        if torch.jit.is_tracing():
-            # ONNX and OpenVINO lack torch's fused norm.
-            mean_square = ops.mean(ops.square(x), axis=-1, keepdims=True)
-            normalized = x * ops.rsqrt(mean_square + epsilon)
-            return normalized if scale is None else normalized * scale
+    if _is_traced_by_torch():
+        # ONNX and OpenVINO lack torch's fused norm.
+        mean_square = ops.mean(ops.square(x), axis=-1, keepdims=True)
+        normalized = x * ops.rsqrt(mean_square + epsilon)
+        return normalized if scale is None else normalized * scale
     return ops.rms_normalization(x, scale=scale, epsilon=epsilon)
 
 
 def layer_normalization(x, scale, bias, epsilon):
     """Normalises the last axis like `keras.ops.layer_normalization`."""
-    if BACKEND == "torch":
-        import torch
-
-        if torch.jit.is_tracing():
-            # The same for ONNX, where the fused norm needs a known width.
-            dtype = x.dtype
-            x = ops.cast(x, "float32")
-            x = x - ops.mean(x, axis=-1, keepdims=True)
-            variance = ops.mean(ops.square(x), axis=-1, keepdims=True)
-            x = x * ops.rsqrt(variance + epsilon) * scale + bias
-            return ops.cast(x, dtype)
+    if BACKEND == "jax" or _is_traced_by_torch():
+        # Where torch traces for ONNX, as its fused norm needs a known width. On
+        # JAX, as Keras shifts by another tensor for each element, whose
+        # gradient XLA computes over and over.
+        dtype = x.dtype
+        x = ops.cast(x, "float32")
+        x = x - ops.mean(x, axis=-1, keepdims=True)
+        variance = ops.mean(ops.square(x), axis=-1, keepdims=True)
+        x = x * ops.rsqrt(variance + epsilon) * scale + bias
+        return ops.cast(x, dtype)
     return ops.layer_normalization(x, scale, bias, axis=-1, epsilon=epsilon)
+
+
+def _is_traced_by_torch():
+    if BACKEND != "torch":
+        return False
+    import torch
+
+    return torch.jit.is_tracing()

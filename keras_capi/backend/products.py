@@ -14,7 +14,20 @@ def matrix_product(x, matrix):
         x, matrix = ops.convert_to_tensor(x), ops.convert_to_tensor(matrix)
         if _is_for_onednn(x, matrix):
             return ONEDNN_PRODUCT(x, matrix)
+    if BACKEND == "jax" and len(x.shape) > 2:
+        return _flat_product(x, matrix)
     return ops.matmul(x, matrix)
+
+
+def _flat_product(x, matrix):
+    """Multiplies the rows of all samples as those of one matrix.
+
+    For the gradient of the matrix XLA sums over rows. If these have more than
+    one axis, it first copies one of the operands with its rows last.
+    """
+    *leading, width = ops.shape(x)
+    product = ops.matmul(ops.reshape(x, (-1, width)), matrix)
+    return ops.reshape(product, (*leading, matrix.shape[1]))
 
 
 def _is_for_onednn(x, matrix):

@@ -28,7 +28,7 @@ def compiled_training(model, chooses):
         BACKEND != "tensorflow"
         or not chooses
         or model.run_eagerly
-        or _count(model.trainable_variables) < MANY_WEIGHTS
+        or count_values(model.trainable_variables) < MANY_WEIGHTS
         or model.distribute_strategy.num_replicas_in_sync > 1
     ):
         yield
@@ -44,7 +44,25 @@ def compiled_training(model, chooses):
         model.jit_compile = jit_compile
 
 
-def _count(variables):
+def with_logs(train_function, change):
+    """Returns a training function of Keras whose logs are changed.
+
+    Args:
+        train_function: The `train_function` of a `keras.Model`: `(data) ->
+            logs`, and `(state, data) -> (logs, state)` on JAX.
+        change: Function from logs to logs, which is called after each step.
+    """
+
+    def changed(*arguments):
+        if BACKEND == "jax":
+            logs, state = train_function(*arguments)
+            return change(logs), state
+        return change(train_function(*arguments))
+
+    return changed
+
+
+def count_values(variables):
     return sum(math.prod(variable.shape) for variable in variables)
 
 

@@ -1,5 +1,3 @@
-import math
-
 import keras
 from keras import ops
 
@@ -12,6 +10,7 @@ from keras_capi.callbacks.find_checkpoint import find_suitable
 from keras_capi.callbacks.find_checkpoint import is_writer
 from keras_capi.callbacks.find_checkpoint import say
 from keras_capi.callbacks.model_state import get_metrics
+from keras_capi.callbacks.model_state import is_finite
 from keras_capi.callbacks.model_state import load_state
 from keras_capi.callbacks.model_state import set_metrics
 from keras_capi.callbacks.model_state import state_in_memory
@@ -80,6 +79,8 @@ class Checkpoint(keras.callbacks.Callback):
     >>> checkpoint = keras_capi.callbacks.Checkpoint("run/checkpoints")
     >>> model.fit(images, epochs=100, callbacks=[checkpoint])
     """
+
+    reads_step_logs = False
 
     def __init__(
         self,
@@ -157,7 +158,7 @@ class Checkpoint(keras.callbacks.Callback):
         self._metrics = state.get("metrics", [])
         return state["epoch"], state["batch"]
 
-    def skip(self, model):
+    def skip(self, model, batch):
         """Puts a model where the newest checkpoint was, but not the data.
 
         Models of this package call it in `fit` when a loss is not finite. The
@@ -165,10 +166,11 @@ class Checkpoint(keras.callbacks.Callback):
 
         Args:
             model: The model.
+            batch: Integer. The batch with that loss, as Keras counts them.
 
         Returns:
-            Tuple of two integers: the epoch and the batch after the one with
-            the bad loss. `None` if there is no checkpoint, or if
+            Tuple of two integers: the epoch and the batch to go on with, after
+            the one with the bad loss. `None` if there is no checkpoint, or if
             `max_restores` are used up.
         """
         if self._num_restores == self.max_restores:
@@ -178,12 +180,15 @@ class Checkpoint(keras.callbacks.Callback):
             return None
         self._num_restores += 1
         load_state(model, path / WEIGHTS)
+        position = self._first_batch + batch + 1
+        stopped = self._is_last_batch and position == self._batch
+        self._batch = position
         say(
             f"The loss was not finite in epoch {self._epoch + 1}, batch "
             f"{self._batch}. Back to the weights of {path}, on with the data "
             f"after it ({self._num_restores} of {self.max_restores})."
         )
-        if self._is_last_batch or self.dataset is None:
+        if stopped or self._ends_epoch(batch) or self.dataset is None:
             return self._go_to(self._epoch + 1, 0)
         state = read_state(path)
         if state["epoch"] == self._epoch:
@@ -220,12 +225,9 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         self._batch = self._first_batch + batch + 1
-        # The last of several steps per execution may be beyond the end.
-        num_batches = self.params["steps"]
         # Not `self.model`, which would sync JAX's state.
-        self._is_last_batch = self._trained.stop_training or (
-            num_batches and batch + 1 >= num_batches
-        )
+        stops = self._trained.stop_training
+        self._is_last_batch = stops or self._ends_epoch(batch)
         self._signals.beat(self._is_last_batch)
         if self._is_last_batch:
             # The end of the epoch is next.
@@ -267,12 +269,10 @@ class Checkpoint(keras.callbacks.Callback):
             self._save(self._epoch, self._batch, None)
         self._stop_if_asked()
 
-    def _is_finite(self, logs):
-        # The callback that ends such a training may notice it later, and not
-        # before the next step if gradients were not finite, but their loss.
-        return math.isfinite((logs or {}).get("loss", 0.0)) and all(
-            ops.all(ops.isfinite(x)) for x in self.model.trainable_variables
-        )
+    def _ends_epoch(self, batch):
+        # The last of several steps per execution may be beyond the end.
+        num_batches = self.params["steps"]
+        return bool(num_batches) and batch + 1 >= num_batches
 
     def _go_to(self, epoch, batch):
         if self.dataset is not None:
@@ -288,7 +288,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def _save(self, epoch, batch, logs):
         is_there = self._folder.has(epoch, batch)
-        if not is_writer() or is_there or not self._is_finite(logs):
+        if not is_writer() or is_there or not is_finite(self.model, logs):
             return
         state = {
             "metrics": get_metrics(self.model) if batch else [],

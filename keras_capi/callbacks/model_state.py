@@ -1,8 +1,10 @@
 """A model's whole state as the content of a `.weights.h5` file."""
 
 import io
+import math
 
 import numpy as np
+from keras import ops
 
 from keras_capi.callbacks.checkpoint_folder import WEIGHTS
 from keras_capi.saving.weights_file import stored_shapes
@@ -72,6 +74,23 @@ def load_state(model, path, rates=()):
     model.load_weights(path)
     for variable, value in kept:
         variable.assign(value)
+
+
+def is_finite(model, logs):
+    """Tells whether a model's loss and weights are worth keeping.
+
+    What ends a training whose loss is not finite may notice it later, and not
+    before the next step if gradients were not finite, but their loss.
+
+    Args:
+        model: A built `keras.Model`.
+        logs: Dictionary, as callbacks get it. The metrics say it if it is
+            empty, or `None`.
+    """
+    logs = logs or model.get_metrics_result()
+    return math.isfinite(logs.get("loss", 0.0)) and all(
+        ops.all(ops.isfinite(x)) for x in model.trainable_variables
+    )
 
 
 def get_metrics(model):

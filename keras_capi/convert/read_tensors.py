@@ -3,6 +3,7 @@
 import pickletools
 import re
 import zipfile
+from collections import OrderedDict
 from collections.abc import Mapping
 
 from keras_capi.optional_imports import import_optional
@@ -24,6 +25,8 @@ IGNORED = re.compile(
     r"|numpy\._?core\.multiarray (scalar|_reconstruct)"
     r"|_codecs encode|pathlib \w*Path"
 )
+# Dictionaries of settings, by a library of their own.
+SETTINGS = "yacs.config CfgNode"
 # Far above those of any checkpoint. A dictionary that holds another twice,
 # which holds a third twice and so on, would keep a reader busy for ever.
 MAX_DEPTH = 8
@@ -55,13 +58,13 @@ def read_tensors(path, leave_out=()):
         file is mapped and not read at once.
     """
     torch = import_optional("torch", extra="torch")
-    ignored = [
-        (Ignored, name.replace(" ", "."))
+    stand_ins = [
+        (OrderedDict if name == SETTINGS else Ignored, name.replace(" ", "."))
         for name in _check_records(path)
-        if IGNORED.fullmatch(name)
+        if name == SETTINGS or IGNORED.fullmatch(name)
     ]
     try:
-        with torch.serialization.safe_globals(ignored):
+        with torch.serialization.safe_globals(stand_ins):
             content = torch.load(
                 path, map_location="cpu", weights_only=True, mmap=True
             )
@@ -143,7 +146,11 @@ def _check_globals(pickled, path):
             str(argument)
             for name, argument in operations
             if name != "GLOBAL"
-            or not (GLOBALS.fullmatch(argument) or IGNORED.fullmatch(argument))
+            or not (
+                GLOBALS.fullmatch(argument)
+                or IGNORED.fullmatch(argument)
+                or argument == SETTINGS
+            )
         }
     )
     if others:

@@ -4,6 +4,7 @@ import math
 
 from keras_capi.convert.shapes import check_ranks
 from keras_capi.convert.shapes import count_blocks
+from keras_capi.convert.vit_keys import TABLE
 from keras_capi.encoders.vit import ViT
 from keras_capi.saving.weights_file import check_size
 
@@ -15,7 +16,6 @@ NUM_HEADS = {1280: 16}
 # What the architecture is read from, and the ranks that it may have.
 RANKS = {
     "cls_token": (3,),
-    "pos_embed": (3,),
     "patch_embed.proj.weight": (4,),
     "blocks.0.mlp.fc1.weight": (2,),
 }
@@ -47,6 +47,8 @@ def make_vit(state, path, overrides, **arguments):
         **arguments: Arguments that are the same for the whole family.
     """
     check_ranks(state, RANKS)
+    if "pos_embed" in state:
+        check_ranks(state, {"pos_embed": (3,)})
     hidden_dim, num_channels, patch_size, _ = state[
         "patch_embed.proj.weight"
     ].shape
@@ -60,14 +62,7 @@ def make_vit(state, path, overrides, **arguments):
     check_size(arguments, sum(value.size for value in state.values()), path)
     arguments.update(overrides)
     if "image_shape" not in arguments:
-        num_patches = state["pos_embed"].shape[1] - 1
-        side = math.isqrt(num_patches)
-        if side < 1 or side * side != num_patches:
-            raise ValueError(
-                "`image_shape` must be given, as positions are not those of a "
-                f"square. Received: {num_patches} of patches"
-            )
-        side *= patch_size
+        side = patch_size * _square_side(state)
         arguments["image_shape"] = (side, side, num_channels)
     if "num_heads" not in arguments:
         if hidden_dim % HEAD_DIM:
@@ -80,6 +75,27 @@ def make_vit(state, path, overrides, **arguments):
             hidden_dim, hidden_dim // HEAD_DIM
         )
     return ViT(**arguments)
+
+
+def _square_side(state):
+    """Returns the side of the square grid of patches that positions are for."""
+    if "pos_embed" in state:
+        num_patches = state["pos_embed"].shape[1] - 1
+        side = math.isqrt(num_patches)
+        what = f"{num_patches} of patches"
+    else:
+        # Offsets from -(side - 1) to side - 1, and three of the class token.
+        counts = [len(v) - 3 for k, v in state.items() if k.endswith(TABLE)]
+        count = counts[0] if counts else 0
+        side = (math.isqrt(max(count, 0)) + 1) // 2
+        num_patches = side * side if (2 * side - 1) ** 2 == count else -1
+        what = f"{count} of offsets"
+    if side < 1 or side * side != num_patches:
+        raise ValueError(
+            "`image_shape` must be given, as positions are not those of a "
+            f"square. Received: {what}"
+        )
+    return side
 
 
 def check_method(model, method, path):

@@ -2,6 +2,7 @@
 
 from keras_capi.encoders.capi_backbone import CAPIBackbone
 from keras_capi.encoders.encoder import Encoder
+from keras_capi.encoders.resize_vit import resize_vit
 from keras_capi.encoders.rotary_vit import RotaryViT
 from keras_capi.encoders.vit import ViT
 
@@ -10,4 +11,5 @@ __all__ = [
     "Encoder",
     "RotaryViT",
     "ViT",
+    "resize_vit",
 ]

@@ -18,6 +18,16 @@ class FineTuningMixin:
         """
         return []
 
+    def list_tokens(self):
+        """Returns learnt tokens and positions that are added to tokens.
+
+        Some methods do not let them decay.
+
+        Returns:
+            List of variables.
+        """
+        return []
+
     def weights_by_depth(self):
         """Returns the weights in the order in which they are used.
 

@@ -256,6 +256,10 @@ class ViT(Encoder):
     def list_unused_parts(self, uses_global, normalize=True):
         return [] if normalize else [self.final_norm]
 
+    def list_tokens(self):
+        parts = (self.prefix_tokens, self.positions.table)
+        return [v for part in parts if part for v in part.trainable_variables]
+
     def weights_by_depth(self):
         blocks = [block.weights for block in self.blocks]
         biases = [bias.weights for bias in self.positions.biases]

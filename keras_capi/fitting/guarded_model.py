@@ -8,6 +8,7 @@ from keras_capi.fitting.named_arguments import named_arguments
 from keras_capi.fitting.rate_callbacks import check_rate_callbacks
 from keras_capi.fitting.raw_pixels import warn_of_raw_pixels
 from keras_capi.fitting.resume import fit_from_checkpoint
+from keras_capi.fitting.step_logs import StepLogs
 from keras_capi.saving.base_model import BaseModel
 
 
@@ -19,6 +20,9 @@ class GuardedModel(BaseModel):
     `keras_capi.backend.restored_on_error`. In a torch process group it starts
     from the first process's values and averages the gradients.
     """
+
+    # During `fit`.
+    _step_logs = None
 
     @contextlib.contextmanager
     def _guarded(self):
@@ -55,11 +59,22 @@ class GuardedModel(BaseModel):
         backend.build_optimizer(self)
 
     def make_train_function(self, force=False):
+        former = self.train_function
         with backend.compiled_training(self, self._chooses_compiler):
             super().make_train_function(force)
+        if self.train_function is not former:
+            self.train_function = backend.with_logs(
+                self.train_function, self._receive_logs
+            )
+
+    def _receive_logs(self, logs):
+        return self._step_logs.receive(logs) if self._step_logs else logs
 
     def train_step(self, *args):
-        with backend.averaged_gradients(self.optimizer):
+        with (
+            backend.averaged_gradients(self.optimizer),
+            backend.compiled_blocks(self, self._chooses_compiler),
+        ):
             return super().train_step(*args)
 
     def fit(
@@ -81,11 +96,18 @@ class GuardedModel(BaseModel):
         )
         return fit_from_checkpoint(self, fit, epochs, callbacks)
 
-    def _fit(self, *args, **kwargs):
-        with self._guarded():
-            backend.check_process_group("fit")
-            backend.share_variables(self)
-            return super().fit(*args, **kwargs)
+    def _fit(self, *args, callbacks, **kwargs):
+        step_logs = StepLogs(callbacks)
+        # First, so that a bad loss is noticed before others note it down.
+        callbacks = [step_logs, *callbacks]
+        former, self._step_logs = self._step_logs, step_logs
+        try:
+            with self._guarded():
+                backend.check_process_group("fit")
+                backend.share_variables(self)
+                return super().fit(*args, callbacks=callbacks, **kwargs)
+        finally:
+            self._step_logs = former
 
     def evaluate(self, *args, **kwargs):
         with self._guarded():

@@ -7,7 +7,6 @@ import keras
 from keras_capi import backend
 from keras_capi.fitting.history_file import drop_repeated_rows
 from keras_capi.fitting.non_finite_loss import NonFiniteLossError
-from keras_capi.fitting.non_finite_loss import StopAtNonFiniteLoss
 from keras_capi.fitting.training_hints import TrainingHints
 from keras_capi.fitting.training_hints import batch_size_of
 
@@ -23,9 +22,9 @@ def fit_from_checkpoint(model, fit, epochs, callbacks):
         callbacks: What `fit` takes. One like `keras_capi.callbacks.Checkpoint`
             has a method `restore(model, x, y, batch_size)`, which puts the
             model and the data back and returns the epoch and the batch to go on
-            with; a method `skip(model)`, which does so after a loss that is not
-            finite, or returns `None`; and a method `release()`, which is called
-            however the training ends.
+            with; a method `skip(model, batch)`, which does so after a batch
+            with a loss that is not finite, or returns `None`; and a method
+            `release()`, which is called however the training ends.
 
     Returns:
         The `History` of what was trained now.
@@ -40,7 +39,7 @@ def fit_from_checkpoint(model, fit, epochs, callbacks):
         callbacks = [callbacks]
     x, y, batch_size = fit.args
     hints = TrainingHints(epochs, batch_size_of(x, batch_size))
-    callbacks = [*(callbacks or ()), StopAtNonFiniteLoss(), hints]
+    callbacks = [*(callbacks or ()), hints]
     checkpoints = [c for c in callbacks if hasattr(c, "restore")]
     if not checkpoints or not model.compiled:
         return fit(epochs=epochs, callbacks=callbacks)
@@ -70,8 +69,8 @@ def fit_from_checkpoint(model, fit, epochs, callbacks):
         while True:
             try:
                 return _fit_from(fit, epochs, *position)
-            except NonFiniteLossError:
-                position = checkpoint.skip(model)
+            except NonFiniteLossError as error:
+                position = checkpoint.skip(model, error.batch)
                 if position is None:
                     raise
     finally:

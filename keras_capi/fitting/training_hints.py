@@ -32,6 +32,7 @@ class TrainingHints(keras.callbacks.Callback):
 
     # Of the logs it reads nothing, and of the model only between epochs.
     async_safe = True
+    reads_step_logs = False
 
     def __init__(self, epochs, batch_size):
         super().__init__()

@@ -11,6 +11,7 @@ from keras_capi.layers.layer_scale import LayerScale
 from keras_capi.layers.mask_token import MaskToken
 from keras_capi.layers.masking.block_masking import BlockMasking
 from keras_capi.layers.masking.blockwise_masking import BlockwiseMasking
+from keras_capi.layers.masking.cell_masking import CellMasking
 from keras_capi.layers.masking.inverse_block_masking import InverseBlockMasking
 from keras_capi.layers.masking.patch_masking import PatchMasking
 from keras_capi.layers.masking.random_masking import RandomMasking
@@ -36,6 +37,7 @@ __all__ = [
     "AttentionPooling",
     "BlockMasking",
     "BlockwiseMasking",
+    "CellMasking",
     "Centering",
     "ColorAugmentation",
     "DINOHead",

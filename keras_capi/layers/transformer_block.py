@@ -209,6 +209,7 @@ class TransformerBlock(keras.layers.Layer):
         """The `keras.layers.Dense` layers, once built."""
         return [*self.attention.projections, self.mlp_hidden, self.mlp_output]
 
+    @backend.compiled_block
     def call(
         self,
         inputs,

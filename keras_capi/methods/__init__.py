@@ -4,10 +4,12 @@ from keras_capi.methods.capi import CAPI
 from keras_capi.methods.dino import DINO
 from keras_capi.methods.ibot import IBOT
 from keras_capi.methods.mae import MAE
+from keras_capi.methods.simmim import SimMIM
 
 __all__ = [
     "CAPI",
     "DINO",
     "IBOT",
     "MAE",
+    "SimMIM",
 ]

@@ -11,6 +11,7 @@ from keras_capi.methods.capi import CAPI
 from keras_capi.methods.dino import DINO
 from keras_capi.methods.ibot import IBOT
 from keras_capi.methods.mae import MAE
+from keras_capi.methods.simmim import SimMIM
 from keras_capi.tasks.feature_extractor import FeatureExtractor
 from keras_capi.tasks.image_classifier import ImageClassifier
 from keras_capi.tasks.image_segmenter import ImageSegmenter
@@ -34,6 +35,7 @@ __all__ = [
     "MAE",
     "MaskTokenDecoder",
     "RotaryViT",
+    "SimMIM",
     "ViT",
     "ViTEncoder",
 ]

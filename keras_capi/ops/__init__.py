@@ -13,8 +13,10 @@ from keras_capi.ops.coordinates import scale_to_bounding_box
 from keras_capi.ops.losses.cross_entropy import entropy
 from keras_capi.ops.losses.cross_entropy import soft_cross_entropy
 from keras_capi.ops.losses.cross_entropy import soft_cross_entropy_gradient
+from keras_capi.ops.losses.masked_mean import masked_mean
 from keras_capi.ops.losses.patch_cross_entropy import patch_cross_entropy
 from keras_capi.ops.losses.pixel_targets import pixel_targets
+from keras_capi.ops.losses.smooth_l1 import smooth_l1
 from keras_capi.ops.losses.view_cross_entropy import view_cross_entropy
 from keras_capi.ops.normalization import l2_normalize
 from keras_capi.ops.normalization import rms_normalize
@@ -22,6 +24,7 @@ from keras_capi.ops.positions import patch_cells
 from keras_capi.ops.positions import relative_position_index
 from keras_capi.ops.positions import resample_positions
 from keras_capi.ops.positions import sine_positions
+from keras_capi.ops.relative_tables import resample_relative_positions
 from keras_capi.ops.rotary import apply_rotary
 from keras_capi.ops.rotary import rotary_angles
 from keras_capi.ops.rotary import rotary_frequencies
@@ -45,6 +48,7 @@ __all__ = [
     "gather_tokens",
     "gather_tokens_in_range",
     "l2_normalize",
+    "masked_mean",
     "patch_cells",
     "patch_coordinates",
     "patch_cross_entropy",
@@ -52,6 +56,7 @@ __all__ = [
     "register_coordinates",
     "relative_position_index",
     "resample_positions",
+    "resample_relative_positions",
     "rms_normalize",
     "rotary_angles",
     "rotary_frequencies",
@@ -61,6 +66,7 @@ __all__ = [
     "sine_positions",
     "sinkhorn_knopp",
     "slice_tokens",
+    "smooth_l1",
     "soft_cross_entropy",
     "soft_cross_entropy_gradient",
     "split_at_random",

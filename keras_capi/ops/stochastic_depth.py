@@ -56,10 +56,10 @@ def add_to_subset(x, branch, arguments, indices):
         else backend.take_samples(tensor, indices)
         for tensor in (x, *arguments)
     )
-    scale = ops.cast(ops.shape(x)[0], "float32") / ops.cast(
-        ops.shape(indices)[0], "float32"
-    )
-    residual = branch(subset, *arguments) * ops.cast(scale, x.dtype)
+    scale = ops.shape(x)[0] / ops.shape(indices)[0]
+    if ops.is_tensor(scale):
+        scale = ops.cast(scale, x.dtype)
+    residual = branch(subset, *arguments) * scale
     return backend.add_to_samples(x, indices, residual)
 
 

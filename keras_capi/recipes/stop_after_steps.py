@@ -14,6 +14,8 @@ class StopAfterSteps(keras.callbacks.Callback):
         num_steps: Integer. Batches of the whole training.
     """
 
+    reads_step_logs = False
+
     def __init__(self, dataset, num_steps):
         super().__init__()
         self.dataset = dataset

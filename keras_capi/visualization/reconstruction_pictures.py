@@ -129,27 +129,38 @@ def _predict(model, masking, images):
     outputs = model.predict_pixels(
         ops.convert_to_tensor(images), **masks, training=False
     )
-    visible, hidden = (
-        ops.convert_to_numpy(masks[name])
-        for name in ("visible_indices", "predict_indices")
-    )
     values = ops.convert_to_numpy(ops.cast(outputs, "float32"))
-    values = values[:, visible.shape[1] :]
     patches = ops.convert_to_numpy(extract_patches(images, patch_size))
-    rows = np.arange(len(images))[:, None]
-    if model.normalize_pixels:
-        known = patches[rows, hidden]
-        variance = known.var(axis=-1, ddof=1, keepdims=True)
-        values = values * np.sqrt(variance + 1e-6)
-        values = values + known.mean(axis=-1, keepdims=True)
-    predicted = np.zeros_like(patches)
-    predicted[rows, hidden] = values
-    flags = []
-    for indices in (visible, hidden):
-        flag = np.zeros(patches.shape, bool)
-        flag[rows, indices] = True
-        flags.append(flag)
+    masks = {name: ops.convert_to_numpy(mask) for name, mask in masks.items()}
+    predicted, is_visible, is_predicted = _spread(values, masks, patches.shape)
+    # Models whose targets are the pixels themselves need not say so.
+    if getattr(model, "normalize_pixels", False):
+        variance = patches.var(axis=-1, ddof=1, keepdims=True)
+        predicted = predicted * np.sqrt(variance + 1e-6)
+        predicted = predicted + patches.mean(axis=-1, keepdims=True)
+    flags = (
+        np.repeat(flag[..., None], patches.shape[-1], axis=-1)
+        for flag in (is_visible, is_predicted)
+    )
     return [_join(part, grid_size, patch_size) for part in (predicted, *flags)]
+
+
+def _spread(values, masks, shape):
+    """Returns the values of all patches, and which are visible and predicted.
+
+    Masks are lists of patches that are dropped or predicted, or flags of those
+    that are replaced and predicted.
+    """
+    if "mask" in masks:
+        return values, ~masks["mask"], masks["mask"]
+    visible, hidden = masks["visible_indices"], masks["predict_indices"]
+    rows = np.arange(shape[0])[:, None]
+    predicted = np.zeros(shape, "float32")
+    predicted[rows, hidden] = values[:, visible.shape[1] :]
+    flags = np.zeros((2, *shape[:2]), bool)
+    for flag, indices in zip(flags, (visible, hidden), strict=True):
+        flag[rows, indices] = True
+    return predicted, *flags
 
 
 def _join(patches, grid_size, patch_size):

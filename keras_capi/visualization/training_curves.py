@@ -100,7 +100,7 @@ def training_curves(history, ceiling=None, steps_per_epoch=None):
             linestyle=":",
             label="entropy of the mean assignment",
         )
-    # Losses in pixels are squared errors.
+    # Losses in pixels are errors.
     unit = "nats" if {"capi_loss", "target_entropy"} & set(labels) else "loss"
     axes.set(xlabel="epoch", ylabel=unit, ylim=(0, None))
     axes.xaxis.get_major_locator().set_params(integer=True)

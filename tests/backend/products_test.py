@@ -1,5 +1,7 @@
 """Products by another library equal those of Keras."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -16,6 +18,9 @@ from keras_capi.backend import products
 SHAPES = [((2, 5, 8), (8, 6)), ((3, 200, 96), (96, 128)), ((4, 0), (0, 3))]
 needs_torch = pytest.mark.skipif(
     keras.backend.backend() != "torch", reason="torch alone has two libraries"
+)
+needs_jax = pytest.mark.skipif(
+    keras.backend.backend() != "jax", reason="TensorFlow flattens by itself"
 )
 
 
@@ -50,6 +55,21 @@ def test_gradients(shapes, repeats):
     found = gradients(loss(backend.matrix_product), x, matrix)
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-3)
+
+
+@needs_jax
+@pytest.mark.parametrize("shape", [(2, 5, 8), (2, 3, 5, 8)])
+def test_gradients_copy_nothing(shape):
+    import jax
+
+    def differentiate(x, matrix, gradient):
+        return jax.vjp(backend.matrix_product, x, matrix)[1](gradient)
+
+    arrays = make_arrays(shape, (8, 6), (*shape[:-1], 6))
+    text = jax.jit(differentiate).lower(*arrays).compile().as_text()
+    operations = set(re.findall(r" = \S+ ([a-z-]+)\(", text))
+    assert "parameter" in operations
+    assert not {"copy", "transpose"} & operations
 
 
 def test_transposed_and_cut_arguments():

@@ -85,7 +85,7 @@ def test_keys_that_are_none(change, tmp_path):
     content = dino_training()
     change(content)["backbone.extra"] = torch.zeros(3)
     path = saved(tmp_path, content)
-    match = rf"{path}.*Unexpected: \['\S*extra'\].*CAPI, MAE, iBOT, DINO"
+    match = rf"{path}.*Unexpected: \['\S*extra'\].*CAPI, .*MAE, DINO"
     with pytest.raises(ValueError, match=match):
         load_torch_checkpoint(path, num_heads=3)
     match = rf"{path}.*Unexpected: \['\S*backbone.extra'\]"
@@ -200,6 +200,6 @@ def test_unknown_methods_are_told_the_known(tmp_path):
     }
     path = saved(tmp_path, {"model": content})
     with pytest.raises(
-        ValueError, match=f"{path}.*CAPI, MAE, iBOT, DINO.*Received"
+        ValueError, match=f"{path}.*CAPI, .*MAE, DINO.*Received"
     ):
         load_torch_checkpoint(path)

@@ -4,5 +4,12 @@ from methods.capi_battery_test import CASE as capi
 from methods.dino_battery_test import CASE as dino
 from methods.ibot_battery_test import CASE as ibot
 from methods.mae_battery_test import CASE as mae
+from methods.simmim_battery_test import CASE as simmim
 
-CASES = {"capi": capi, "dino": dino, "ibot": ibot, "mae": mae}
+CASES = {
+    "capi": capi,
+    "dino": dino,
+    "ibot": ibot,
+    "mae": mae,
+    "simmim": simmim,
+}

@@ -42,6 +42,14 @@ COMPARED = {
         "final": 0,
         "masks": 0,
     },
+    "simmim": {
+        "forward": 10,
+        "gradients": 25,
+        "losses": 2,
+        "schedules": 1,
+        "final": 24,
+        "masks": 2,
+    },
 }
 
 
@@ -137,6 +145,7 @@ INPUTS = {
         "masks",
         "train/local_images",
     ],
+    "simmim": ["weights/encoder.mask_token", "mask", "train/images"],
 }
 
 

@@ -40,6 +40,7 @@ SETTINGS = {
         "head.hidden_dim=16",
         "head.bottleneck_dim=8",
     ],
+    "simmim_small": ["data.image_size=16"],
 }
 SETTINGS["ibot_small"] = SETTINGS["dino_small"]
 IMAGES = np.random.default_rng(0).integers(0, 256, (9, 20, 30, 3), "uint8")
@@ -104,6 +105,29 @@ def test_the_published_mae_is_complete():
     assert recipe["masking"]["mask_ratio"] == 0.75
     assert recipe["normalize_pixels"] is True
     assert recipe["training"]["epochs"] == 800
+
+
+def test_the_published_simmim_is_complete():
+    recipe = load_recipe("simmim_base")
+    encoder = recipe["encoder"]
+    sizes = [
+        encoder[name]
+        for name in ("patch_size", "num_layers", "hidden_dim", "num_heads")
+    ]
+    assert sizes == [16, 12, 768, 12]
+    kinds = ("positions", "relative_positions", "use_key_bias", "layer_scale")
+    assert [encoder[x] for x in kinds] == [None, "shared", False, 0.1]
+    assert recipe["masking"]["mask_ratio"] == 0.6
+    assert recipe["data"]["batch_size"] == 2048
+    assert recipe["training"]["epochs"] == 800
+    recipe = small_recipe("simmim_small")
+    recipe["encoder"]["kernel_initializer"] = encoder["kernel_initializer"]
+    recipe["encoder"]["hidden_dim"] = 64
+    kernel = to_numpy(
+        make_model(recipe, 10).encoder.blocks[0].mlp_hidden.kernel
+    )
+    # A normal distribution of 0.02, cut off at one deviation.
+    assert kernel.std() == pytest.approx(0.0108, rel=0.05)
 
 
 def test_published_optimizers():

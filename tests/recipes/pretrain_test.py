@@ -62,6 +62,8 @@ def test_the_packages_recipes_make_models():
         "mae_base",
         "mae_small",
         "paper_large",
+        "simmim_base",
+        "simmim_small",
         "small",
     ]
     for name in ("demo", "small"):

@@ -3,6 +3,7 @@ import pytest
 from helpers import make_images
 from helpers import make_mae
 from helpers import make_model
+from helpers import make_simmim
 from helpers import make_vit
 from helpers import to_numpy
 
@@ -68,6 +69,29 @@ def test_what_is_neither_seen_nor_predicted_is_grey():
     columns = reconstruction_pictures(make_mae(masking=masking), IMAGES)
     assert count_patches(columns["visible"], 0.5).tolist() == [12] * 5
     assert count_patches(columns["reconstruction"], 0.5).tolist() == [6] * 5
+
+
+def test_replaced_patches():
+    columns = reconstruction_pictures(make_simmim(), IMAGES, PICTURES)
+    # 15 of 24 cells of one patch.
+    assert count_patches(columns["visible"], 0.5).tolist() == [15] * 5
+    is_visible = columns["visible"] != 0.5
+    np.testing.assert_array_equal(
+        columns["reconstruction"][is_visible], columns["image"][is_visible]
+    )
+    difference = np.abs(columns["reconstruction"] - columns["image"])
+    assert difference[~is_visible].mean() > 0.01
+
+
+def test_perfect_predictions_of_replaced_patches():
+    model = make_simmim()
+    model.predict_pixels = lambda images, mask, training: pixel_targets(
+        images, 4, normalize=False
+    )
+    columns = reconstruction_pictures(model, IMAGES, PICTURES)
+    np.testing.assert_allclose(
+        columns["reconstruction"], PICTURES / 255.0, atol=1e-4
+    )
 
 
 def test_masks_follow_from_the_seed_alone():

@@ -95,7 +95,7 @@ def test_page(kind, model, tmp_path):
             {"pixel_loss": [1.0, 0.5]},
             ["Reconstructions"],
             1 + 2,
-            ["last pixel loss 0.5", "squared error of the pixels"],
+            ["last pixel loss 0.5", "error of the pixels"],
         ),
         (
             make_dino,

@@ -2,6 +2,7 @@
 
 from keras_capi.layers.masking.block_masking import BlockMasking
 from keras_capi.layers.masking.blockwise_masking import BlockwiseMasking
+from keras_capi.layers.masking.cell_masking import CellMasking
 from keras_capi.layers.masking.inverse_block_masking import InverseBlockMasking
 from keras_capi.layers.masking.patch_masking import PatchMasking
 from keras_capi.layers.masking.random_masking import RandomMasking
@@ -10,6 +11,7 @@ from keras_capi.layers.masking.scattered_masking import ScatteredMasking
 __all__ = [
     "BlockMasking",
     "BlockwiseMasking",
+    "CellMasking",
     "InverseBlockMasking",
     "PatchMasking",
     "RandomMasking",

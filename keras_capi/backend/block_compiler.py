@@ -1,0 +1,163 @@
+"""Transformer blocks that torch compiles, once for all of a kind."""
+
+import contextlib
+import functools
+import json
+import threading
+import warnings
+import weakref
+
+import keras
+
+from keras_capi.backend.active import BACKEND
+from keras_capi.backend.training_step import count_values
+
+# From how many weights on that train the blocks are worth compiling.
+MANY_WEIGHTS = 5_000_000
+DEVICES = ("cpu", "cuda")
+# What a layer is called and starts from, not what it computes.
+NO_PART_OF_KIND = {"name", "trainable", "seed", "kernel_initializer"}
+
+_here = threading.local()
+_kinds: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+_failures: list = []
+
+
+@contextlib.contextmanager
+def compiled_blocks(model, chooses):
+    """Has torch compile the transformer blocks of a training step.
+
+    That takes half a minute in the first step, and a tenth off all others: too
+    little for small models. Predictions gain as much, but are few.
+
+    Args:
+        model: A compiled `keras.Model`, whose training step runs within.
+        chooses: Boolean. Whether the user has left the choice open.
+    """
+    _here.compiles = (
+        BACKEND == "torch"
+        and chooses
+        and not model.run_eagerly
+        and not _failures
+        and count_values(model.trainable_variables) >= MANY_WEIGHTS
+    )
+    try:
+        yield
+    finally:
+        _here.compiles = False
+
+
+def compiled_block(call):
+    """Decorates the `call` of a block, for `compiled_blocks`.
+
+    To torch's compiler each layer object is another function. Here a block
+    becomes a function of its weights and its inputs, the same for all blocks
+    that do the same. It must not assign variables; one that draws random
+    numbers has a `drop_path`, and stays as it is.
+    """
+    if BACKEND != "torch":
+        return call
+
+    @functools.wraps(call)
+    def run(block, *args, **kwargs):
+        tensors = [*args, *kwargs.values()]
+        if not _can_compile(block, tensors):
+            return call(block, *args, **kwargs)
+        import torch
+
+        function = _compile(
+            call,
+            _kind(block),
+            (len(args), *kwargs),
+            # Apart, as torch would take other sizes for sizes that vary.
+            torch.is_grad_enabled(),
+        )
+        weights = [variable._value for variable in block.variables]
+        # It compiles again for tensors that lie in memory in another way.
+        tensors = [x if x is None else x.contiguous() for x in tensors]
+        # The one that is traced, if it is.
+        _here.block = block
+        try:
+            return function(weights, tensors)
+        except torch._dynamo.exc.TorchDynamoException as error:
+            # Bad inputs fail here too, with an error that says more.
+            outputs = call(block, *args, **kwargs)
+            _give_up(error)
+            return outputs
+        finally:
+            _here.block = None
+
+    return run
+
+
+def _can_compile(block, tensors):
+    import torch
+
+    return (
+        getattr(_here, "compiles", False)
+        and not torch.compiler.is_compiling()
+        and all(x is None or x.device.type in DEVICES for x in tensors)
+        and block.drop_path is None
+        and not any(map(_is_special, block.modules()))
+    )
+
+
+def _is_special(module):
+    """Whether a layer does more than its configuration tells."""
+    return (
+        module._forward_hooks
+        or module._forward_pre_hooks
+        or getattr(module, "lora_enabled", False)
+        or getattr(module, "quantization_mode", None)
+    )
+
+
+def _kind(block):
+    """Returns what is equal for blocks that do the same."""
+    if block not in _kinds:
+        parts = [_settings(layer) for layer in block._flatten_layers()]
+        _kinds[block] = json.dumps(parts, sort_keys=True, default=str)
+    return _kinds[block]
+
+
+def _settings(layer):
+    config = layer.get_config().items()
+    kept = {k: v for k, v in config if k not in NO_PART_OF_KIND}
+    return type(layer).__module__, type(layer).__qualname__, kept
+
+
+@functools.cache
+def _compile(call, kind, names, has_gradient):
+    """Returns a compiled function of a block's weights and inputs."""
+    import torch
+
+    num_positional, *names = names
+
+    @torch.compiler.allow_in_graph
+    def trace(weights, tensors):
+        block = _here.block
+        args, others = tensors[:num_positional], tensors[num_positional:]
+        kwargs = dict(zip(names, others, strict=True))
+        mapping = zip(block.variables, weights, strict=True)
+        with keras.StatelessScope(state_mapping=mapping):
+            return call(block, *args, **kwargs)
+
+    def function(weights, tensors):
+        return trace(weights, tensors)
+
+    # Torch limits how often it compiles a code object: each kind has its own.
+    function.__code__ = function.__code__.replace()
+    return torch.compile(function, fullgraph=True)
+
+
+def _give_up(error):
+    """Lets all blocks run eagerly from now on."""
+    _failures.append(error)
+    _here.compiles = False
+    warnings.warn(
+        "torch cannot compile transformer blocks here, so they run eagerly, "
+        "and a step takes about a tenth longer. On a CPU it needs a C++ "
+        "compiler. `compile(..., jit_compile=False)` does not try, and is "
+        f"silent. The error was: {error}",
+        stacklevel=2,
+    )

@@ -1,0 +1,150 @@
+"""Reading the logs of steps only so often that the device never waits."""
+
+import math
+import time
+
+import keras
+from keras import ops
+
+from keras_capi import backend
+from keras_capi.fitting.non_finite_loss import check_finite_loss
+
+# Between two readings.
+SECONDS = 1.0
+
+
+class StepLogs(keras.callbacks.Callback):
+    """Decides which steps have their logs read, and checks the loss.
+
+    Whoever reads a value waits for the step, and a GPU then for whoever starts
+    the next one. So all are read at once, about once a second; in between
+    callbacks get no logs, and the progress bar keeps those that it shows. Of
+    slower steps each is read. So it is if a callback may want the logs, and in
+    trainings of several processes, which must all notice a bad loss at once.
+
+    The first loss that is not finite ends the training with an error. Unlike
+    `keras.callbacks.TerminateOnNaN` it says at which step, counted from the
+    start of this `fit`, and what to do. Callbacks after this one do not get to
+    see the end of its epoch.
+
+    Args:
+        callbacks: List of the other callbacks. One with an `on_train_batch_end`
+            (or `on_batch_end`) of its own gets the logs of each step, unless it
+            says `reads_step_logs = False`.
+    """
+
+    # It must not read `model` between steps, which would sync JAX's state.
+    async_safe = True
+    reads_step_logs = False
+
+    def __init__(self, callbacks):
+        super().__init__()
+        reads = backend.num_processes() > 1 or any(map(_reads, callbacks))
+        self._max_interval = 1 if reads else math.inf
+        self._interval = 1
+        self._bad_batch = None
+
+    def on_train_begin(self, logs=None):
+        self._num_steps = 0
+        self._steps_per_execution = self.model.steps_per_execution
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._first_step = self._num_steps
+        self._unread = []
+        self._time = time.perf_counter()
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self._batch = batch + self._steps_per_execution - 1
+        self._num_steps = self._first_step + self._batch + 1
+
+    def receive(self, logs):
+        """Takes the logs of the step that was just started.
+
+        Args:
+            logs: Dictionary of tensors.
+
+        Returns:
+            Dictionary for the callbacks: of numbers, or one that Keras
+            takes for empty.
+        """
+        self._unread.append((self._batch, logs))
+        if len(self._unread) < self._interval:
+            return _UnreadLogs(logs)
+        logs = read_logs(logs)
+        self._look_at(logs)
+        self._choose_interval(len(self._unread))
+        self._unread = []
+        return logs
+
+    def on_train_batch_end(self, batch, logs=None):
+        # Not in `receive`, in the middle of what Keras does with JAX's state.
+        self._check()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._look_at(logs)
+        self._check()
+
+    def _choose_interval(self, num_steps):
+        former, self._time = self._time, time.perf_counter()
+        interval = SECONDS * num_steps / max(self._time - former, 1e-9)
+        # A few quick steps say little about the next ones.
+        interval = min(interval, 2 * self._interval, self._max_interval)
+        self._interval = max(int(interval), 1)
+
+    def _look_at(self, logs):
+        if math.isfinite(logs.get("loss", 0.0)):
+            return
+        for batch, unread in self._unread:
+            loss = float(ops.convert_to_numpy(unread["loss"]))
+            if not math.isfinite(loss):
+                self._bad_loss, self._bad_batch = loss, batch
+                return
+
+    def _check(self):
+        if self._bad_batch is not None:
+            step = self._first_step + self._bad_batch + 1
+            check_finite_loss(self._bad_loss, step, self._bad_batch)
+
+
+class _UnreadLogs(dict):
+    """Logs that stay on the device.
+
+    Keras reads what it hands to callbacks, `logs or {}`: what is false, it
+    replaces by nothing. `fit` itself takes names and values as of any logs.
+    """
+
+    def __bool__(self):
+        return False
+
+
+def read_logs(logs):
+    """Reads all numbers of logs in one transfer.
+
+    Args:
+        logs: Dictionary. What is no scalar tensor of float32 stays as it is.
+    """
+    names = [
+        name
+        for name, value in logs.items()
+        if ops.is_tensor(value)
+        and len(value.shape) == 0
+        and keras.backend.standardize_dtype(value.dtype) == "float32"
+    ]
+    if not names:
+        return dict(logs)
+    numbers = _stack([logs[name] for name in names])
+    numbers = ops.convert_to_numpy(numbers).tolist()
+    return {**logs, **dict(zip(names, numbers, strict=True))}
+
+
+_stack = backend.compiled(ops.stack)
+
+
+def _reads(callback):
+    if not getattr(callback, "reads_step_logs", True):
+        return False
+    return any(
+        getattr(getattr(callback, name), "__func__", None)
+        is not getattr(keras.callbacks.Callback, name)
+        for name in ("on_train_batch_end", "on_batch_end")
+    )

@@ -1,0 +1,232 @@
+import keras
+from keras import ops
+
+from keras_capi.fitting.passed_on_arguments import passes_on_to
+from keras_capi.layers.dense import Dense
+from keras_capi.layers.mask_token import MaskToken
+from keras_capi.layers.masking.cell_masking import CellMasking
+from keras_capi.methods.replaced_inputs import check_replaced_inputs
+from keras_capi.methods.replaced_inputs import prepare_replaced
+from keras_capi.ops.losses.masked_mean import masked_mean
+from keras_capi.ops.losses.pixel_targets import pixel_targets
+from keras_capi.optimizers.adamw import AdamW
+from keras_capi.optimizers.group import Group
+from keras_capi.optimizers.late_warmup import LateWarmup
+from keras_capi.training.check_trainable import check_trainable
+from keras_capi.training.pretraining import Pretraining
+from keras_capi.training.vectors import list_vectors
+from keras_capi.validation import check_positive_integer
+from keras_capi.validation import check_seed
+
+# The published side of what is hidden at once, in pixels.
+CELL_PIXELS = 32
+# So that there is something to choose from on small images.
+MIN_CELLS = 3
+
+
+@keras.saving.register_keras_serializable(package="keras_capi")
+class SimMIM(Pretraining):
+    """Pretrains an encoder by predicting the pixels of replaced patches.
+
+    A simple framework for masked image modelling. The encoder sees all places,
+    with the same learnt mask token in those of hidden patches, and one linear
+    layer predicts their pixels from what it makes of them: the plainest of all
+    methods, as there is no decoder, no teacher and nothing that could collapse.
+    What is hidden is hidden in cells of several patches. Its features are to be
+    fine-tuned: the last blocks do what a decoder would do.
+
+    Args:
+        encoder: `keras_capi.encoders.Encoder`, best a `ViT` with
+            `positions=None`, `relative_positions="shared"`,
+            `use_key_bias=False`, `layer_scale=0.1` and `drop_path_rate=0.1`.
+        masking: Layer from images to `{"mask": ...}`, or `None` for
+            `keras_capi.layers.CellMasking` with a `mask_ratio` of 0.6. Its
+            cells then are as large as they can be up to 32 pixels, dividing the
+            encoder's `image_shape`, with at least 3 of them along each side.
+            Defaults to `None`.
+        seed: Integer or `None`. Seed of the default masking. Defaults to
+            `None`.
+
+    Inputs:
+        Images, a float tensor of shape `(batch, height, width, channels)`, or a
+        dictionary with own masks: `{"images": ..., "mask": (batch, patches)}`,
+        Boolean, true where hidden, row-major.
+
+    Output shape:
+        The encoder's features, a dictionary, see
+        `keras_capi.encoders.Encoder`. Nothing trains the class token, so that
+        the mean of `"feature_map"` is the better feature of a whole image.
+
+    Raises:
+        ValueError: If arguments or inputs are out of range, or do not suit each
+            other.
+
+    Example:
+
+    >>> encoder = keras_capi.encoders.ViT(
+    ...     8, 2, 48, 4, image_shape=(64, 64, 3), positions=None,
+    ...     relative_positions="shared", use_key_bias=False, layer_scale=0.1,
+    ... )
+    >>> model = keras_capi.methods.SimMIM(encoder)
+    >>> model.compile(model.published_optimizer(1000, batch_size=16))
+    >>> images = np.random.rand(32, 64, 64, 3).astype("float32")
+    >>> history = model.fit(images, batch_size=16)
+    >>> features = model.predict(images)["feature_map"]
+
+    Reference:
+
+    - [SimMIM](https://arxiv.org/abs/2111.09886)
+    """
+
+    loss_weights = {"pixel_loss": 1.0}
+
+    def __init__(self, encoder, masking=None, seed=None, **kwargs):
+        super().__init__(encoder, **kwargs)
+        if self.trainable:
+            check_trainable("encoder", encoder)
+        check_seed("seed", seed)
+        width = encoder.hidden_dim
+        bound = width**-0.5
+        with keras.RematScope(mode=None):
+            self.masking = masking or CellMasking(
+                cell_size=_default_cell_size(encoder), seed=seed
+            )
+            self.mask_token = MaskToken(
+                dtype=self.dtype_policy, name="mask_token"
+            )
+            self.head = Dense(
+                encoder.patch_size**2 * encoder.image_shape[-1],
+                kernel_initializer=keras.initializers.RandomUniform(
+                    -bound, bound
+                ),
+                bias_initializer=keras.initializers.RandomUniform(
+                    -bound, bound
+                ),
+                dtype=self.dtype_policy,
+                name="head",
+            )
+        self.encoder = encoder
+        self.seed = seed
+        for part in (self.mask_token, self.head):
+            part.build((None, None, width))
+        self.built = True
+
+    def check_inputs(self, inputs):
+        check_replaced_inputs(self.encoder, inputs)
+
+    def prepare(self, inputs, training):
+        return prepare_replaced(self.encoder, self.masking, inputs)
+
+    def compute_losses(self, inputs, training):
+        predictions = self.predict_pixels(**inputs, training=training)
+        targets = pixel_targets(
+            inputs["images"], self.encoder.patch_size, normalize=False
+        )
+        errors = ops.abs(ops.cast(predictions, "float32") - targets)
+        return {
+            "pixel_loss": masked_mean(ops.mean(errors, axis=-1), inputs["mask"])
+        }
+
+    def predict_pixels(self, images, mask, training=None):
+        """Predicts the pixels of patches, of which some are hidden.
+
+        Args:
+            images: Float tensor of shape `(batch, height, width, channels)`.
+            mask: Boolean tensor of shape `(batch, patches)`: which are hidden.
+            training: Boolean. Whether to apply stochastic depth.
+
+        Returns:
+            Tensor of shape `(batch, patches, patch_size**2 * channels)`, of
+            which visible patches count for nothing in the loss; values in the
+            order row, column, channel.
+        """
+        tokens, positions = self.encoder.embed(images)
+        tokens = self.mask_token(tokens, mask)
+        encoded = self.encoder.encode(tokens, positions, training=training)
+        return self.head(encoded["patches"])
+
+    @passes_on_to(AdamW)
+    def published_optimizer(
+        self,
+        total_steps,
+        batch_size,
+        learning_rate=None,
+        weight_decay=0.05,
+        clip_norm=5.0,
+        **overrides,
+    ):
+        """Returns the published optimizer and its schedule.
+
+        Args:
+            total_steps: Integer. Updates of the whole training. An eightieth of
+                them warms up, and the last eighth has a tenth of the rate.
+            batch_size: Integer. Images in a batch, of all devices together. The
+                rate is `1e-4 * batch_size / 512`.
+            learning_rate: Float or schedule in place of that. Defaults to
+                `None`.
+            weight_decay: Float or schedule. Defaults to `0.05`.
+            clip_norm: Float or `None`. Defaults to `5.0`.
+            **overrides: Other arguments of `keras_capi.optimizers.AdamW`.
+
+        Returns:
+            A Keras optimizer.
+        """
+        check_positive_integer("total_steps", total_steps)
+        check_positive_integer("batch_size", batch_size)
+        if learning_rate is None:
+            learning_rate = 1e-4 * batch_size / 512
+        if not callable(learning_rate):
+            milestone = total_steps * 7 // 8
+            learning_rate = LateWarmup(
+                # Which keeps its first value up to the boundary itself.
+                keras.optimizers.schedules.PiecewiseConstantDecay(
+                    [milestone - 1], [learning_rate, learning_rate / 10]
+                ),
+                warmup_steps=total_steps // 80,
+                start_value=learning_rate / 200,
+            )
+        return AdamW(
+            **{
+                "learning_rate": learning_rate,
+                "weight_decay": weight_decay,
+                "groups": {"undecayed": Group(weight_decay_multiplier=0.0)},
+                "clip_norm": clip_norm,
+                **overrides,
+            }
+        )
+
+    def parameter_groups(self):
+        # The mask token and tables of relative positions decay.
+        return {
+            "undecayed": [
+                *list_vectors(self.trainable_variables),
+                *self.encoder.list_tokens(),
+            ]
+        }
+
+    def compile(self, optimizer="rmsprop", **kwargs):
+        for part in self.encoder.list_unused_parts(uses_global=False):
+            part.trainable = False
+        super().compile(optimizer, **kwargs)
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "encoder": serialize(self.encoder),
+            "masking": serialize(self.masking),
+            "seed": self.seed,
+        }
+
+
+def _default_cell_size(encoder):
+    largest = max(CELL_PIXELS // encoder.patch_size, 1)
+    grid_size = encoder.grid_size(encoder.image_shape)
+    if None in grid_size:
+        return largest
+    return max(
+        side
+        for side in range(1, largest + 1)
+        if side == 1
+        or all(n % side == 0 and n // side >= MIN_CELLS for n in grid_size)
+    )

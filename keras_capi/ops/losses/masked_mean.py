@@ -1,0 +1,30 @@
+"""Averages over what is hidden."""
+
+from keras import ops
+
+
+def masked_mean(values, mask):
+    """Averages values over all masked places of a batch.
+
+    Not by image first: images with more masked places count for more.
+
+    Args:
+        values: Float tensor of any shape.
+        mask: Boolean tensor of the same shape: which to average.
+
+    Returns:
+        Float32 scalar tensor, 0 if nothing is masked.
+
+    Example:
+
+    >>> mask = [[True, False], [True, True]]
+    >>> keras_capi.ops.masked_mean(np.array([[1.0, 5.0], [2.0, 3.0]]), mask)
+
+    Reference:
+
+    - [SimMIM](https://arxiv.org/abs/2111.09886), section 3.4
+    """
+    mask = ops.cast(mask, "bool")
+    values = ops.where(mask, ops.cast(values, "float32"), 0.0)
+    count = ops.sum(ops.cast(mask, "float32"))
+    return ops.sum(values) / ops.maximum(count, 1.0)

@@ -1,0 +1,217 @@
+"""Blocks that torch compiles compute what they compute eagerly."""
+
+import functools
+
+import keras
+import numpy as np
+import pytest
+from helpers import make_backbone
+from helpers import make_dino
+from helpers import make_images
+from helpers import make_mae
+from helpers import make_model
+from helpers import make_vit
+from helpers import weights_of
+
+from keras_capi.backend import block_compiler
+
+if keras.backend.backend() != "torch":
+    pytest.skip("torch alone compiles blocks", allow_module_level=True)
+
+import torch
+
+# Of torch's compiler about itself; they are not shown by default.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:The .grad attribute"),
+    pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning"),
+]
+COMPILE = torch.compile
+DEEP = {"num_layers": 3, "drop_path_rate": 0.5}
+
+
+def make_capi(**compile_arguments):
+    backbone = make_backbone(**DEEP, predictor_num_layers=2)
+    return make_model(backbone, compile_arguments)
+
+
+MODELS = {
+    "capi": make_capi,
+    "mae": lambda: make_mae(make_vit(**DEEP)),
+    "dino": lambda: make_dino(make_vit(**DEEP)),
+}
+
+
+@pytest.fixture
+def compiles(monkeypatch):
+    """Compiles the blocks of tiny models; traces alone, which is quick."""
+    monkeypatch.setattr(block_compiler, "MANY_WEIGHTS", 1)
+    monkeypatch.setattr(block_compiler, "_failures", [])
+    use_compiler(monkeypatch, "aot_eager")
+
+
+def use_compiler(monkeypatch, name):
+    torch.compiler.reset()
+    block_compiler._compile.cache_clear()
+    monkeypatch.setattr(
+        torch, "compile", functools.partial(COMPILE, backend=name)
+    )
+
+
+@pytest.fixture
+def num_graphs(monkeypatch):
+    """Returns a function that tells how many graphs were compiled."""
+    from torch._dynamo.utils import counters
+
+    counters.clear()
+    return lambda: counters["stats"]["unique_graphs"]
+
+
+def train(make, *batches):
+    """Trains for a step on each batch; returns losses and weights."""
+    keras.utils.set_random_seed(0)
+    model = make()
+    losses = [model.train_on_batch(batch) for batch in batches]
+    return losses, weights_of(model)
+
+
+def train_eagerly(monkeypatch, make, *batches):
+    with monkeypatch.context() as patch:
+        patch.setattr(block_compiler, "MANY_WEIGHTS", 1e9)
+        return train(make, *batches)
+
+
+def assert_close(found, expected, tolerance=1e-5):
+    for one, other in zip(found, expected, strict=True):
+        for a, b in zip(one, other, strict=True):
+            np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_training(name, compiles, num_graphs, monkeypatch):
+    batches = [make_images(4, seed=seed) for seed in range(3)]
+    expected = train_eagerly(monkeypatch, MODELS[name], *batches)
+    assert num_graphs() == 0
+    found = train(MODELS[name], *batches)
+    assert 2 <= num_graphs() <= 6
+    assert_close(found, expected)
+    assert not block_compiler._failures
+
+
+def test_blocks_of_a_kind_share(compiles, num_graphs):
+    train(make_capi, make_images())
+    few = num_graphs()
+    backbone = make_backbone(**DEEP | {"num_layers": 6}, seed=7)
+    train(lambda: make_model(backbone), make_images())
+    assert num_graphs() == few
+
+
+def test_other_kinds_do_not_share(compiles, monkeypatch):
+    """The same weights and tensors, but another number of heads."""
+    images = make_images()
+    for num_heads in (1, 4):
+        make = functools.partial(
+            lambda n: make_mae(make_vit(num_heads=n)), num_heads
+        )
+        found = train(make, images, images)
+        expected = train_eagerly(monkeypatch, make, images, images)
+        assert_close(found, expected)
+
+
+def test_any_number_of_images(compiles, num_graphs, monkeypatch):
+    batches = [make_images(count) for count in (4, 6, 9, 11, 14)]
+    found = train(make_capi, *batches)
+    assert num_graphs() <= 6
+    assert_close(found, train_eagerly(monkeypatch, make_capi, *batches))
+
+
+def test_half_precision(compiles, num_graphs, monkeypatch):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    images = make_images()
+    found = train(make_capi, images, images)
+    assert num_graphs() > 0
+    expected = train_eagerly(monkeypatch, make_capi, images, images)
+    assert_close(found, expected, tolerance=2e-2)
+
+
+def test_by_torchs_compiler(compiles, num_graphs, monkeypatch):
+    use_compiler(monkeypatch, "inductor")
+    model = make_model()
+    tokens = torch.randn(2, 5, 16)
+    coordinates = torch.rand(1, 5, 2)
+    block = model.student.encoder.blocks[0]
+    with torch.no_grad():
+        expected = block(tokens, coordinates)
+        with block_compiler.compiled_blocks(model, True):
+            found = block(tokens, coordinates)
+    assert num_graphs() == 1
+    assert not block_compiler._failures
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"jit_compile": False}, {"run_eagerly": True}], ids=str
+)
+def test_users_decide(arguments, compiles, num_graphs):
+    train(functools.partial(make_capi, **arguments), make_images())
+    assert num_graphs() == 0
+
+
+def test_tiny_models_and_predictions_run_eagerly(num_graphs):
+    model = make_capi()
+    model.train_on_batch(make_images())
+    model.predict_on_batch(make_images())
+    assert num_graphs() == 0
+
+
+def test_what_stays_eager(compiles, num_graphs):
+    """Hooks, low-rank kernels, and stochastic depth of a block's own."""
+    model = make_mae()
+    blocks = [*model.encoder.blocks, *model.decoder.blocks]
+    seen = []
+    for block in blocks:
+        block.attention.register_forward_hook(lambda *_: seen.append(1))
+    model.train_on_batch(make_images())
+    assert seen
+    assert num_graphs() == 0
+    model = make_mae()
+    for block in [*model.encoder.blocks, *model.decoder.blocks]:
+        block.mlp_hidden.enable_lora(2)
+    model.compile(model.published_optimizer(100, batch_size=64))
+    model.train_on_batch(make_images())
+    assert num_graphs() == 0
+
+
+def test_rematerialization(compiles, num_graphs, monkeypatch):
+    def make():
+        with keras.RematScope(mode="full"):
+            return make_capi()
+
+    images = make_images()
+    found = train(make, images, images)
+    assert num_graphs() > 0
+    assert_close(found, train_eagerly(monkeypatch, make, images, images))
+
+
+def test_no_compiler(compiles, monkeypatch):
+    """The training goes on, and says once why it is slower."""
+
+    def fail(*_):
+        raise RuntimeError("no C++ compiler")
+
+    use_compiler(monkeypatch, fail)
+    expected = train_eagerly(monkeypatch, make_capi, make_images())
+    with pytest.warns(UserWarning, match="eagerly") as seen:
+        found = train(make_capi, make_images())
+    assert sum("no C++ compiler" in str(w.message) for w in seen) == 1
+    assert_close(found, expected, tolerance=0)
+    train(make_capi, make_images())
+
+
+def test_bad_inputs_are_told_as_before(compiles):
+    """They are no reason to give up."""
+    model = make_capi()
+    block = model.student.encoder.blocks[0]
+    with block_compiler.compiled_blocks(model, True):
+        with pytest.raises(Exception, match="RotaryAttention"):
+            block(torch.zeros(2, 5, 16), torch.zeros(2, 4, 2))
+    assert not block_compiler._failures
