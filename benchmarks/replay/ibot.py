@@ -65,7 +65,8 @@ def replay(arrays, description):
             if f"final/student.{gain}" in training["final"]
         }
     result.add_figures("schedules", _groups(arrays, config))
-    result.keep(description["shapes"])
+    if "left_out" in description:
+        result.keep(description["shapes"])
     return result
 
 
@@ -171,11 +172,10 @@ def _other_size(arrays, config):
     """The teacher's features of images of another size."""
     encoder = make_model(arrays, config, 0).encoder
     images = channels_last(arrays["images_other_size"])
-    names = [k for k in arrays if k.startswith("eval_other_size/normed_")]
-    count = len(names)
-    layers = tuple(
-        range(encoder.num_layers - count + 1, encoder.num_layers + 1)
-    )
+    normed = [k for k in arrays if k.startswith("eval_other_size/normed_")]
+    count = int(normed[0].rpartition("_")[2])
+    first = encoder.num_layers - count + 1
+    layers = tuple(range(first, encoder.num_layers + 1))
     with recorded({"first": encoder.blocks[0]}) as passed:
         outputs = encoder.encode_images(images, layers=layers)
     results = {"eval_other_size/tokens": to_numpy(passed["first"][0][0])}

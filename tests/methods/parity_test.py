@@ -35,12 +35,12 @@ COMPARED = {
         "final": 80,
     },
     "ibot": {
-        "forward": 0,
-        "gradients": 0,
-        "losses": 0,
-        "schedules": 0,
-        "final": 0,
-        "masks": 0,
+        "forward": 9,
+        "gradients": 15,
+        "losses": 4,
+        "schedules": 5,
+        "final": 35,
+        "masks": 3,
     },
     "simmim": {
         "forward": 10,
