@@ -22,6 +22,7 @@ sys.path.insert(0, str(ROOT))
 # ruff: noqa: E402
 from benchmarks.replay import capi
 from benchmarks.replay import dino
+from benchmarks.replay import ibot
 from benchmarks.replay import ijepa
 from benchmarks.replay import mae
 from benchmarks.replay import simmim
@@ -31,6 +32,9 @@ from benchmarks.replay.files import read_file
 METHODS = {
     "capi": capi,
     "dino": dino,
+    "ibot": ibot,
+    "ibot_masks": ibot,
+    "ibot_untied": ibot,
     "ijepa": ijepa,
     "mae": mae,
     "mae_masks": mae,

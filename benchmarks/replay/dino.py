@@ -13,8 +13,12 @@ from benchmarks.replay.dino_model import total_steps_of
 from benchmarks.replay.files import named
 from benchmarks.replay.files import under
 from benchmarks.replay.gradients import take_gradient_step
+from benchmarks.replay.groups import names_by_decay
+from benchmarks.replay.groups import trained_names
 from benchmarks.replay.noise import key_bias_noise
 from benchmarks.replay.recording import recorded
+from benchmarks.replay.views import by_view
+from benchmarks.replay.views import flat
 from benchmarks.replay.weights import in_their_layout
 from benchmarks.replay.weights import shapes_of
 from benchmarks.replay.weights import to_numpy
@@ -67,25 +71,6 @@ def _batch(arrays, prefix="", step=...):
     }
 
 
-def _by_view(values, batch_size):
-    """All samples of the first view, then the second, as the authors have it.
-
-    Args:
-        values: Tensor whose first axis is all views of the first sample, then
-            of the second.
-        batch_size: Integer.
-    """
-    values = to_numpy(values)
-    shape = values.shape
-    values = values.reshape(batch_size, -1, *shape[1:]).swapaxes(0, 1)
-    return values.reshape(shape)
-
-
-def _flat(values):
-    values = to_numpy(values)
-    return values.reshape(-1, values.shape[-1])
-
-
 def _forward(arrays, config):
     schedule = temperature_schedule(config)
     step = config["epoch_of_the_step"] * config["steps_per_epoch"]
@@ -104,8 +89,8 @@ def _forward(arrays, config):
         losses = model.compute_losses(batch, training=False)
     batch_size = len(batch["global_views"])
 
-    def by_view(name, place=0, call=-1):
-        return _by_view(_flat(passed[name][call][place]), batch_size)
+    def recorded_views(name, place=0, call=-1):
+        return by_view(flat(passed[name][call][place]), batch_size)
 
     results = {}
     for prefix, name, call, views in (
@@ -122,13 +107,13 @@ def _forward(arrays, config):
                     **_tokens(passed, name, call, encoder, batch_size),
                 },
             )
-    mlps = {name: by_view(f"{name}/mlp", 1) for name in NETWORKS}
+    mlps = {name: recorded_views(f"{name}/mlp", 1) for name in NETWORKS}
     results |= named("", {f"{name}_head/mlp": mlps[name] for name in NETWORKS})
     results["student_head/normalized"] = to_numpy(
         keras_capi.ops.l2_normalize(mlps["student"], epsilon=1e-12)
     )
-    results |= {f"{n}_logits": by_view(f"{n}/head", 1) for n in NETWORKS}
-    results["teacher_probabilities"] = by_view("probabilities", 1)
+    results |= {f"{n}_logits": recorded_views(f"{n}/head", 1) for n in NETWORKS}
+    results["teacher_probabilities"] = recorded_views("probabilities", 1)
     targets = to_numpy(passed["probabilities"][0][1])
     logits = to_numpy(passed["student/head"][0][1])
     pairs = [
@@ -163,7 +148,7 @@ def _tokens(passed, name, call, encoder, batch_size):
     }
     results["tokens"] = passed[f"{name}/block_0"][call][0]
     results["output"] = passed[f"{name}/output"][call][1]
-    results = {k: _by_view(v, batch_size) for k, v in results.items()}
+    results = {k: by_view(v, batch_size) for k, v in results.items()}
     return {**results, "class_token": results["output"][:, 0]}
 
 
@@ -171,12 +156,9 @@ def _gradients(arrays, config):
     schedule = temperature_schedule(config)
     step = config["epoch_of_the_step"] * config["steps_per_epoch"]
     model = make_model(arrays, config, float(schedule(step)))
-    shapes = shapes_of(under(arrays, "weights/student."))
-    gradients, _ = take_gradient_step(
-        model, _batch(arrays), pairs_of(model, "student"), shapes
-    )
-    trained = {id(variable) for variable in model.trainable_variables}
-    names = _names(model, arrays, trained)
+    of_student = _of_student(model, arrays)
+    gradients, _ = take_gradient_step(model, _batch(arrays), *of_student)
+    names = trained_names(model, *of_student)
     gradients = {name: gradients[name] for name in names}
     norms = [np.linalg.norm(gradient) for gradient in gradients.values()]
     return {
@@ -252,40 +234,24 @@ def _training(arrays, config):
         weights = in_their_layout(pairs_of(model, name), shapes)
         final |= named(f"final/{name}.", weights)
     final["final/center"] = centers[-1][None]
-    schedules = {name: np.array(v) for name, v in schedules.items()}
+    schedules = {
+        f"schedule/{name}": np.array(v) for name, v in schedules.items()
+    }
+    (
+        schedules["train/decayed_parameters"],
+        schedules["train/undecayed_parameters"],
+    ) = names_by_decay(model, *_of_student(model, arrays))
     return (
         {"train/losses": np.array(losses)},
-        {**named("schedule/", schedules), **_decays(model, arrays)},
+        schedules,
         {**final, "train/centers": np.array(centers)},
     )
 
 
-def _decays(model, arrays):
-    """Which parameters decay, by the groups of the model and the optimizer."""
-    exempt = {
-        id(variable)
-        for name, variables in model.parameter_groups().items()
-        if model.optimizer.groups[name].weight_decay_multiplier == 0
-        for variable in variables
-    }
-    trained = {id(variable) for variable in model.trainable_variables}
-    results = {}
-    for name, members in (
-        ("train/decayed_parameters", trained - exempt),
-        ("train/undecayed_parameters", trained & exempt),
-    ):
-        results[name] = _names(model, arrays, members)
-    return results
-
-
-def _names(model, arrays, members):
-    """The authors' names of the student's weights whose ids are `members`."""
-    flags = in_their_layout(
-        pairs_of(model, "student"),
-        shapes_of(under(arrays, "weights/student.")),
-        lambda weight: np.full(weight.shape, id(weight) in members),
-    )
-    return np.array([name for name, values in flags.items() if values.all()])
+def _of_student(model, arrays):
+    """Where the student's weights are, see `in_their_layout`."""
+    shapes = shapes_of(under(arrays, "weights/student."))
+    return pairs_of(model, "student"), shapes
 
 
 def _take_tables_of_the_end(result, arrays, final):

@@ -20,6 +20,8 @@ def read_file(path):
         `"shapes"`, if there are any, are tuples of integers.
     """
     path = pathlib.Path(path)
+    if path.stem.endswith("_masks") and not path.with_suffix(".json").exists():
+        return _read_masks(path)
     with np.load(path, allow_pickle=False) as arrays:
         arrays = dict(arrays)
     description = json.loads(path.with_suffix(".json").read_text())

@@ -102,11 +102,22 @@ def check_model(model, path):
 def select_model(tensors, path):
     """Picks the weights of student, teacher, heads, and the center: all."""
     names = {key: "center" if key == CENTER else key for key in tensors}
+    return renamed(tensors, with_old_names(names), path)
+
+
+def with_old_names(names):
+    """Returns names as older versions of torch had them.
+
+    Args:
+        names: Dictionary from key to name.
+    """
+    names = dict(names)
     for key, name in names.items():
-        for new, old in NEW_NAMES.items():
-            if name.endswith(f"last_layer.{new}"):
-                names[key] = name.removesuffix(new) + old
-    return renamed(tensors, names, path)
+        layer, _, kind = name.rpartition(".weight.")
+        old = NEW_NAMES.get(f"weight.{kind}")
+        if old and layer.endswith(("last_layer", "last_layer2")):
+            names[key] = f"{layer}.{old}"
+    return names
 
 
 def paired_model(state, model):
@@ -156,20 +167,31 @@ def network_entries(encoder, head):
     Returns:
         Dictionary from names to pairs, see `pair_entries`.
     """
-    prototypes = head.prototypes
     entries = {
         **{f"backbone.{k}": v for k, v in vit_entries(encoder).items()},
-        "head.last_layer.weight_v": (prototypes.direction, lambda x: x.T),
-        "head.last_layer.weight_g": (
-            prototypes.gain,
-            lambda x: x.reshape(-1),
-        ),
+        **prototype_keys("head.last_layer", head.prototypes),
     }
     for index, layer in enumerate(head.layers):
         # Activations are counted too, unless a layer is alone.
         place = f".{2 * index}" if head.num_layers > 1 else ""
         entries.update(linear_keys(f"head.mlp{place}", layer))
     return entries
+
+
+def prototype_keys(name, prototypes):
+    """Returns the names of the weights of prototypes.
+
+    Args:
+        name: String, such as `"head.last_layer"`.
+        prototypes: `keras_capi.layers.PrototypeHead`.
+
+    Returns:
+        Dictionary from names to pairs, see `pair_entries`.
+    """
+    return {
+        f"{name}.weight_v": (prototypes.direction, lambda x: x.T),
+        f"{name}.weight_g": (prototypes.gain, lambda x: x.reshape(-1)),
+    }
 
 
 def _split(key):

@@ -2,6 +2,7 @@
 
 from keras_capi.convert import capi_keys
 from keras_capi.convert import dino_keys
+from keras_capi.convert import ibot_keys
 from keras_capi.convert import ijepa_keys
 from keras_capi.convert import mae_keys
 from keras_capi.convert import simmim_keys
@@ -9,7 +10,14 @@ from keras_capi.convert.plain_names import plain_names
 from keras_capi.convert.read_tensors import read_tensors
 
 # A module each, tried in this order: DINO's plain ones look like many others.
-FAMILIES = (capi_keys, simmim_keys, mae_keys, dino_keys, ijepa_keys)
+FAMILIES = (
+    capi_keys,
+    simmim_keys,
+    ibot_keys,
+    mae_keys,
+    dino_keys,
+    ijepa_keys,
+)
 KNOWN = ", ".join(family.NAME for family in FAMILIES)
 TRAINING_STATE = {name for family in FAMILIES for name in family.TRAINING_STATE}
 

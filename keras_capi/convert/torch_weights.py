@@ -9,12 +9,12 @@ def load_torch_weights(model, path):
 
     To go on with a training from a published checkpoint, or to look at what its
     decoder or head does: encoder and decoder of MAE; student, teacher, their
-    heads and the center of DINO; student, teacher and predictor of I-JEPA. The
-    state of their optimizer is not loaded.
+    heads and the centers of DINO and iBOT; student, teacher and predictor of
+    I-JEPA. The state of their optimizer is not loaded.
 
     Args:
-        model: `keras_capi.methods.MAE`, `keras_capi.methods.DINO` or
-            `keras_capi.methods.IJEPA`, with the architecture of the checkpoint.
+        model: A method such as `keras_capi.methods.MAE` or
+            `keras_capi.methods.DINO`, with the architecture of the checkpoint.
         path: String or path. A `.pth` file, read as by
             `keras_capi.convert.load_torch_checkpoint`.
 

@@ -10,11 +10,13 @@ from keras_capi.layers.layer_normalization import LayerNormalization
 from keras_capi.layers.layer_scale import LayerScale
 from keras_capi.layers.mask_token import MaskToken
 from keras_capi.layers.masking.block_masking import BlockMasking
+from keras_capi.layers.masking.blockwise_masking import BlockwiseMasking
 from keras_capi.layers.masking.cell_masking import CellMasking
 from keras_capi.layers.masking.inverse_block_masking import InverseBlockMasking
 from keras_capi.layers.masking.multi_block_masking import MultiBlockMasking
 from keras_capi.layers.masking.patch_masking import PatchMasking
 from keras_capi.layers.masking.random_masking import RandomMasking
+from keras_capi.layers.masking.scattered_masking import ScatteredMasking
 from keras_capi.layers.patch_embedding import PatchEmbedding
 from keras_capi.layers.position_table import PositionTable
 from keras_capi.layers.prefix_tokens import PrefixTokens
@@ -35,6 +37,7 @@ __all__ = [
     "Attention",
     "AttentionPooling",
     "BlockMasking",
+    "BlockwiseMasking",
     "CellMasking",
     "Centering",
     "ColorAugmentation",
@@ -61,5 +64,6 @@ __all__ = [
     "RegisterTokens",
     "RelativePositionBias",
     "RotaryAttention",
+    "ScatteredMasking",
     "TransformerBlock",
 ]

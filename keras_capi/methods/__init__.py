@@ -2,6 +2,7 @@
 
 from keras_capi.methods.capi import CAPI
 from keras_capi.methods.dino import DINO
+from keras_capi.methods.ibot import IBOT
 from keras_capi.methods.ijepa import IJEPA
 from keras_capi.methods.mae import MAE
 from keras_capi.methods.simmim import SimMIM
@@ -9,6 +10,7 @@ from keras_capi.methods.simmim import SimMIM
 __all__ = [
     "CAPI",
     "DINO",
+    "IBOT",
     "IJEPA",
     "MAE",
     "SimMIM",

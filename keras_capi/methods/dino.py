@@ -4,20 +4,20 @@ from keras import ops
 from keras_capi.fitting.passed_on_arguments import passes_on_to
 from keras_capi.fitting.schedule_settings import schedule_settings
 from keras_capi.layers.heads.dino_head import DINOHead
-from keras_capi.layers.targets.centering import Centering
 from keras_capi.layers.views.multi_crop import MultiCrop
+from keras_capi.methods.distillation import distillation_groups
+from keras_capi.methods.distillation import distillation_optimizer
+from keras_capi.methods.distillation import make_centering
 from keras_capi.methods.view_inputs import check_views
 from keras_capi.methods.view_inputs import encode_views
 from keras_capi.methods.view_inputs import view_sizes
 from keras_capi.ops.losses.cross_entropy import entropy
 from keras_capi.ops.losses.view_cross_entropy import view_cross_entropy
 from keras_capi.optimizers.adamw import AdamW
-from keras_capi.optimizers.group import Group
 from keras_capi.optimizers.warmup_cosine import WarmupCosine
 from keras_capi.training.check_trainable import check_trainable
 from keras_capi.training.moving_average import MovingAverage
 from keras_capi.training.pretraining import Pretraining
-from keras_capi.training.vectors import list_vectors
 from keras_capi.validation import check_images
 from keras_capi.validation import check_number
 from keras_capi.validation import check_positive
@@ -89,6 +89,9 @@ class DINO(Pretraining):
     """
 
     loss_weights = {"dino_loss": 1.0}
+    # Epochs of the published training: ten of them warm up, and in the first
+    # one the prototypes are not trained.
+    published_epochs = 100
 
     def __init__(
         self,
@@ -118,21 +121,18 @@ class DINO(Pretraining):
         self.student = encoder
         # A `keras.RematScope` is for the blocks, see `RotaryViT`.
         with keras.RematScope(mode=None):
-            self.views = views or MultiCrop(*view_sizes(encoder), seed=seed)
+            self.views = views or self.make_views(encoder, seed)
             check_positive_integer("num_prototypes", num_prototypes)
             self.head = head or DINOHead(
                 num_prototypes, dtype=self.dtype_policy, name="head"
             )
             if not self.head.built:
                 self.head.build((None, encoder.global_dim))
-            self.centering = Centering(
-                # A schedule assigns it before each step.
-                0.04 if callable(teacher_temperature) else teacher_temperature,
+            self.centering = make_centering(
+                self.head.prototypes,
+                teacher_temperature,
                 center_momentum,
-                name="centering",
-            )
-            self.centering.build(
-                self.head.compute_output_shape((None, encoder.global_dim))
+                "centering",
             )
             self.moving_average = MovingAverage(
                 BASE_MOMENTUM if ema_momentum is None else ema_momentum
@@ -154,6 +154,14 @@ class DINO(Pretraining):
     def num_prototypes(self):
         """How many prototypes a target is shared out to."""
         return self.head.prototypes.num_prototypes
+
+    def make_views(self, encoder, seed):
+        """Returns the published views, in sizes that suit an encoder."""
+        return MultiCrop(*view_sizes(encoder), seed=seed)
+
+    def list_prototypes(self):
+        """Returns the layers of prototypes that are trained."""
+        return [self.head.prototypes]
 
     def check_inputs(self, inputs):
         check_views(inputs, self.student)
@@ -203,8 +211,9 @@ class DINO(Pretraining):
         """Returns the published optimizer and its schedules.
 
         Args:
-            total_steps: Integer. Updates of the whole training, of which a
-                tenth warms up.
+            total_steps: Integer. Updates of the whole training. As many of
+                them warm up as ten of the published 100 epochs (of iBOT's 800)
+                are.
             batch_size: Integer. Images in a batch, of all devices together. The
                 rate is `5e-4 * batch_size / 256`.
             learning_rate: Float or schedule in place of that. Defaults to
@@ -215,57 +224,29 @@ class DINO(Pretraining):
             clip_scope: String or sequence of strings. What is clipped. Defaults
                 to `"tensor"`, each gradient by itself.
             frozen_steps: Integer or `None`. Updates at the start that leave the
-                prototypes as they are; `None` is a hundredth, the first epoch
-                of a hundred. Defaults to `None`.
+                prototypes as they are; `None` is the first of these epochs.
+                Defaults to `None`.
             **overrides: Other arguments of `keras_capi.optimizers.AdamW`.
 
         Returns:
             A Keras optimizer.
         """
-        check_positive_integer("total_steps", total_steps)
-        check_positive_integer("batch_size", batch_size)
-        if learning_rate is None:
-            learning_rate = 5e-4 * batch_size / 256
-        if not callable(learning_rate):
-            learning_rate = WarmupCosine(
-                learning_rate,
-                total_steps,
-                warmup_steps=total_steps // 10,
-                final_value=1e-6,
-                truncate=1.0,
-            )
-        if weight_decay is None:
-            weight_decay = WarmupCosine(
-                0.04, total_steps, final_value=0.4, truncate=1.0
-            )
-        if frozen_steps is None:
-            frozen_steps = total_steps // 100
-        return AdamW(
-            **{
-                "learning_rate": learning_rate,
-                "weight_decay": weight_decay,
-                "groups": {
-                    "vectors": Group(weight_decay_multiplier=0.0),
-                    "last_layer": Group(frozen_steps=frozen_steps),
-                },
-                "clip_norm": clip_norm,
-                "clip_scope": clip_scope,
-                **overrides,
-            }
+        return distillation_optimizer(
+            total_steps,
+            batch_size,
+            learning_rate,
+            weight_decay,
+            frozen_steps,
+            self.published_epochs,
+            clip_norm=clip_norm,
+            clip_scope=clip_scope,
+            **overrides,
         )
 
     def parameter_groups(self):
-        last_layer = self.head.prototypes.trainable_variables
-        # The gains decay, though they are stored as a vector.
-        of_last_layer = {id(variable) for variable in last_layer}
-        return {
-            "vectors": [
-                variable
-                for variable in list_vectors(self.trainable_variables)
-                if id(variable) not in of_last_layer
-            ],
-            "last_layer": last_layer,
-        }
+        return distillation_groups(
+            self.trainable_variables, self.list_prototypes()
+        )
 
     def compile(self, optimizer="rmsprop", **kwargs):
         for part in self.student.list_unused_parts(uses_global=True):

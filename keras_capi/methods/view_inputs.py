@@ -1,5 +1,6 @@
 """Views of images: their sizes, checks of own ones, and their features."""
 
+import keras
 from keras import ops
 
 from keras_capi.validation import check_images
@@ -63,6 +64,31 @@ def check_views(inputs, encoder):
         )
 
 
+def check_view_masks(inputs, encoder):
+    """Raises a `ValueError` if own masks of global views do not suit them.
+
+    Args:
+        inputs: Dictionary of arrays.
+        encoder: `keras_capi.encoders.Encoder`.
+    """
+    if "mask" not in inputs:
+        return
+    if "global_views" not in inputs:
+        raise ValueError(
+            "Own masks are of own views: `mask` needs `global_views`. "
+            f"Received: {sorted(inputs)}"
+        )
+    views, mask = inputs["global_views"], inputs["mask"]
+    rows, columns = encoder.grid_size(views.shape[2:])
+    expected = (*views.shape[:2], rows * columns)
+    dtype = keras.backend.standardize_dtype(mask.dtype)
+    if tuple(mask.shape)[1:] != expected[1:] or dtype != "bool":
+        raise ValueError(
+            "`mask` must be Boolean, of shape (batch, views, patches), here "
+            f"{expected}. Received: dtype {dtype}, shape {tuple(mask.shape)}"
+        )
+
+
 def encode_views(encoder, views, training=False):
     """Returns the features of several views of each image.
 
@@ -74,6 +100,35 @@ def encode_views(encoder, views, training=False):
     Returns:
         Tensor of shape `(batch, views, global_dim)`.
     """
-    images = ops.reshape(views, (-1, *views.shape[2:]))
-    features = encoder(images, training=training)["global"]
-    return ops.reshape(features, (-1, views.shape[1], features.shape[-1]))
+    features = encoder(_as_images(views), training=training)["global"]
+    return _by_view(features, views)
+
+
+def encode_view_patches(encoder, views, training=False, replace=None):
+    """Returns the features of several views and of each of their patches.
+
+    Args:
+        encoder: `keras_capi.encoders.Encoder`.
+        views: Float tensor of shape `(batch, views, height, width, channels)`.
+        training: Boolean. Whether to apply stochastic depth.
+        replace: Optional function from the tokens of all views, of shape
+            `(batch * views, patches, hidden_dim)`, to those to encode.
+
+    Returns:
+        Two tensors of shapes `(batch, views, global_dim)` and `(batch, views,
+        patches, hidden_dim)`.
+    """
+    tokens, positions = encoder.embed(_as_images(views))
+    if replace is not None:
+        tokens = replace(tokens)
+    outputs = encoder.encode(tokens, positions, training=training)
+    features = encoder.pool(outputs, training)
+    return _by_view(features, views), _by_view(outputs["patches"], views)
+
+
+def _as_images(views):
+    return ops.reshape(views, (-1, *views.shape[2:]))
+
+
+def _by_view(values, views):
+    return ops.reshape(values, (-1, views.shape[1], *values.shape[1:]))

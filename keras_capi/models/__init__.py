@@ -10,6 +10,7 @@ from keras_capi.encoders.rotary_vit import RotaryViT
 from keras_capi.encoders.vit import ViT
 from keras_capi.methods.capi import CAPI
 from keras_capi.methods.dino import DINO
+from keras_capi.methods.ibot import IBOT
 from keras_capi.methods.ijepa import IJEPA
 from keras_capi.methods.mae import MAE
 from keras_capi.methods.simmim import SimMIM
@@ -30,6 +31,7 @@ __all__ = [
     "CrossAttentionPredictor",
     "DINO",
     "FeatureExtractor",
+    "IBOT",
     "IJEPA",
     "ImageClassifier",
     "ImageSegmenter",

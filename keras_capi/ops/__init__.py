@@ -15,6 +15,7 @@ from keras_capi.ops.losses.cross_entropy import entropy
 from keras_capi.ops.losses.cross_entropy import soft_cross_entropy
 from keras_capi.ops.losses.cross_entropy import soft_cross_entropy_gradient
 from keras_capi.ops.losses.masked_mean import masked_mean
+from keras_capi.ops.losses.patch_cross_entropy import patch_cross_entropy
 from keras_capi.ops.losses.pixel_targets import pixel_targets
 from keras_capi.ops.losses.smooth_l1 import smooth_l1
 from keras_capi.ops.losses.view_cross_entropy import view_cross_entropy
@@ -54,6 +55,7 @@ __all__ = [
     "masked_mean",
     "patch_cells",
     "patch_coordinates",
+    "patch_cross_entropy",
     "pixel_targets",
     "register_coordinates",
     "relative_position_index",

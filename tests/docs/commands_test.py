@@ -38,6 +38,7 @@ SMALLER = {
     "ijepa_small": ("predictor.num_layers=1", *SMALLER_ENCODER),
     "mae_small": ("data.image_size=32", *SMALLER_ENCODER),
     "dino_small": ("views.num_local_views=1", *SMALLER_ENCODER),
+    "ibot_small": ("views.num_local_views=1", *SMALLER_ENCODER),
     "simmim_small": ("data.image_size=32", *SMALLER_ENCODER),
 }
 SMALLER_CAPI = (

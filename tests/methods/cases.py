@@ -2,6 +2,7 @@
 
 from methods.capi_battery_test import CASE as capi
 from methods.dino_battery_test import CASE as dino
+from methods.ibot_battery_test import CASE as ibot
 from methods.ijepa_battery_test import CASE as ijepa
 from methods.mae_battery_test import CASE as mae
 from methods.simmim_battery_test import CASE as simmim
@@ -9,6 +10,7 @@ from methods.simmim_battery_test import CASE as simmim
 CASES = {
     "capi": capi,
     "dino": dino,
+    "ibot": ibot,
     "ijepa": ijepa,
     "mae": mae,
     "simmim": simmim,

@@ -42,6 +42,14 @@ COMPARED = {
         "schedules": 7,
         "final": 80,
     },
+    "ibot": {
+        "forward": 9,
+        "gradients": 15,
+        "losses": 4,
+        "schedules": 5,
+        "final": 35,
+        "masks": 3,
+    },
     "simmim": {
         "forward": 10,
         "gradients": 25,
@@ -143,6 +151,12 @@ INPUTS = {
         "weights/teacher.head.mlp.2.bias",
         "weights/center",
         "train/local_views",
+    ],
+    "ibot": [
+        "weights/teacher.head.mlp.2.bias",
+        "weights/center2",
+        "masks",
+        "train/local_images",
     ],
     "simmim": ["weights/encoder.mask_token", "mask", "train/images"],
 }

@@ -48,6 +48,7 @@ SETTINGS = {
     ],
     "simmim_small": ["data.image_size=16"],
 }
+SETTINGS["ibot_small"] = SETTINGS["dino_small"]
 IMAGES = np.random.default_rng(0).integers(0, 256, (9, 20, 30, 3), "uint8")
 
 
@@ -183,6 +184,24 @@ def test_the_published_dino_is_complete():
     # Uniform up to one over the root of the 48 values of a patch.
     kernel = to_numpy(encoder.patch_embedding.kernel)
     assert np.abs(kernel).max() == pytest.approx(48**-0.5, rel=0.05)
+
+
+def test_the_published_ibot_is_complete():
+    recipe = load_recipe("ibot_base")
+    assert recipe["head"]["num_prototypes"] == 8192
+    assert recipe["views"]["num_local_views"] == 10
+    assert recipe["training"]["epochs"] == 800
+    recipe = small_recipe("ibot_small", "data.batch_size=512")
+    published = load_recipe("ibot_base")
+    for name in ("optimizer", "ema_momentum", "patch_temperature", "masking"):
+        recipe[name] = published[name]
+    model = make_model(recipe, 1600)
+    rate = model.optimizer.get_config()["learning_rate"]["config"]
+    assert rate["base_value"] == pytest.approx(1e-3)
+    assert rate["warmup_steps"] == 20
+    assert model.optimizer.groups["last_layer"].frozen_steps == 2
+    assert model.masking.mask_ratio == ((0.0, 0.0), (0.1, 0.5))
+    assert float(model.patch_temperature(1599)) == pytest.approx(0.07)
 
 
 def test_the_published_ijepa_is_complete():

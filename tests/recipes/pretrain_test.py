@@ -57,6 +57,8 @@ def test_the_packages_recipes_make_models():
         "demo",
         "dino_base",
         "dino_small",
+        "ibot_base",
+        "ibot_small",
         "ijepa_base",
         "ijepa_small",
         "mae_base",

@@ -1,0 +1,127 @@
+"""Targets and optimizer of methods that distil scores for prototypes."""
+
+from keras_capi.layers.targets.centering import Centering
+from keras_capi.optimizers.adamw import AdamW
+from keras_capi.optimizers.group import Group
+from keras_capi.optimizers.warmup_cosine import WarmupCosine
+from keras_capi.training.vectors import list_vectors
+from keras_capi.validation import check_positive_integer
+
+# Of a teacher, before a schedule has said another.
+FIRST_TEMPERATURE = 0.04
+
+
+def make_centering(prototypes, temperature, momentum, name):
+    """Returns what turns a teacher's scores into targets, built.
+
+    Args:
+        prototypes: `keras_capi.layers.PrototypeHead`, which scores.
+        temperature: Float, or a schedule that is to be assigned.
+        momentum: Float, see `keras_capi.layers.Centering`.
+        name: String.
+    """
+    centering = Centering(
+        FIRST_TEMPERATURE if callable(temperature) else temperature,
+        momentum,
+        name=name,
+    )
+    centering.build((None, prototypes.num_prototypes))
+    return centering
+
+
+def more_prototypes(head, number, shared):
+    """Returns prototypes of patches beside a head's of images, built.
+
+    Args:
+        head: `keras_capi.layers.DINOHead`, built.
+        number: Integer.
+        shared: Boolean. Whether a teacher has one set of prototypes for both,
+            so that the numbers must be the same.
+    """
+    check_positive_integer("num_patch_prototypes", number)
+    config = head.prototypes.get_config()
+    if shared and number != config["num_prototypes"]:
+        raise ValueError(
+            "`num_patch_prototypes` must be `num_prototypes`, as the teacher "
+            f"shares them. Received: num_patch_prototypes={number}, "
+            f"num_prototypes={config['num_prototypes']}"
+        )
+    config |= {"num_prototypes": number, "name": "patch_prototypes"}
+    prototypes = type(head.prototypes).from_config(config)
+    prototypes.build((None, head.bottleneck_dim))
+    return prototypes
+
+
+def distillation_optimizer(
+    total_steps,
+    batch_size,
+    learning_rate,
+    weight_decay,
+    frozen_steps,
+    epochs,
+    **overrides,
+):
+    """Returns the optimizer of DINO and iBOT, see `DINO.published_optimizer`.
+
+    Args:
+        total_steps: Integer. Updates of the whole training.
+        batch_size: Integer. Images in a batch.
+        learning_rate: Float or schedule, or `None` for the published one.
+        weight_decay: Likewise.
+        frozen_steps: Integer, or `None` for the first epoch.
+        epochs: Integer. Epochs of the published training, of which ten warm up.
+        **overrides: Other arguments of `keras_capi.optimizers.AdamW`.
+    """
+    check_positive_integer("total_steps", total_steps)
+    check_positive_integer("batch_size", batch_size)
+    if learning_rate is None:
+        learning_rate = 5e-4 * batch_size / 256
+    if not callable(learning_rate):
+        learning_rate = WarmupCosine(
+            learning_rate,
+            total_steps,
+            warmup_steps=total_steps * 10 // epochs,
+            final_value=1e-6,
+            truncate=1.0,
+        )
+    if weight_decay is None:
+        weight_decay = WarmupCosine(
+            0.04, total_steps, final_value=0.4, truncate=1.0
+        )
+    if frozen_steps is None:
+        frozen_steps = total_steps // epochs
+    return AdamW(
+        **{
+            "learning_rate": learning_rate,
+            "weight_decay": weight_decay,
+            "groups": {
+                "vectors": Group(weight_decay_multiplier=0.0),
+                "last_layer": Group(frozen_steps=frozen_steps),
+            },
+            **overrides,
+        }
+    )
+
+
+def distillation_groups(variables, prototypes):
+    """Returns the groups of parameters of `distillation_optimizer`.
+
+    Args:
+        variables: List of all variables that are trained.
+        prototypes: Sequence of `keras_capi.layers.PrototypeHead`.
+    """
+    last_layer = [
+        variable
+        for layer in prototypes
+        for variable in layer.trainable_variables
+    ]
+    # The gains decay, though they are stored as a vector.
+    of_last_layer = {id(variable) for variable in last_layer}
+    return {
+        "vectors": [
+            variable
+            for variable in list_vectors(variables)
+            if id(variable) not in of_last_layer
+        ],
+        "last_layer": last_layer,
+    }
