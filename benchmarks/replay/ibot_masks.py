@@ -25,8 +25,13 @@ def sampled_masks(names):
         }[shape]
         bounds = [_bounds(ratio) for ratio in ratios.split("_or_")]
         masks = draw_masks(make(mask_ratio=bounds, seed=0), grid)
-        largest = max(high for _, high in bounds) * grid[0] * grid[1]
-        judges[name] = varied_masks_judge(masks, int(largest + 1e-6))
+        num_patches = grid[0] * grid[1]
+        sizes = set()
+        for low, high in bounds:
+            # Blocks may end before their number is reached.
+            first = 0 if shape == "block" else int(low * num_patches + 1e-6)
+            sizes |= set(range(first, int(high * num_patches + 1e-6) + 1))
+        judges[name] = varied_masks_judge(masks, sizes)
     return judges
 
 

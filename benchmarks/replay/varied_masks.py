@@ -30,7 +30,7 @@ def draw_masks(masking, grid_size):
     return np.concatenate([to_numpy(draw["mask"]) for draw in draws])
 
 
-def varied_masks_judge(ours, largest):
+def varied_masks_judge(ours, sizes):
     """Returns a function that judges a file's packed masks.
 
     Beside what `masks_judge` compares, masks of each size must be as frequent
@@ -38,7 +38,7 @@ def varied_masks_judge(ours, largest):
 
     Args:
         ours: Boolean array of shape `(count, patches)`, from our sampler.
-        largest: Integer. No mask may have more patches.
+        sizes: Set of integers: how many patches masks may have.
 
     Returns:
         Function from packed masks to their error, in units of `LIMIT` standard
@@ -53,8 +53,9 @@ def varied_masks_judge(ours, largest):
             theirs = unpack(packed, num_patches)
         except ValueError:
             return DIFFERENT
-        if max(masks.sum(axis=1).max() for masks in (ours, theirs)) > largest:
-            return DIFFERENT
+        for masks in (ours, theirs):
+            if not set(masks.sum(axis=1).tolist()) <= sizes:
+                return DIFFERENT
         deviations = [
             _deviation_of_frequent(
                 count(theirs), len(theirs), count(ours), len(ours)

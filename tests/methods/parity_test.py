@@ -117,7 +117,7 @@ def tampered(values):
 
 @once
 def test_every_result_is_watched(replayed):
-    _, arrays, replay, shapes = replayed
+    method, arrays, replay, shapes = replayed
     names = {name for part in replay.results.values() for name in part}
     assert names | set(replay.inputs) == set(arrays)
     for group, results in replay.results.items():
@@ -130,10 +130,15 @@ def test_every_result_is_watched(replayed):
                 if harm == "order" and callable(values):
                     # A sample is the same in any order.
                     continue
+                if harm == "one number" and (method, group) in VARIED:
+                    continue
                 report = compare({name: other}, one, shape)
                 assert not report.passed, (name, harm)
             assert not compare({}, one, shape).passed
 
+
+# Samples of masks that differ in size: one patch more or less is no harm.
+VARIED = {("ibot", "masks")}
 
 # What shows in the forward pass, and what in the training alone.
 INPUTS = {
