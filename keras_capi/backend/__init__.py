@@ -14,6 +14,7 @@ from keras_capi.backend.block_compiler import compiled_block
 from keras_capi.backend.block_compiler import compiled_blocks
 from keras_capi.backend.compilation_cache import keep_compiled
 from keras_capi.backend.compiled import compiled
+from keras_capi.backend.free_memory import returns_memory
 from keras_capi.backend.gathering import add_to_samples
 from keras_capi.backend.gathering import split
 from keras_capi.backend.gathering import take_samples
@@ -63,6 +64,7 @@ __all__ = [
     "process_index",
     "replica",
     "restored_on_error",
+    "returns_memory",
     "rms_normalization",
     "share_gradients",
     "share_variables",

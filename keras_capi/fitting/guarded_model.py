@@ -64,7 +64,7 @@ class GuardedModel(BaseModel):
             super().make_train_function(force)
         if self.train_function is not former:
             self.train_function = backend.with_logs(
-                self.train_function, self._receive_logs
+                backend.returns_memory(self.train_function), self._receive_logs
             )
 
     def _receive_logs(self, logs):

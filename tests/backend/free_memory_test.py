@@ -1,0 +1,53 @@
+"""What compiling leaves free goes back to the system."""
+
+import ctypes
+import sys
+
+import keras
+import numpy as np
+import pytest
+from helpers import make_images
+from helpers import make_mae
+
+from keras_capi.backend import free_memory
+
+needs_glibc = pytest.mark.skipif(
+    sys.platform != "linux", reason="glibc alone keeps and returns memory"
+)
+
+
+def resident_bytes():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+
+
+@needs_glibc
+def test_memory_is_returned():
+    # Pieces below the size from which on each has pages of its own.
+    pieces = [np.ones(12_000) for _ in range(1000)]
+    last = np.ones(12_000)
+    before = resident_bytes()
+    del pieces
+    kept = resident_bytes()
+    free_memory.return_free_memory()
+    assert resident_bytes() <= min(kept, before - 50e6)
+    assert last.sum() == 12_000
+
+
+def test_other_systems_are_left_alone(monkeypatch):
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: object())
+    free_memory.return_free_memory()
+
+
+def test_after_the_first_step_only(monkeypatch):
+    calls = []
+    monkeypatch.setattr(
+        free_memory, "return_free_memory", lambda: calls.append(1)
+    )
+    model = make_mae()
+    model.compile(model.published_optimizer(10, 4))
+    for _ in range(3):
+        model.train_on_batch(make_images())
+    model.fit(make_images(), batch_size=2, verbose=0)
+    compiles = keras.backend.backend() != "torch"
+    assert len(calls) == int(compiles)
