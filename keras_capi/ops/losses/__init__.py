@@ -11,8 +11,8 @@ from keras_capi.ops.losses.view_cross_entropy import view_cross_entropy
 
 __all__ = [
     "entropy",
-    "patch_cross_entropy",
     "masked_mean",
+    "patch_cross_entropy",
     "pixel_targets",
     "smooth_l1",
     "soft_cross_entropy",
