@@ -234,6 +234,11 @@ class Pretraining(EncoderModel):
         # Now, so that a model can be saved before it is trained.
         backend.build_optimizer(self)
 
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        # There is nothing to build. On TensorFlow Keras 3.15 would look for it
+        # with the mean of a batch over all devices, which Boolean masks lack.
+        pass
+
     def fit(self, x=None, *args, **kwargs):
         kwargs = named_arguments("fit", "y", args, kwargs)
         self._check(x, **kwargs)
