@@ -30,8 +30,9 @@ from benchmarks.speed import make_parser
 from benchmarks.steps import capi
 from benchmarks.steps import dino
 from benchmarks.steps import mae
+from benchmarks.steps import simmim
 
-METHODS = {"capi": capi, "mae": mae, "dino": dino}
+METHODS = {"capi": capi, "mae": mae, "dino": dino, "simmim": simmim}
 
 
 def step_flops(options):

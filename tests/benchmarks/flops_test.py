@@ -10,6 +10,7 @@ from benchmarks.inference import encoder_flops
 from benchmarks.steps import capi
 from benchmarks.steps import dino
 from benchmarks.steps import mae
+from benchmarks.steps import simmim
 
 
 def options_of(**changes):
@@ -46,7 +47,7 @@ def test_patches_are_counted_as_the_default_masks_do():
 
 
 def test_batches_add_up():
-    for method in (mae, dino):
+    for method in (mae, dino, simmim):
         once, twice = (
             method.flops(options_of(batch_size=size)) for size in (1, 2)
         )
@@ -56,3 +57,14 @@ def test_batches_add_up():
 def test_small_views_are_whole_patches():
     assert dino.view_sizes(options_of()) == (224, 96)
     assert dino.view_sizes(options_of(size="small")) == (224, 98)
+
+
+def test_cells_are_hidden_as_a_model_hides_them():
+    options = options_of()
+    masks = simmim.make_masks(options)
+    masking = keras_capi.layers.CellMasking((14, 14))
+    rows, columns, num_hidden = masking.count_cells((14, 14))
+    cells = masks.reshape(16, rows, 2, columns, 2)
+    assert (cells == cells[:, :, :1, :, :1]).all()
+    assert (masks.sum(axis=(1, 2)) == 4 * num_hidden).all()
+    assert (masks[0] != masks[1]).any()
