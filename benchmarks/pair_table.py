@@ -26,7 +26,7 @@ SETTING = (
     "precision",
     "compile_theirs",
 )
-TITLES = {"simmim": "SimMIM"}
+TITLES = {"simmim": "SimMIM", "ijepa": "I-JEPA"}
 
 
 def _side(side):

@@ -9,6 +9,7 @@ from benchmarks import recipe_sizes
 from benchmarks.inference import encoder_flops
 from benchmarks.steps import capi
 from benchmarks.steps import dino
+from benchmarks.steps import ijepa
 from benchmarks.steps import mae
 from benchmarks.steps import simmim
 
@@ -47,7 +48,7 @@ def test_patches_are_counted_as_the_default_masks_do():
 
 
 def test_batches_add_up():
-    for method in (mae, dino, simmim):
+    for method in (mae, dino, simmim, ijepa):
         once, twice = (
             method.flops(options_of(batch_size=size)) for size in (1, 2)
         )
@@ -68,3 +69,16 @@ def test_cells_are_hidden_as_a_model_hides_them():
     assert (cells == cells[:, :, :1, :, :1]).all()
     assert (masks.sum(axis=(1, 2)) == 4 * num_hidden).all()
     assert (masks[0] != masks[1]).any()
+
+
+def test_contexts_are_without_the_blocks():
+    options = options_of()
+    visible, predicted = ijepa.make_masks(options)
+    masking = keras_capi.layers.MultiBlockMasking((14, 14))
+    most_visible, most_predicted = masking.count_patches((14, 14))
+    assert 10 < visible.shape[-1] < most_visible
+    assert predicted.shape[:2] == (16, masking.num_blocks)
+    assert predicted.shape[-1] <= most_predicted
+    for context, blocks in zip(visible, predicted, strict=True):
+        assert not set(context) & set(blocks.ravel())
+        assert (context[1:] > context[:-1]).all()
