@@ -26,7 +26,7 @@ SETTING = (
     "precision",
     "compile_theirs",
 )
-TITLES = {"simmim": "SimMIM", "ijepa": "I-JEPA"}
+TITLES = {"simmim": "SimMIM", "ijepa": "I-JEPA", "ibot": "iBOT"}
 
 
 def _side(side):

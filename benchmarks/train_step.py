@@ -29,6 +29,7 @@ from benchmarks.speed import main
 from benchmarks.speed import make_parser
 from benchmarks.steps import capi
 from benchmarks.steps import dino
+from benchmarks.steps import ibot
 from benchmarks.steps import ijepa
 from benchmarks.steps import mae
 from benchmarks.steps import simmim
@@ -39,6 +40,7 @@ METHODS = {
     "dino": dino,
     "simmim": simmim,
     "ijepa": ijepa,
+    "ibot": ibot,
 }
 
 

@@ -9,6 +9,7 @@ from benchmarks import recipe_sizes
 from benchmarks.inference import encoder_flops
 from benchmarks.steps import capi
 from benchmarks.steps import dino
+from benchmarks.steps import ibot
 from benchmarks.steps import ijepa
 from benchmarks.steps import mae
 from benchmarks.steps import simmim
@@ -48,7 +49,7 @@ def test_patches_are_counted_as_the_default_masks_do():
 
 
 def test_batches_add_up():
-    for method in (mae, dino, simmim, ijepa):
+    for method in (mae, dino, simmim, ijepa, ibot):
         once, twice = (
             method.flops(options_of(batch_size=size)) for size in (1, 2)
         )
@@ -82,3 +83,20 @@ def test_contexts_are_without_the_blocks():
     for context, blocks in zip(visible, predicted, strict=True):
         assert not set(context) & set(blocks.ravel())
         assert (context[1:] > context[:-1]).all()
+
+
+def test_half_of_the_views_are_masked():
+    masks = ibot.make_masks(options_of())
+    assert masks.shape == (16, ibot.NUM_GLOBAL, 14, 14)
+    assert not masks[:, 0].any()
+    assert masks[:, 1].mean() == pytest.approx(ibot.MASK_RATIO, abs=0.05)
+
+
+def test_ibot_scores_patches_too():
+    options = options_of(batch_size=1)
+    without, head = (
+        dino.view_flops(options, 224, tokens=count) for count in (0, 1)
+    )
+    head -= without
+    # The teacher once, the student three times, two views of 196 patches.
+    assert ibot.flops(options) - dino.flops(options) == 4 * 2 * 196 * head
