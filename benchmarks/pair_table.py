@@ -26,6 +26,7 @@ SETTING = (
     "precision",
     "compile_theirs",
 )
+TITLES = {"simmim": "SimMIM", "ijepa": "I-JEPA", "ibot": "iBOT"}
 
 
 def _side(side):
@@ -36,7 +37,9 @@ def _side(side):
 
 
 def _title(record):
-    parts = [record["method"].upper(), record["size"], record["what"]]
+    method = record["method"]
+    title = TITLES.get(method, method.upper())
+    parts = [title, record["size"], record["what"]]
     if record["compile_theirs"] == "off":
         parts.append("(theirs eager)")
     return f"{' '.join(parts)}, batch {record['batch_size']}"

@@ -29,9 +29,19 @@ from benchmarks.speed import main
 from benchmarks.speed import make_parser
 from benchmarks.steps import capi
 from benchmarks.steps import dino
+from benchmarks.steps import ibot
+from benchmarks.steps import ijepa
 from benchmarks.steps import mae
+from benchmarks.steps import simmim
 
-METHODS = {"capi": capi, "mae": mae, "dino": dino}
+METHODS = {
+    "capi": capi,
+    "mae": mae,
+    "dino": dino,
+    "simmim": simmim,
+    "ijepa": ijepa,
+    "ibot": ibot,
+}
 
 
 def step_flops(options):

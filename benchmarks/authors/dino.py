@@ -5,8 +5,8 @@ group of one process. Both networks are compiled, which the authors do not do.
 """
 
 import math
-import tempfile
 
+from benchmarks.authors.group import start_group_of_one
 from benchmarks.authors.stubs import stubs
 from benchmarks.authors.tensors import channels_first
 from benchmarks.speed import SIZES
@@ -44,12 +44,7 @@ def training(options):
         return utils.MultiCropWrapper(backbone, head)
 
     torch.manual_seed(0)
-    torch.distributed.init_process_group(
-        "gloo",
-        init_method=f"file://{tempfile.mkdtemp()}/group",
-        rank=0,
-        world_size=1,
-    )
+    start_group_of_one()
     student, teacher = network(DROP_PATH_RATE), network(0.0)
     teacher.load_state_dict(student.state_dict())
     teacher.requires_grad_(False)

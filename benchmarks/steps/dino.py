@@ -29,8 +29,8 @@ def make_views(options):
     ]
 
 
-def flops(options):
-    """Matrix products of a step, backward passes included.
+def view_flops(options, size, tokens=1):
+    """Matrix products of a view's forward pass, of which the head has tokens.
 
     Stochastic depth is not subtracted, as published it computes all.
     """
@@ -39,13 +39,14 @@ def flops(options):
     for outer in (*HEAD_WIDTHS, options.clusters):
         head += 2 * inner * outer
         inner = outer
+    patches = count_patches(size, patch_size)
+    embedding = 6 * patch_size**2 * width * patches
+    return embedding + layers * block_flops(width, patches + 1) + tokens * head
 
-    def view(size):
-        patches = count_patches(size, patch_size)
-        embedding = 6 * patch_size**2 * width * patches
-        return embedding + layers * block_flops(width, patches + 1) + head
 
-    large, small = (view(size) for size in view_sizes(options))
+def flops(options):
+    """Matrix products of a step, backward passes included."""
+    large, small = (view_flops(options, size) for size in view_sizes(options))
     student = NUM_GLOBAL * large + NUM_LOCAL * small
     return options.batch_size * (NUM_GLOBAL * large + 3 * student)
 

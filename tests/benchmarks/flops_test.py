@@ -9,7 +9,10 @@ from benchmarks import recipe_sizes
 from benchmarks.inference import encoder_flops
 from benchmarks.steps import capi
 from benchmarks.steps import dino
+from benchmarks.steps import ibot
+from benchmarks.steps import ijepa
 from benchmarks.steps import mae
+from benchmarks.steps import simmim
 
 
 def options_of(**changes):
@@ -46,7 +49,7 @@ def test_patches_are_counted_as_the_default_masks_do():
 
 
 def test_batches_add_up():
-    for method in (mae, dino):
+    for method in (mae, dino, simmim, ijepa, ibot):
         once, twice = (
             method.flops(options_of(batch_size=size)) for size in (1, 2)
         )
@@ -56,3 +59,44 @@ def test_batches_add_up():
 def test_small_views_are_whole_patches():
     assert dino.view_sizes(options_of()) == (224, 96)
     assert dino.view_sizes(options_of(size="small")) == (224, 98)
+
+
+def test_cells_are_hidden_as_a_model_hides_them():
+    options = options_of()
+    masks = simmim.make_masks(options)
+    masking = keras_capi.layers.CellMasking((14, 14))
+    rows, columns, num_hidden = masking.count_cells((14, 14))
+    cells = masks.reshape(16, rows, 2, columns, 2)
+    assert (cells == cells[:, :, :1, :, :1]).all()
+    assert (masks.sum(axis=(1, 2)) == 4 * num_hidden).all()
+    assert (masks[0] != masks[1]).any()
+
+
+def test_contexts_are_without_the_blocks():
+    options = options_of()
+    visible, predicted = ijepa.make_masks(options)
+    masking = keras_capi.layers.MultiBlockMasking((14, 14))
+    most_visible, most_predicted = masking.count_patches((14, 14))
+    assert 10 < visible.shape[-1] < most_visible
+    assert predicted.shape[:2] == (16, masking.num_blocks)
+    assert predicted.shape[-1] <= most_predicted
+    for context, blocks in zip(visible, predicted, strict=True):
+        assert not set(context) & set(blocks.ravel())
+        assert (context[1:] > context[:-1]).all()
+
+
+def test_half_of_the_views_are_masked():
+    masks = ibot.make_masks(options_of())
+    assert masks.shape == (16, ibot.NUM_GLOBAL, 14, 14)
+    assert not masks[:, 0].any()
+    assert masks[:, 1].mean() == pytest.approx(ibot.MASK_RATIO, abs=0.05)
+
+
+def test_ibot_scores_patches_too():
+    options = options_of(batch_size=1)
+    without, head = (
+        dino.view_flops(options, 224, tokens=count) for count in (0, 1)
+    )
+    head -= without
+    # The teacher once, the student three times, two views of 196 patches.
+    assert ibot.flops(options) - dino.flops(options) == 4 * 2 * 196 * head

@@ -28,13 +28,13 @@ def test_a_row_for_each_setting():
             record("jax", 0.7),
             record("torch", 0.9),
             record("jax", 0.5),  # measured again
-            record("torch", 0.8, method="mae", compile_theirs="off"),
+            record("torch", 0.8, method="simmim", compile_theirs="off"),
         ]
     ) == [
         "| | theirs | jax | torch |",
         "| ---|---|---|--- |",
         "| CAPI tiny train, batch 16 | 4 ms, 50%, 1.5 GiB "
         "| **0.5**: 2 ms, 50%, 1.5 GiB | **0.9**: 2 ms, 50%, 1.5 GiB |",
-        "| MAE tiny train (theirs eager), batch 16 | 4 ms, 50%, 1.5 GiB "
+        "| SimMIM tiny train (theirs eager), batch 16 | 4 ms, 50%, 1.5 GiB "
         "| | **0.8**: 2 ms, 50%, 1.5 GiB |",
     ]
