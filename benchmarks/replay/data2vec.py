@@ -53,8 +53,9 @@ def replay(arrays, description):
         result.add(group, results)
     if "parameter_groups" in config:
         result.add_figures("schedules", _groups(arrays, config))
-    if "left_out" in description:
-        result.keep(description["shapes"])
+    # What other arrays imply.
+    names = {name for part in result.results.values() for name in part}
+    result.keep(names - set(config.get("left_out", ())))
     return result
 
 
