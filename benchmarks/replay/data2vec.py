@@ -100,7 +100,9 @@ def sampled_masks(names):
         masking = keras_capi.layers.BlockwiseMasking(
             mask_ratio=largest / (grid[0] * grid[1]), min_area=16, seed=0
         )
-        judges[name] = varied_masks_judge(draw_masks(masking, grid), largest)
+        judges[name] = varied_masks_judge(
+            draw_masks(masking, grid), set(range(largest + 1))
+        )
     return judges
 
 
@@ -128,16 +130,13 @@ def _forward(arrays, config):
     losses["total"] = sum(
         weight * losses[name] for name, weight in model.loss_weights.items()
     )
-    names = {
-        "loss/regression": "feature_loss",
-        "loss/variance": "variance_loss",
-        "loss/total": "total",
+    results_of_losses = {
+        "loss/regression": np.array(losses["feature_loss"]),
+        "loss/total": np.array(losses["total"]),
     }
-    return results, {
-        theirs: np.array(losses[ours])
-        for theirs, ours in names.items()
-        if ours in losses
-    }
+    if "loss/variance" in arrays:
+        results_of_losses["loss/variance"] = np.array(losses["variance_loss"])
+    return results, results_of_losses
 
 
 def _layers(model, encoder, part, batch):
@@ -165,7 +164,7 @@ def _layers(model, encoder, part, batch):
         if calls and not name.startswith("bias_"):
             results[name] = to_numpy(calls[-1][1])
     results["tokens"] = to_numpy(passed["block_0"][-1][0])
-    if encoder.positions.biases:
+    if encoder.positions.relative == "shared":
         results["relative_position_bias"] = to_numpy(passed["bias_0"][-1][1])[0]
     return results
 

@@ -26,6 +26,10 @@ ENGINE = {
 }
 # Without an effect in the authors' code.
 IGNORED = {"var_w1", "var_margin1"}
+RELATIVE = {
+    "use_shared_rel_pos_bias": "shared",
+    "use_rel_pos_bias": "per_block",
+}
 OUTPUTS = {"end": "block", "fc": "mlp"}
 NORMS = {"target_instance_norm": "instance", "target_layer_norm_last": "layer"}
 AVERAGE_NORMS = {
@@ -86,9 +90,9 @@ def _make_encoder(arrays, config):
         image_shape=(height, width, num_channels),
         mlp_dim=int(model["embed_dim"] * model["mlp_ratio"]),
         positions="learned" if model["use_abs_pos_emb"] else None,
-        relative_positions="shared"
-        if model["use_shared_rel_pos_bias"]
-        else None,
+        relative_positions=next(
+            (kind for name, kind in RELATIVE.items() if model.get(name)), None
+        ),
         use_key_bias=False,
         layer_scale=model["init_values"] or None,
     )
