@@ -21,6 +21,7 @@ sys.path.insert(0, str(ROOT))
 
 # ruff: noqa: E402
 from benchmarks.replay import capi
+from benchmarks.replay import data2vec
 from benchmarks.replay import dino
 from benchmarks.replay import ibot
 from benchmarks.replay import ijepa
@@ -31,6 +32,9 @@ from benchmarks.replay.files import read_file
 
 METHODS = {
     "capi": capi,
+    "data2vec": data2vec,
+    "data2vec_masks": data2vec,
+    "data2vec_mlp_targets": data2vec,
     "dino": dino,
     "ibot": ibot,
     "ibot_masks": ibot,

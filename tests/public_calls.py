@@ -149,6 +149,7 @@ BASE = {
     "layers.TransformerBlock": {"num_heads": 2},
     "methods.CAPI": {"backbone": "student", "num_clusters": 2},
     "encoders.CAPIBackbone": {**SIZES, "predictor_num_layers": 1},
+    "methods.Data2Vec": {"encoder": "vit"},
     "methods.DINO": {"encoder": "vit", "num_prototypes": 4},
     "methods.IBOT": {"encoder": "vit", "num_prototypes": 4},
     "methods.IJEPA": {"encoder": "vit"},
@@ -195,6 +196,7 @@ BASE = {
         "indices": np.zeros((2, 1), "int32"),
         "start": 0,
     },
+    "ops.instance_normalize": {"x": random(2, 3, 8)},
     "ops.l2_normalize": {"x": random(2, 8), "epsilon": 0.1},
     "ops.patch_cross_entropy": {
         "targets": random(2, 3, 4),
@@ -249,6 +251,10 @@ BASE = {
         "length": 4,
         "chunk_size": 2,
         "shapes": [()],
+    },
+    "ops.variance_hinge": {
+        "values": random(2, 3, 4),
+        "mask": np.ones((2, 3), bool),
     },
     "ops.view_cross_entropy": {
         "targets": random(2, 2, 4),

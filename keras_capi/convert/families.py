@@ -1,6 +1,7 @@
 """The methods whose authors' checkpoints are known, by the names in them."""
 
 from keras_capi.convert import capi_keys
+from keras_capi.convert import data2vec_keys
 from keras_capi.convert import dino_keys
 from keras_capi.convert import ibot_keys
 from keras_capi.convert import ijepa_keys
@@ -9,9 +10,11 @@ from keras_capi.convert import simmim_keys
 from keras_capi.convert.plain_names import plain_names
 from keras_capi.convert.read_tensors import read_tensors
 
-# A module each, tried in this order: DINO's plain ones look like many others.
+# A module each, tried in this order: DINO's plain ones look like many others,
+# and data2vec has SimMIM's with more around them.
 FAMILIES = (
     capi_keys,
+    data2vec_keys,
     simmim_keys,
     ibot_keys,
     mae_keys,

@@ -9,15 +9,16 @@ PARTS = ("student", "teacher")
 def load_torch_checkpoint(path, part="teacher", **overrides):
     """Builds an encoder from weights of the authors' PyTorch implementation.
 
-    The names in the file tell whose it is (CAPI, DINO, iBOT, I-JEPA, MAE or
-    SimMIM), the shapes of the tensors the architecture. The file is loaded
-    without running any code in it.
+    The names in the file tell whose it is (CAPI, data2vec, DINO, iBOT, I-JEPA,
+    MAE or SimMIM), the shapes of the tensors the architecture. The file is
+    loaded without running any code in it.
 
     - CAPI: the published files, and checkpoints of the training code.
     - MAE: encoders, with or without decoder, and fine-tuned ones. The latter
       have no norm of the tokens, so that of the encoder stays as it is made;
       their features are those of `encode(..., normalize=False)`.
     - DINO, iBOT: encoders, and full checkpoints. Vision transformers only.
+    - data2vec: trainings with student and teacher, single networks, encoders.
     - I-JEPA: the published files, which hold all networks, and encoders.
     - SimMIM: encoders, trainings and fine-tuned encoders. Vision transformers
       only.

@@ -219,7 +219,7 @@ class ViT(Encoder):
     ):
         outputs = run_blocks(
             self.blocks,
-            self._add_positions(tokens, positions),
+            self.add_positions(tokens, positions),
             self.drop_path if training else None,
             np.linspace(0.0, self.drop_path.rate, self.num_layers),
             self.positions.attention_biases(positions),
@@ -232,7 +232,7 @@ class ViT(Encoder):
         }
         return self.name_outputs(outputs, positions, layers)
 
-    def _add_positions(self, tokens, positions):
+    def add_positions(self, tokens, positions):
         return self.prefix_tokens(
             self.positions.add(ops.cast(tokens, self.compute_dtype), positions),
             self.positions.class_position,
@@ -242,7 +242,7 @@ class ViT(Encoder):
         tokens, positions = self.embed(images)
         weights = block_attention(
             self.blocks,
-            self._add_positions(tokens, positions),
+            self.add_positions(tokens, positions),
             layer,
             self.positions.attention_biases(positions),
         )

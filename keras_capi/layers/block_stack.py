@@ -96,3 +96,28 @@ def block_attention(blocks, tokens, number, attention_biases=None, **arguments):
     return block.attention.attention_weights(
         block.attention_norm(tokens), attention_bias=bias, **arguments
     )
+
+
+def run_perceptrons(blocks, tokens, attention_biases=None, **arguments):
+    """Runs transformer blocks, for what their perceptrons add to the tokens.
+
+    Args:
+        blocks: List of `TransformerBlock`s of self-attention.
+        tokens: Float tensor of shape `(batch, tokens, width)`, as `run_blocks`
+            takes them.
+        attention_biases: As for `run_blocks`.
+        **arguments: Other arguments of the attention, such as `coordinates`.
+
+    Yields:
+        The output of each block's perceptron, scaled if the block has scales,
+        before it is added: a tensor of the shape of `tokens`.
+    """
+    for index, block in enumerate(blocks):
+        own = {}
+        if attention_biases is not None:
+            own["attention_bias"] = attention_biases[index]
+        tokens = ops.cast(tokens, block.compute_dtype)
+        tokens = tokens + block.attend(tokens, **arguments, **own)
+        added = block.feed_forward(tokens)
+        tokens = tokens + added
+        yield added

@@ -234,25 +234,27 @@ class TransformerBlock(keras.layers.Layer):
         }
 
         def attend(x, *arguments):
-            attended = self.attention(
-                self.attention_norm(x),
-                **dict(zip(given, arguments, strict=True)),
-            )
-            return _scale(attended, self.attention_scale)
-
-        def feed_forward(x):
-            hidden = backend.gelu(self.mlp_hidden(self.mlp_norm(x)))
-            return _scale(self.mlp_output(hidden), self.mlp_scale)
+            return self.attend(x, **dict(zip(given, arguments, strict=True)))
 
         arguments = list(given.values())
         x = ops.cast(inputs, self.compute_dtype)
         if drop_path_sample is None and self.drop_path is not None:
             x = self.drop_path(x, branch=attend, arguments=arguments)
-            return self.drop_path(x, branch=feed_forward)
+            return self.drop_path(x, branch=self.feed_forward)
         if drop_path_sample is None:
             drop_path_sample = (None, None)
         x = add_branch(x, attend, arguments, drop_path_sample[0])
-        return add_branch(x, feed_forward, (), drop_path_sample[1])
+        return add_branch(x, self.feed_forward, (), drop_path_sample[1])
+
+    def attend(self, x, **arguments):
+        """Returns what the attention adds to tokens."""
+        attended = self.attention(self.attention_norm(x), **arguments)
+        return _scale(attended, self.attention_scale)
+
+    def feed_forward(self, x):
+        """Returns what the perceptron adds to tokens."""
+        hidden = backend.gelu(self.mlp_hidden(self.mlp_norm(x)))
+        return _scale(self.mlp_output(hidden), self.mlp_scale)
 
     def rematerialized_call(self, layer_call, *args, **kwargs):
         """Rematerialises the call; TensorFlow's needs tensors, by position."""

@@ -5,16 +5,13 @@ from keras_capi.fitting.passed_on_arguments import passes_on_to
 from keras_capi.layers.dense import Dense
 from keras_capi.layers.mask_token import MaskToken
 from keras_capi.layers.masking.cell_masking import CellMasking
-from keras_capi.methods.replaced_inputs import check_replaced_inputs
-from keras_capi.methods.replaced_inputs import prepare_replaced
+from keras_capi.methods.replaced_patches import ReplacedPatches
 from keras_capi.ops.losses.masked_mean import masked_mean
 from keras_capi.ops.losses.pixel_targets import pixel_targets
 from keras_capi.optimizers.adamw import AdamW
 from keras_capi.optimizers.group import Group
 from keras_capi.optimizers.late_warmup import LateWarmup
 from keras_capi.training.check_trainable import check_trainable
-from keras_capi.training.pretraining import Pretraining
-from keras_capi.training.vectors import list_vectors
 from keras_capi.validation import check_positive_integer
 from keras_capi.validation import check_seed
 
@@ -25,7 +22,7 @@ MIN_CELLS = 3
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
-class SimMIM(Pretraining):
+class SimMIM(ReplacedPatches):
     """Pretrains an encoder by predicting the pixels of replaced patches.
 
     A simple framework for masked image modelling. The encoder sees all places,
@@ -112,12 +109,6 @@ class SimMIM(Pretraining):
             part.build((None, None, width))
         self.built = True
 
-    def check_inputs(self, inputs):
-        check_replaced_inputs(self.encoder, inputs)
-
-    def prepare(self, inputs, training):
-        return prepare_replaced(self.encoder, self.masking, inputs)
-
     def compute_losses(self, inputs, training):
         predictions = self.predict_pixels(**inputs, training=training)
         targets = pixel_targets(
@@ -141,10 +132,7 @@ class SimMIM(Pretraining):
             which visible patches count for nothing in the loss; values in the
             order row, column, channel.
         """
-        tokens, positions = self.encoder.embed(images)
-        tokens = self.mask_token(tokens, mask)
-        encoded = self.encoder.encode(tokens, positions, training=training)
-        return self.head(encoded["patches"])
+        return self.head(self.encode_replaced(images, mask, training))
 
     @passes_on_to(AdamW)
     def published_optimizer(
@@ -195,20 +183,6 @@ class SimMIM(Pretraining):
                 **overrides,
             }
         )
-
-    def parameter_groups(self):
-        # The mask token and tables of relative positions decay.
-        return {
-            "undecayed": [
-                *list_vectors(self.trainable_variables),
-                *self.encoder.list_tokens(),
-            ]
-        }
-
-    def compile(self, optimizer="rmsprop", **kwargs):
-        for part in self.encoder.list_unused_parts(uses_global=False):
-            part.trainable = False
-        super().compile(optimizer, **kwargs)
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object

@@ -1,6 +1,7 @@
 """The maths: pure functions on tensors."""
 
 from keras_capi.ops.attach_gradients import attach_gradients
+from keras_capi.ops.average_layers import average_layers
 from keras_capi.ops.block_masks import block_sizes
 from keras_capi.ops.block_masks import sample_blocks
 from keras_capi.ops.block_masks import select_patches
@@ -18,7 +19,9 @@ from keras_capi.ops.losses.masked_mean import masked_mean
 from keras_capi.ops.losses.patch_cross_entropy import patch_cross_entropy
 from keras_capi.ops.losses.pixel_targets import pixel_targets
 from keras_capi.ops.losses.smooth_l1 import smooth_l1
+from keras_capi.ops.losses.variance_hinge import variance_hinge
 from keras_capi.ops.losses.view_cross_entropy import view_cross_entropy
+from keras_capi.ops.normalization import instance_normalize
 from keras_capi.ops.normalization import l2_normalize
 from keras_capi.ops.normalization import layer_normalize
 from keras_capi.ops.normalization import rms_normalize
@@ -43,6 +46,7 @@ __all__ = [
     "add_to_subset",
     "apply_rotary",
     "attach_gradients",
+    "average_layers",
     "block_sizes",
     "choose_chunk_size",
     "entropy",
@@ -50,6 +54,7 @@ __all__ = [
     "feature_deviation",
     "gather_tokens",
     "gather_tokens_in_range",
+    "instance_normalize",
     "l2_normalize",
     "layer_normalize",
     "masked_mean",
@@ -75,5 +80,6 @@ __all__ = [
     "soft_cross_entropy_gradient",
     "split_at_random",
     "sum_over_chunks",
+    "variance_hinge",
     "view_cross_entropy",
 ]

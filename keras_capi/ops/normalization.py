@@ -46,6 +46,27 @@ def layer_normalize(x, epsilon=1e-5):
     return x * ops.rsqrt(variance + epsilon)
 
 
+def instance_normalize(x, epsilon=1e-5):
+    """Normalises each channel of each image over its tokens.
+
+    Like `layer_normalize`, along the second to last axis: what all tokens of an
+    image have in common is lost.
+
+    Args:
+        x: Float tensor of shape `(..., tokens, width)`.
+        epsilon: Float. Added to the variance. Defaults to `1e-5`.
+
+    Returns:
+        Float32 tensor of the shape of `x`.
+
+    Reference:
+
+    - [data2vec](https://arxiv.org/abs/2202.03555), section 3.3
+    """
+    x = ops.swapaxes(x, -1, -2)
+    return ops.swapaxes(layer_normalize(x, epsilon), -1, -2)
+
+
 def rms_normalize(x, epsilon=1e-5, scale=None):
     """Divides by the root mean square of the last axis.
 

@@ -1,6 +1,7 @@
 """The methods of the battery, by name."""
 
 from methods.capi_battery_test import CASE as capi
+from methods.data2vec_battery_test import CASE as data2vec
 from methods.dino_battery_test import CASE as dino
 from methods.ibot_battery_test import CASE as ibot
 from methods.ijepa_battery_test import CASE as ijepa
@@ -9,6 +10,7 @@ from methods.simmim_battery_test import CASE as simmim
 
 CASES = {
     "capi": capi,
+    "data2vec": data2vec,
     "dino": dino,
     "ibot": ibot,
     "ijepa": ijepa,

@@ -27,6 +27,14 @@ COMPARED = {
         "final": 46,
         "masks": 4,
     },
+    "data2vec": {
+        "forward": 3,
+        "gradients": 23,
+        "losses": 3,
+        "schedules": 3,
+        "final": 40,
+        "masks": 2,
+    },
     "mae": {
         "forward": 26,
         "gradients": 144,
@@ -144,6 +152,11 @@ VARIED = {("ibot", "masks")}
 INPUTS = {
     "capi": [
         "weights/backbone.encoder.blocks.1.residual1.norm.weight",
+        "train/images",
+    ],
+    "data2vec": [
+        "weights/teacher.blocks.1.norm2.weight",
+        "mask",
         "train/images",
     ],
     "ijepa": [

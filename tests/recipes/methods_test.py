@@ -46,6 +46,7 @@ SETTINGS = {
         "head.hidden_dim=16",
         "head.bottleneck_dim=8",
     ],
+    "data2vec_small": ["data.image_size=16"],
     "simmim_small": ["data.image_size=16"],
 }
 SETTINGS["ibot_small"] = SETTINGS["dino_small"]
@@ -234,6 +235,32 @@ def test_the_published_ijepa_is_complete():
     decay = config["weight_decay"]["config"]
     assert (decay["base_value"], decay["final_value"]) == (0.04, 0.4)
     assert float(model.moving_average.momentum(0)) == pytest.approx(0.996)
+
+
+def test_the_published_data2vec_is_complete():
+    recipe = load_recipe("data2vec_base")
+    encoder = recipe["encoder"]
+    sizes = [
+        encoder[name]
+        for name in ("patch_size", "num_layers", "hidden_dim", "num_heads")
+    ]
+    assert sizes == [16, 12, 768, 12]
+    assert (encoder["layer_scale"], encoder["drop_path_rate"]) == (1e-4, 0.25)
+    assert recipe["target_layers"] == [7, 8, 9, 10, 11, 12]
+    assert recipe["masking"]["mask_ratio"] * 196 == pytest.approx(120)
+    assert recipe["data"]["batch_size"] == 2048
+    assert recipe["data"]["scale"] == [0.08, 1.0]
+    assert recipe["training"]["epochs"] == 800
+    small = small_recipe("data2vec_small")
+    for name in ("optimizer", "ema_momentum", "beta"):
+        small[name] = recipe[name]
+    model = make_model(small, 800)
+    assert model.target_layers == (1,)
+    assert model.moving_average.momentum == 0.9998
+    config = model.optimizer.get_config()
+    assert (config["clip_norm"], config["weight_decay"]) == (3.0, 0.05)
+    rate = config["learning_rate"]["config"]
+    assert (rate["base_value"], rate["warmup_steps"]) == (2e-3, 10)
 
 
 def test_sizes_follow_from_the_images():

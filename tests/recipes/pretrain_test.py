@@ -54,6 +54,8 @@ def run(*arguments):
 def test_the_packages_recipes_make_models():
     assert list_recipes() == [
         "base",
+        "data2vec_base",
+        "data2vec_small",
         "demo",
         "dino_base",
         "dino_small",

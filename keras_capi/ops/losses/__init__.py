@@ -7,6 +7,7 @@ from keras_capi.ops.losses.masked_mean import masked_mean
 from keras_capi.ops.losses.patch_cross_entropy import patch_cross_entropy
 from keras_capi.ops.losses.pixel_targets import pixel_targets
 from keras_capi.ops.losses.smooth_l1 import smooth_l1
+from keras_capi.ops.losses.variance_hinge import variance_hinge
 from keras_capi.ops.losses.view_cross_entropy import view_cross_entropy
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "smooth_l1",
     "soft_cross_entropy",
     "soft_cross_entropy_gradient",
+    "variance_hinge",
     "view_cross_entropy",
 ]

@@ -1,0 +1,64 @@
+"""Several layers of a network as one target."""
+
+from keras import ops
+
+from keras_capi.ops.normalization import instance_normalize
+from keras_capi.ops.normalization import layer_normalize
+
+NORMALIZATIONS = {"instance": instance_normalize, "layer": layer_normalize}
+
+
+def average_layers(layers, norms=("layer",), average_norms=("layer",)):
+    """Averages what several layers make of the same tokens.
+
+    Each is normalised first, so that none outweighs the others. Which norms is
+    said by name: `"layer"` for `layer_normalize`, over the channels of each
+    token, and `"instance"` for `instance_normalize`, over the tokens of each
+    channel.
+
+    Args:
+        layers: Sequence of float tensors of shape `(batch, tokens, width)`.
+        norms: Sequence of names, the norms of each layer, one after the other.
+            Defaults to `("layer",)`.
+        average_norms: Sequence of names, those of the average. Defaults to
+            `("layer",)`.
+
+    Returns:
+        Float32 tensor of shape `(batch, tokens, width)`.
+
+    Example:
+
+    >>> layers = [keras.random.normal((2, 9, 8)) for _ in range(3)]
+    >>> keras_capi.ops.average_layers(layers).shape  # (2, 9, 8)
+
+    Reference:
+
+    - [data2vec](https://arxiv.org/abs/2202.03555), section 3.3
+    """
+    norms = check_norms("norms", norms)
+    average_norms = check_norms("average_norms", average_norms)
+    layers = [_normalize(layer, norms) for layer in layers]
+    return _normalize(sum(layers) / len(layers), average_norms)
+
+
+def check_norms(name, norms):
+    """Returns an argument that names norms as a tuple, or raises `ValueError`.
+
+    Args:
+        name: String. The name of the argument.
+        norms: The argument.
+    """
+    is_sequence = isinstance(norms, tuple | list)
+    if not is_sequence or not all(norm in NORMALIZATIONS for norm in norms):
+        raise ValueError(
+            f"`{name}` must be a sequence of names among "
+            f"{sorted(NORMALIZATIONS)}. Received: {name}={norms!r}"
+        )
+    return tuple(norms)
+
+
+def _normalize(x, names):
+    x = ops.cast(x, "float32")
+    for name in names:
+        x = NORMALIZATIONS[name](x)
+    return x
