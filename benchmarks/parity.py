@@ -21,6 +21,7 @@ sys.path.insert(0, str(ROOT))
 
 # ruff: noqa: E402
 from benchmarks.replay import capi
+from benchmarks.replay import denoising_autoencoder
 from benchmarks.replay import dino
 from benchmarks.replay import ibot
 from benchmarks.replay import ijepa
@@ -31,6 +32,7 @@ from benchmarks.replay.files import read_file
 
 METHODS = {
     "capi": capi,
+    "denoising_autoencoder": denoising_autoencoder,
     "dino": dino,
     "ibot": ibot,
     "ibot_masks": ibot,

@@ -123,6 +123,7 @@ BASE = {
     "layers.CellMasking": {},
     "layers.Centering": {},
     "layers.ColorAugmentation": {},
+    "layers.Corruption": {},
     "layers.DINOHead": {},
     "layers.DropPath": {"rate": 0.1},
     "layers.FeatureQueue": {"size": 2},
@@ -150,6 +151,7 @@ BASE = {
     "methods.CAPI": {"backbone": "student", "num_clusters": 2},
     "encoders.CAPIBackbone": {**SIZES, "predictor_num_layers": 1},
     "methods.DINO": {"encoder": "vit", "num_prototypes": 4},
+    "methods.DenoisingAutoencoder": {"encoder": "vit"},
     "methods.IBOT": {"encoder": "vit", "num_prototypes": 4},
     "methods.IJEPA": {"encoder": "vit"},
     "methods.MAE": {"encoder": "vit"},
@@ -194,6 +196,11 @@ BASE = {
         "tokens": random(2, 4, 8),
         "indices": np.zeros((2, 1), "int32"),
         "start": 0,
+    },
+    "ops.join_patches": {
+        "patches": random(2, 6, 48),
+        "patch_size": 4,
+        "grid_size": (2, 3),
     },
     "ops.l2_normalize": {"x": random(2, 8), "epsilon": 0.1},
     "ops.patch_cross_entropy": {

@@ -1,6 +1,7 @@
 """The systems of pretraining: one class a file, named as in its paper."""
 
 from keras_capi.methods.capi import CAPI
+from keras_capi.methods.denoising_autoencoder import DenoisingAutoencoder
 from keras_capi.methods.dino import DINO
 from keras_capi.methods.ibot import IBOT
 from keras_capi.methods.ijepa import IJEPA
@@ -10,6 +11,7 @@ from keras_capi.methods.simmim import SimMIM
 __all__ = [
     "CAPI",
     "DINO",
+    "DenoisingAutoencoder",
     "IBOT",
     "IJEPA",
     "MAE",

@@ -9,6 +9,7 @@ from keras_capi.encoders.capi_backbone import CAPIBackbone
 from keras_capi.encoders.rotary_vit import RotaryViT
 from keras_capi.encoders.vit import ViT
 from keras_capi.methods.capi import CAPI
+from keras_capi.methods.denoising_autoencoder import DenoisingAutoencoder
 from keras_capi.methods.dino import DINO
 from keras_capi.methods.ibot import IBOT
 from keras_capi.methods.ijepa import IJEPA
@@ -30,6 +31,7 @@ __all__ = [
     "CAPISegmenter",
     "CrossAttentionPredictor",
     "DINO",
+    "DenoisingAutoencoder",
     "FeatureExtractor",
     "IBOT",
     "IJEPA",

@@ -1,6 +1,9 @@
 """The methods of the battery, by name."""
 
 from methods.capi_battery_test import CASE as capi
+from methods.denoising_autoencoder_battery_test import (
+    CASE as denoising_autoencoder,
+)
 from methods.dino_battery_test import CASE as dino
 from methods.ibot_battery_test import CASE as ibot
 from methods.ijepa_battery_test import CASE as ijepa
@@ -9,6 +12,7 @@ from methods.simmim_battery_test import CASE as simmim
 
 CASES = {
     "capi": capi,
+    "denoising_autoencoder": denoising_autoencoder,
     "dino": dino,
     "ibot": ibot,
     "ijepa": ijepa,
