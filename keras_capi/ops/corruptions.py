@@ -1,8 +1,8 @@
 """Which values of images a corruption takes away."""
 
-from keras import ops
+import math
 
-from keras_capi.ops.tokens import join_patches
+from keras import ops
 
 
 def mark_smallest(numbers, share):
@@ -15,23 +15,25 @@ def mark_smallest(numbers, share):
     Returns:
         Boolean tensor of that shape.
     """
-    rows = ops.reshape(numbers, (ops.shape(numbers)[0], -1))
+    count = math.prod(numbers.shape[1:])
+    rows = ops.reshape(numbers, (-1, count))
     # How many numbers of the sample come before each one, in their order.
     ranks = ops.argsort(ops.argsort(rows, axis=1), axis=1)
-    return ops.reshape(ranks < int(rows.shape[1] * share), ops.shape(numbers))
+    return ops.reshape(ranks < int(count * share), (-1, *numbers.shape[1:]))
 
 
-def spread_over_pixels(mask, grid_size, patch_size, num_channels):
-    """Turns a mask of patches into one of the values of all their pixels.
+def spread_over_pixels(mask, grid_size, patch_size):
+    """Turns a mask of patches into one of pixels.
 
     Args:
         mask: Tensor of shape `(batch, rows * columns)`.
         grid_size: Tuple of two integers, rows and columns of patches.
         patch_size: Integer. Side of a patch in pixels.
-        num_channels: Integer.
 
     Returns:
-        Tensor of shape `(batch, height, width, num_channels)`.
+        Tensor of shape `(batch, height, width, 1)`.
     """
-    values = ops.repeat(mask[..., None], patch_size**2 * num_channels, axis=-1)
-    return join_patches(values, patch_size, grid_size)
+    mask = ops.reshape(mask, (-1, *grid_size, 1))
+    for axis in (1, 2):
+        mask = ops.repeat(mask, patch_size, axis=axis)
+    return mask

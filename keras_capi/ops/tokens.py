@@ -175,7 +175,7 @@ def join_patches(patches, patch_size, grid_size):
             "`grid_size` must be that of the patches. Received: "
             f"grid_size={(rows, columns)}, {num_patches} patches"
         )
-    if width % patch_size**2:
+    if isinstance(width, int) and width % patch_size**2:
         raise ValueError(
             "`patch_size` must be that of the patches. Received: "
             f"patch_size={patch_size}, {width} values in a patch"

@@ -35,6 +35,7 @@ SMALLER_ENCODER = (
     "encoder.num_heads=2",
 )
 SMALLER = {
+    "denoising_autoencoder_small": ("data.image_size=32", *SMALLER_ENCODER),
     "ijepa_small": ("predictor.num_layers=1", *SMALLER_ENCODER),
     "mae_small": ("data.image_size=32", *SMALLER_ENCODER),
     "dino_small": ("views.num_local_views=1", *SMALLER_ENCODER),

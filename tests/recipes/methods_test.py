@@ -30,6 +30,7 @@ SETTINGS = {
         "decoder.hidden_dim=16",
         "decoder.num_heads=2",
     ],
+    "denoising_autoencoder_small": ["data.image_size=16"],
     "ijepa_small": [
         "data.image_size=16",
         "predictor.num_layers=1",
@@ -234,6 +235,20 @@ def test_the_published_ijepa_is_complete():
     decay = config["weight_decay"]["config"]
     assert (decay["base_value"], decay["final_value"]) == (0.04, 0.4)
     assert float(model.moving_average.momentum(0)) == pytest.approx(0.996)
+
+
+def test_the_large_denoising_autoencoder_is_complete():
+    recipe = load_recipe("denoising_autoencoder_base")
+    assert recipe["encoder"] == load_recipe("mae_base")["encoder"]
+    assert recipe["optimizer"] == load_recipe("mae_base")["optimizer"]
+    small = small_recipe("denoising_autoencoder_small", "data.image_size=16")
+    for name in ("corruption", "corrupted_weight", "intact_weight"):
+        small[name] = recipe[name]
+    model = make_model(small, 10)
+    config = model.corruption.get_config()
+    assert (config["kind"], config["level"]) == ("masking_patches", 0.5)
+    # Of its own, and not that of the model.
+    assert config["seed"] is not None
 
 
 def test_sizes_follow_from_the_images():

@@ -55,6 +55,8 @@ def test_the_packages_recipes_make_models():
     assert list_recipes() == [
         "base",
         "demo",
+        "denoising_autoencoder_base",
+        "denoising_autoencoder_small",
         "dino_base",
         "dino_small",
         "ibot_base",

@@ -170,7 +170,7 @@ class Corruption(keras.layers.Layer):
         if self.kind == "masking_patches":
             mask = mark_smallest(noise, self.level)
             patch_size = shape[1] // grid_size[0]
-            return spread_over_pixels(mask, grid_size, patch_size, shape[-1])
+            return spread_over_pixels(mask, grid_size, patch_size)
         return noise < self.level
 
     def _normalization(self, num_channels):

@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from backend_helpers import COMPILATIONS
+from backend_helpers import compile_function
 from helpers import make_images
 from helpers import to_numpy
 
@@ -85,6 +87,21 @@ def test_salt_and_pepper_of_own_numbers():
     noise = UNIFORM[..., :1]
     outputs = corrupt("salt_and_pepper", 0.4, noise=noise)
     check(outputs, noise < 0.4, np.where(noise < 0.2, BLACK, WHITE))
+
+
+@pytest.mark.parametrize("compilation", COMPILATIONS)
+@pytest.mark.parametrize("kind", ["masking_exact", "masking_patches"])
+def test_exact_numbers_in_a_graph(kind, compilation):
+    layer = Corruption(kind, 0.49)
+    shape = layer.noise_shape(IMAGES.shape, (2, 3))
+    noise = np.random.default_rng(3).random(shape, dtype="float32")
+    run = compile_function(
+        lambda x, y: layer(x, grid_size=(2, 3), noise=y)["mask"],
+        compilation,
+        unknown_batch=True,
+    )
+    expected = corrupt(kind, 0.49, noise=noise)[1]
+    np.testing.assert_array_equal(to_numpy(run(IMAGES, noise)), expected)
 
 
 @pytest.mark.parametrize(
