@@ -143,11 +143,17 @@ class Corruption(keras.layers.Layer):
     def call(self, images, grid_size=None, noise=None):
         check_normalized(images)
         shape = ops.shape(images)
+        noise_shape = self.noise_shape(shape, grid_size)
         if noise is None:
             noise = self.draw(shape, grid_size)
-        noise = ops.reshape(
-            ops.cast(noise, "float32"), self.noise_shape(shape, grid_size)
-        )
+        elif tuple(noise.shape)[1:] != noise_shape[1:]:
+            raise ValueError(
+                "`noise` must have the shape that `noise_shape` tells. "
+                f"Received: noise.shape={tuple(noise.shape)}, for "
+                f"images.shape={tuple(images.shape)} and kind={self.kind!r}"
+            )
+        # So that its size is known in a graph.
+        noise = ops.reshape(ops.cast(noise, "float32"), noise_shape)
         images = ops.cast(images, "float32")
         mean, std = self._normalization(shape[-1])
         if self.kind == "gaussian":

@@ -166,6 +166,8 @@ def test_bad_inputs():
         Corruption()(np.zeros((2, 8, 8, 3), "uint8"))
     with pytest.raises(ValueError, match="one value for each channel"):
         Corruption(mean=(0.5,), std=(0.5,))(IMAGES)
+    with pytest.raises(ValueError, match="`noise` must have the shape"):
+        Corruption("salt_and_pepper")(IMAGES, noise=UNIFORM)
     layer = Corruption("masking_patches")
     with pytest.raises(ValueError, match="`grid_size` must be two integers"):
         layer(IMAGES)
