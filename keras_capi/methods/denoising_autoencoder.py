@@ -52,8 +52,8 @@ class DenoisingAutoencoder(Pretraining):
 
     Output shape:
         The encoder's features of clean images, a dictionary, see
-        `keras_capi.encoders.Encoder`. Nothing trains a class token, so that
-        the mean of `"feature_map"` is the better feature of a whole image.
+        `keras_capi.encoders.Encoder`. The loss is not about a class token, so
+        take the mean of `"feature_map"` as the feature of a whole image.
 
     Raises:
         ValueError: If arguments or inputs are out of range, or do not suit each
