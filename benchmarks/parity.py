@@ -22,6 +22,7 @@ sys.path.insert(0, str(ROOT))
 # ruff: noqa: E402
 from benchmarks.replay import capi
 from benchmarks.replay import data2vec
+from benchmarks.replay import denoising_autoencoder
 from benchmarks.replay import dino
 from benchmarks.replay import ibot
 from benchmarks.replay import ijepa
@@ -35,6 +36,7 @@ METHODS = {
     "data2vec": data2vec,
     "data2vec_masks": data2vec,
     "data2vec_mlp_targets": data2vec,
+    "denoising_autoencoder": denoising_autoencoder,
     "dino": dino,
     "ibot": ibot,
     "ibot_masks": ibot,

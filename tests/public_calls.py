@@ -123,6 +123,7 @@ BASE = {
     "layers.CellMasking": {},
     "layers.Centering": {},
     "layers.ColorAugmentation": {},
+    "layers.Corruption": {},
     "layers.DINOHead": {},
     "layers.DropPath": {"rate": 0.1},
     "layers.FeatureQueue": {"size": 2},
@@ -151,6 +152,7 @@ BASE = {
     "encoders.CAPIBackbone": {**SIZES, "predictor_num_layers": 1},
     "methods.Data2Vec": {"encoder": "vit"},
     "methods.DINO": {"encoder": "vit", "num_prototypes": 4},
+    "methods.DenoisingAutoencoder": {"encoder": "vit"},
     "methods.IBOT": {"encoder": "vit", "num_prototypes": 4},
     "methods.IJEPA": {"encoder": "vit"},
     "methods.MAE": {"encoder": "vit"},
@@ -197,6 +199,11 @@ BASE = {
         "start": 0,
     },
     "ops.instance_normalize": {"x": random(2, 3, 8)},
+    "ops.join_patches": {
+        "patches": random(2, 6, 48),
+        "patch_size": 4,
+        "grid_size": (2, 3),
+    },
     "ops.l2_normalize": {"x": random(2, 8), "epsilon": 0.1},
     "ops.patch_cross_entropy": {
         "targets": random(2, 3, 4),

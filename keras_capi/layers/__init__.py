@@ -30,6 +30,7 @@ from keras_capi.layers.targets.feature_queue import FeatureQueue
 from keras_capi.layers.targets.online_clustering import OnlineClustering
 from keras_capi.layers.transformer_block import TransformerBlock
 from keras_capi.layers.views.color_augmentation import ColorAugmentation
+from keras_capi.layers.views.corruption import Corruption
 from keras_capi.layers.views.multi_crop import MultiCrop
 from keras_capi.layers.views.random_resized_crop import RandomResizedCrop
 
@@ -41,6 +42,7 @@ __all__ = [
     "CellMasking",
     "Centering",
     "ColorAugmentation",
+    "Corruption",
     "DINOHead",
     "DropPath",
     "FeatureQueue",

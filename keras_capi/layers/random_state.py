@@ -47,16 +47,31 @@ class RandomState(keras.layers.Layer):
         Returns:
             Float32 tensor of that shape.
         """
+        return self._draw(keras.random.uniform, shape, batch_axis)
+
+    def normal(self, shape, batch_axis=0):
+        """Draws numbers that are normal, with mean 0 and deviation 1.
+
+        Args:
+            shape: Tuple of integers or integer scalar tensors.
+            batch_axis: Integer or `None`, as for `uniform`. Defaults to `0`.
+
+        Returns:
+            Float32 tensor of that shape.
+        """
+        return self._draw(keras.random.normal, shape, batch_axis)
+
+    def _draw(self, distribution, shape, batch_axis):
         shape = list(shape)
         if batch_axis is not None:
             _, num_replicas = backend.replica()
             shape[batch_axis] = shape[batch_axis] * num_replicas
-        uniform = keras.random.uniform(
+        numbers = distribution(
             tuple(shape), dtype="float32", seed=self.generator
         )
         if batch_axis is None:
-            return uniform
-        return take_share(uniform, batch_axis)
+            return numbers
+        return take_share(numbers, batch_axis)
 
     def save_own_variables(self, store):
         store["state"] = ops.convert_to_numpy(self.generator.state.value)

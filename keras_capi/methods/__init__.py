@@ -2,6 +2,7 @@
 
 from keras_capi.methods.capi import CAPI
 from keras_capi.methods.data2vec import Data2Vec
+from keras_capi.methods.denoising_autoencoder import DenoisingAutoencoder
 from keras_capi.methods.dino import DINO
 from keras_capi.methods.ibot import IBOT
 from keras_capi.methods.ijepa import IJEPA
@@ -12,6 +13,7 @@ __all__ = [
     "CAPI",
     "DINO",
     "Data2Vec",
+    "DenoisingAutoencoder",
     "IBOT",
     "IJEPA",
     "MAE",

@@ -10,6 +10,7 @@ from keras_capi.encoders.rotary_vit import RotaryViT
 from keras_capi.encoders.vit import ViT
 from keras_capi.methods.capi import CAPI
 from keras_capi.methods.data2vec import Data2Vec
+from keras_capi.methods.denoising_autoencoder import DenoisingAutoencoder
 from keras_capi.methods.dino import DINO
 from keras_capi.methods.ibot import IBOT
 from keras_capi.methods.ijepa import IJEPA
@@ -32,6 +33,7 @@ __all__ = [
     "CrossAttentionPredictor",
     "DINO",
     "Data2Vec",
+    "DenoisingAutoencoder",
     "FeatureExtractor",
     "IBOT",
     "IJEPA",

@@ -39,6 +39,7 @@ from keras_capi.ops.stochastic_depth import add_to_subset
 from keras_capi.ops.tokens import extract_patches
 from keras_capi.ops.tokens import gather_tokens
 from keras_capi.ops.tokens import gather_tokens_in_range
+from keras_capi.ops.tokens import join_patches
 from keras_capi.ops.tokens import slice_tokens
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "gather_tokens",
     "gather_tokens_in_range",
     "instance_normalize",
+    "join_patches",
     "l2_normalize",
     "layer_normalize",
     "masked_mean",

@@ -3,6 +3,7 @@ import numpy as np
 from keras import ops
 
 from keras_capi import backend
+from keras_capi.validation import check_grid_size
 from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_positive_integer
 from keras_capi.validation import check_unless_symbolic
@@ -143,6 +144,49 @@ def extract_patches(images, patch_size):
     patches = ops.transpose(patches, (0, 1, 3, 2, 4, 5))
     return ops.reshape(
         patches, (batch_size, rows * columns, patch_size**2 * channels)
+    )
+
+
+def join_patches(patches, patch_size, grid_size):
+    """Puts flattened patches together, the inverse of `extract_patches`.
+
+    Args:
+        patches: Tensor of shape `(batch, rows * columns, patch_size**2 *
+            channels)`: patches row-major, values in the order row, column,
+            channel.
+        patch_size: Integer. Side of a patch in pixels.
+        grid_size: Tuple of two integers, rows and columns of patches.
+
+    Returns:
+        Tensor of shape `(batch, height, width, channels)`.
+
+    Example:
+
+    >>> images = keras.random.uniform((2, 8, 12, 3))
+    >>> patches = keras_capi.ops.extract_patches(images, 4)
+    >>> again = keras_capi.ops.join_patches(patches, 4, (2, 3))
+    """
+    check_positive_integer("patch_size", patch_size)
+    rows, columns = check_grid_size(grid_size)
+    batch_size, num_patches, width = ops.shape(patches)
+    is_known = all(isinstance(n, int) for n in (num_patches, rows, columns))
+    if is_known and num_patches != rows * columns:
+        raise ValueError(
+            "`grid_size` must be that of the patches. Received: "
+            f"grid_size={(rows, columns)}, {num_patches} patches"
+        )
+    if isinstance(width, int) and width % patch_size**2:
+        raise ValueError(
+            "`patch_size` must be that of the patches. Received: "
+            f"patch_size={patch_size}, {width} values in a patch"
+        )
+    channels = width // patch_size**2
+    images = ops.reshape(
+        patches, (batch_size, rows, columns, patch_size, patch_size, channels)
+    )
+    images = ops.transpose(images, (0, 1, 3, 2, 4, 5))
+    return ops.reshape(
+        images, (batch_size, rows * patch_size, columns * patch_size, channels)
     )
 
 

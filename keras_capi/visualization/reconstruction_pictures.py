@@ -6,6 +6,8 @@ from keras_capi.validation import check_images
 from keras_capi.validation import check_positive_integer
 from keras_capi.validation import check_seed
 from keras_capi.visualization.picture_grid import scale_to_unit
+from keras_capi.visualization.restored_images import restored_images
+from keras_capi.visualization.restored_images import with_seed
 
 GREY = 0.5
 
@@ -20,8 +22,11 @@ def reconstruction_pictures(
     contrast of a patch: these are taken from the image, as the authors of MAE
     do. So trust shapes, and not how well patches fit each other.
 
-    The masks are drawn anew, by the model's masking with a seed of its own, so
-    that a training in progress is not disturbed.
+    Of a model that restores corrupted images, all of what it predicts is shown,
+    beside what it sees.
+
+    Masks and noise are drawn anew, by the model's layer with a seed of its own,
+    so that a training in progress is not disturbed.
 
     Args:
         model: `keras_capi.methods.MAE`, or another model with `predict_pixels`.
@@ -31,11 +36,11 @@ def reconstruction_pictures(
             same shape. Predicted pixels become colours in the same manner.
             `None` scales `images` to that range. Defaults to `None`.
         batch_size: Integer. Defaults to `64`.
-        seed: Integer. Seed of the masks. Defaults to `0`.
+        seed: Integer. Seed of the masks or the noise. Defaults to `0`.
 
     Returns:
         Dictionary of float32 arrays of the shape of `images`, in [0, 1]:
-        `"image"`, `"visible"`, with hidden patches grey, and
+        `"image"`, `"visible"`, with hidden patches grey, or `"corrupted"`, and
         `"reconstruction"`; columns for `keras_capi.visualization.picture_grid`.
 
     Raises:
@@ -65,10 +70,18 @@ def reconstruction_pictures(
     pictures = scale_to_unit(images) if pictures is None else pictures
     check_same_shape(images, pictures)
     pictures = _to_unit(pictures)
-    config = model.masking.get_config()
-    if "seed" in config:
-        config["seed"] = seed
-    masking = type(model.masking).from_config(config)
+    if hasattr(model, "corruption"):
+        corruption = with_seed(model.corruption, seed)
+        return {
+            "image": pictures,
+            **{
+                name: _like(values, images, pictures)
+                for name, values in restored_images(
+                    model, corruption, images, batch_size
+                ).items()
+            },
+        }
+    masking = with_seed(model.masking, seed)
     predicted, is_visible, is_predicted = [], [], []
     for start in range(0, len(images), batch_size):
         for values, made in zip(

@@ -36,6 +36,7 @@ SMALLER_ENCODER = (
 )
 SMALLER = {
     "data2vec_small": SMALLER_ENCODER,
+    "denoising_autoencoder_small": ("data.image_size=32", *SMALLER_ENCODER),
     "ijepa_small": ("predictor.num_layers=1", *SMALLER_ENCODER),
     "mae_small": ("data.image_size=32", *SMALLER_ENCODER),
     "dino_small": ("views.num_local_views=1", *SMALLER_ENCODER),

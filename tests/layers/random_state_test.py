@@ -70,6 +70,18 @@ def test_what_samples_have_in_common_replicas_have_too(monkeypatch):
     assert (own[0] != own[1]).all()
 
 
+def test_normal_numbers(monkeypatch):
+    numbers = to_numpy(RandomState(3).normal((100, 100)))
+    assert abs(numbers.mean()) < 0.05 and abs(numbers.std() - 1.0) < 0.05
+    # A replica takes its share of the numbers of the whole batch.
+    for index, share in enumerate((numbers[:50], numbers[50:])):
+        monkeypatch.setattr(
+            keras_capi.backend, "replica", lambda index=index: (index, 2)
+        )
+        own = to_numpy(RandomState(3).normal((50, 100)))
+        np.testing.assert_array_equal(own, share)
+
+
 def test_state_is_not_a_weight():
     state = RandomState(3)
     assert state.weights == []

@@ -2,6 +2,9 @@
 
 from methods.capi_battery_test import CASE as capi
 from methods.data2vec_battery_test import CASE as data2vec
+from methods.denoising_autoencoder_battery_test import (
+    CASE as denoising_autoencoder,
+)
 from methods.dino_battery_test import CASE as dino
 from methods.ibot_battery_test import CASE as ibot
 from methods.ijepa_battery_test import CASE as ijepa
@@ -11,6 +14,7 @@ from methods.simmim_battery_test import CASE as simmim
 CASES = {
     "capi": capi,
     "data2vec": data2vec,
+    "denoising_autoencoder": denoising_autoencoder,
     "dino": dino,
     "ibot": ibot,
     "ijepa": ijepa,

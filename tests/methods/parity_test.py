@@ -43,6 +43,13 @@ COMPARED = {
         "final": 72,
         "masks": 5,
     },
+    "denoising_autoencoder": {
+        "forward": 5,
+        "gradients": 9,
+        "losses": 7,
+        "schedules": 1,
+        "final": 9,
+    },
     "dino": {
         "forward": 23,
         "gradients": 39,
@@ -165,6 +172,12 @@ INPUTS = {
         "train/images",
     ],
     "mae": ["weights/blocks.1.norm1.weight", "noise", "train/noise"],
+    "denoising_autoencoder": [
+        "weights/head.weight",
+        "noise/patch_uniform",
+        "train/images",
+        "classic/train/uniform",
+    ],
     "dino": [
         "weights/teacher.head.mlp.2.bias",
         "weights/center",

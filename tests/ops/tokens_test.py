@@ -10,6 +10,7 @@ from keras import ops
 
 from keras_capi.ops import extract_patches
 from keras_capi.ops import gather_tokens
+from keras_capi.ops import join_patches
 from keras_capi.ops.tokens import indices_are_distinct
 from keras_capi.ops.tokens import slice_tokens
 from keras_capi.ops.tokens import to_int32
@@ -116,3 +117,33 @@ def test_extracts_patches_in_a_graph(compilation):
         lambda x: extract_patches(x, 4), compilation, unknown_batch=True
     )
     check_patches(to_numpy(run(images)), images, 4)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "channels", "size"), [(8, 12, 3, 4), (2, 6, 1, 2)]
+)
+def test_joins_what_was_cut(height, width, channels, size):
+    images = make_images(2, height, width, channels)
+    grid_size = (height // size, width // size)
+    joined = join_patches(extract_patches(images, size), size, grid_size)
+    np.testing.assert_array_equal(to_numpy(joined), images)
+
+
+@pytest.mark.parametrize("compilation", COMPILATIONS)
+def test_joins_patches_in_a_graph(compilation):
+    images = make_images(2, 8, 12)
+    run = compile_function(
+        lambda x: join_patches(extract_patches(x, 4), 4, (2, 3)),
+        compilation,
+        unknown_batch=True,
+    )
+    np.testing.assert_array_equal(to_numpy(run(images)), images)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [((4, (2, 2)), "`grid_size` must be"), ((5, (2, 3)), "`patch_size` must")],
+)
+def test_patches_that_do_not_join(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        join_patches(np.zeros((2, 6, 48), "float32"), *arguments)

@@ -30,6 +30,7 @@ SETTINGS = {
         "decoder.hidden_dim=16",
         "decoder.num_heads=2",
     ],
+    "denoising_autoencoder_small": ["data.image_size=16"],
     "ijepa_small": [
         "data.image_size=16",
         "predictor.num_layers=1",
@@ -261,6 +262,20 @@ def test_the_published_data2vec_is_complete():
     assert (config["clip_norm"], config["weight_decay"]) == (3.0, 0.05)
     rate = config["learning_rate"]["config"]
     assert (rate["base_value"], rate["warmup_steps"]) == (2e-3, 10)
+
+
+def test_the_large_denoising_autoencoder_is_complete():
+    recipe = load_recipe("denoising_autoencoder_base")
+    assert recipe["encoder"] == load_recipe("mae_base")["encoder"]
+    assert recipe["optimizer"] == load_recipe("mae_base")["optimizer"]
+    small = small_recipe("denoising_autoencoder_small", "data.image_size=16")
+    for name in ("corruption", "corrupted_weight", "intact_weight"):
+        small[name] = recipe[name]
+    model = make_model(small, 10)
+    config = model.corruption.get_config()
+    assert (config["kind"], config["level"]) == ("masking_patches", 0.5)
+    # Of its own, and not that of the model.
+    assert config["seed"] is not None
 
 
 def test_sizes_follow_from_the_images():

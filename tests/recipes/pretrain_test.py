@@ -57,6 +57,8 @@ def test_the_packages_recipes_make_models():
         "data2vec_base",
         "data2vec_small",
         "demo",
+        "denoising_autoencoder_base",
+        "denoising_autoencoder_small",
         "dino_base",
         "dino_small",
         "ibot_base",

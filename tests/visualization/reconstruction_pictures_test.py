@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from helpers import make_denoising
 from helpers import make_images
 from helpers import make_mae
 from helpers import make_model
@@ -7,6 +8,7 @@ from helpers import make_simmim
 from helpers import make_vit
 from helpers import to_numpy
 
+from keras_capi.layers import Corruption
 from keras_capi.layers import ImageNetNormalization
 from keras_capi.layers import InverseBlockMasking
 from keras_capi.ops.losses.pixel_targets import pixel_targets
@@ -91,6 +93,29 @@ def test_perfect_predictions_of_replaced_patches():
     columns = reconstruction_pictures(model, IMAGES, PICTURES)
     np.testing.assert_allclose(
         columns["reconstruction"], PICTURES / 255.0, atol=1e-4
+    )
+
+
+def test_restored_images():
+    model = make_denoising(corruption=Corruption("masking_patches", 0.5))
+    columns = reconstruction_pictures(model, IMAGES, PICTURES, batch_size=2)
+    assert list(columns) == ["image", "corrupted", "reconstruction"]
+    corrupted, image = columns["corrupted"], columns["image"]
+    # Half of 24 patches are black, all others as they are.
+    patches = corrupted.reshape(5, 4, 4, 6, 4, 3)
+    is_black = np.all(patches < 1e-5, axis=(2, 4, 5))
+    assert is_black.sum(axis=(1, 2)).tolist() == [12] * 5
+    intact = np.kron(~is_black, np.ones((4, 4), bool)).astype(bool)
+    np.testing.assert_allclose(corrupted[intact], image[intact], atol=1e-5)
+    again = reconstruction_pictures(model, IMAGES, PICTURES)
+    np.testing.assert_array_equal(again["image"], image)
+    # A perfect model gives the pictures.
+    model.predict_pixels = lambda images, training: pixel_targets(
+        IMAGES[:2], 4, normalize=False
+    )
+    restored = reconstruction_pictures(model, IMAGES[:2], PICTURES[:2])
+    np.testing.assert_allclose(
+        restored["reconstruction"], PICTURES[:2] / 255.0, atol=1e-4
     )
 
 

@@ -137,7 +137,7 @@ class ColorAugmentation(RandomView):
         self.blur_rate = blur_rate
         self.blur_radius = check_bounds("blur_radius", blur_radius)
         self.solarize_rate = solarize_rate
-        self.mean, self.std = _check_normalization(mean, std)
+        self.mean, self.std = check_normalization(mean, std)
 
     @property
     def numbers_per_image(self):
@@ -233,7 +233,7 @@ class ColorAugmentation(RandomView):
         }
 
 
-def _check_normalization(mean, std):
+def check_normalization(mean, std):
     """Returns both arguments as tuples, or both as `None`, or raises."""
     if mean is None and std is None:
         return None, None

@@ -1,0 +1,232 @@
+import keras
+import numpy as np
+from keras import ops
+
+from keras_capi.layers.imagenet_normalization import MEAN
+from keras_capi.layers.imagenet_normalization import STANDARD_DEVIATION
+from keras_capi.layers.random_state import RandomState
+from keras_capi.layers.views.color_augmentation import check_normalization
+from keras_capi.layers.views.random_view import check_normalized
+from keras_capi.ops.corruptions import mark_smallest
+from keras_capi.ops.corruptions import spread_over_pixels
+from keras_capi.validation import check_grid_size
+from keras_capi.validation import check_number
+from keras_capi.validation import check_seed
+
+# What each kind takes for its `level`.
+LEVELS = {
+    "gaussian": "[0, inf)",
+    "masking": "[0, 1)",
+    "masking_exact": "[0, 1)",
+    "masking_patches": "[0, 1)",
+    "salt_and_pepper": "[0, 1)",
+}
+
+
+@keras.saving.register_keras_serializable(package="keras_capi")
+class Corruption(keras.layers.Layer):
+    """Adds noise to images, or takes away a part of their values.
+
+    What a denoising autoencoder has to undo. Every image draws its own noise,
+    in evaluation too, where losses of clean images would say nothing. Values
+    that are not corrupted stay as they are: this is not dropout.
+
+    Images are normalised, as everywhere in the package: `mean` and `std` tell
+    how, and thereby what black (0), white (1) and a noise of `level` is. What
+    is taken away becomes black, and not the mean colour.
+
+    Computes in float32 whatever the compute dtype.
+
+    Args:
+        kind: String. `"gaussian"` adds normal noise to all values, without
+            clipping. `"masking"` makes each value of each channel black with
+            the probability `level`, `"masking_exact"` exactly
+            `int(values * level)` of them, `"masking_patches"` all pixels of
+            `int(patches * level)` patches. `"salt_and_pepper"` makes pixels
+            black or white, each with the probability `level / 2`, all channels
+            at once. Defaults to `"gaussian"`.
+        level: Float. The standard deviation of `"gaussian"`, 0 or more; else
+            the share of the values in `[0, 1)`. Defaults to `0.25`.
+        mean: Tuple of floats, one for each channel: what was subtracted from
+            pixels between 0 and 1. `None` is ImageNet's, and for other numbers
+            of channels than three the average of these. Defaults to `None`.
+        std: Tuple of floats, likewise: what they were then divided by. Defaults
+            to `None`.
+        seed: Integer or `None`. Defaults to `None`.
+
+    Call arguments:
+        images: Float tensor of shape `(batch, height, width, channels)`,
+            normalised.
+        grid_size: Tuple of two integers, rows and columns of patches, which
+            `"masking_patches"` needs.
+        noise: Float32 tensor of the shape that `noise_shape` tells, to use in
+            place of new numbers: normal for `"gaussian"`, else uniform in
+            `[0, 1)`. Defaults to `None`.
+
+    Output shape:
+        `{"corrupted_images": ..., "mask": ...}`, both of the shape of
+        `images`: the first in the compute dtype, the second Boolean, true where
+        corrupted.
+
+    Raises:
+        ValueError: If an argument is out of range, or images are integers, not
+            normalised, or do not suit the other arguments.
+
+    Example:
+
+    >>> images = keras.random.normal((4, 32, 48, 3))
+    >>> corruption = keras_capi.layers.Corruption("masking_patches", 0.5)
+    >>> views = corruption(images, grid_size=(4, 6))
+    >>> views["corrupted_images"].shape  # (4, 32, 48, 3)
+
+    Reference:
+
+    - [Extracting and composing robust features with denoising autoencoders](
+      https://www.cs.toronto.edu/~larocheh/publications/icml-2008-denoising-autoencoders.pdf)
+    - [Stacked denoising autoencoders](
+      https://www.jmlr.org/papers/v11/vincent10a.html), section 3.3
+    """
+
+    def __init__(
+        self,
+        kind="gaussian",
+        level=0.25,
+        mean=None,
+        std=None,
+        seed=None,
+        **kwargs,
+    ):
+        # Rematerialisation would draw other noise in the backward pass, and
+        # half precision would round pixels.
+        with keras.RematScope(mode=None):
+            super().__init__(autocast=False, **kwargs)
+        if kind not in LEVELS:
+            raise ValueError(
+                f"`kind` must be one of {', '.join(LEVELS)}. "
+                f"Received: kind={kind!r}"
+            )
+        check_number("level", level, LEVELS[kind])
+        check_seed("seed", seed)
+        self.kind = kind
+        self.level = level
+        self.mean, self.std = check_normalization(mean, std)
+        self.seed = seed
+        self.random_state = RandomState(seed)
+        self.built = True
+
+    def noise_shape(self, shape, grid_size=None):
+        """Returns the shape of the numbers that decide the noise.
+
+        Args:
+            shape: Tuple, the shape of the images.
+            grid_size: Tuple of two integers, see above.
+        """
+        if self.kind == "masking_patches":
+            rows, columns = _check_grid_size(grid_size, shape)
+            return shape[0], rows * columns
+        if self.kind == "salt_and_pepper":
+            return (*shape[:3], 1)
+        return tuple(shape)
+
+    def draw(self, shape, grid_size=None):
+        """Draws the noise for images of a shape, see `noise_shape`.
+
+        Args:
+            shape: Tuple, the shape of the images.
+            grid_size: Tuple of two integers, see above.
+        """
+        shape = self.noise_shape(shape, grid_size)
+        if self.kind == "gaussian":
+            return self.random_state.normal(shape)
+        return self.random_state.uniform(shape)
+
+    def call(self, images, grid_size=None, noise=None):
+        check_normalized(images)
+        shape = ops.shape(images)
+        noise_shape = self.noise_shape(shape, grid_size)
+        if noise is None:
+            noise = self.draw(shape, grid_size)
+        elif tuple(noise.shape)[1:] != noise_shape[1:]:
+            raise ValueError(
+                "`noise` must have the shape that `noise_shape` tells. "
+                f"Received: noise.shape={tuple(noise.shape)}, for "
+                f"images.shape={tuple(images.shape)} and kind={self.kind!r}"
+            )
+        # So that its size is known in a graph.
+        noise = ops.reshape(ops.cast(noise, "float32"), noise_shape)
+        images = ops.cast(images, "float32")
+        mean, std = self._normalization(shape[-1])
+        if self.kind == "gaussian":
+            mask = ops.ones(shape, "bool")
+            corrupted = images + noise * (self.level / std)
+        else:
+            mask = ops.broadcast_to(self._mask(noise, shape, grid_size), shape)
+            is_white = 0.0
+            if self.kind == "salt_and_pepper":
+                is_white = ops.cast(noise >= self.level / 2, "float32")
+            corrupted = ops.where(mask, (is_white - mean) / std, images)
+        return {
+            "corrupted_images": ops.cast(corrupted, self.compute_dtype),
+            "mask": mask,
+        }
+
+    def _mask(self, noise, shape, grid_size):
+        if self.kind == "masking_exact":
+            return mark_smallest(noise, self.level)
+        if self.kind == "masking_patches":
+            mask = mark_smallest(noise, self.level)
+            patch_size = shape[1] // grid_size[0]
+            return spread_over_pixels(mask, grid_size, patch_size)
+        return noise < self.level
+
+    def _normalization(self, num_channels):
+        mean, std = self.mean, self.std
+        if mean is None:
+            mean, std = MEAN, STANDARD_DEVIATION
+            if num_channels != len(MEAN):
+                mean, std = (
+                    (float(np.mean(x)),) * num_channels for x in (mean, std)
+                )
+        if len(mean) != num_channels:
+            raise ValueError(
+                "`mean` and `std` must have one value for each channel of the "
+                f"images. Received: {len(mean)} values, and images of "
+                f"{num_channels} channels"
+            )
+        return tuple(ops.convert_to_tensor(x, "float32") for x in (mean, std))
+
+    def compute_output_spec(self, images, grid_size=None, noise=None):
+        check_normalized(images)
+        self.noise_shape(images.shape, grid_size)
+        self._normalization(images.shape[-1])
+        return {
+            "corrupted_images": keras.KerasTensor(
+                images.shape, self.compute_dtype
+            ),
+            "mask": keras.KerasTensor(images.shape, "bool"),
+        }
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "kind": self.kind,
+            "level": self.level,
+            "mean": self.mean,
+            "std": self.std,
+            "seed": self.seed,
+        }
+
+
+def _check_grid_size(grid_size, shape):
+    """Returns a grid of square patches of images of a shape, or raises."""
+    rows, columns = check_grid_size(grid_size)
+    height, width = shape[1:3]
+    if isinstance(height, int) and isinstance(width, int):
+        patch_size = height // rows
+        if (height, width) != (rows * patch_size, columns * patch_size):
+            raise ValueError(
+                "`grid_size` must cut images into square patches. Received: "
+                f"grid_size={(rows, columns)}, images of {height} x {width} "
+                "pixels"
+            )
+    return rows, columns

@@ -1,0 +1,82 @@
+"""Images with corrupted ones beside them: drawn, or the user's own."""
+
+import keras
+from keras import ops
+
+from keras_capi.training.grid_size import static_grid_size
+from keras_capi.validation import check_images
+from keras_capi.validation import is_array
+from keras_capi.validation import known_shape
+
+NAMES = ("images", "corrupted_images", "mask")
+
+
+def check_corrupted_inputs(encoder, inputs):
+    """Raises a `ValueError` if arrays of images, or own ones, do not suit.
+
+    Args:
+        encoder: `keras_capi.encoders.Encoder`.
+        inputs: Dictionary of arrays.
+    """
+    images = inputs.get("images")
+    if images is not None and not is_array(images):
+        return
+    if len(inputs) > 1 and set(inputs) != set(NAMES):
+        raise ValueError(
+            "Inputs with own corrupted images must have the keys "
+            f"{sorted(NAMES)}. Received: {sorted(inputs)}"
+        )
+    check_images(images, encoder.patch_size, encoder.image_shape[-1])
+    shapes = {k: known_shape(k, v) for k, v in inputs.items() if is_array(v)}
+    if len(set(shapes.values())) > 1:
+        raise ValueError(
+            "Corrupted images and masks must have the shape of the images. "
+            f"Received: {shapes}"
+        )
+    dtypes = {
+        name: keras.backend.standardize_dtype(inputs[name].dtype)
+        for name in shapes
+    }
+    if dtypes.get("mask", "bool") != "bool":
+        raise ValueError(
+            "`mask` must be Boolean: true where corrupted. Received: dtype "
+            f"{dtypes['mask']}"
+        )
+    if not keras.backend.is_float_dtype(
+        dtypes.get("corrupted_images", "float32")
+    ):
+        raise ValueError(
+            "`corrupted_images` must be floating point, normalised as the "
+            f"images are. Received: dtype {dtypes['corrupted_images']}"
+        )
+
+
+def prepare_corrupted(encoder, corruption, inputs):
+    """Adds corrupted images to images, unless the user has own ones.
+
+    Args:
+        encoder: `keras_capi.encoders.Encoder`.
+        corruption: Layer from images and `grid_size` to
+            `{"corrupted_images": ..., "mask": ...}`.
+        inputs: Dictionary with `"images"`, and perhaps these.
+
+    Returns:
+        Dictionary of `"images"`, `"corrupted_images"` and `"mask"`, a Boolean
+        tensor, all of one shape.
+    """
+    check_corrupted_inputs(encoder, inputs)
+    if len(inputs) > 1:
+        return inputs
+    images = inputs["images"]
+    rows, columns = grid_size = static_grid_size(images, encoder)
+    # On TensorFlow the encoder alone may know the size.
+    images = ops.reshape(
+        images,
+        (
+            ops.shape(images)[0],
+            rows * encoder.patch_size,
+            columns * encoder.patch_size,
+            images.shape[-1],
+        ),
+    )
+    return {"images": images, **corruption(images, grid_size=grid_size)}

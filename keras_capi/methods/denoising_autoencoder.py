@@ -1,0 +1,224 @@
+import keras
+from keras import ops
+
+from keras_capi.fitting.passed_on_arguments import passes_on_to
+from keras_capi.layers.dense import Dense
+from keras_capi.layers.views.corruption import Corruption
+from keras_capi.methods.corrupted_inputs import check_corrupted_inputs
+from keras_capi.methods.corrupted_inputs import prepare_corrupted
+from keras_capi.ops.losses.pixel_targets import pixel_targets
+from keras_capi.ops.tokens import extract_patches
+from keras_capi.optimizers.adamw import AdamW
+from keras_capi.optimizers.group import Group
+from keras_capi.optimizers.warmup_cosine import WarmupCosine
+from keras_capi.training.check_trainable import check_trainable
+from keras_capi.training.pretraining import Pretraining
+from keras_capi.training.vectors import list_vectors
+from keras_capi.validation import check_non_negative
+from keras_capi.validation import check_positive_integer
+from keras_capi.validation import check_seed
+
+
+@keras.saving.register_keras_serializable(package="keras_capi")
+class DenoisingAutoencoder(Pretraining):
+    """Pretrains an encoder by restoring corrupted images.
+
+    The ancestor of all methods that hide a part of an image and predict it.
+    Noise is added to the pixels, or some of them become black; the encoder sees
+    all patches of the corrupted image, nothing is dropped and no token is
+    replaced, and one linear layer predicts the pixels of the clean image, all
+    of them. So it also learns where there is noise. There is no teacher, and
+    nothing that could collapse.
+
+    Args:
+        encoder: `keras_capi.encoders.Encoder`.
+        corruption: `keras_capi.layers.Corruption`, or another layer from images
+            to `{"corrupted_images": ..., "mask": ...}`. `None` is Gaussian
+            noise with a deviation of 0.25 of the range from black to white of
+            images normalised as `keras_capi.layers.ImageNetNormalization` does.
+            Defaults to `None`.
+        corrupted_weight: Float, 0 or more. What the squared errors of corrupted
+            values are multiplied by. Defaults to `1.0`.
+        intact_weight: Float, 0 or more. What those of all others are multiplied
+            by; 0 predicts what is corrupted alone. Defaults to `1.0`.
+        seed: Integer or `None`. Seed of the default corruption. Defaults to
+            `None`.
+
+    Inputs:
+        Images, a float tensor of shape `(batch, height, width, channels)`, or a
+        dictionary with own corrupted images, such as real noisy ones:
+        `{"images": ..., "corrupted_images": ..., "mask": ...}`, all of one
+        shape; the mask is Boolean, true where corrupted.
+
+    Output shape:
+        The encoder's features of clean images, a dictionary, see
+        `keras_capi.encoders.Encoder`. The loss is not about a class token, so
+        take the mean of `"feature_map"` as the feature of a whole image.
+
+    Raises:
+        ValueError: If arguments or inputs are out of range, or do not suit each
+            other.
+
+    Example:
+
+    >>> encoder = keras_capi.encoders.ViT(8, 2, 48, 4, image_shape=(64, 64, 3))
+    >>> model = keras_capi.methods.DenoisingAutoencoder(
+    ...     encoder, keras_capi.layers.Corruption("masking_patches", 0.5)
+    ... )
+    >>> model.compile(model.published_optimizer(1000, batch_size=16))
+    >>> images = np.random.rand(32, 64, 64, 3).astype("float32")
+    >>> history = model.fit(images, batch_size=16)
+    >>> features = model.predict(images)["feature_map"]
+
+    Reference:
+
+    - [Extracting and composing robust features with denoising autoencoders](
+      https://www.cs.toronto.edu/~larocheh/publications/icml-2008-denoising-autoencoders.pdf)
+    - [Stacked denoising autoencoders](
+      https://www.jmlr.org/papers/v11/vincent10a.html), section 4.2 (emphasis)
+    """
+
+    loss_weights = {"pixel_loss": 1.0}
+
+    def __init__(
+        self,
+        encoder,
+        corruption=None,
+        corrupted_weight=1.0,
+        intact_weight=1.0,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(encoder, **kwargs)
+        if self.trainable:
+            check_trainable("encoder", encoder)
+        check_non_negative("corrupted_weight", corrupted_weight)
+        check_non_negative("intact_weight", intact_weight)
+        if corrupted_weight == intact_weight == 0:
+            raise ValueError(
+                "`corrupted_weight` and `intact_weight` must not both be 0. "
+                f"Received: corrupted_weight={corrupted_weight}, "
+                f"intact_weight={intact_weight}"
+            )
+        check_seed("seed", seed)
+        with keras.RematScope(mode=None):
+            self.corruption = corruption or Corruption(seed=seed)
+            self.head = Dense(
+                encoder.patch_size**2 * encoder.image_shape[-1],
+                dtype=self.dtype_policy,
+                name="head",
+            )
+        self.encoder = encoder
+        self.corrupted_weight = corrupted_weight
+        self.intact_weight = intact_weight
+        self.seed = seed
+        self.head.build((None, None, encoder.hidden_dim))
+        self.built = True
+
+    def check_inputs(self, inputs):
+        check_corrupted_inputs(self.encoder, inputs)
+
+    def prepare(self, inputs, training):
+        return prepare_corrupted(self.encoder, self.corruption, inputs)
+
+    def compute_losses(self, inputs, training):
+        patch_size = self.encoder.patch_size
+        predictions = self.predict_pixels(inputs["corrupted_images"], training)
+        targets = pixel_targets(inputs["images"], patch_size, normalize=False)
+        weights = ops.where(
+            extract_patches(inputs["mask"], patch_size),
+            float(self.corrupted_weight),
+            float(self.intact_weight),
+        )
+        errors = ops.square(ops.cast(predictions, "float32") - targets)
+        return {"pixel_loss": ops.mean(weights * errors)}
+
+    def predict_pixels(self, images, training=None):
+        """Predicts the pixels of the clean images.
+
+        Args:
+            images: Float tensor of shape `(batch, height, width, channels)`,
+                corrupted images.
+            training: Boolean. Whether to apply stochastic depth.
+
+        Returns:
+            Tensor of shape `(batch, patches, patch_size**2 * channels)`, values
+            in the order row, column, channel; `keras_capi.ops.join_patches`
+            makes images of them.
+        """
+        tokens, positions = self.encoder.embed(images)
+        encoded = self.encoder.encode(tokens, positions, training=training)
+        return self.head(encoded["patches"])
+
+    @passes_on_to(AdamW)
+    def published_optimizer(
+        self,
+        total_steps,
+        batch_size,
+        learning_rate=None,
+        weight_decay=0.05,
+        beta_1=0.9,
+        beta_2=0.95,
+        **overrides,
+    ):
+        """Returns an optimizer and its schedule.
+
+        The papers have plain gradient descent, which does not suit
+        transformers: these are the settings of `keras_capi.methods.MAE`.
+
+        Args:
+            total_steps: Integer. Updates of the whole training, of which a
+                twentieth warms up.
+            batch_size: Integer. Images in a batch, of all devices together. The
+                rate is `1.5e-4 * batch_size / 256`.
+            learning_rate: Float or schedule in place of that. Defaults to
+                `None`.
+            weight_decay: Float or schedule. Defaults to `0.05`.
+            beta_1: Float. Defaults to `0.9`.
+            beta_2: Float. Defaults to `0.95`.
+            **overrides: Other arguments of `keras_capi.optimizers.AdamW`.
+
+        Returns:
+            A Keras optimizer.
+        """
+        check_positive_integer("total_steps", total_steps)
+        check_positive_integer("batch_size", batch_size)
+        if learning_rate is None:
+            learning_rate = 1.5e-4 * batch_size / 256
+        if not callable(learning_rate):
+            learning_rate = WarmupCosine(
+                learning_rate,
+                total_steps,
+                warmup_steps=total_steps // 20,
+                truncate=1.0,
+                warmup_endpoint=False,
+            )
+        return AdamW(
+            **{
+                "learning_rate": learning_rate,
+                "weight_decay": weight_decay,
+                "beta_1": beta_1,
+                "beta_2": beta_2,
+                "groups": {"vectors": Group(weight_decay_multiplier=0.0)},
+                **overrides,
+            }
+        )
+
+    def parameter_groups(self):
+        return {"vectors": list_vectors(self.trainable_variables)}
+
+    def compile(self, optimizer="rmsprop", **kwargs):
+        for part in self.encoder.list_unused_parts(uses_global=False):
+            part.trainable = False
+        super().compile(optimizer, **kwargs)
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "encoder": serialize(self.encoder),
+            "corruption": serialize(self.corruption),
+            "corrupted_weight": self.corrupted_weight,
+            "intact_weight": self.intact_weight,
+            "seed": self.seed,
+        }

@@ -1,0 +1,39 @@
+"""Which values of images a corruption takes away."""
+
+import math
+
+from keras import ops
+
+
+def mark_smallest(numbers, share):
+    """Marks the smallest numbers of each sample, an exact count of them.
+
+    Args:
+        numbers: Float tensor of shape `(batch, ...)`, the other sizes known.
+        share: Float in `[0, 1]`. Of `n` numbers `int(n * share)` are marked.
+
+    Returns:
+        Boolean tensor of that shape.
+    """
+    count = math.prod(numbers.shape[1:])
+    rows = ops.reshape(numbers, (-1, count))
+    # How many numbers of the sample come before each one, in their order.
+    ranks = ops.argsort(ops.argsort(rows, axis=1), axis=1)
+    return ops.reshape(ranks < int(count * share), (-1, *numbers.shape[1:]))
+
+
+def spread_over_pixels(mask, grid_size, patch_size):
+    """Turns a mask of patches into one of pixels.
+
+    Args:
+        mask: Tensor of shape `(batch, rows * columns)`.
+        grid_size: Tuple of two integers, rows and columns of patches.
+        patch_size: Integer. Side of a patch in pixels.
+
+    Returns:
+        Tensor of shape `(batch, height, width, 1)`.
+    """
+    mask = ops.reshape(mask, (-1, *grid_size, 1))
+    for axis in (1, 2):
+        mask = ops.repeat(mask, patch_size, axis=axis)
+    return mask
