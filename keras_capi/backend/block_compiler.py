@@ -14,12 +14,15 @@ from keras_capi.backend.training_step import count_values
 
 # From how many weights on that train the blocks are worth compiling.
 MANY_WEIGHTS = 5_000_000
+# Steps of a model that come first: trials of a few steps need not wait.
+NUM_EAGER_STEPS = 10
 DEVICES = ("cpu", "cuda")
 # What a layer is called and starts from, not what it computes.
 NO_PART_OF_KIND = {"name", "trainable", "seed", "kernel_initializer"}
 
 _here = threading.local()
 _kinds: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+_num_steps: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 _failures: list = []
 
 
@@ -27,8 +30,9 @@ _failures: list = []
 def compiled_blocks(model, chooses):
     """Has torch compile the transformer blocks of a training step.
 
-    That takes half a minute in the first step, and a tenth off all others: too
-    little for small models. Predictions gain as much, but are few.
+    That takes half a minute, once, and a tenth off all steps from then on: too
+    little for small models, and for a few steps. Predictions gain as much, but
+    are few.
 
     Args:
         model: A compiled `keras.Model`, whose training step runs within.
@@ -40,11 +44,17 @@ def compiled_blocks(model, chooses):
         and not model.run_eagerly
         and not _failures
         and count_values(model.trainable_variables) >= MANY_WEIGHTS
+        and _count_step(model) > NUM_EAGER_STEPS
     )
     try:
         yield
     finally:
         _here.compiles = False
+
+
+def _count_step(model):
+    _num_steps[model] = _num_steps.get(model, 0) + 1
+    return _num_steps[model]
 
 
 def compiled_block(call):

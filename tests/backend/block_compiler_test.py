@@ -45,6 +45,7 @@ MODELS = {
 def compiles(monkeypatch):
     """Compiles the blocks of tiny models; traces alone, which is quick."""
     monkeypatch.setattr(block_compiler, "MANY_WEIGHTS", 1)
+    monkeypatch.setattr(block_compiler, "NUM_EAGER_STEPS", 0)
     monkeypatch.setattr(block_compiler, "_failures", [])
     use_compiler(monkeypatch, "aot_eager")
 
@@ -168,6 +169,14 @@ def test_tiny_models_and_predictions_run_eagerly(num_graphs):
     model.train_on_batch(make_images())
     model.predict_on_batch(make_images())
     assert num_graphs() == 0
+
+
+def test_the_first_steps_run_eagerly(compiles, num_graphs, monkeypatch):
+    monkeypatch.setattr(block_compiler, "NUM_EAGER_STEPS", 2)
+    model = make_mae()
+    for num_steps in range(1, 4):
+        model.train_on_batch(make_images())
+        assert (num_graphs() > 0) == (num_steps > 2)
 
 
 def test_what_stays_eager(compiles, num_graphs):
