@@ -6,16 +6,14 @@ from keras_capi.fitting.passed_on_arguments import passes_on_to
 from keras_capi.layers.masking.random_masking import RandomMasking
 from keras_capi.methods.masked_inputs import check_masked_inputs
 from keras_capi.methods.masked_inputs import prepare_masks
+from keras_capi.methods.reconstruction_optimizer import reconstruction_optimizer
 from keras_capi.ops.losses.pixel_targets import pixel_targets
 from keras_capi.ops.tokens import gather_tokens
 from keras_capi.optimizers.adamw import AdamW
-from keras_capi.optimizers.group import Group
-from keras_capi.optimizers.warmup_cosine import WarmupCosine
 from keras_capi.training.check_trainable import check_trainable
 from keras_capi.training.grid_size import static_grid_size
 from keras_capi.training.pretraining import Pretraining
 from keras_capi.training.vectors import list_vectors
-from keras_capi.validation import check_positive_integer
 from keras_capi.validation import check_seed
 
 
@@ -175,27 +173,16 @@ class MAE(Pretraining):
         Returns:
             A Keras optimizer.
         """
-        check_positive_integer("total_steps", total_steps)
-        check_positive_integer("batch_size", batch_size)
-        if learning_rate is None:
-            learning_rate = 1.5e-4 * batch_size / 256
-        if not callable(learning_rate):
-            learning_rate = WarmupCosine(
-                learning_rate,
-                total_steps,
-                warmup_steps=total_steps // 20,
-                truncate=1.0,
-                warmup_endpoint=False,
-            )
-        return AdamW(
+        return reconstruction_optimizer(
+            total_steps,
+            batch_size,
+            learning_rate,
             **{
-                "learning_rate": learning_rate,
                 "weight_decay": weight_decay,
                 "beta_1": beta_1,
                 "beta_2": beta_2,
-                "groups": {"vectors": Group(weight_decay_multiplier=0.0)},
                 **overrides,
-            }
+            },
         )
 
     def parameter_groups(self):
