@@ -12,6 +12,7 @@ from keras_capi.backend.adamw import share_gradients
 from keras_capi.backend.attention import dot_product_attention
 from keras_capi.backend.block_compiler import compiled_block
 from keras_capi.backend.block_compiler import compiled_blocks
+from keras_capi.backend.block_compiler import has_many_weights
 from keras_capi.backend.compilation_cache import keep_compiled
 from keras_capi.backend.compiled import compiled
 from keras_capi.backend.free_memory import returns_memory
@@ -56,6 +57,7 @@ __all__ = [
     "gelu",
     "gradient_norms",
     "has_fused_adamw",
+    "has_many_weights",
     "keep_compiled",
     "layer_normalization",
     "matrix_product",

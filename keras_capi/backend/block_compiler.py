@@ -26,6 +26,14 @@ _num_steps: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 _failures: list = []
 
 
+def has_many_weights(model):
+    """Tells whether so many weights train that compiling blocks pays."""
+    return (
+        BACKEND == "torch"
+        and count_values(model.trainable_variables) >= MANY_WEIGHTS
+    )
+
+
 @contextlib.contextmanager
 def compiled_blocks(model, chooses):
     """Has torch compile the transformer blocks of a training step.
@@ -36,14 +44,13 @@ def compiled_blocks(model, chooses):
 
     Args:
         model: A compiled `keras.Model`, whose training step runs within.
-        chooses: Boolean. Whether the user has left the choice open.
+        chooses: Boolean. Whether the user has left the choice open, and the
+            model is large enough, see `has_many_weights`.
     """
     _here.compiles = (
-        BACKEND == "torch"
-        and chooses
+        chooses
         and not model.run_eagerly
         and not _failures
-        and count_values(model.trainable_variables) >= MANY_WEIGHTS
         and _count_step(model) > NUM_EAGER_STEPS
     )
     try:

@@ -23,6 +23,8 @@ class GuardedModel(BaseModel):
 
     # During `fit`.
     _step_logs = None
+    # Known when the training function is made.
+    _has_many_weights = False
 
     @contextlib.contextmanager
     def _guarded(self):
@@ -63,6 +65,8 @@ class GuardedModel(BaseModel):
         with backend.compiled_training(self, self._chooses_compiler):
             super().make_train_function(force)
         if self.train_function is not former:
+            # Not at each step, as it looks at every layer.
+            self._has_many_weights = backend.has_many_weights(self)
             self.train_function = backend.with_logs(
                 backend.returns_memory(self.train_function), self._receive_logs
             )
@@ -73,7 +77,9 @@ class GuardedModel(BaseModel):
     def train_step(self, *args):
         with (
             backend.averaged_gradients(self.optimizer),
-            backend.compiled_blocks(self, self._chooses_compiler),
+            backend.compiled_blocks(
+                self, self._chooses_compiler and self._has_many_weights
+            ),
         ):
             return super().train_step(*args)
 
