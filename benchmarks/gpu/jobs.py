@@ -15,8 +15,11 @@ FULL_FLOAT32 = {
     "JAX_DEFAULT_MATMUL_PRECISION": "highest",
     "NVIDIA_TF32_OVERRIDE": "0",
 }
-# Eager and compiled; JAX compiles always.
-COMPILE = {"torch": ("off", "on"), "jax": ("auto",)}
+# Eager and compiled, ours as it is by default; JAX compiles always.
+COMPILE = {
+    "ours": {"torch": ("off", "auto"), "jax": ("auto",)},
+    "authors": {"torch": ("off", "on")},
+}
 ERROR = re.compile(r"(\w+\.)*\w*(Error|Exception|Exit|Interrupt)\b")
 REASON_LENGTH = 100
 
@@ -36,11 +39,12 @@ def training_jobs(options):
         "steps": options.steps,
         "product_size": options.product_size,
     }
+    # When tiny, nothing that takes long to compile.
+    last = 1 if options.tiny else None
     sides = [
         {"side": "ours", "backend": backend, "compile": compile}
         for backend in options.backend
-        for compile in COMPILE[backend]
-        if not (options.tiny and compile == "on")
+        for compile in COMPILE["ours"][backend][:last]
     ]
     if options.authors:
         sides += [
@@ -50,8 +54,7 @@ def training_jobs(options):
                 "compile": compile,
                 "authors": options.authors,
             }
-            for compile in COMPILE["torch"]
-            if not (options.tiny and compile == "on")
+            for compile in COMPILE["authors"]["torch"][:last]
         ]
     return [
         {**shared, "size": size, "precision": precision, **side}

@@ -7,8 +7,8 @@ from keras_capi.layers.heads.prototype_head import PrototypeHead
 from keras_capi.layers.masking.inverse_block_masking import InverseBlockMasking
 from keras_capi.layers.related_seed import related_seed
 from keras_capi.layers.targets.online_clustering import OnlineClustering
-from keras_capi.methods.masked_inputs import check_masked_inputs
-from keras_capi.methods.masked_inputs import prepare_masks
+from keras_capi.methods.inputs.masked_inputs import check_masked_inputs
+from keras_capi.methods.inputs.masked_inputs import prepare_masks
 from keras_capi.ops.losses.cross_entropy import entropy
 from keras_capi.ops.losses.cross_entropy import soft_cross_entropy
 from keras_capi.optimizers.capi_optimizer import capi_optimizer

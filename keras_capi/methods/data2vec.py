@@ -5,10 +5,10 @@ from keras_capi.fitting.passed_on_arguments import passes_on_to
 from keras_capi.layers.dense import Dense
 from keras_capi.layers.mask_token import MaskToken
 from keras_capi.layers.masking.blockwise_masking import BlockwiseMasking
-from keras_capi.methods.replaced_patches import ReplacedPatches
-from keras_capi.methods.target_layers import check_target_layers
-from keras_capi.methods.target_layers import check_target_outputs
-from keras_capi.methods.target_layers import take_layers
+from keras_capi.methods.shared.replaced_patches import ReplacedPatches
+from keras_capi.methods.shared.target_layers import check_target_layers
+from keras_capi.methods.shared.target_layers import check_target_outputs
+from keras_capi.methods.shared.target_layers import take_layers
 from keras_capi.ops.average_layers import average_layers
 from keras_capi.ops.average_layers import check_norms
 from keras_capi.ops.feature_deviation import feature_deviation

@@ -4,9 +4,11 @@ from keras import ops
 from keras_capi.fitting.passed_on_arguments import passes_on_to
 from keras_capi.layers.dense import Dense
 from keras_capi.layers.views.corruption import Corruption
-from keras_capi.methods.corrupted_inputs import check_corrupted_inputs
-from keras_capi.methods.corrupted_inputs import prepare_corrupted
-from keras_capi.methods.reconstruction_optimizer import reconstruction_optimizer
+from keras_capi.methods.inputs.corrupted_inputs import check_corrupted_inputs
+from keras_capi.methods.inputs.corrupted_inputs import prepare_corrupted
+from keras_capi.methods.shared.reconstruction_optimizer import (
+    reconstruction_optimizer,
+)
 from keras_capi.ops.losses.pixel_targets import pixel_targets
 from keras_capi.ops.tokens import extract_patches
 from keras_capi.optimizers.adamw import AdamW
@@ -194,10 +196,8 @@ class DenoisingAutoencoder(Pretraining):
     def parameter_groups(self):
         return {"vectors": list_vectors(self.trainable_variables)}
 
-    def compile(self, optimizer="rmsprop", **kwargs):
-        for part in self.encoder.list_unused_parts(uses_global=False):
-            part.trainable = False
-        super().compile(optimizer, **kwargs)
+    def list_unused_parts(self):
+        return self.encoder.list_unused_parts(uses_global=False)
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object

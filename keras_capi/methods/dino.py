@@ -5,12 +5,12 @@ from keras_capi.fitting.passed_on_arguments import passes_on_to
 from keras_capi.fitting.schedule_settings import schedule_settings
 from keras_capi.layers.heads.dino_head import DINOHead
 from keras_capi.layers.views.multi_crop import MultiCrop
-from keras_capi.methods.distillation import distillation_groups
-from keras_capi.methods.distillation import distillation_optimizer
-from keras_capi.methods.distillation import make_centering
-from keras_capi.methods.view_inputs import check_views
-from keras_capi.methods.view_inputs import encode_views
-from keras_capi.methods.view_inputs import view_sizes
+from keras_capi.methods.inputs.view_inputs import check_views
+from keras_capi.methods.inputs.view_inputs import encode_views
+from keras_capi.methods.inputs.view_inputs import view_sizes
+from keras_capi.methods.shared.distillation import distillation_groups
+from keras_capi.methods.shared.distillation import distillation_optimizer
+from keras_capi.methods.shared.distillation import make_centering
 from keras_capi.ops.losses.cross_entropy import entropy
 from keras_capi.ops.losses.view_cross_entropy import view_cross_entropy
 from keras_capi.optimizers.adamw import AdamW
@@ -248,9 +248,10 @@ class DINO(Pretraining):
             self.trainable_variables, self.list_prototypes()
         )
 
+    def list_unused_parts(self):
+        return self.student.list_unused_parts(uses_global=True)
+
     def compile(self, optimizer="rmsprop", **kwargs):
-        for part in self.student.list_unused_parts(uses_global=True):
-            part.trainable = False
         super().compile(optimizer, **kwargs)
         total_steps = schedule_settings(self.optimizer).get("total_steps")
         if self.ema_momentum is None and total_steps is not None:

@@ -5,8 +5,8 @@ from keras_capi.decoders.self_attention_predictor import SelfAttentionPredictor
 from keras_capi.fitting.passed_on_arguments import passes_on_to
 from keras_capi.fitting.schedule_settings import schedule_settings
 from keras_capi.layers.masking.multi_block_masking import MultiBlockMasking
-from keras_capi.methods.block_inputs import check_block_inputs
-from keras_capi.methods.block_inputs import prepare_blocks
+from keras_capi.methods.inputs.block_inputs import check_block_inputs
+from keras_capi.methods.inputs.block_inputs import prepare_blocks
 from keras_capi.ops.feature_deviation import feature_deviation
 from keras_capi.ops.losses.smooth_l1 import smooth_l1
 from keras_capi.ops.normalization import layer_normalize
@@ -273,9 +273,10 @@ class IJEPA(Pretraining):
     def parameter_groups(self):
         return {"vectors": list_vectors(self.trainable_variables)}
 
+    def list_unused_parts(self):
+        return self.student.list_unused_parts(uses_global=False)
+
     def compile(self, optimizer="rmsprop", **kwargs):
-        for part in self.student.list_unused_parts(uses_global=False):
-            part.trainable = False
         super().compile(optimizer, **kwargs)
         total_steps = schedule_settings(self.optimizer).get("total_steps")
         if self.ema_momentum is None and total_steps is not None:

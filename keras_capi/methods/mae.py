@@ -4,9 +4,11 @@ from keras import ops
 from keras_capi.decoders.mask_token_decoder import MaskTokenDecoder
 from keras_capi.fitting.passed_on_arguments import passes_on_to
 from keras_capi.layers.masking.random_masking import RandomMasking
-from keras_capi.methods.masked_inputs import check_masked_inputs
-from keras_capi.methods.masked_inputs import prepare_masks
-from keras_capi.methods.reconstruction_optimizer import reconstruction_optimizer
+from keras_capi.methods.inputs.masked_inputs import check_masked_inputs
+from keras_capi.methods.inputs.masked_inputs import prepare_masks
+from keras_capi.methods.shared.reconstruction_optimizer import (
+    reconstruction_optimizer,
+)
 from keras_capi.ops.losses.pixel_targets import pixel_targets
 from keras_capi.ops.tokens import gather_tokens
 from keras_capi.optimizers.adamw import AdamW
@@ -188,10 +190,8 @@ class MAE(Pretraining):
     def parameter_groups(self):
         return {"vectors": list_vectors(self.trainable_variables)}
 
-    def compile(self, optimizer="rmsprop", **kwargs):
-        for part in self.encoder.list_unused_parts(uses_global=False):
-            part.trainable = False
-        super().compile(optimizer, **kwargs)
+    def list_unused_parts(self):
+        return self.encoder.list_unused_parts(uses_global=False)
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object

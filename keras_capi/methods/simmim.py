@@ -5,7 +5,7 @@ from keras_capi.fitting.passed_on_arguments import passes_on_to
 from keras_capi.layers.dense import Dense
 from keras_capi.layers.mask_token import MaskToken
 from keras_capi.layers.masking.cell_masking import CellMasking
-from keras_capi.methods.replaced_patches import ReplacedPatches
+from keras_capi.methods.shared.replaced_patches import ReplacedPatches
 from keras_capi.ops.losses.masked_mean import masked_mean
 from keras_capi.ops.losses.pixel_targets import pixel_targets
 from keras_capi.optimizers.adamw import AdamW

@@ -120,6 +120,13 @@ class Pretraining(EncoderModel):
         """
         return {}
 
+    def list_unused_parts(self):
+        """Returns the layers that no loss depends on; `compile` freezes them.
+
+        Optimizers warn of weights without a gradient.
+        """
+        return []
+
     def check_inputs(self, inputs):
         """Raises a `ValueError` if arrays given to `fit` do not suit.
 
@@ -229,6 +236,8 @@ class Pretraining(EncoderModel):
                 f"{type(self).__name__} computes its own losses; call "
                 f"`compile` without `loss`. Received: loss={kwargs['loss']}"
             )
+        for part in self.list_unused_parts():
+            part.trainable = False
         super().compile(optimizer, **kwargs)
         backend.check_strategy(self)
         # Now, so that a model can be saved before it is trained.

@@ -23,7 +23,7 @@ def test_what_is_trained():
     ]
     assert sides == [
         ("ours", "torch", "off"),
-        ("ours", "torch", "on"),
+        ("ours", "torch", "auto"),
         ("ours", "jax", "auto"),
         ("authors", "torch", "off"),
         ("authors", "torch", "on"),

@@ -2,9 +2,9 @@
 
 from keras import ops
 
-from keras_capi.methods.patch_indices import INDEX_NAMES
-from keras_capi.methods.patch_indices import check_block_arrays
-from keras_capi.methods.patch_indices import check_index_shapes
+from keras_capi.methods.inputs.patch_indices import INDEX_NAMES
+from keras_capi.methods.inputs.patch_indices import check_block_arrays
+from keras_capi.methods.inputs.patch_indices import check_index_shapes
 from keras_capi.ops.tokens import to_int32
 from keras_capi.training.grid_size import static_grid_size
 from keras_capi.validation import check_images

@@ -1,5 +1,5 @@
-from keras_capi.methods.replaced_inputs import check_replaced_inputs
-from keras_capi.methods.replaced_inputs import prepare_replaced
+from keras_capi.methods.inputs.replaced_inputs import check_replaced_inputs
+from keras_capi.methods.inputs.replaced_inputs import prepare_replaced
 from keras_capi.training.pretraining import Pretraining
 from keras_capi.training.vectors import list_vectors
 
@@ -43,7 +43,5 @@ class ReplacedPatches(Pretraining):
             ]
         }
 
-    def compile(self, optimizer="rmsprop", **kwargs):
-        for part in self.encoder.list_unused_parts(uses_global=False):
-            part.trainable = False
-        super().compile(optimizer, **kwargs)
+    def list_unused_parts(self):
+        return self.encoder.list_unused_parts(uses_global=False)

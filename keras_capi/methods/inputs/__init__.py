@@ -1,0 +1,1 @@
+"""What goes into a step of the methods: checks of it, and what is drawn."""
