@@ -5,6 +5,7 @@ does the same on every backend, but needs another route on one of them to be
 possible (the training step, export) or fast (gathering, the moving average).
 """
 
+from keras_capi.backend.accelerators import has_accelerator
 from keras_capi.backend.adamw import fused_adamw
 from keras_capi.backend.adamw import gradient_norms
 from keras_capi.backend.adamw import has_fused_adamw
@@ -56,6 +57,7 @@ __all__ = [
     "fused_adamw",
     "gelu",
     "gradient_norms",
+    "has_accelerator",
     "has_fused_adamw",
     "has_many_weights",
     "keep_compiled",

@@ -65,6 +65,6 @@ def _fused_move(averages, values, rate, moves):
             dampening=0.0,
             nesterov=False,
             maximize=True,
-            is_first_step=True,
+            is_first_step=False,
             found_inf=torch.logical_not(moves).to(torch.float32),
         )

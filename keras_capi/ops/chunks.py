@@ -4,10 +4,12 @@ from keras_capi import backend
 from keras_capi.validation import check_positive_integer
 from keras_capi.validation import check_unless_symbolic
 
-# 4 MiB of float32: few enough to be read again at low cost, enough to be worth
-# a round of the loop. But accelerators want large chunks, and replicas meet in
-# each one.
+# On a processor 4 MiB of float32: few enough to be read again at low cost,
+# enough to be worth a round of the loop. An accelerator has a hundred small
+# things to start in each round, for which 256 MiB give time enough. Replicas
+# meet in each chunk.
 NUMBERS_PER_CHUNK = 2**20
+NUMBERS_PER_CHUNK_OF_ACCELERATORS = 2**26
 MAX_NUM_CHUNKS = 24
 
 
@@ -20,7 +22,8 @@ def choose_chunk_size(length, numbers_per_item):
             each item of the axis.
 
     Returns:
-        Integer. Chunks of about a million numbers, 24 chunks at most.
+        Integer. Chunks of about a million numbers on a processor, of 64
+        million on accelerators, 24 chunks at most.
 
     Example:
 
@@ -32,7 +35,10 @@ def choose_chunk_size(length, numbers_per_item):
         ("numbers_per_item", numbers_per_item),
     ):
         check_unless_symbolic(check_positive_integer, name, value)
-    num_chunks = round(length * numbers_per_item / NUMBERS_PER_CHUNK)
+    numbers_per_chunk = NUMBERS_PER_CHUNK
+    if backend.has_accelerator():
+        numbers_per_chunk = NUMBERS_PER_CHUNK_OF_ACCELERATORS
+    num_chunks = round(length * numbers_per_item / numbers_per_chunk)
     num_chunks = min(max(num_chunks, 1), MAX_NUM_CHUNKS)
     return -(-length // num_chunks)
 

@@ -5,6 +5,7 @@ from backend_helpers import compile_function
 from helpers import to_numpy
 from keras import ops
 
+from keras_capi import backend
 from keras_capi.ops import choose_chunk_size
 from keras_capi.ops import slice_tokens
 from keras_capi.ops import sum_over_chunks
@@ -44,3 +45,10 @@ def test_chunk_size_follows_the_size_of_the_tensors(
     length, numbers_per_item, expected
 ):
     assert choose_chunk_size(length, numbers_per_item) == expected
+
+
+def test_accelerators_take_larger_chunks(monkeypatch):
+    monkeypatch.setattr(backend, "has_accelerator", lambda: True)
+    assert choose_chunk_size(196, 16 * 4096) == 196
+    assert choose_chunk_size(256, 64 * 16384) == 64
+    assert choose_chunk_size(5, 2**40) == 1

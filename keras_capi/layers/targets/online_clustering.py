@@ -55,7 +55,7 @@ class OnlineClustering(keras.layers.Layer):
         use_bias: Boolean. Defaults to `True`.
         chunk_size: Integer or `None`. Positions to compute at a time if
             `predict_indices` are given; `None` computes about a million
-            scores at a time, in 24 chunks at most.
+            scores at a time, 64 million on accelerators, in 24 chunks at most.
             Needs `positionwise`. Defaults to `None`.
         queue_size: Integer. How many images of the training batches before are
             balanced together with the present one: with gradient accumulation
