@@ -20,6 +20,7 @@ from keras_capi.backend.gathering import add_to_samples
 from keras_capi.backend.gathering import split
 from keras_capi.backend.gathering import take_samples
 from keras_capi.backend.gathering import take_tokens
+from keras_capi.backend.gradients import value_and_gradients
 from keras_capi.backend.moving_average import move_average
 from keras_capi.backend.numerics import gelu
 from keras_capi.backend.numerics import layer_normalization
@@ -74,5 +75,6 @@ __all__ = [
     "take_samples",
     "take_tokens",
     "train_step",
+    "value_and_gradients",
     "with_logs",
 ]

@@ -5,6 +5,8 @@ JAX has none: there a step is written for the whole batch, and the compiler
 splits it over the devices. With one replica every function is free.
 """
 
+import math
+
 from keras import ops
 
 from keras_capi import backend
@@ -82,3 +84,31 @@ def take_share(x, axis):
     local = shape[axis] // num_replicas
     split = (*shape[:axis], num_replicas, local, *shape[axis + 1 :])
     return ops.take(ops.reshape(x, split), index, axis=axis)
+
+
+def average_tensors(tensors, batch_size):
+    """Averages means over a replica's samples over the global batch.
+
+    Args:
+        tensors: List of float32 tensors, of the same shapes on each replica.
+            They must not need a gradient.
+        batch_size: Integer or integer scalar tensor: how many samples they are
+            the means of, which may be none.
+
+    Returns:
+        List of tensors, the same on each replica.
+    """
+    _, num_replicas = backend.replica()
+    if num_replicas == 1:
+        return list(tensors)
+    batch_size = ops.cast(batch_size, "float32")
+    share = batch_size / all_reduce_sum(batch_size)
+    # One message for all. A replica without samples has no mean.
+    flat = ops.concatenate([ops.reshape(x, (-1,)) for x in tensors])
+    flat = all_reduce_sum(ops.where(share > 0, share * flat, 0.0))
+    sizes = [math.prod(x.shape) for x in tensors]
+    parts = backend.split(flat, sizes, axis=0)
+    return [
+        ops.reshape(part, x.shape)
+        for part, x in zip(parts, tensors, strict=True)
+    ]
