@@ -33,6 +33,7 @@ from keras_capi.backend.products import matrix_product
 from keras_capi.backend.recovery import build_optimizer
 from keras_capi.backend.recovery import restored_on_error
 from keras_capi.backend.replicas import all_reduce
+from keras_capi.backend.replicas import all_reduce_with_gradient
 from keras_capi.backend.replicas import check_strategy
 from keras_capi.backend.replicas import num_processes
 from keras_capi.backend.replicas import process_index
@@ -44,6 +45,7 @@ from keras_capi.backend.training_step import with_logs
 __all__ = [
     "add_to_samples",
     "all_reduce",
+    "all_reduce_with_gradient",
     "averaged_gradients",
     "build_optimizer",
     "check_keras_version",

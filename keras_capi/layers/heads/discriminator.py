@@ -6,7 +6,10 @@ from keras import ops
 
 from keras_capi import backend
 from keras_capi.layers.related_seed import related_seed
+from keras_capi.ops.collectives import all_reduce_sum
 from keras_capi.ops.collectives import average_tensors
+from keras_capi.ops.collectives import share_of_batch
+from keras_capi.ops.collectives import sum_with_gradient
 from keras_capi.ops.losses.binary_cross_entropy import binary_cross_entropy
 from keras_capi.validation import check_each
 from keras_capi.validation import check_number
@@ -38,8 +41,8 @@ class Discriminator(keras.layers.Layer):
 
     The network has convolutions of 4 x 4 pixels that halve the image until it
     has about 4 x 4 pixels (at least 4, less than 8 along the shorter side), and
-    one more of the size of what is left. Norms are by the batch, real and made
-    images each by itself; there are no running statistics, as it is of no use
+    one more of the size of what is left. Norms are by the batch of all devices,
+    real and made images each by itself; there are no running statistics, as it is of no use
     after the training. Computes in float32 whatever the compute dtype.
 
     Args:
@@ -220,9 +223,14 @@ class Discriminator(keras.layers.Layer):
             ops.stop_gradient(ops.convert_to_tensor(images))
             for images in (real, made)
         )
+        share = share_of_batch(ops.shape(real)[0])
         loss, gradients = backend.value_and_gradients(
-            lambda values: self._loss(real, made, values), self._values()
+            lambda values: share * self._loss(real, made, values),
+            self._values(),
         )
+        gradients = average_tensors(gradients)
+        # The losses of replicas are averaged by their shares later on.
+        loss = ops.where(share > 0, loss / share, 0.0)
         return loss, list(zip(self.learnt, gradients, strict=True))
 
     def learn(self, real, made):
@@ -237,7 +245,6 @@ class Discriminator(keras.layers.Layer):
         """
         loss, pairs = self.compute_gradients(real, made)
         variables, gradients = zip(*pairs, strict=True)
-        gradients = average_tensors(gradients, ops.shape(real)[0])
         step = self.num_updates + 1.0
         first, second = (
             -ops.expm1(step * math.log(beta)) if beta else 1.0
@@ -276,6 +283,8 @@ class Discriminator(keras.layers.Layer):
 
 def _batch_normalize(x, scale, shift):
     axes = (0, 1, 2)
-    centred = x - ops.mean(x, axis=axes)
-    variance = ops.mean(ops.square(centred), axis=axes)
+    count = all_reduce_sum(ops.cast(ops.size(x[..., 0]), "float32"))
+    centred = x - sum_with_gradient(ops.sum(x, axis=axes)) / count
+    variance = sum_with_gradient(ops.sum(ops.square(centred), axis=axes))
+    variance = variance / count
     return centred * (ops.rsqrt(variance + NORM_EPSILON) * scale) + shift
