@@ -11,7 +11,10 @@ from benchmarks.replay.varied_masks import varied_masks_judge
 from benchmarks.replay.weights import to_numpy
 
 # Of our sampler, against which a file's are compared.
-NUM_MASKS = 10_000
+NUM_MASKS = 5_000
+# The file's are windows of one pattern, and overlap: of files made in the same
+# way from other seeds, the worst was 6 standard errors of independent ones off.
+SPREAD = 1.5
 # So many pixels along an axis are compared, of all that there are.
 MOST_PIXELS = 18
 
@@ -51,7 +54,7 @@ def _judge(size):
         counts = theirs.sum(axis=1)
         if counts.min() < smallest or counts.max() > largest:
             return DIFFERENT
-        return compare(np.packbits(thin(theirs), axis=1))
+        return compare(np.packbits(thin(theirs), axis=1)) / SPREAD
 
     return judge
 

@@ -42,8 +42,9 @@ class Discriminator(keras.layers.Layer):
     The network has convolutions of 4 x 4 pixels that halve the image until it
     has about 4 x 4 pixels (at least 4, less than 8 along the shorter side), and
     one more of the size of what is left. Norms are by the batch of all devices,
-    real and made images each by itself; there are no running statistics, as it is of no use
-    after the training. Computes in float32 whatever the compute dtype.
+    real and made images each by itself; there are no running statistics, as it
+    is of no use after the training. Computes in float32 whatever the compute
+    dtype.
 
     Args:
         filters: Sequence of integers, the filters of each level; `None` is as
@@ -73,8 +74,8 @@ class Discriminator(keras.layers.Layer):
 
     >>> discriminator = keras_capi.layers.Discriminator(filters=(8, 16))
     >>> real, made = keras.random.normal((2, 4, 16, 16, 3))
-    >>> loss = discriminator.learn(real, made)
     >>> scores = discriminator(made)
+    >>> loss = discriminator.learn(real, made)
 
     Reference:
 

@@ -1,5 +1,7 @@
 from keras import ops
 
+from keras_capi.validation import check_number
+
 # Added inside of the logarithms.
 EPSILON = 1e-12
 
@@ -12,15 +14,19 @@ def binary_cross_entropy(probabilities, label):
 
     Args:
         probabilities: Float tensor of any shape, in `[0, 1]`.
-        label: Float. What all of them should be: 0 or 1.
+        label: Float. What all of them should be, in `[0, 1]`.
 
     Returns:
         Float32 scalar tensor, in nats.
+
+    Raises:
+        ValueError: If the label is out of range.
 
     Example:
 
     >>> keras_capi.ops.binary_cross_entropy(keras.ops.array([0.5, 0.9]), 1.0)
     """
+    check_number("label", label, "[0, 1]")
     probabilities = ops.cast(probabilities, "float32")
     of_one = ops.log(probabilities + EPSILON)
     of_zero = ops.log(1.0 - probabilities + EPSILON)
