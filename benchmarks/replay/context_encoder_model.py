@@ -32,7 +32,7 @@ def make_model(arrays, config, discriminator_rate=0.0):
             beta_1=config["beta1"],
         ),
         pixel_weight=config["wtl2"],
-        overlap_weight=config["overlap_weight"],
+        overlap_weight=_overlap_weight(arrays, config),
     )
     assign(pairs_of(state, model))
     return model
@@ -63,6 +63,13 @@ def make_corruption(config, num_channels):
     return keras_capi.layers.CenterRegion(
         config["overlap"], mean=normalization, std=normalization
     )
+
+
+def _overlap_weight(arrays, config):
+    if config["mode"] == "random":
+        # Whether it counts there is an option of its own; the array tells.
+        return float(arrays["l2_weight"].max())
+    return config["overlap_weight"]
 
 
 def pairs_of(state, model):
