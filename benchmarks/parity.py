@@ -21,6 +21,7 @@ sys.path.insert(0, str(ROOT))
 
 # ruff: noqa: E402
 from benchmarks.replay import capi
+from benchmarks.replay import context_encoder
 from benchmarks.replay import data2vec
 from benchmarks.replay import denoising_autoencoder
 from benchmarks.replay import dino
@@ -33,6 +34,8 @@ from benchmarks.replay.files import read_file
 
 METHODS = {
     "capi": capi,
+    "context_encoder": context_encoder,
+    "context_encoder_masks": context_encoder,
     "data2vec": data2vec,
     "data2vec_masks": data2vec,
     "data2vec_mlp_targets": data2vec,

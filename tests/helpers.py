@@ -117,6 +117,15 @@ def make_denoising(encoder=None, **overrides):
     return model
 
 
+def make_context_encoder(encoder=None, **overrides):
+    """A compiled context encoder around `make_vit`."""
+    model = keras_capi.methods.ContextEncoder(
+        encoder or make_vit(), **{"seed": 3, **overrides}
+    )
+    model.compile(model.published_optimizer(100, batch_size=64))
+    return model
+
+
 def make_dino(encoder=None, **overrides):
     """A compiled DINO around `make_vit`, with two sizes of views."""
     head = keras_capi.layers.DINOHead(8, hidden_dim=16, bottleneck_dim=8)

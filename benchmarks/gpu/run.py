@@ -42,6 +42,7 @@ from benchmarks.gpu.table import make_table
 
 METHODS = (
     "capi",
+    "context_encoder",
     "data2vec",
     "data2vec_masks",
     "denoising_autoencoder",

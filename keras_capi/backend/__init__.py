@@ -21,6 +21,7 @@ from keras_capi.backend.gathering import add_to_samples
 from keras_capi.backend.gathering import split
 from keras_capi.backend.gathering import take_samples
 from keras_capi.backend.gathering import take_tokens
+from keras_capi.backend.gradients import value_and_gradients
 from keras_capi.backend.moving_average import move_average
 from keras_capi.backend.numerics import gelu
 from keras_capi.backend.numerics import layer_normalization
@@ -33,6 +34,7 @@ from keras_capi.backend.products import matrix_product
 from keras_capi.backend.recovery import build_optimizer
 from keras_capi.backend.recovery import restored_on_error
 from keras_capi.backend.replicas import all_reduce
+from keras_capi.backend.replicas import all_reduce_with_gradient
 from keras_capi.backend.replicas import check_strategy
 from keras_capi.backend.replicas import num_processes
 from keras_capi.backend.replicas import process_index
@@ -44,6 +46,7 @@ from keras_capi.backend.training_step import with_logs
 __all__ = [
     "add_to_samples",
     "all_reduce",
+    "all_reduce_with_gradient",
     "averaged_gradients",
     "build_optimizer",
     "check_keras_version",
@@ -76,5 +79,6 @@ __all__ = [
     "take_samples",
     "take_tokens",
     "train_step",
+    "value_and_gradients",
     "with_logs",
 ]

@@ -69,6 +69,21 @@ def all_reduce(x, operation):
     return reduced
 
 
+def all_reduce_with_gradient(x):
+    """Sums a tensor, and in the backward pass its gradient, over the replicas.
+
+    Args:
+        x: Tensor.
+    """
+    if replica()[1] == 1:
+        return x
+    if BACKEND == "tensorflow":
+        return all_reduce(x, "sum")
+    from torch.distributed.nn import functional
+
+    return functional.all_reduce(x)
+
+
 def check_strategy(model):
     """Raises a `ValueError` for what Keras cannot do under `tf.distribute`.
 

@@ -4,6 +4,7 @@ from keras_capi.layers.attention import Attention
 from keras_capi.layers.attention_pooling import AttentionPooling
 from keras_capi.layers.drop_path import DropPath
 from keras_capi.layers.heads.dino_head import DINOHead
+from keras_capi.layers.heads.discriminator import Discriminator
 from keras_capi.layers.heads.prototype_head import PrototypeHead
 from keras_capi.layers.imagenet_normalization import ImageNetNormalization
 from keras_capi.layers.layer_normalization import LayerNormalization
@@ -29,9 +30,11 @@ from keras_capi.layers.targets.centering import Centering
 from keras_capi.layers.targets.feature_queue import FeatureQueue
 from keras_capi.layers.targets.online_clustering import OnlineClustering
 from keras_capi.layers.transformer_block import TransformerBlock
+from keras_capi.layers.views.center_region import CenterRegion
 from keras_capi.layers.views.color_augmentation import ColorAugmentation
 from keras_capi.layers.views.corruption import Corruption
 from keras_capi.layers.views.multi_crop import MultiCrop
+from keras_capi.layers.views.random_regions import RandomRegions
 from keras_capi.layers.views.random_resized_crop import RandomResizedCrop
 
 __all__ = [
@@ -40,10 +43,12 @@ __all__ = [
     "BlockMasking",
     "BlockwiseMasking",
     "CellMasking",
+    "CenterRegion",
     "Centering",
     "ColorAugmentation",
     "Corruption",
     "DINOHead",
+    "Discriminator",
     "DropPath",
     "FeatureQueue",
     "ImageNetNormalization",
@@ -61,6 +66,7 @@ __all__ = [
     "PrototypeHead",
     "RMSNormalization",
     "RandomMasking",
+    "RandomRegions",
     "RandomResizedCrop",
     "RandomState",
     "RegisterTokens",

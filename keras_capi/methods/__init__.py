@@ -1,6 +1,7 @@
 """The systems of pretraining: one class a file, named as in its paper."""
 
 from keras_capi.methods.capi import CAPI
+from keras_capi.methods.context_encoder import ContextEncoder
 from keras_capi.methods.data2vec import Data2Vec
 from keras_capi.methods.denoising_autoencoder import DenoisingAutoencoder
 from keras_capi.methods.dino import DINO
@@ -11,6 +12,7 @@ from keras_capi.methods.simmim import SimMIM
 
 __all__ = [
     "CAPI",
+    "ContextEncoder",
     "DINO",
     "Data2Vec",
     "DenoisingAutoencoder",

@@ -9,6 +9,7 @@ from keras_capi.encoders.capi_backbone import CAPIBackbone
 from keras_capi.encoders.rotary_vit import RotaryViT
 from keras_capi.encoders.vit import ViT
 from keras_capi.methods.capi import CAPI
+from keras_capi.methods.context_encoder import ContextEncoder
 from keras_capi.methods.data2vec import Data2Vec
 from keras_capi.methods.denoising_autoencoder import DenoisingAutoencoder
 from keras_capi.methods.dino import DINO
@@ -30,6 +31,7 @@ __all__ = [
     "CAPIBackbone",
     "CAPIClassifier",
     "CAPISegmenter",
+    "ContextEncoder",
     "CrossAttentionPredictor",
     "DINO",
     "Data2Vec",

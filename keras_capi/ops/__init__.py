@@ -12,6 +12,7 @@ from keras_capi.ops.coordinates import patch_coordinates
 from keras_capi.ops.coordinates import register_coordinates
 from keras_capi.ops.coordinates import scale_to_bounding_box
 from keras_capi.ops.feature_deviation import feature_deviation
+from keras_capi.ops.losses.binary_cross_entropy import binary_cross_entropy
 from keras_capi.ops.losses.cross_entropy import entropy
 from keras_capi.ops.losses.cross_entropy import soft_cross_entropy
 from keras_capi.ops.losses.cross_entropy import soft_cross_entropy_gradient
@@ -48,6 +49,7 @@ __all__ = [
     "apply_rotary",
     "attach_gradients",
     "average_layers",
+    "binary_cross_entropy",
     "block_sizes",
     "choose_chunk_size",
     "entropy",

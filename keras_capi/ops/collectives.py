@@ -5,6 +5,8 @@ JAX has none: there a step is written for the whole batch, and the compiler
 splits it over the devices. With one replica every function is free.
 """
 
+import math
+
 from keras import ops
 
 from keras_capi import backend
@@ -82,3 +84,57 @@ def take_share(x, axis):
     local = shape[axis] // num_replicas
     split = (*shape[:axis], num_replicas, local, *shape[axis + 1 :])
     return ops.take(ops.reshape(x, split), index, axis=axis)
+
+
+def sum_with_gradient(x):
+    """Sums a tensor over the replicas, each of which has a loss of its own.
+
+    The gradient is that of the mean of all losses, if gradients are averaged
+    over the replicas in the end.
+
+    Args:
+        x: Tensor, of the same shape on each replica.
+
+    Returns:
+        Tensor of the shape of `x`, the same on each replica.
+    """
+    return backend.all_reduce_with_gradient(x)
+
+
+def share_of_batch(batch_size):
+    """Returns a replica's number of samples, as a multiple of the average.
+
+    Args:
+        batch_size: Integer or integer scalar tensor.
+
+    Returns:
+        Float32 scalar tensor, or 1 if there is one replica.
+    """
+    _, num_replicas = backend.replica()
+    if num_replicas == 1:
+        return 1.0
+    batch_size = ops.cast(batch_size, "float32")
+    return batch_size * num_replicas / all_reduce_sum(batch_size)
+
+
+def average_tensors(tensors):
+    """Averages tensors over the replicas, in one message.
+
+    Args:
+        tensors: List of float32 tensors, of the same shapes on each replica.
+            They must not need a gradient.
+
+    Returns:
+        List of tensors, the same on each replica.
+    """
+    _, num_replicas = backend.replica()
+    if num_replicas == 1:
+        return list(tensors)
+    flat = ops.concatenate([ops.reshape(x, (-1,)) for x in tensors])
+    flat = all_reduce_sum(flat) / num_replicas
+    sizes = [math.prod(x.shape) for x in tensors]
+    parts = backend.split(flat, sizes, axis=0)
+    return [
+        ops.reshape(part, x.shape)
+        for part, x in zip(parts, tensors, strict=True)
+    ]

@@ -35,6 +35,7 @@ SMALLER_ENCODER = (
     "encoder.num_heads=2",
 )
 SMALLER = {
+    "context_encoder_small": ("data.image_size=32", *SMALLER_ENCODER),
     "data2vec_small": SMALLER_ENCODER,
     "denoising_autoencoder_small": ("data.image_size=32", *SMALLER_ENCODER),
     "ijepa_small": ("predictor.num_layers=1", *SMALLER_ENCODER),

@@ -1,6 +1,7 @@
 """The methods of the battery, by name."""
 
 from methods.capi_battery_test import CASE as capi
+from methods.context_encoder_battery_test import CASE as context_encoder
 from methods.data2vec_battery_test import CASE as data2vec
 from methods.denoising_autoencoder_battery_test import (
     CASE as denoising_autoencoder,
@@ -13,6 +14,7 @@ from methods.simmim_battery_test import CASE as simmim
 
 CASES = {
     "capi": capi,
+    "context_encoder": context_encoder,
     "data2vec": data2vec,
     "denoising_autoencoder": denoising_autoencoder,
     "dino": dino,

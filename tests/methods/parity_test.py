@@ -19,6 +19,14 @@ COMPARED = {
         "final": 104,
         "masks": 1,
     },
+    "context_encoder": {
+        "forward": 8,
+        "gradients": 18,
+        "losses": 7,
+        "schedules": 2,
+        "final": 18,
+        "masks": 2,
+    },
     "ijepa": {
         "forward": 8,
         "gradients": 33,
@@ -153,12 +161,17 @@ def test_every_result_is_watched(replayed):
 
 
 # Samples of masks that differ in size: one patch more or less is no harm.
-VARIED = {("ibot", "masks")}
+VARIED = {("context_encoder", "masks"), ("ibot", "masks")}
 
 # What shows in the forward pass, and what in the training alone.
 INPUTS = {
     "capi": [
         "weights/backbone.encoder.blocks.1.residual1.norm.weight",
+        "train/images",
+    ],
+    "context_encoder": [
+        "weights/netG.head.weight",
+        "weights/netD.norms.0.weight",
         "train/images",
     ],
     "data2vec": [

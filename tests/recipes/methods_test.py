@@ -30,6 +30,10 @@ SETTINGS = {
         "decoder.hidden_dim=16",
         "decoder.num_heads=2",
     ],
+    "context_encoder_small": [
+        "data.image_size=16",
+        "discriminator.filters=[4]",
+    ],
     "denoising_autoencoder_small": ["data.image_size=16"],
     "ijepa_small": [
         "data.image_size=16",
@@ -262,6 +266,28 @@ def test_the_published_data2vec_is_complete():
     assert (config["clip_norm"], config["weight_decay"]) == (3.0, 0.05)
     rate = config["learning_rate"]["config"]
     assert (rate["base_value"], rate["warmup_steps"]) == (2e-3, 10)
+
+
+def test_the_published_context_encoder_is_complete():
+    recipe = load_recipe("context_encoder_base")
+    assert recipe["data"]["image_size"] == 128
+    assert recipe["data"]["batch_size"] == 64
+    assert recipe["training"]["epochs"] == 500
+    small = small_recipe("context_encoder_small")
+    for name in ("pixel_weight", "overlap_weight", "optimizer"):
+        small[name] = recipe[name]
+    small["corruption"] = {**recipe["corruption"], "overlap": 1}
+    model = make_model(small, 10)
+    config = model.optimizer.get_config()
+    assert config["learning_rate"] == pytest.approx(2e-3)
+    assert (config["beta_1"], config["epsilon"]) == (0.5, 1e-8)
+    published = keras_capi.layers.Discriminator().get_config()
+    for name, value in recipe["discriminator"].items():
+        if name not in ("class_name", "filters"):
+            assert published[name] == value
+    # The default for windows of 64 pixels.
+    assert recipe["discriminator"]["filters"] == [64, 128, 256, 512]
+    assert model.discriminator.seed is not None
 
 
 def test_the_large_denoising_autoencoder_is_complete():

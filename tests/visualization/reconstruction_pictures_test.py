@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from helpers import make_context_encoder
 from helpers import make_denoising
 from helpers import make_images
 from helpers import make_mae
@@ -123,6 +124,18 @@ def test_restored_images():
     np.testing.assert_allclose(
         draw()["reconstruction"], PICTURES[:4] / 255.0, atol=1e-4
     )
+
+
+def test_a_predicted_window():
+    model = make_context_encoder(make_vit(image_shape=(16, 24, 3)))
+    columns = reconstruction_pictures(model, IMAGES, PICTURES, batch_size=2)
+    assert list(columns) == ["image", "corrupted", "reconstruction"]
+    window = np.zeros((16, 24), bool)
+    window[4:12, 6:18] = True
+    for name, changed in (("corrupted", 6 * 10), ("reconstruction", 8 * 12)):
+        differs = np.abs(columns[name] - columns["image"]).max(-1) > 1e-4
+        assert not differs[:, ~window].any()
+        assert (differs.sum(axis=(1, 2)) >= 0.9 * changed).all()
 
 
 def test_masks_follow_from_the_seed_alone():

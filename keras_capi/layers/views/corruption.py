@@ -1,11 +1,9 @@
 import keras
-import numpy as np
 from keras import ops
 
-from keras_capi.layers.imagenet_normalization import MEAN
-from keras_capi.layers.imagenet_normalization import STANDARD_DEVIATION
 from keras_capi.layers.random_state import RandomState
 from keras_capi.layers.views.color_augmentation import check_normalization
+from keras_capi.layers.views.normalization import normalization_tensors
 from keras_capi.layers.views.random_view import check_normalized
 from keras_capi.ops.corruptions import mark_smallest
 from keras_capi.ops.corruptions import spread_over_pixels
@@ -155,7 +153,7 @@ class Corruption(keras.layers.Layer):
         # So that its size is known in a graph.
         noise = ops.reshape(ops.cast(noise, "float32"), noise_shape)
         images = ops.cast(images, "float32")
-        mean, std = self._normalization(shape[-1])
+        mean, std = normalization_tensors(self.mean, self.std, shape[-1])
         if self.kind == "gaussian":
             mask = ops.ones(shape, "bool")
             corrupted = images + noise * (self.level / std)
@@ -179,26 +177,10 @@ class Corruption(keras.layers.Layer):
             return spread_over_pixels(mask, grid_size, patch_size)
         return noise < self.level
 
-    def _normalization(self, num_channels):
-        mean, std = self.mean, self.std
-        if mean is None:
-            mean, std = MEAN, STANDARD_DEVIATION
-            if num_channels != len(MEAN):
-                mean, std = (
-                    (float(np.mean(x)),) * num_channels for x in (mean, std)
-                )
-        if len(mean) != num_channels:
-            raise ValueError(
-                "`mean` and `std` must have one value for each channel of the "
-                f"images. Received: {len(mean)} values, and images of "
-                f"{num_channels} channels"
-            )
-        return tuple(ops.convert_to_tensor(x, "float32") for x in (mean, std))
-
     def compute_output_spec(self, images, grid_size=None, noise=None):
         check_normalized(images)
         self.noise_shape(images.shape, grid_size)
-        self._normalization(images.shape[-1])
+        normalization_tensors(self.mean, self.std, images.shape[-1])
         return {
             "corrupted_images": keras.KerasTensor(
                 images.shape, self.compute_dtype

@@ -1,0 +1,45 @@
+"""How images were normalised, for layers that deal in colours."""
+
+import numpy as np
+from keras import ops
+
+from keras_capi.layers.imagenet_normalization import MEAN
+from keras_capi.layers.imagenet_normalization import STANDARD_DEVIATION
+
+
+def normalization_tensors(mean, std, num_channels):
+    """Returns mean and deviation of each channel as float32 tensors.
+
+    Args:
+        mean: Tuple of floats, or `None` for ImageNet's; then other numbers of
+            channels than three have the average of these.
+        std: Tuple of floats or `None`, likewise.
+        num_channels: Integer. The channels of the images.
+
+    Raises:
+        ValueError: If there is another number of values.
+    """
+    if mean is None:
+        mean, std = (
+            for_channels(values, num_channels)
+            for values in (MEAN, STANDARD_DEVIATION)
+        )
+    if len(mean) != num_channels:
+        raise ValueError(
+            "`mean` and `std` must have one value for each channel of the "
+            f"images. Received: {len(mean)} values, and images of "
+            f"{num_channels} channels"
+        )
+    return tuple(ops.convert_to_tensor(x, "float32") for x in (mean, std))
+
+
+def for_channels(values, num_channels):
+    """Returns values of three channels, or of others their average.
+
+    Args:
+        values: Tuple of three floats.
+        num_channels: Integer.
+    """
+    if num_channels == len(values):
+        return tuple(values)
+    return (float(np.mean(values)),) * num_channels

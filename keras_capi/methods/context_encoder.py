@@ -1,0 +1,281 @@
+import keras
+import numpy as np
+from keras import ops
+
+from keras_capi.fitting.passed_on_arguments import passes_on_to
+from keras_capi.layers.dense import Dense
+from keras_capi.layers.heads.discriminator import Discriminator
+from keras_capi.layers.views.center_region import CenterRegion
+from keras_capi.layers.views.region_corruption import RegionCorruption
+from keras_capi.methods.inputs.corrupted_inputs import check_corrupted_inputs
+from keras_capi.methods.inputs.corrupted_inputs import prepare_corrupted
+from keras_capi.ops.losses.binary_cross_entropy import binary_cross_entropy
+from keras_capi.ops.tokens import extract_patches
+from keras_capi.ops.tokens import join_patches
+from keras_capi.training.check_trainable import check_trainable
+from keras_capi.training.grid_size import static_grid_size
+from keras_capi.training.pretraining import Pretraining
+from keras_capi.validation import check_non_negative
+from keras_capi.validation import check_number
+from keras_capi.validation import check_positive_integer
+from keras_capi.validation import check_seed
+
+# Where an encoder takes images of any size.
+PUBLISHED_SIZE = 128
+DISCRIMINATOR_RATE = 2e-4
+
+
+@keras.saving.register_keras_serializable(package="keras_capi")
+class ContextEncoder(Pretraining):
+    """Pretrains an encoder by filling in a region that was cut out of images.
+
+    Inpainting, the first large method of its kind. A region is painted over
+    with one colour; the encoder sees all patches, these too, and nothing else
+    tells it where the region is. One linear layer predicts pixels. Beside their
+    squared error there is an adversarial loss: a discriminator learns to tell
+    predicted regions from real ones, and the encoder learns to deceive it, so
+    that predictions are one sharp possibility in place of the blurred mean of
+    all. In each step first the discriminator learns, then the encoder.
+
+    Args:
+        encoder: `keras_capi.encoders.Encoder`.
+        corruption: `keras_capi.layers.CenterRegion` or `RandomRegions`, which
+            say what is painted over and what is predicted. `None` is the
+            former. Defaults to `None`.
+        discriminator: `keras_capi.layers.Discriminator`, or `None` for the
+            published one. It has an optimizer of its own. Defaults to `None`.
+        pixel_weight: Float in `[0, 1]`. Factor of the squared error; that of
+            the adversarial loss is the rest to 1. With 1 there is no
+            discriminator. Defaults to `0.999`.
+        overlap_weight: Float, 0 or more. What squared errors are multiplied by
+            where the prediction could be seen, as it was not painted over.
+            Defaults to `10.0`.
+        seed: Integer or `None`. Seed of the default discriminator's initial
+            weights. Defaults to `None`.
+
+    Inputs:
+        Images, a float tensor of shape `(batch, height, width, channels)`, or a
+        dictionary with images that are painted over already: `{"images": ...,
+        "corrupted_images": ..., "mask": ...}`, all of one shape; the mask is
+        Boolean, true where painted over.
+
+    Output shape:
+        The encoder's features of whole images, a dictionary, see
+        `keras_capi.encoders.Encoder`. The loss is not about a class token, so
+        take the mean of `"feature_map"` as the feature of a whole image.
+
+    Raises:
+        ValueError: If arguments or inputs are out of range, or do not suit each
+            other.
+
+    Example:
+
+    >>> encoder = keras_capi.encoders.ViT(8, 2, 48, 4, image_shape=(64, 64, 3))
+    >>> model = keras_capi.methods.ContextEncoder(
+    ...     encoder, keras_capi.layers.RandomRegions()
+    ... )
+    >>> model.compile(model.published_optimizer(1000, batch_size=16))
+    >>> images = np.random.rand(32, 64, 64, 3).astype("float32")
+    >>> history = model.fit(images, batch_size=16)
+    >>> features = model.predict(images)["feature_map"]
+
+    Reference:
+
+    - [Context encoders](https://arxiv.org/abs/1604.07379)
+    """
+
+    def __init__(
+        self,
+        encoder,
+        corruption=None,
+        discriminator=None,
+        pixel_weight=0.999,
+        overlap_weight=10.0,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(encoder, **kwargs)
+        if self.trainable:
+            check_trainable("encoder", encoder)
+        check_number("pixel_weight", pixel_weight, "[0, 1]")
+        check_non_negative("overlap_weight", overlap_weight)
+        check_seed("seed", seed)
+        if not isinstance(corruption, RegionCorruption | None):
+            raise ValueError(
+                "`corruption` must be a `CenterRegion` or `RandomRegions`. "
+                f"Received: {type(corruption).__name__}"
+            )
+        if discriminator is not None and pixel_weight == 1:
+            raise ValueError(
+                "`discriminator` needs a `pixel_weight` below 1. "
+                "Received: pixel_weight=1"
+            )
+        height, width, channels = encoder.image_shape
+        with keras.RematScope(mode=None):
+            self.corruption = corruption or CenterRegion()
+            self.head = Dense(
+                encoder.patch_size**2 * channels,
+                dtype=self.dtype_policy,
+                name="head",
+            )
+            if discriminator is None and pixel_weight < 1:
+                discriminator = Discriminator(seed=seed, name="discriminator")
+        self.encoder = encoder
+        self.discriminator = discriminator
+        self.pixel_weight = pixel_weight
+        self.overlap_weight = overlap_weight
+        self.seed = seed
+        self.loss_weights = {"pixel_loss": pixel_weight}
+        self.head.build((None, None, encoder.hidden_dim))
+        if discriminator is not None:
+            self.loss_weights["adversarial_loss"] = 1.0 - pixel_weight
+            window = self.corruption.judged_window(
+                (height or PUBLISHED_SIZE, width or PUBLISHED_SIZE)
+            )
+            if not discriminator.built:
+                discriminator.build((None, *window[2:], channels))
+        self.built = True
+
+    def check_inputs(self, inputs):
+        check_corrupted_inputs(self.encoder, inputs)
+
+    def prepare(self, inputs, training):
+        return prepare_corrupted(self.encoder, self.corruption, inputs)
+
+    def compute_losses(self, inputs, training):
+        colors = self._predict_colors(inputs["corrupted_images"], training)
+        made, real, mask = (
+            self.take_window(values)
+            for values in (
+                colors,
+                self.corruption.to_colors(inputs["images"]),
+                inputs["mask"],
+            )
+        )
+        errors = ops.square(made - real)
+        weights = ops.where(mask, 1.0, float(self.overlap_weight))
+        losses = {
+            "pixel_loss": ops.mean(weights * errors),
+            "unweighted_pixel_loss": ops.mean(errors),
+        }
+        if self.discriminator is None:
+            return losses
+        if training:
+            judgement = self.discriminator.learn(real, made)
+        else:
+            judgement = self.discriminator.compute_loss(real, made)
+        return {
+            **losses,
+            "discriminator_loss": ops.stop_gradient(judgement),
+            "adversarial_loss": binary_cross_entropy(
+                self.discriminator(made), 1.0
+            ),
+        }
+
+    def _predict_colors(self, images, training):
+        """Predicts all of images, as colours from -1 to 1."""
+        tokens, positions = self.encoder.embed(images)
+        encoded = self.encoder.encode(tokens, positions, training=training)
+        values = ops.cast(self.head(encoded["patches"]), "float32")
+        return join_patches(
+            ops.tanh(values),
+            self.encoder.patch_size,
+            static_grid_size(images, self.encoder),
+        )
+
+    def take_window(self, values):
+        """Cuts the part that is to be predicted out of whole images.
+
+        Args:
+            values: Tensor of shape `(batch, height, width, channels)`.
+
+        Returns:
+            Tensor of the same rank.
+        """
+        top, left, height, width = self.corruption.judged_window(
+            values.shape[1:3]
+        )
+        return values[:, top : top + height, left : left + width]
+
+    def predict_pixels(self, images, training=None):
+        """Predicts the pixels of the region that is to be predicted.
+
+        Args:
+            images: Float tensor of shape `(batch, height, width, channels)`,
+                painted over.
+            training: Boolean. Whether to apply stochastic depth.
+
+        Returns:
+            Float32 tensor of shape `(batch, patches, patch_size**2 *
+            channels)`, normalised as the images are, which it equals outside of
+            the region; values in the order row, column, channel;
+            `keras_capi.ops.join_patches` makes images of them.
+        """
+        predicted = self.corruption.from_colors(
+            self._predict_colors(images, training)
+        )
+        size = tuple(images.shape[1:3])
+        top, left, height, width = self.corruption.judged_window(size)
+        is_judged = np.zeros((1, *size, 1), bool)
+        is_judged[:, top : top + height, left : left + width] = True
+        images = ops.where(is_judged, predicted, ops.cast(images, "float32"))
+        return extract_patches(images, self.encoder.patch_size)
+
+    @passes_on_to(keras.optimizers.AdamW)
+    def published_optimizer(
+        self,
+        total_steps,
+        batch_size,
+        learning_rate=None,
+        weight_decay=0.0,
+        beta_1=0.5,
+        beta_2=0.999,
+        epsilon=1e-8,
+        **overrides,
+    ):
+        """Returns the published optimizer of the encoder.
+
+        It is Keras's, which adds epsilon where Torch 7 did, before the second
+        moment is corrected: with few steps that shows. The discriminator has
+        its own, see `keras_capi.layers.Discriminator`.
+
+        Args:
+            total_steps: Integer. Updates of the whole training. The rate stays
+                the same through all of them.
+            batch_size: Integer. Published for 64 images a batch, without a rule
+                for others: the rate stays the same.
+            learning_rate: Float or schedule. `None` is ten times that of the
+                published discriminator, 2e-3, or 2e-4 if there is one loss
+                alone. Defaults to `None`.
+            weight_decay: Float. Defaults to `0.0`.
+            beta_1: Float. Defaults to `0.5`.
+            beta_2: Float. Defaults to `0.999`.
+            epsilon: Float. Defaults to `1e-8`.
+            **overrides: Other arguments of `keras.optimizers.AdamW`.
+
+        Returns:
+            A Keras optimizer.
+        """
+        check_positive_integer("total_steps", total_steps)
+        check_positive_integer("batch_size", batch_size)
+        if learning_rate is None:
+            has_both = 0 < self.pixel_weight < 1
+            learning_rate = DISCRIMINATOR_RATE * (10 if has_both else 1)
+        return keras.optimizers.AdamW(
+            learning_rate, weight_decay, beta_1, beta_2, epsilon, **overrides
+        )
+
+    def list_unused_parts(self):
+        return self.encoder.list_unused_parts(uses_global=False)
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "encoder": serialize(self.encoder),
+            "corruption": serialize(self.corruption),
+            "discriminator": serialize(self.discriminator),
+            "pixel_weight": self.pixel_weight,
+            "overlap_weight": self.overlap_weight,
+            "seed": self.seed,
+        }
