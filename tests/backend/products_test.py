@@ -104,6 +104,8 @@ def test_the_operation_that_is_not_public_is_there():
 @pytest.mark.skipif(
     products.ONEDNN_PRODUCT is None, reason="needs a CPU with AVX-512"
 )
+# As torch 2.11 does, once a process.
+@pytest.mark.filterwarnings("ignore:.*Profiler clears events:UserWarning")
 def test_which_products_take_onednn():
     import torch
 
@@ -130,7 +132,7 @@ def test_which_products_take_onednn():
 def test_derivatives_of_derivatives_and_transforms():
     import torch
 
-    x, matrix = map(torch.from_numpy, make_arrays(*SHAPES[1]))
+    x, matrix = map(ops.convert_to_tensor, make_arrays(*SHAPES[1]))
     for tensor in (x, matrix):
         tensor.requires_grad_(True)
 
