@@ -20,6 +20,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 # ruff: noqa: E402
+from benchmarks.replay import beit
 from benchmarks.replay import capi
 from benchmarks.replay import context_encoder
 from benchmarks.replay import data2vec
@@ -33,6 +34,8 @@ from benchmarks.replay.comparison import compare
 from benchmarks.replay.files import read_file
 
 METHODS = {
+    "beit": beit,
+    "beit_masks": beit,
     "capi": capi,
     "context_encoder": context_encoder,
     "context_encoder_masks": context_encoder,

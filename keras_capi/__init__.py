@@ -21,6 +21,7 @@ from keras_capi import optimizers
 from keras_capi import presets
 from keras_capi import recipes
 from keras_capi import tasks
+from keras_capi import tokenizers
 from keras_capi import training
 from keras_capi import visualization
 from keras_capi.version import __version__
@@ -42,6 +43,7 @@ __all__ = [
     "presets",
     "recipes",
     "tasks",
+    "tokenizers",
     "training",
     "visualization",
 ]

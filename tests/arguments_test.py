@@ -77,6 +77,9 @@ def stand_ins(tmp_path_factory):
         "mae": helpers.make_mae(),
         "backbone": helpers.make_backbone(),
         "student": helpers.make_backbone(),
+        "tokenizer": keras_capi.tokenizers.DALLETokenizer(
+            8, hidden_dim=1, num_blocks=1
+        ),
         "vit": helpers.make_vit(),
         "recipe": keras_capi.recipes.load_recipe("demo"),
     }

@@ -1,6 +1,8 @@
 """The methods whose authors' checkpoints are known, by the names in them."""
 
+from keras_capi.convert import beit_keys
 from keras_capi.convert import capi_keys
+from keras_capi.convert import dalle_keys
 from keras_capi.convert import data2vec_keys
 from keras_capi.convert import dino_keys
 from keras_capi.convert import ibot_keys
@@ -11,15 +13,17 @@ from keras_capi.convert.plain_names import plain_names
 from keras_capi.convert.read_tensors import read_tensors
 
 # A module each, tried in this order: DINO's plain ones look like many others,
-# and data2vec has SimMIM's with more around them.
+# data2vec has SimMIM's with more around them, and BEiT another head of theirs.
 FAMILIES = (
     capi_keys,
     data2vec_keys,
+    beit_keys,
     simmim_keys,
     ibot_keys,
     mae_keys,
     dino_keys,
     ijepa_keys,
+    dalle_keys,
 )
 KNOWN = ", ".join(family.NAME for family in FAMILIES)
 TRAINING_STATE = {name for family in FAMILIES for name in family.TRAINING_STATE}

@@ -9,9 +9,9 @@ PARTS = ("student", "teacher")
 def load_torch_checkpoint(path, part="teacher", **overrides):
     """Builds an encoder from weights of the authors' PyTorch implementation.
 
-    The names in the file tell whose it is (CAPI, data2vec, DINO, iBOT, I-JEPA,
-    MAE or SimMIM), the shapes of the tensors the architecture. The file is
-    loaded without running any code in it.
+    The names in the file tell whose it is (BEiT, CAPI, data2vec, DINO, iBOT,
+    I-JEPA, MAE or SimMIM), the shapes of the tensors the architecture. The file
+    is loaded without running any code in it.
 
     - CAPI: the published files, and checkpoints of the training code.
     - MAE: encoders, with or without decoder, and fine-tuned ones. The latter
@@ -20,6 +20,7 @@ def load_torch_checkpoint(path, part="teacher", **overrides):
     - DINO, iBOT: encoders, and full checkpoints. Vision transformers only.
     - data2vec: trainings with student and teacher, single networks, encoders.
     - I-JEPA: the published files, which hold all networks, and encoders.
+    - BEiT: trainings, encoders and fine-tuned encoders.
     - SimMIM: encoders, trainings and fine-tuned encoders. Vision transformers
       only.
 

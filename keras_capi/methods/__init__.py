@@ -1,5 +1,6 @@
 """The systems of pretraining: one class a file, named as in its paper."""
 
+from keras_capi.methods.beit import BEiT
 from keras_capi.methods.capi import CAPI
 from keras_capi.methods.context_encoder import ContextEncoder
 from keras_capi.methods.data2vec import Data2Vec
@@ -11,6 +12,7 @@ from keras_capi.methods.mae import MAE
 from keras_capi.methods.simmim import SimMIM
 
 __all__ = [
+    "BEiT",
     "CAPI",
     "ContextEncoder",
     "DINO",

@@ -8,6 +8,7 @@ from keras_capi.decoders.self_attention_predictor import SelfAttentionPredictor
 from keras_capi.encoders.capi_backbone import CAPIBackbone
 from keras_capi.encoders.rotary_vit import RotaryViT
 from keras_capi.encoders.vit import ViT
+from keras_capi.methods.beit import BEiT
 from keras_capi.methods.capi import CAPI
 from keras_capi.methods.context_encoder import ContextEncoder
 from keras_capi.methods.data2vec import Data2Vec
@@ -27,6 +28,7 @@ CAPISegmenter = ImageSegmenter
 ViTEncoder = RotaryViT
 
 __all__ = [
+    "BEiT",
     "CAPI",
     "CAPIBackbone",
     "CAPIClassifier",

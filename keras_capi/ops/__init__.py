@@ -16,6 +16,7 @@ from keras_capi.ops.losses.binary_cross_entropy import binary_cross_entropy
 from keras_capi.ops.losses.cross_entropy import entropy
 from keras_capi.ops.losses.cross_entropy import soft_cross_entropy
 from keras_capi.ops.losses.cross_entropy import soft_cross_entropy_gradient
+from keras_capi.ops.losses.label_cross_entropy import label_cross_entropy
 from keras_capi.ops.losses.masked_mean import masked_mean
 from keras_capi.ops.losses.patch_cross_entropy import patch_cross_entropy
 from keras_capi.ops.losses.pixel_targets import pixel_targets
@@ -60,6 +61,7 @@ __all__ = [
     "instance_normalize",
     "join_patches",
     "l2_normalize",
+    "label_cross_entropy",
     "layer_normalize",
     "masked_mean",
     "patch_cells",

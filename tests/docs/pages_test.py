@@ -21,6 +21,7 @@ BACKENDS = {
 NOT_RUN = {
     "capi_vit_large_patch14_imagenet1k": "downloads 1.8 GB",
     "mae_visualize_vit_large": "needs a file of 1.3 GB",
+    "dalle_tokenizer.keras": "needs a file of 215 MB",
     "import keras_hub": "an optional package, which the dev extra leaves out",
     "torch.distributed.init_process_group": "tests/distribution starts it",
     'format="openvino"': "OpenVINO is not installed; benchmarks/export.py",

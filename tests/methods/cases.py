@@ -1,5 +1,6 @@
 """The methods of the battery, by name."""
 
+from methods.beit_battery_test import CASE as beit
 from methods.capi_battery_test import CASE as capi
 from methods.context_encoder_battery_test import CASE as context_encoder
 from methods.data2vec_battery_test import CASE as data2vec
@@ -13,6 +14,7 @@ from methods.mae_battery_test import CASE as mae
 from methods.simmim_battery_test import CASE as simmim
 
 CASES = {
+    "beit": beit,
     "capi": capi,
     "context_encoder": context_encoder,
     "data2vec": data2vec,

@@ -11,6 +11,14 @@ from benchmarks.replay.files import read_file
 
 # How many arrays of each group the tests' files hold.
 COMPARED = {
+    "beit": {
+        "forward": 7,
+        "gradients": 25,
+        "losses": 4,
+        "schedules": 2,
+        "final": 24,
+        "masks": 2,
+    },
     "capi": {
         "forward": 14,
         "gradients": 53,
@@ -161,7 +169,7 @@ def test_every_result_is_watched(replayed):
 
 
 # Samples of masks that differ in size: one patch more or less is no harm.
-VARIED = {("context_encoder", "masks"), ("ibot", "masks")}
+VARIED = {("beit", "masks"), ("context_encoder", "masks"), ("ibot", "masks")}
 
 # What shows in the forward pass, and what in the training alone.
 INPUTS = {
@@ -169,6 +177,7 @@ INPUTS = {
         "weights/backbone.encoder.blocks.1.residual1.norm.weight",
         "train/images",
     ],
+    "beit": ["weights/lm_head.bias", "mask", "train/token_ids"],
     "context_encoder": [
         "weights/netG.head.weight",
         "weights/netD.norms.0.weight",

@@ -3,6 +3,7 @@
 from keras_capi.ops.losses.cross_entropy import entropy
 from keras_capi.ops.losses.cross_entropy import soft_cross_entropy
 from keras_capi.ops.losses.cross_entropy import soft_cross_entropy_gradient
+from keras_capi.ops.losses.label_cross_entropy import label_cross_entropy
 from keras_capi.ops.losses.masked_mean import masked_mean
 from keras_capi.ops.losses.patch_cross_entropy import patch_cross_entropy
 from keras_capi.ops.losses.pixel_targets import pixel_targets
@@ -12,6 +13,7 @@ from keras_capi.ops.losses.view_cross_entropy import view_cross_entropy
 
 __all__ = [
     "entropy",
+    "label_cross_entropy",
     "masked_mean",
     "patch_cross_entropy",
     "pixel_targets",

@@ -1,0 +1,243 @@
+import keras
+from keras import ops
+
+from keras_capi.fitting.passed_on_arguments import passes_on_to
+from keras_capi.layers.dense import Dense
+from keras_capi.layers.mask_token import MaskToken
+from keras_capi.layers.masking.blockwise_masking import BlockwiseMasking
+from keras_capi.methods.replaced_patches import ReplacedPatches
+from keras_capi.methods.token_inputs import check_token_ids
+from keras_capi.ops.losses.label_cross_entropy import label_cross_entropy
+from keras_capi.ops.losses.masked_mean import masked_mean
+from keras_capi.optimizers.adamw import AdamW
+from keras_capi.optimizers.group import Group
+from keras_capi.optimizers.warmup_cosine import WarmupCosine
+from keras_capi.tokenizers.tokenizer import Tokenizer
+from keras_capi.training.check_trainable import check_trainable
+from keras_capi.training.grid_size import static_grid_size
+from keras_capi.validation import check_positive_integer
+from keras_capi.validation import check_seed
+from keras_capi.validation import is_array
+
+# Of the patches of an image of 224 pixels.
+MASK_RATIO = 75 / 196
+# As wide as a normal distribution of 0.02 that is cut off at one deviation.
+INITIAL_DEVIATION = 0.0123
+
+
+@keras.saving.register_keras_serializable(package="keras_capi")
+class BEiT(ReplacedPatches):
+    """Pretrains an encoder by predicting the words of hidden patches.
+
+    What BERT does with text: a frozen tokenizer turns an image into a word for
+    each patch, the encoder sees the image with a mask token in the place of
+    blocks of patches, and one linear layer says which word each of these has.
+    Words leave out what pixels are full of, so that the encoder learns of
+    shapes rather than of textures. What it can learn is what the tokenizer
+    knows.
+
+    Args:
+        encoder: `keras_capi.encoders.Encoder`, best a `ViT` with
+            `positions=None`, `relative_positions="shared"`,
+            `use_key_bias=False`, `layer_scale=0.1` and `drop_path_rate=0.1`.
+        tokenizer: `keras_capi.tokenizers.Tokenizer`. It is frozen.
+        masking: Layer from images to `{"mask": ...}`, or `None` for
+            `keras_capi.layers.BlockwiseMasking` with a `mask_ratio` of
+            75 / 196. Defaults to `None`.
+        seed: Integer or `None`. Seed of the default masking. Defaults to
+            `None`.
+
+    Inputs:
+        Images, a float tensor of shape `(batch, height, width, channels)`, or a
+        dictionary of `"images"` and, if they are the user's own, `"mask"`,
+        Boolean of shape `(batch, patches)`, true where hidden, row-major, and
+        `"token_ids"`, integers of the same shape. What is missing is made: the
+        tokenizer names the patches of the images that the encoder gets. Each
+        device averages over the hidden patches that it has itself, as the
+        authors' do.
+
+    Output shape:
+        The encoder's features, a dictionary, see
+        `keras_capi.encoders.Encoder`. No loss is about the class token, so that
+        the mean of `"feature_map"` is the better feature of a whole image.
+
+    Raises:
+        ValueError: If arguments or inputs are out of range, or do not suit each
+            other.
+
+    Example:
+
+    >>> encoder = keras_capi.encoders.ViT(
+    ...     8, 2, 48, 4, image_shape=(64, 64, 3), positions=None,
+    ...     relative_positions="shared", use_key_bias=False, layer_scale=0.1,
+    ... )
+    >>> tokenizer = keras_capi.tokenizers.DALLETokenizer(64, hidden_dim=8)
+    >>> model = keras_capi.methods.BEiT(encoder, tokenizer)
+    >>> model.compile(model.published_optimizer(1000, batch_size=16))
+    >>> images = np.random.rand(32, 64, 64, 3).astype("float32")
+    >>> history = model.fit(images, batch_size=16)
+    >>> features = model.predict(images)["feature_map"]
+
+    Reference:
+
+    - [BEiT](https://arxiv.org/abs/2106.08254)
+    """
+
+    loss_weights = {"token_loss": 1.0}
+
+    def __init__(self, encoder, tokenizer, masking=None, seed=None, **kwargs):
+        super().__init__(encoder, **kwargs)
+        if self.trainable:
+            check_trainable("encoder", encoder)
+        check_seed("seed", seed)
+        _check_tokenizer(tokenizer, encoder)
+        tokenizer.freeze()
+        initializer = keras.initializers.TruncatedNormal(
+            stddev=INITIAL_DEVIATION
+        )
+        with keras.RematScope(mode=None):
+            self.masking = masking or BlockwiseMasking(
+                mask_ratio=MASK_RATIO, seed=seed
+            )
+            self.mask_token = MaskToken(
+                initializer, dtype=self.dtype_policy, name="mask_token"
+            )
+            self.head = Dense(
+                tokenizer.vocabulary_size,
+                kernel_initializer=initializer.clone(),
+                dtype=self.dtype_policy,
+                name="head",
+            )
+        self.encoder = encoder
+        self.tokenizer = tokenizer
+        self.seed = seed
+        for part in (self.mask_token, self.head):
+            part.build((None, None, encoder.hidden_dim))
+        self.built = True
+
+    def check_inputs(self, inputs):
+        inputs, token_ids = _without_token_ids(inputs)
+        super().check_inputs(inputs)
+        images = inputs.get("images")
+        if token_ids is not None and is_array(images):
+            check_token_ids(
+                token_ids, images, self.encoder, self.tokenizer.vocabulary_size
+            )
+
+    def prepare(self, inputs, training):
+        inputs, token_ids = _without_token_ids(inputs)
+        if token_ids is None:
+            token_ids = self.compute_token_ids(inputs["images"])
+        return {**super().prepare(inputs, training), "token_ids": token_ids}
+
+    def compute_losses(self, inputs, training):
+        mask, labels = inputs["mask"], inputs["token_ids"]
+        logits = self.predict_logits(inputs["images"], mask, training)
+        words = ops.cast(ops.argmax(logits, axis=-1), "int32")
+        is_right = ops.equal(words, ops.cast(labels, "int32"))
+        return {
+            "token_loss": masked_mean(
+                label_cross_entropy(labels, logits), mask
+            ),
+            "token_accuracy": masked_mean(is_right, mask),
+        }
+
+    def compute_token_ids(self, images):
+        """Returns the words that the tokenizer has for patches.
+
+        Args:
+            images: Float tensor of shape `(batch, height, width, channels)`.
+
+        Returns:
+            Int32 tensor of shape `(batch, patches)`.
+        """
+        grid_size = static_grid_size(images, self.encoder)
+        return ops.stop_gradient(self.tokenizer.tokenize(images, grid_size))
+
+    def predict_logits(self, images, mask, training=None):
+        """Predicts the words of patches, of which some are hidden.
+
+        Args:
+            images: Float tensor of shape `(batch, height, width, channels)`.
+            mask: Boolean tensor of shape `(batch, patches)`: which are hidden.
+            training: Boolean. Whether to apply stochastic depth.
+
+        Returns:
+            Tensor of shape `(batch, patches, vocabulary_size)`, scores, of
+            which those of visible patches count for nothing in the loss.
+        """
+        return self.head(self.encode_replaced(images, mask, training))
+
+    @passes_on_to(AdamW)
+    def published_optimizer(
+        self,
+        total_steps,
+        batch_size,
+        learning_rate=1.5e-3,
+        weight_decay=0.05,
+        clip_norm=3.0,
+        **overrides,
+    ):
+        """Returns the published optimizer and its schedule.
+
+        Args:
+            total_steps: Integer. Updates of the whole training, of which an
+                eightieth warms up.
+            batch_size: Integer. The rate is published for 2,048 images a batch,
+                without a rule for others: it stays the same.
+            learning_rate: Float or schedule. Defaults to `1.5e-3`.
+            weight_decay: Float or schedule. Defaults to `0.05`.
+            clip_norm: Float or `None`. Defaults to `3.0`.
+            **overrides: Other arguments of `keras_capi.optimizers.AdamW`.
+
+        Returns:
+            A Keras optimizer.
+        """
+        check_positive_integer("total_steps", total_steps)
+        check_positive_integer("batch_size", batch_size)
+        if not callable(learning_rate):
+            learning_rate = WarmupCosine(
+                learning_rate,
+                total_steps,
+                warmup_steps=total_steps // 80,
+                final_value=1e-5,
+                truncate=1.0,
+            )
+        return AdamW(
+            **{
+                "learning_rate": learning_rate,
+                "weight_decay": weight_decay,
+                "groups": {"undecayed": Group(weight_decay_multiplier=0.0)},
+                "clip_norm": clip_norm,
+                **overrides,
+            }
+        )
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "encoder": serialize(self.encoder),
+            "tokenizer": serialize(self.tokenizer),
+            "masking": serialize(self.masking),
+            "seed": self.seed,
+        }
+
+
+def _check_tokenizer(tokenizer, encoder):
+    if not isinstance(tokenizer, Tokenizer):
+        raise ValueError(
+            "`tokenizer` must be a `keras_capi.tokenizers.Tokenizer`. "
+            f"Received: {type(tokenizer).__name__}"
+        )
+    if tokenizer.num_channels != encoder.image_shape[-1]:
+        raise ValueError(
+            "`tokenizer` must take images of as many channels as `encoder`. "
+            f"Received: {tokenizer.num_channels} and "
+            f"encoder.image_shape={encoder.image_shape}"
+        )
+
+
+def _without_token_ids(inputs):
+    rest = {name: x for name, x in inputs.items() if name != "token_ids"}
+    return rest, inputs.get("token_ids")

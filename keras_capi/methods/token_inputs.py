@@ -1,0 +1,39 @@
+"""Words of patches that come with the images."""
+
+import keras
+import numpy as np
+
+from keras_capi.training.grid_size import static_grid_size
+from keras_capi.validation import is_array
+from keras_capi.validation import known_shape
+
+
+def check_token_ids(token_ids, images, encoder, vocabulary_size):
+    """Raises a `ValueError` unless there is a word for each patch.
+
+    Args:
+        token_ids: What should be integers of shape `(batch, patches)`.
+        images: Array of shape `(batch, height, width, channels)`.
+        encoder: `keras_capi.encoders.Encoder`.
+        vocabulary_size: Integer. How many words there are.
+    """
+    shape = known_shape("token_ids", token_ids) if is_array(token_ids) else None
+    rows, columns = static_grid_size(images, encoder)
+    expected = (images.shape[0], rows * columns)
+    if shape is None or tuple(shape) != expected:
+        raise ValueError(
+            f"`token_ids` must be an array of shape {expected}, a word for "
+            f"each patch. Received: shape {shape}"
+        )
+    dtype = keras.backend.standardize_dtype(token_ids.dtype)
+    if not keras.backend.is_int_dtype(dtype):
+        raise ValueError(
+            f"`token_ids` must be integers. Received: dtype {dtype}"
+        )
+    if isinstance(token_ids, np.ndarray) and token_ids.size:
+        low, high = int(token_ids.min()), int(token_ids.max())
+        if low < 0 or high >= vocabulary_size:
+            raise ValueError(
+                f"`token_ids` must be from 0 to {vocabulary_size - 1}, as the "
+                f"tokenizer's. Received: from {low} to {high}"
+            )

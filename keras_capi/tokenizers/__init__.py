@@ -1,0 +1,6 @@
+"""Frozen networks that make words of patches, for methods to predict."""
+
+from keras_capi.tokenizers.dalle_tokenizer import DALLETokenizer
+from keras_capi.tokenizers.tokenizer import Tokenizer
+
+__all__ = ["DALLETokenizer", "Tokenizer"]

@@ -1,0 +1,91 @@
+from keras import ops
+
+from keras_capi.ops.resampling import resample_windows
+from keras_capi.saving.base_model import BaseModel
+from keras_capi.saving.quantization import serialize_dtype
+from keras_capi.validation import check_images
+from keras_capi.validation import check_positive_integer
+
+
+class Tokenizer(BaseModel):
+    """Base of the networks that make one word of each patch of an image.
+
+    A word is the number of an entry in a vocabulary. What a subclass computes
+    in a call is the scores of all words.
+
+    Args:
+        patch_size: Integer. Side in pixels of what becomes a word.
+        vocabulary_size: Integer. How many words there are.
+        num_channels: Integer. Channels of the images.
+
+    Call arguments:
+        images: Float tensor of shape `(batch, height, width, channels)`, height
+            and width divisible by `patch_size`.
+
+    Output shape:
+        `(batch, rows, columns, vocabulary_size)`, scores of words.
+    """
+
+    def __init__(self, patch_size, vocabulary_size, num_channels, **kwargs):
+        super().__init__(**kwargs)
+        check_positive_integer("patch_size", patch_size)
+        check_positive_integer("vocabulary_size", vocabulary_size)
+        check_positive_integer("num_channels", num_channels)
+        self.patch_size = patch_size
+        self.vocabulary_size = vocabulary_size
+        self.num_channels = num_channels
+
+    def freeze(self):
+        """Lets nothing train, so that words stay what they are."""
+        # Of parts too: a model that is made frozen has them later, and on
+        # TensorFlow Keras skips what seems to be set already.
+        for layer in self.layers:
+            layer.trainable = False
+        self.trainable = False
+
+    def word_scores(self, images):
+        """Returns the scores of all words, without noise.
+
+        Args:
+            images: As in a call.
+        """
+        return self(images, training=False)
+
+    def tokenize(self, images, grid_size):
+        """Returns the best word of each patch, without noise.
+
+        Args:
+            images: Float tensor of shape `(batch, height, width, channels)`, of
+                any size: they are resized (bicubically, without aliasing) so
+                that there are as many words as patches.
+            grid_size: Tuple of two integers, rows and columns of patches.
+
+        Returns:
+            Int32 tensor of shape `(batch, rows * columns)`, row-major.
+        """
+        check_images(images, 1, self.num_channels)
+        images = resize(images, [n * self.patch_size for n in grid_size])
+        words = ops.argmax(self.word_scores(images), axis=-1)
+        num_patches = grid_size[0] * grid_size[1]
+        return ops.reshape(ops.cast(words, "int32"), (-1, num_patches))
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "dtype": serialize_dtype(self),
+            "vocabulary_size": self.vocabulary_size,
+        }
+
+
+def resize(images, size):
+    """Resizes images bicubically, unless they have the size already."""
+    height, width = images.shape[1:3]
+    if (height, width) == tuple(size):
+        return images
+    count = ops.shape(images)[0]
+    corners = ops.zeros((count,), "int32")
+    heights, widths = (
+        ops.zeros((count,), "int32") + n for n in ops.shape(images)[1:3]
+    )
+    images = ops.cast(images, "float32")
+    return resample_windows(images, corners, corners, heights, widths, size)
