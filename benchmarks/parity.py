@@ -21,6 +21,7 @@ sys.path.insert(0, str(ROOT))
 
 # ruff: noqa: E402
 from benchmarks.replay import beit
+from benchmarks.replay import beit_tokenizer
 from benchmarks.replay import capi
 from benchmarks.replay import context_encoder
 from benchmarks.replay import data2vec
@@ -36,6 +37,7 @@ from benchmarks.replay.files import read_file
 METHODS = {
     "beit": beit,
     "beit_masks": beit,
+    "beit_tokenizer": beit_tokenizer,
     "capi": capi,
     "context_encoder": context_encoder,
     "context_encoder_masks": context_encoder,

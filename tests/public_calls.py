@@ -156,6 +156,12 @@ BASE = {
     "encoders.CAPIBackbone": {**SIZES, "predictor_num_layers": 1},
     "methods.ContextEncoder": {"encoder": "vit"},
     "methods.Data2Vec": {"encoder": "vit"},
+    "methods.DiscreteVAE": {
+        "patch_size": 4,
+        "vocabulary_size": 8,
+        "hidden_dim": 4,
+        "codebook_dim": 4,
+    },
     "methods.DINO": {"encoder": "vit", "num_prototypes": 4},
     "methods.DenoisingAutoencoder": {"encoder": "vit"},
     "methods.IBOT": {"encoder": "vit", "num_prototypes": 4},
@@ -170,6 +176,7 @@ BASE = {
         "hidden_dim": 16,
         "num_heads": 2,
     },
+    "decoders.ConvolutionalDecoder": {"num_stages": 1, "hidden_dim": 4},
     "decoders.SelfAttentionPredictor": {
         "context_dim": 8,
         "output_dim": 8,
@@ -192,10 +199,16 @@ BASE = {
         "num_prefix_tokens": 0,
         "image_shape": (None, None, 3),
     },
+    "encoders.ConvolutionalEncoder": {"num_stages": 1, "hidden_dim": 4},
     "encoders.RotaryViT": SIZES,
     "encoders.ViT": {**SIZES, "image_shape": (16, 16, 3)},
     "encoders.resize_vit": {"encoder": "vit"},
     "ops.binary_cross_entropy": {"probabilities": random(4), "label": 1.0},
+    "tokenizers.DALLEDecoder": {
+        "vocabulary_size": 8,
+        "hidden_dim": 1,
+        "initial_dim": 1,
+    },
     "tokenizers.DALLETokenizer": {"vocabulary_size": 8, "hidden_dim": 1},
     "tokenizers.Tokenizer": {
         "patch_size": 4,

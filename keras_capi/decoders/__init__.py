@@ -1,5 +1,6 @@
 """Networks from what an encoder saw to what it did not see."""
 
+from keras_capi.decoders.convolutional_decoder import ConvolutionalDecoder
 from keras_capi.decoders.cross_attention_predictor import (
     CrossAttentionPredictor,
 )
@@ -7,6 +8,7 @@ from keras_capi.decoders.mask_token_decoder import MaskTokenDecoder
 from keras_capi.decoders.self_attention_predictor import SelfAttentionPredictor
 
 __all__ = [
+    "ConvolutionalDecoder",
     "CrossAttentionPredictor",
     "MaskTokenDecoder",
     "SelfAttentionPredictor",

@@ -1,6 +1,7 @@
 """Networks from images to features: all that a method pretrains."""
 
 from keras_capi.encoders.capi_backbone import CAPIBackbone
+from keras_capi.encoders.convolutional_encoder import ConvolutionalEncoder
 from keras_capi.encoders.encoder import Encoder
 from keras_capi.encoders.resize_vit import resize_vit
 from keras_capi.encoders.rotary_vit import RotaryViT
@@ -8,6 +9,7 @@ from keras_capi.encoders.vit import ViT
 
 __all__ = [
     "CAPIBackbone",
+    "ConvolutionalEncoder",
     "Encoder",
     "RotaryViT",
     "ViT",

@@ -6,6 +6,7 @@ from keras_capi.methods.context_encoder import ContextEncoder
 from keras_capi.methods.data2vec import Data2Vec
 from keras_capi.methods.denoising_autoencoder import DenoisingAutoencoder
 from keras_capi.methods.dino import DINO
+from keras_capi.methods.discrete_vae import DiscreteVAE
 from keras_capi.methods.ibot import IBOT
 from keras_capi.methods.ijepa import IJEPA
 from keras_capi.methods.mae import MAE
@@ -18,6 +19,7 @@ __all__ = [
     "DINO",
     "Data2Vec",
     "DenoisingAutoencoder",
+    "DiscreteVAE",
     "IBOT",
     "IJEPA",
     "MAE",

@@ -6,6 +6,7 @@ from keras_capi.decoders.cross_attention_predictor import (
 from keras_capi.decoders.mask_token_decoder import MaskTokenDecoder
 from keras_capi.decoders.self_attention_predictor import SelfAttentionPredictor
 from keras_capi.encoders.capi_backbone import CAPIBackbone
+from keras_capi.encoders.convolutional_encoder import ConvolutionalEncoder
 from keras_capi.encoders.rotary_vit import RotaryViT
 from keras_capi.encoders.vit import ViT
 from keras_capi.methods.beit import BEiT
@@ -14,6 +15,7 @@ from keras_capi.methods.context_encoder import ContextEncoder
 from keras_capi.methods.data2vec import Data2Vec
 from keras_capi.methods.denoising_autoencoder import DenoisingAutoencoder
 from keras_capi.methods.dino import DINO
+from keras_capi.methods.discrete_vae import DiscreteVAE
 from keras_capi.methods.ibot import IBOT
 from keras_capi.methods.ijepa import IJEPA
 from keras_capi.methods.mae import MAE
@@ -34,10 +36,12 @@ __all__ = [
     "CAPIClassifier",
     "CAPISegmenter",
     "ContextEncoder",
+    "ConvolutionalEncoder",
     "CrossAttentionPredictor",
     "DINO",
     "Data2Vec",
     "DenoisingAutoencoder",
+    "DiscreteVAE",
     "FeatureExtractor",
     "IBOT",
     "IJEPA",

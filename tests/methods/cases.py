@@ -8,6 +8,7 @@ from methods.denoising_autoencoder_battery_test import (
     CASE as denoising_autoencoder,
 )
 from methods.dino_battery_test import CASE as dino
+from methods.discrete_vae_battery_test import CASE as discrete_vae
 from methods.ibot_battery_test import CASE as ibot
 from methods.ijepa_battery_test import CASE as ijepa
 from methods.mae_battery_test import CASE as mae
@@ -20,6 +21,7 @@ CASES = {
     "data2vec": data2vec,
     "denoising_autoencoder": denoising_autoencoder,
     "dino": dino,
+    "discrete_vae": discrete_vae,
     "ibot": ibot,
     "ijepa": ijepa,
     "mae": mae,

@@ -35,6 +35,7 @@ COMPARED = {
         "final": 18,
         "masks": 2,
     },
+    "beit_tokenizer": {"forward": 12, "gradients": 50, "losses": 4},
     "ijepa": {
         "forward": 8,
         "gradients": 33,
@@ -183,6 +184,7 @@ INPUTS = {
         "weights/netD.norms.0.weight",
         "train/images",
     ],
+    "beit_tokenizer": ["dalle/images", "soft/exponential_noise"],
     "data2vec": [
         "weights/teacher.blocks.1.norm2.weight",
         "mask",

@@ -1,0 +1,127 @@
+import keras
+from keras import ops
+
+from keras_capi.encoders.encoder import Encoder
+from keras_capi.layers.residual_convolutions import ResidualConvolutions
+from keras_capi.ops.positions import patch_cells
+from keras_capi.ops.tokens import gather_tokens
+from keras_capi.validation import check_positive_integer
+
+KERNEL_SIZE = 4
+
+
+@keras.saving.register_keras_serializable(package="keras_capi")
+class ConvolutionalEncoder(Encoder):
+    """A small network of convolutions, for tokenizers.
+
+    Each stage halves the image and adds a residual block; what one patch
+    becomes depends on its neighbours too. There are no transformer blocks, so
+    that patches cannot be left out before the network: all are computed.
+
+    Args:
+        num_stages: Integer. How often the image is halved: patches have a side
+            of `2**num_stages` pixels.
+        hidden_dim: Integer. Width of all stages. Defaults to `256`.
+        image_shape: Tuple `(height, width, channels)`. Height and width may be
+            `None`. Defaults to `(None, None, 3)`.
+
+    Call arguments:
+        images: As of `keras_capi.encoders.Encoder`, and so are all others.
+
+    Output shape:
+        As of `keras_capi.encoders.Encoder`.
+
+    Raises:
+        ValueError: If an argument is out of range.
+
+    Example:
+
+    >>> encoder = keras_capi.encoders.ConvolutionalEncoder(3, hidden_dim=16)
+    >>> images = np.random.rand(2, 32, 32, 3).astype("float32")
+    >>> encoder.predict(images)["feature_map"].shape  # (2, 4, 4, 16)
+
+    Reference:
+
+    - [BEiT](https://arxiv.org/abs/2106.08254), whose code has it
+    """
+
+    def __init__(
+        self,
+        num_stages,
+        hidden_dim=256,
+        image_shape=(None, None, 3),
+        **kwargs,
+    ):
+        check_positive_integer("num_stages", num_stages)
+        super().__init__(
+            2**num_stages,
+            # As the final residual block is one, and all patches are known
+            # behind it only.
+            num_layers=1,
+            hidden_dim=hidden_dim,
+            num_prefix_tokens=0,
+            image_shape=image_shape,
+            **kwargs,
+        )
+        self.num_stages = num_stages
+        self.convolutions = [
+            keras.layers.Conv2D(
+                hidden_dim,
+                KERNEL_SIZE,
+                strides=2,
+                padding="same",
+                data_format="channels_last",
+                activation="relu",
+                dtype=self.dtype_policy,
+                name=f"convolution_{index}",
+            )
+            for index in range(num_stages)
+        ]
+        self.residuals = [
+            ResidualConvolutions(
+                dtype=self.dtype_policy, name=f"residual_{index}"
+            )
+            for index in range(num_stages)
+        ]
+        self.blocks = self.residuals[-1:]
+        shape = (None, None, None, self.image_shape[-1])
+        for convolution, residual in zip(
+            self.convolutions, self.residuals, strict=True
+        ):
+            convolution.build(shape)
+            shape = (None, None, None, hidden_dim)
+            residual.build(shape)
+        self.finish()
+
+    def embed(self, images, visible_indices=None):
+        features = images
+        for convolution, residual in zip(
+            self.convolutions, self.residuals, strict=True
+        ):
+            features = residual(convolution(features))
+        _, rows, columns, _ = ops.shape(features)
+        tokens = ops.reshape(features, (-1, rows * columns, self.hidden_dim))
+        positions = patch_cells((rows, columns))[None]
+        if visible_indices is not None:
+            count = ops.shape(visible_indices)[0]
+            tokens = gather_tokens(tokens, visible_indices)
+            positions = gather_tokens(
+                ops.repeat(positions, count, axis=0), visible_indices
+            )
+        return tokens, positions
+
+    def encode(
+        self,
+        tokens,
+        positions,
+        layers=(),
+        training=None,
+        normalize=True,
+        attention_mask=None,
+    ):
+        return self.name_outputs({self.num_layers: tokens}, positions, layers)
+
+    def get_config(self):
+        config = {**super().get_config(), "num_stages": self.num_stages}
+        own = ("patch_size", "num_layers", "lora_rank")
+        return {k: v for k, v in config.items() if k not in own}

@@ -1,0 +1,300 @@
+import math
+
+import keras
+from keras import ops
+
+from keras_capi.decoders.convolutional_decoder import ConvolutionalDecoder
+from keras_capi.encoders.convolutional_encoder import ConvolutionalEncoder
+from keras_capi.fitting.passed_on_arguments import passes_on_to
+from keras_capi.layers.dense import Dense
+from keras_capi.layers.random_state import RandomState
+from keras_capi.ops.gumbel_softmax import exponential_noise
+from keras_capi.ops.gumbel_softmax import gumbel_softmax
+from keras_capi.ops.losses.cross_entropy import entropy
+from keras_capi.ops.losses.smooth_l1 import smooth_l1
+from keras_capi.ops.used_words import used_words
+from keras_capi.optimizers.adamw import AdamW
+from keras_capi.optimizers.warmup_cosine import WarmupCosine
+from keras_capi.tokenizers.tokenizer import Tokenizer
+from keras_capi.training.pretraining import Pretraining
+from keras_capi.validation import check_non_negative
+from keras_capi.validation import check_positive
+from keras_capi.validation import check_positive_integer
+from keras_capi.validation import check_seed
+
+RECONSTRUCTIONS = ("squared", "smooth_l1")
+
+
+@keras.saving.register_keras_serializable(package="keras_capi")
+class DiscreteVAE(Tokenizer, Pretraining):
+    """Learns words for patches, from which images can be put together again.
+
+    A tokenizer of one's own for `keras_capi.methods.BEiT`. An encoder scores
+    all words of each patch; one of them is drawn, softly, so that there is a
+    gradient; a decoder turns the words' vectors back into the image. The lower
+    the temperature, the nearer a soft choice is to the one word that is taken
+    later.
+
+    Args:
+        patch_size: Integer, a power of two. Side in pixels of what becomes a
+            word.
+        vocabulary_size: Integer. How many words there are. Defaults to `8192`;
+            for some thousand images 512 to 2,048 will do.
+        hidden_dim: Integer. Width of encoder and decoder. Defaults to `256`.
+        codebook_dim: Integer. Width of a word's vector. Defaults to `512`.
+        image_shape: Tuple `(height, width, channels)`. Height and width may be
+            `None`. Defaults to `(None, None, 3)`.
+        temperature: Float, or a schedule. Defaults to `0.9`.
+        straight_through: Boolean. Whether the decoder gets the best word alone,
+            with the gradient of the soft choice. Defaults to `False`.
+        reconstruction: `"squared"` for squared errors of pixels, or
+            `"smooth_l1"`. Defaults to `"squared"`.
+        uniformity_weight: Float, or a schedule. Weight of the divergence of a
+            patch's probabilities from uniform ones, in nats. Defaults to `0.0`.
+        seed: Integer or `None`. Seed of the draws. Defaults to `None`.
+
+    Inputs:
+        Images, a float tensor of shape `(batch, height, width, channels)`,
+        normalised, or a dictionary with own noise:
+        `{"images": ..., "noise": (batch, rows, columns, vocabulary_size)}`, of
+        an exponential distribution.
+
+    Output shape:
+        The encoder's features, a dictionary, see
+        `keras_capi.encoders.Encoder`. `tokenize` gives words.
+
+    Raises:
+        ValueError: If an argument is out of range.
+
+    Example:
+
+    >>> model = keras_capi.methods.DiscreteVAE(8, 64, hidden_dim=16)
+    >>> model.compile(model.published_optimizer(1000, batch_size=16))
+    >>> images = np.random.rand(32, 32, 32, 3).astype("float32")
+    >>> history = model.fit(images, batch_size=16)
+    >>> token_ids = model.tokenize(images, grid_size=(4, 4))
+
+    Reference:
+
+    - [BEiT](https://arxiv.org/abs/2106.08254), whose code has this one
+    - [DALL-E](https://arxiv.org/abs/2102.12092), section 2.1
+    """
+
+    loss_weights = {"pixel_loss": 1.0, "weighted_uniformity_loss": 1.0}
+
+    def __init__(
+        self,
+        patch_size,
+        vocabulary_size=8192,
+        hidden_dim=256,
+        codebook_dim=512,
+        image_shape=(None, None, 3),
+        temperature=0.9,
+        straight_through=False,
+        reconstruction="squared",
+        uniformity_weight=0.0,
+        seed=None,
+        **kwargs,
+    ):
+        num_stages = _count_stages(patch_size)
+        check_positive_integer("codebook_dim", codebook_dim)
+        if not callable(temperature):
+            check_positive("temperature", temperature)
+        if not callable(uniformity_weight):
+            check_non_negative("uniformity_weight", uniformity_weight)
+        check_seed("seed", seed)
+        if reconstruction not in RECONSTRUCTIONS:
+            raise ValueError(
+                f"`reconstruction` must be one of {RECONSTRUCTIONS}. "
+                f"Received: reconstruction={reconstruction!r}"
+            )
+        encoder = ConvolutionalEncoder(
+            num_stages,
+            hidden_dim,
+            image_shape,
+            **{k: v for k, v in kwargs.items() if k == "dtype"},
+        )
+        super().__init__(
+            patch_size,
+            vocabulary_size,
+            encoder.image_shape[-1],
+            encoder=encoder,
+            **kwargs,
+        )
+        self.encoder = encoder
+        self.hidden_dim = hidden_dim
+        self.codebook_dim = codebook_dim
+        self.image_shape = encoder.image_shape
+        self.temperature = temperature
+        self.straight_through = straight_through
+        self.reconstruction = reconstruction
+        self.uniformity_weight = uniformity_weight
+        self.seed = seed
+        self.head = Dense(vocabulary_size, dtype=self.dtype_policy, name="head")
+        self.head.build((None, None, None, hidden_dim))
+        self.codebook = self.add_weight(
+            name="codebook",
+            shape=(vocabulary_size, codebook_dim),
+            initializer=keras.initializers.RandomNormal(stddev=1.0),
+        )
+        self.decoder = ConvolutionalDecoder(
+            num_stages,
+            hidden_dim,
+            self.num_channels,
+            dtype=self.dtype_policy,
+            name="decoder",
+        )
+        self.decoder.build((None, None, None, codebook_dim))
+        self.random_state = RandomState(seed)
+        # Of the present step.
+        self.scheduled = self.add_weight(
+            name="scheduled",
+            shape=(2,),
+            initializer="zeros",
+            trainable=False,
+            autocast=False,
+        )
+        self.scheduled.assign(self._values_at(0))
+        self.built = True
+
+    def _values_at(self, step):
+        values = (self.temperature, self.uniformity_weight)
+        return ops.stack(
+            [
+                ops.cast(value(step) if callable(value) else value, "float32")
+                for value in values
+            ]
+        )
+
+    def before_update(self, step):
+        self.scheduled.assign(self._values_at(step))
+
+    def word_scores(self, images):
+        features = self.encoder(images)["feature_map"]
+        return ops.cast(self.head(features), "float32")
+
+    def prepare(self, inputs, training):
+        if "noise" in inputs:
+            return inputs
+        images = inputs["images"]
+        count, *size, _ = ops.shape(images)
+        grid_size = (n // self.patch_size for n in size)
+        shape = (count, *grid_size, self.vocabulary_size)
+        noise = exponential_noise(self.random_state.uniform(shape))
+        return {"images": images, "noise": noise}
+
+    def compute_losses(self, inputs, training):
+        images = inputs["images"]
+        scores = self.word_scores(images)
+        temperature, weight = ops.unstack(ops.convert_to_tensor(self.scheduled))
+        words = gumbel_softmax(
+            scores, inputs["noise"], temperature, self.straight_through
+        )
+        pictures = ops.cast(self.decode_words(words), "float32")
+        if self.reconstruction == "squared":
+            images = ops.cast(images, "float32")
+            errors = ops.square(pictures - images)
+        else:
+            errors = smooth_l1(images, pictures)
+        # The divergence from uniform probabilities.
+        shares = ops.softmax(scores, axis=-1)
+        uniformity_loss = math.log(self.vocabulary_size) - entropy(shares)
+        return {
+            "pixel_loss": ops.mean(errors),
+            "weighted_uniformity_loss": weight * uniformity_loss,
+            "uniformity_loss": uniformity_loss,
+            "used_words": used_words(scores),
+            "temperature": temperature,
+        }
+
+    def decode_words(self, words):
+        """Turns shares of words into pictures.
+
+        Args:
+            words: Float tensor of shape
+                `(batch, rows, columns, vocabulary_size)`.
+
+        Returns:
+            Tensor of shape `(batch, height, width, channels)`.
+        """
+        words = ops.cast(words, self.compute_dtype)
+        codebook = ops.cast(self.codebook, self.compute_dtype)
+        return self.decoder(ops.matmul(words, codebook))
+
+    def decode(self, token_ids):
+        """Turns words into pictures.
+
+        Args:
+            token_ids: Integer tensor of shape `(batch, rows, columns)`.
+
+        Returns:
+            Tensor of shape `(batch, height, width, channels)`.
+        """
+        words = ops.take(self.codebook, token_ids, axis=0)
+        return self.decoder(ops.cast(words, self.compute_dtype))
+
+    @passes_on_to(AdamW)
+    def published_optimizer(
+        self,
+        total_steps,
+        batch_size,
+        learning_rate=1e-4,
+        weight_decay=1e-4,
+        **overrides,
+    ):
+        """Returns the optimizer of DALL-E's tokenizer, for as many steps.
+
+        Args:
+            total_steps: Integer. Updates of the whole training.
+            batch_size: Integer. There is no published rule for it: the rate
+                stays the same.
+            learning_rate: Float or schedule. Defaults to `1e-4`, which falls to
+                an eightieth by a cosine.
+            weight_decay: Float or schedule. Defaults to `1e-4`.
+            **overrides: Other arguments of `keras_capi.optimizers.AdamW`.
+
+        Returns:
+            A Keras optimizer.
+        """
+        check_positive_integer("total_steps", total_steps)
+        check_positive_integer("batch_size", batch_size)
+        if not callable(learning_rate):
+            learning_rate = WarmupCosine(
+                learning_rate,
+                total_steps,
+                final_value=learning_rate / 80,
+                truncate=1.0,
+            )
+        return AdamW(
+            **{
+                "learning_rate": learning_rate,
+                "weight_decay": weight_decay,
+                **overrides,
+            }
+        )
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "patch_size": self.patch_size,
+            "hidden_dim": self.hidden_dim,
+            "codebook_dim": self.codebook_dim,
+            "image_shape": self.image_shape,
+            "temperature": serialize(self.temperature),
+            "straight_through": self.straight_through,
+            "reconstruction": self.reconstruction,
+            "uniformity_weight": serialize(self.uniformity_weight),
+            "seed": self.seed,
+        }
+
+
+def _count_stages(patch_size):
+    check_positive_integer("patch_size", patch_size)
+    num_stages = patch_size.bit_length() - 1
+    if patch_size != 2**num_stages or not num_stages:
+        raise ValueError(
+            "`patch_size` must be 2, 4, 8 or another power of two. Received: "
+            f"patch_size={patch_size}"
+        )
+    return num_stages
