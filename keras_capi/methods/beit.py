@@ -5,8 +5,8 @@ from keras_capi.fitting.passed_on_arguments import passes_on_to
 from keras_capi.layers.dense import Dense
 from keras_capi.layers.mask_token import MaskToken
 from keras_capi.layers.masking.blockwise_masking import BlockwiseMasking
-from keras_capi.methods.replaced_patches import ReplacedPatches
-from keras_capi.methods.token_inputs import check_token_ids
+from keras_capi.methods.inputs.token_inputs import check_token_ids
+from keras_capi.methods.shared.replaced_patches import ReplacedPatches
 from keras_capi.ops.losses.label_cross_entropy import label_cross_entropy
 from keras_capi.ops.losses.masked_mean import masked_mean
 from keras_capi.optimizers.adamw import AdamW
