@@ -41,6 +41,9 @@ from benchmarks.gpu.jobs import training_jobs
 from benchmarks.gpu.table import make_table
 
 METHODS = (
+    "beit",
+    "beit_masks",
+    "beit_tokenizer",
     "capi",
     "context_encoder",
     "data2vec",

@@ -53,34 +53,42 @@ def _channels_first(values):
 def _dalle(arrays, config):
     images = channels_last(arrays["dalle/images"])
     encoder, decoder = make_dalle(arrays, config)
-    results = {"mapped": _channels_first(encoder.map_pixels(images))}
-    parts = {"encoder": encoder, "decoder": decoder}
-    layers = {
-        (part, index): block
-        for part, model in parts.items()
-        for index, block in enumerate(model.blocks)
-    }
-    with recorded({**layers, "stem": encoder.stem}) as passed:
+    with recorded({"stem": encoder.stem, **_blocks(encoder)}) as passed:
         scores = encoder(images, training=False)
-        words = to_numpy(ops.argmax(scores, axis=-1))
-        one_hot = ops.one_hot(words, decoder.vocabulary_size, dtype="float32")
-        statistics = decoder(one_hot, training=False)
-    results["encoder_input"] = _channels_first(passed["stem"][-1][1])
-    for part, model in parts.items():
-        count = len(model.blocks)
-        # What a group puts out is seen where it goes in next.
-        for index in range(model.num_blocks, count + 1, model.num_blocks):
-            is_last = index == count
-            calls = passed[part, index - is_last]
-            name = f"{part}_group_{index // model.num_blocks}"
-            results[name] = _channels_first(calls[-1][int(is_last)])
-    return {
-        **results,
+    words = to_numpy(ops.argmax(scores, axis=-1))
+    results = {
+        "mapped": _channels_first(encoder.map_pixels(images)),
+        "encoder_input": _channels_first(passed["stem"][-1][1]),
+        **_groups("encoder", encoder, passed),
         "logits": _channels_first(scores),
         "tokens": words,
+    }
+    if decoder is None:
+        return results
+    one_hot = ops.one_hot(words, decoder.vocabulary_size, dtype="float32")
+    with recorded(_blocks(decoder)) as passed:
+        statistics = decoder(one_hot, training=False)
+    return {
+        **results,
+        **_groups("decoder", decoder, passed),
         "decoder_statistics": _channels_first(statistics),
         "reconstruction": _channels_first(decoder.decode(words)),
     }
+
+
+def _blocks(model):
+    return dict(enumerate(model.blocks))
+
+
+def _groups(part, model, passed):
+    """What a group puts out is seen where it goes in next."""
+    results, count = {}, len(model.blocks)
+    for index in range(model.num_blocks, count + 1, model.num_blocks):
+        is_last = index == count
+        calls = passed[index - is_last]
+        name = f"{part}_group_{index // model.num_blocks}"
+        results[name] = _channels_first(calls[-1][int(is_last)])
+    return results
 
 
 def _vae(arrays, name, config):

@@ -9,7 +9,10 @@ from keras_capi.convert.vit_keys import pair_entries
 
 
 def make_dalle(arrays, config):
-    """Returns DALL-E's tokenizer and decoder with the weights of a file."""
+    """Returns DALL-E's tokenizer with the weights of a file.
+
+    And the decoder, or `None` if the file has no weights of it.
+    """
     sizes = {
         "vocabulary_size": config["vocab_size"],
         "hidden_dim": config["n_hid"],
@@ -24,10 +27,13 @@ def make_dalle(arrays, config):
     decoder = keras_capi.tokenizers.DALLEDecoder(
         **sizes, initial_dim=config["n_init"]
     )
+    made = []
     for part, model in (("encoder", encoder), ("decoder", decoder)):
         state = under(arrays, f"dalle/weights/{part}.")
-        assign(pair_entries(dalle_entries(model), state))
-    return encoder, decoder
+        if state:
+            assign(pair_entries(dalle_entries(model), state))
+        made.append(model if state else None)
+    return made
 
 
 def make_vae(arrays, name, config, num_patches):

@@ -12,11 +12,11 @@ from benchmarks.replay.files import read_file
 # How many arrays of each group the tests' files hold.
 COMPARED = {
     "beit": {
-        "forward": 7,
-        "gradients": 25,
+        "forward": 5,
+        "gradients": 22,
         "losses": 4,
         "schedules": 2,
-        "final": 24,
+        "final": 20,
         "masks": 2,
     },
     "capi": {
@@ -36,6 +36,7 @@ COMPARED = {
         "masks": 2,
     },
     "beit_tokenizer": {"forward": 12, "gradients": 50, "losses": 4},
+    "beit_tokenizer": {"forward": 6, "gradients": 24, "losses": 2},
     "ijepa": {
         "forward": 8,
         "gradients": 33,
@@ -185,6 +186,7 @@ INPUTS = {
         "train/images",
     ],
     "beit_tokenizer": ["dalle/images", "soft/exponential_noise"],
+    "beit_tokenizer": ["dalle/images", "straight_through/exponential_noise"],
     "data2vec": [
         "weights/teacher.blocks.1.norm2.weight",
         "mask",
