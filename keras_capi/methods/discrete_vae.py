@@ -6,19 +6,20 @@ from keras import ops
 from keras_capi.decoders.convolutional_decoder import ConvolutionalDecoder
 from keras_capi.encoders.convolutional_encoder import ConvolutionalEncoder
 from keras_capi.fitting.passed_on_arguments import passes_on_to
+from keras_capi.fitting.schedule_settings import schedule_settings
 from keras_capi.layers.dense import Dense
 from keras_capi.layers.random_state import RandomState
+from keras_capi.methods.shared.tokenizer_training import check_schedules
+from keras_capi.methods.shared.tokenizer_training import scheduled_values
+from keras_capi.methods.shared.tokenizer_training import tokenizer_optimizer
 from keras_capi.ops.gumbel_softmax import exponential_noise
 from keras_capi.ops.gumbel_softmax import gumbel_softmax
 from keras_capi.ops.losses.cross_entropy import entropy
 from keras_capi.ops.losses.smooth_l1 import smooth_l1
 from keras_capi.ops.used_words import used_words
 from keras_capi.optimizers.adamw import AdamW
-from keras_capi.optimizers.warmup_cosine import WarmupCosine
 from keras_capi.tokenizers.tokenizer import Tokenizer
 from keras_capi.training.pretraining import Pretraining
-from keras_capi.validation import check_non_negative
-from keras_capi.validation import check_positive
 from keras_capi.validation import check_positive_integer
 from keras_capi.validation import check_seed
 
@@ -44,13 +45,17 @@ class DiscreteVAE(Tokenizer, Pretraining):
         codebook_dim: Integer. Width of a word's vector. Defaults to `512`.
         image_shape: Tuple `(height, width, channels)`. Height and width may be
             `None`. Defaults to `(None, None, 3)`.
-        temperature: Float, or a schedule. Defaults to `0.9`.
+        temperature: Float, a schedule, or `None` for the published cosine from
+            1 to 1/16 in the first eighth of the optimizer's schedule; 0.9 where
+            that has no end. Defaults to `None`.
         straight_through: Boolean. Whether the decoder gets the best word alone,
             with the gradient of the soft choice. Defaults to `False`.
         reconstruction: `"squared"` for squared errors of pixels, or
             `"smooth_l1"`. Defaults to `"squared"`.
         uniformity_weight: Float, or a schedule. Weight of the divergence of a
-            patch's probabilities from uniform ones, in nats. Defaults to `0.0`.
+            patch's probabilities from uniform ones, in nats; or `None` for the
+            published one, which rises from 0 to 6.6, divided by the values of a
+            patch, and is 0 where the schedule has no end. Defaults to `None`.
         seed: Integer or `None`. Seed of the draws. Defaults to `None`.
 
     Inputs:
@@ -89,19 +94,16 @@ class DiscreteVAE(Tokenizer, Pretraining):
         hidden_dim=256,
         codebook_dim=512,
         image_shape=(None, None, 3),
-        temperature=0.9,
+        temperature=None,
         straight_through=False,
         reconstruction="squared",
-        uniformity_weight=0.0,
+        uniformity_weight=None,
         seed=None,
         **kwargs,
     ):
         num_stages = _count_stages(patch_size)
         check_positive_integer("codebook_dim", codebook_dim)
-        if not callable(temperature):
-            check_positive("temperature", temperature)
-        if not callable(uniformity_weight):
-            check_non_negative("uniformity_weight", uniformity_weight)
+        check_schedules(temperature, uniformity_weight)
         check_seed("seed", seed)
         if reconstruction not in RECONSTRUCTIONS:
             raise ValueError(
@@ -154,17 +156,23 @@ class DiscreteVAE(Tokenizer, Pretraining):
             trainable=False,
             autocast=False,
         )
+        self._total_steps = None
         self.scheduled.assign(self._values_at(0))
         self.built = True
 
     def _values_at(self, step):
-        values = (self.temperature, self.uniformity_weight)
-        return ops.stack(
-            [
-                ops.cast(value(step) if callable(value) else value, "float32")
-                for value in values
-            ]
+        return scheduled_values(
+            step,
+            self.temperature,
+            self.uniformity_weight,
+            self._total_steps,
+            self.patch_size**2 * self.num_channels,
         )
+
+    def compile(self, optimizer="rmsprop", **kwargs):
+        super().compile(optimizer, **kwargs)
+        settings = schedule_settings(self.optimizer)
+        self._total_steps = settings.get("total_steps")
 
     def before_update(self, step):
         self.scheduled.assign(self._values_at(step))
@@ -256,21 +264,12 @@ class DiscreteVAE(Tokenizer, Pretraining):
         Returns:
             A Keras optimizer.
         """
-        check_positive_integer("total_steps", total_steps)
-        check_positive_integer("batch_size", batch_size)
-        if not callable(learning_rate):
-            learning_rate = WarmupCosine(
-                learning_rate,
-                total_steps,
-                final_value=learning_rate / 80,
-                truncate=1.0,
-            )
-        return AdamW(
-            **{
-                "learning_rate": learning_rate,
-                "weight_decay": weight_decay,
-                **overrides,
-            }
+        return tokenizer_optimizer(
+            total_steps,
+            batch_size,
+            learning_rate,
+            weight_decay=weight_decay,
+            **overrides,
         )
 
     def get_config(self):

@@ -92,6 +92,29 @@ def test_schedules():
 
 
 @once
+def test_published_schedules():
+    model = make_vae()
+    model.compile(model.published_optimizer(480, batch_size=4))
+    values = []
+    for step in (0, 1, 30, 60, 400):
+        model.before_update(step)
+        values.append(to_numpy(model.scheduled))
+    temperatures, weights = np.transpose(values)
+    middle = (1 + 1 / 16) / 2
+    np.testing.assert_allclose(
+        temperatures[[0, 2, 3, 4]], [1.0, middle, 1 / 16, 1 / 16], rtol=1e-5
+    )
+    # A patch has 4 * 4 * 3 values.
+    np.testing.assert_allclose(
+        weights, np.array([0.0, 0.5, 1.0, 1.0, 1.0]) * 6.6 / 48, rtol=1e-5
+    )
+    # Of a training whose end is not known.
+    model.compile("sgd")
+    model.before_update(400)
+    np.testing.assert_allclose(to_numpy(model.scheduled), [0.9, 0.0])
+
+
+@once
 def test_beit_predicts_its_words():
     vae = make_vae()
     model = BEiT(make_vit(), vae, seed=3)

@@ -1,0 +1,103 @@
+"""How DALL-E's tokenizer was trained, in shares of its 1.2 million updates."""
+
+import keras
+from keras import ops
+
+from keras_capi.optimizers.adamw import AdamW
+from keras_capi.optimizers.warmup_cosine import WarmupCosine
+from keras_capi.validation import check_non_negative
+from keras_capi.validation import check_positive
+from keras_capi.validation import check_positive_integer
+
+# Of a softly drawn word, during the first 150,000 updates.
+START_TEMPERATURE, END_TEMPERATURE = 1.0, 1 / 16
+TEMPERATURE_SHARE = 1 / 8
+# Of a patch's divergence, beside the sum over its values, after 5,000 updates.
+UNIFORMITY_WEIGHT = 6.6
+UNIFORMITY_SHARE = 1 / 240
+# Of the step size, at the end.
+FINAL_SHARE = 1 / 80
+# In the code of BEiT's authors, whatever the number of steps.
+CONSTANT_TEMPERATURE = 0.9
+
+
+def check_schedules(temperature, uniformity_weight):
+    """Raises a `ValueError` unless both are a number, a schedule or `None`.
+
+    Args:
+        temperature: See `keras_capi.methods.DiscreteVAE`.
+        uniformity_weight: Likewise.
+    """
+    if not (temperature is None or callable(temperature)):
+        check_positive("temperature", temperature)
+    if not (uniformity_weight is None or callable(uniformity_weight)):
+        check_non_negative("uniformity_weight", uniformity_weight)
+
+
+def scheduled_values(
+    step, temperature, uniformity_weight, total_steps, values_per_patch
+):
+    """Returns both values in a step, those that are `None` as published.
+
+    Args:
+        step: Integer, or scalar tensor.
+        temperature: See `keras_capi.methods.DiscreteVAE`.
+        uniformity_weight: Likewise.
+        total_steps: Integer. Updates of the whole training, or `None` if they
+            are not known: then the published ones stay constant.
+        values_per_patch: Integer. Pixels of a patch, times their channels.
+
+    Returns:
+        Float32 tensor of shape `(2,)`.
+    """
+    if temperature is None:
+        temperature = _published_temperature(total_steps)
+    if uniformity_weight is None:
+        uniformity_weight = _published_weight(total_steps, values_per_patch)
+    return ops.stack(
+        [
+            ops.cast(value(step) if callable(value) else value, "float32")
+            for value in (temperature, uniformity_weight)
+        ]
+    )
+
+
+def _published_temperature(total_steps):
+    if total_steps is None:
+        return CONSTANT_TEMPERATURE
+    return keras.optimizers.schedules.CosineDecay(
+        START_TEMPERATURE,
+        max(round(total_steps * TEMPERATURE_SHARE), 1),
+        alpha=END_TEMPERATURE / START_TEMPERATURE,
+    )
+
+
+def _published_weight(total_steps, values_per_patch):
+    if total_steps is None:
+        return 0.0
+    return keras.optimizers.schedules.PolynomialDecay(
+        0.0,
+        max(round(total_steps * UNIFORMITY_SHARE), 1),
+        UNIFORMITY_WEIGHT / values_per_patch,
+    )
+
+
+def tokenizer_optimizer(total_steps, batch_size, learning_rate, **overrides):
+    """Returns the optimizer, see `DiscreteVAE.published_optimizer`.
+
+    Args:
+        total_steps: Integer. Updates of the whole training.
+        batch_size: Integer. Images in a batch.
+        learning_rate: Float or schedule.
+        **overrides: Other arguments of `keras_capi.optimizers.AdamW`.
+    """
+    check_positive_integer("total_steps", total_steps)
+    check_positive_integer("batch_size", batch_size)
+    if not callable(learning_rate):
+        learning_rate = WarmupCosine(
+            learning_rate,
+            total_steps,
+            final_value=learning_rate * FINAL_SHARE,
+            truncate=1.0,
+        )
+    return AdamW(learning_rate=learning_rate, **overrides)
