@@ -5,6 +5,7 @@ from keras_capi.recipes.find_classes import DEFAULT_CLASSES
 from keras_capi.recipes.find_classes import DEFAULT_METHOD
 from keras_capi.recipes.find_classes import find_part
 from keras_capi.recipes.find_classes import list_parts
+from keras_capi.recipes.find_classes import needed_settings
 from keras_capi.recipes.find_classes import settings_of_method
 from keras_capi.recipes.find_classes import settings_of_section
 from keras_capi.validation import check_positive_integer
@@ -114,8 +115,7 @@ def _as_plain(value):
 
 def _check_names(recipe):
     settings = settings_of_method(recipe)
-    needed = {k for k, v in settings.items() if v.default is v.empty}
-    missing = (SECTIONS | needed) - set(recipe)
+    missing = (SECTIONS | set(needed_settings(recipe))) - set(recipe)
     if missing:
         raise ValueError(
             "A recipe must have all sections. Received: none for "
@@ -125,7 +125,7 @@ def _check_names(recipe):
     for section, content in recipe.items():
         if section not in known:
             _raise_unknown(known, section, [section])
-        if section in SECTIONS | needed or section in DEFAULT_CLASSES:
+        if section in SECTIONS or section in DEFAULT_CLASSES:
             _check_is_section(section, content)
         if section in SINGLE or not isinstance(content, dict):
             continue

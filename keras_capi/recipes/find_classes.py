@@ -69,6 +69,16 @@ def settings_of_method(recipe):
     return _without(OWN_OF_PARTS, list_parameters(find_method(recipe)))
 
 
+def needed_settings(recipe):
+    """Returns the names of what a recipe must say of its method.
+
+    Args:
+        recipe: Dictionary of sections.
+    """
+    settings = settings_of_method(recipe)
+    return [name for name, x in settings.items() if x.default is x.empty]
+
+
 def settings_of_section(recipe, section):
     """Returns what a section may say, by name.
 

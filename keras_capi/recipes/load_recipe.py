@@ -44,6 +44,9 @@ def load_recipe(recipe, overrides=()):
     `OnlineClustering`. An encoder takes the size of the images unless it has an
     `image_shape`.
 
+    What a method cannot do without and was trained before, such as `tokenizer`,
+    is the path of its file, or of the folder of its run.
+
     Three more sections are in all recipes: `data`, arguments of
     `keras_capi.data.AugmentedImages`; `optimizer`, those of the method's
     `published_optimizer`; and `training`, with `steps` (batches) or `epochs`,

@@ -11,6 +11,8 @@ from keras_capi.recipes.find_classes import CLASS_NAME
 from keras_capi.recipes.find_classes import find_part
 from keras_capi.recipes.find_classes import list_parts
 from keras_capi.recipes.find_classes import settings_of_method
+from keras_capi.recipes.saved_parts import list_saved_parts
+from keras_capi.recipes.saved_parts import load_saved_part
 
 # The encoder's stochastic depth has the first two seeds.
 FIRST_SEED = 2
@@ -60,6 +62,8 @@ def make_parts(recipe, num_updates):
                 made = part(**settings)
         arguments[section] = made
         encoder = made if is_encoder else encoder
+    for name in list_saved_parts(recipe):
+        arguments[name] = load_saved_part(name, recipe[name])
     return _with_momentum(arguments, recipe, num_updates)
 
 

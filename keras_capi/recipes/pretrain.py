@@ -14,6 +14,7 @@ from keras_capi.recipes.find_classes import list_parts
 from keras_capi.recipes.make_model import make_model
 from keras_capi.recipes.propose_settings import choose_num_clusters
 from keras_capi.recipes.run_folder import RunFolder
+from keras_capi.recipes.saved_parts import find_saved_parts
 from keras_capi.recipes.stop_after_steps import StopAfterSteps
 
 NUM_PICTURES = 200
@@ -40,7 +41,8 @@ def pretrain(recipe, output, verbose="auto"):
 
     Raises:
         ValueError: If the recipe has no images, a setting is unknown or out of
-            range, or if the folder has the run of another recipe.
+            range, a file that it names is not there, or if the folder has the
+            run of another recipe.
 
     Example:
 
@@ -52,6 +54,7 @@ def pretrain(recipe, output, verbose="auto"):
     if "images" not in recipe:
         raise ValueError("`images` must be in the recipe. Received: none")
     check_recipe(recipe)
+    recipe = find_saved_parts(recipe)
     folder = RunFolder(output)
     training = recipe["training"]
     dataset = AugmentedImages(

@@ -36,8 +36,10 @@ SMALLER_ENCODER = (
 )
 SMALLER = {
     "context_encoder_small": ("data.image_size=32", *SMALLER_ENCODER),
+    "beit_small": SMALLER_ENCODER,
     "data2vec_small": SMALLER_ENCODER,
     "denoising_autoencoder_small": ("data.image_size=32", *SMALLER_ENCODER),
+    "discrete_vae_small": ("data.image_size=32", "hidden_dim=8"),
     "ijepa_small": ("predictor.num_layers=1", *SMALLER_ENCODER),
     "mae_small": ("data.image_size=32", *SMALLER_ENCODER),
     "dino_small": ("views.num_local_views=1", *SMALLER_ENCODER),
