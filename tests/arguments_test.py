@@ -80,6 +80,9 @@ def stand_ins(tmp_path_factory):
         "tokenizer": keras_capi.tokenizers.DALLETokenizer(
             8, hidden_dim=1, num_blocks=1
         ),
+        "discrete_vae": keras_capi.methods.DiscreteVAE(
+            4, 8, hidden_dim=4, codebook_dim=4
+        ),
         "vit": helpers.make_vit(),
         "recipe": keras_capi.recipes.load_recipe("demo"),
     }

@@ -330,6 +330,7 @@ BASE = {
     },
     "visualization.reconstruction_pictures": {"model": "mae", "images": IMAGES},
     "visualization.training_curves": {"history": {"capi_loss": [1.0]}},
+    "visualization.word_pictures": {"model": "discrete_vae", "images": IMAGES},
     "visualization.write_report": {
         "path": os.devnull,
         "model": "model",

@@ -12,6 +12,7 @@ from keras_capi.visualization.reconstruction_pictures import (
 )
 from keras_capi.visualization.report import write_report
 from keras_capi.visualization.training_curves import training_curves
+from keras_capi.visualization.word_pictures import word_pictures
 
 __all__ = [
     "attention_maps",
@@ -23,5 +24,6 @@ __all__ = [
     "prototype_browser",
     "reconstruction_pictures",
     "training_curves",
+    "word_pictures",
     "write_report",
 ]

@@ -69,13 +69,13 @@ def reconstruction_pictures(
     check_images(images, encoder.patch_size, encoder.image_shape[-1])
     pictures = scale_to_unit(images) if pictures is None else pictures
     check_same_shape(images, pictures)
-    pictures = _to_unit(pictures)
+    pictures = to_unit(pictures)
     if hasattr(model, "corruption"):
         corruption = with_seed(model.corruption, seed)
         return {
             "image": pictures,
             **{
-                name: _like(values, images, pictures)
+                name: as_colors(values, images, pictures)
                 for name, values in restored_images(
                     model, corruption, images, batch_size
                 ).items()
@@ -93,7 +93,7 @@ def reconstruction_pictures(
     predicted, is_visible, is_predicted = map(
         np.concatenate, (predicted, is_visible, is_predicted)
     )
-    predicted = _like(predicted, images, pictures)
+    predicted = as_colors(predicted, images, pictures)
     return {
         "image": pictures,
         "visible": np.where(is_visible, pictures, GREY),
@@ -184,10 +184,15 @@ def _join(patches, grid_size, patch_size):
     return patches.reshape(count, rows * patch_size, columns * patch_size, -1)
 
 
-def _like(values, images, pictures):
+def as_colors(values, images, pictures):
     """Turns values into colours as images were turned into pictures.
 
     Normalisation is a factor and an offset for each channel.
+
+    Args:
+        values: Float array of shape `(samples, ..., channels)`.
+        images: Float array of such a shape.
+        pictures: What was drawn of the images, floats in [0, 1].
     """
     axes = (0, 1, 2)
     mean, target_mean = images.mean(axes), pictures.mean(axes)
@@ -198,7 +203,12 @@ def _like(values, images, pictures):
     return np.clip((values - mean) * slope + target_mean, 0.0, 1.0)
 
 
-def _to_unit(pictures):
+def to_unit(pictures):
+    """Returns pictures as floats in [0, 1].
+
+    Args:
+        pictures: Array of uint8, or of such floats.
+    """
     pictures = np.asarray(pictures)
     if pictures.dtype == np.uint8:
         return pictures.astype("float32") / 255.0

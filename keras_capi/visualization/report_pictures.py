@@ -23,6 +23,8 @@ from keras_capi.visualization.reconstruction_pictures import (
 from keras_capi.visualization.spread_indices import spread_indices
 from keras_capi.visualization.training_curves import curve_labels
 from keras_capi.visualization.training_curves import training_curves
+from keras_capi.visualization.word_pictures import can_draw_words
+from keras_capi.visualization.word_pictures import word_pictures
 
 NUM_ATOMS = 5
 NUM_CLUSTERS = 16
@@ -85,6 +87,10 @@ def draw_maps(model, images, pictures):
         columns = reconstruction_pictures(model, images, pictures)
         columns.pop("image")
         groups["reconstructions"] = columns
+    if can_draw_words(model):
+        columns = word_pictures(model, images, pictures)
+        columns.pop("image")
+        groups["words"] = columns
     return {
         name: [
             [
