@@ -6,6 +6,8 @@ import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
 
+from keras_capi.convert.pickled_module import MODULES
+from keras_capi.convert.pickled_module import PickledModule
 from keras_capi.optional_imports import import_optional
 
 # What a dictionary of tensors refers to. PyTorch itself allows more, such as
@@ -17,6 +19,7 @@ GLOBALS = re.compile(
     r"|torch\.nn\.parameter Parameter"
     r"|torch\._tensor _rebuild_from_type_v2"
     r"|torch\._utils _rebuild_(tensor_v[23]|parameter)"
+    r"|__builtin__ set"
 )
 # What stands beside the tensors of a training: its settings, and numbers of
 # NumPy among the optimizer's. In their place comes an `Ignored`.
@@ -59,9 +62,9 @@ def read_tensors(path, leave_out=()):
     """
     torch = import_optional("torch", extra="torch")
     stand_ins = [
-        (OrderedDict if name == SETTINGS else Ignored, name.replace(" ", "."))
+        (stand_in, name.replace(" ", "."))
         for name in _check_records(path)
-        if name == SETTINGS or IGNORED.fullmatch(name)
+        if (stand_in := _stand_in(name))
     ]
     try:
         with torch.serialization.safe_globals(stand_ins):
@@ -88,6 +91,15 @@ def read_tensors(path, leave_out=()):
         tensors[key] = value
     _check_tensors(torch, tensors, path)
     return tensors
+
+
+def _stand_in(name):
+    """Returns what comes in the place of a class, `None` for torch's own."""
+    if name == SETTINGS:
+        return OrderedDict
+    if MODULES.fullmatch(name):
+        return PickledModule
+    return Ignored if IGNORED.fullmatch(name) else None
 
 
 def _unreadable(path, reason):
@@ -146,11 +158,7 @@ def _check_globals(pickled, path):
             str(argument)
             for name, argument in operations
             if name != "GLOBAL"
-            or not (
-                GLOBALS.fullmatch(argument)
-                or IGNORED.fullmatch(argument)
-                or argument == SETTINGS
-            )
+            or not (GLOBALS.fullmatch(argument) or _stand_in(argument))
         }
     )
     if others:

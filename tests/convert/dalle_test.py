@@ -1,5 +1,8 @@
 """DALL-E's tokenizer, and its authors' numbers."""
 
+import sys
+import types
+
 import numpy as np
 import pytest
 import torch
@@ -65,6 +68,66 @@ def test_same_numbers(tokenizer):
 def test_other_files(tokenizer, tmp_path):
     other = make_tokenizer()
     load_torch_weights(other, saved(tmp_path, with_decoder()))
+    for weight, same in zip(other.weights, tokenizer.weights, strict=True):
+        np.testing.assert_array_equal(to_numpy(weight), to_numpy(same))
+
+
+class Encoder(torch.nn.Module):
+    """As DALL-E's package has it, as far as a file shows."""
+
+
+class EncoderBlock(torch.nn.Module):
+    pass
+
+
+class Conv2d(torch.nn.Module):
+    def __init__(self, weights):
+        super().__init__()
+        self.use_float16, self.device = True, torch.device("cpu")
+        self.w, self.b = (torch.nn.Parameter(weights[name]) for name in "wb")
+
+
+def as_module(state, kind=torch.nn.Sequential):
+    """Builds the network whose weights a dictionary has."""
+    if set(state) == {"w", "b"}:
+        return Conv2d(state)
+    module = kind()
+    for name in dict.fromkeys(key.partition(".")[0] for key in state):
+        prefix = f"{name}."
+        inner = {
+            key.removeprefix(prefix): value
+            for key, value in state.items()
+            if key.startswith(prefix)
+        }
+        block = EncoderBlock if name.startswith("block_") else None
+        part = as_module(inner, block or torch.nn.Sequential)
+        module.add_module(name, part)
+    if kind is torch.nn.Sequential:
+        module.add_module("relu", torch.nn.ReLU())
+        module.add_module("pool", torch.nn.MaxPool2d(2))
+    return module
+
+
+def test_the_published_file_holds_the_network_itself(
+    tokenizer, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "dall_e", types.ModuleType("dall_e"))
+    for part, name in (
+        (Encoder, "encoder"),
+        (EncoderBlock, "encoder"),
+        (Conv2d, "utils"),
+    ):
+        monkeypatch.setattr(part, "__module__", f"dall_e.{name}")
+        module = sys.modules.get(f"dall_e.{name}")
+        module = module or types.ModuleType(f"dall_e.{name}")
+        setattr(module, part.__name__, part)
+        monkeypatch.setitem(sys.modules, f"dall_e.{name}", module)
+    path = tmp_path / "encoder.pkl"
+    torch.save(as_module(alone(), Encoder), path)
+    # Whoever reads it has no package of theirs.
+    monkeypatch.undo()
+    other = make_tokenizer()
+    load_torch_weights(other, path)
     for weight, same in zip(other.weights, tokenizer.weights, strict=True):
         np.testing.assert_array_equal(to_numpy(weight), to_numpy(same))
 
