@@ -86,20 +86,28 @@ def test_both_stages(photos, tmp_path):
         model.tokenizer.get_weights(), tokenizer.get_weights(), strict=True
     ):
         np.testing.assert_array_equal(weight, same)
-    # Finished, and from any folder the recipe does the same again.
-    again = pretrain(written, "run", verbose=0)
-    assert int(again.optimizer.iterations) == 2
-    other = pretrain(
-        load_recipe("run/recipe.yaml", ["tokenizer=tokenizer_run"]),
-        tmp_path / "again",
-        verbose=0,
-    )
-    np.testing.assert_array_equal(
-        to_numpy(other.head.kernel), to_numpy(model.head.kernel)
-    )
     for folder in ("tokenizer_run", "run"):
         result = run("report", folder)
         assert result.exit_code == 0, result.output
+
+
+@once
+def test_the_same_again(photos, tmp_path):
+    save_tokenizer("words.keras")
+    settings = [*ENCODER, "images=photos", "tokenizer=words.keras"]
+    model = pretrain(load_recipe("beit_small", settings), "run", verbose=0)
+    written = load_recipe("run/recipe.yaml")
+    # Finished: trains no further.
+    again = pretrain(written, "run", verbose=0)
+    assert int(again.optimizer.iterations) == 2
+    # From any folder, and from that of a run.
+    (tmp_path / "tokenizer_run").mkdir()
+    (tmp_path / "words.keras").rename(tmp_path / "tokenizer_run/model.keras")
+    written["tokenizer"] = "tokenizer_run"
+    other = pretrain(written, tmp_path / "again", verbose=0)
+    np.testing.assert_array_equal(
+        to_numpy(other.head.kernel), to_numpy(model.head.kernel)
+    )
 
 
 @once

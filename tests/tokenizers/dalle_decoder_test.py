@@ -1,6 +1,8 @@
 """DALL-E's decoder, beside the same of torch's functions."""
 
+import keras
 import numpy as np
+import pytest
 import torch
 from helpers import to_numpy
 from torch.nn import functional
@@ -33,6 +35,8 @@ def expected_statistics(decoder, words):
     return convolve(decoder.head, functional.relu(x)).permute(0, 2, 3, 1)
 
 
+# What JAX would compile for long, and is the same on each backend.
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="on one backend")
 def test_pictures_of_words():
     decoder = DALLEDecoder(8, hidden_dim=4, initial_dim=4, num_blocks=1)
     rng = np.random.default_rng(1)
