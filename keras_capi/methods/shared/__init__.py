@@ -1,1 +1,3 @@
 """What several methods have in common."""
+
+__all__: list[str] = []
