@@ -47,6 +47,7 @@ def test_published_parts():
     assert to_numpy(head.kernel).std() == pytest.approx(0.0108, rel=0.05)
 
 
+@once
 def test_loss_is_the_mean_over_hidden_patches_of_the_batch():
     model = make_beit()
     # So that scores differ.

@@ -39,6 +39,7 @@ def test_pixels_stay_away_from_zero_and_one():
     )
 
 
+@once
 def test_a_word_for_each_patch():
     tokenizer = make_tokenizer()
     scores = to_numpy(tokenizer(IMAGES))
@@ -63,6 +64,7 @@ def test_saved_and_loaded(tmp_path):
     )
 
 
+@once
 def test_half_precision_keeps_pixels_and_scores():
     tokenizer = make_tokenizer()
     half = make_tokenizer(dtype="mixed_bfloat16")
