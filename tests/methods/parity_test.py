@@ -35,7 +35,6 @@ COMPARED = {
         "final": 18,
         "masks": 2,
     },
-    "beit_tokenizer": {"forward": 12, "gradients": 50, "losses": 4},
     "beit_tokenizer": {"forward": 6, "gradients": 24, "losses": 2},
     "ijepa": {
         "forward": 8,
@@ -185,7 +184,6 @@ INPUTS = {
         "weights/netD.norms.0.weight",
         "train/images",
     ],
-    "beit_tokenizer": ["dalle/images", "soft/exponential_noise"],
     "beit_tokenizer": ["dalle/images", "straight_through/exponential_noise"],
     "data2vec": [
         "weights/teacher.blocks.1.norm2.weight",

@@ -54,10 +54,10 @@ def run(*arguments):
 def test_the_packages_recipes_make_models():
     assert list_recipes() == [
         "base",
-        "context_encoder_base",
-        "context_encoder_small",
         "beit_base",
         "beit_small",
+        "context_encoder_base",
+        "context_encoder_small",
         "data2vec_base",
         "data2vec_small",
         "demo",
