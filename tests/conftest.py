@@ -31,6 +31,23 @@ def _fresh_state():
     keras.config.set_dtype_policy("float32")
 
 
+@pytest.fixture(scope="module")
+def untraced():
+    """Lets TensorFlow run steps operation by operation.
+
+    To trace a step takes longer than a few steps do. For tests of what is
+    around it: the steps of all methods are traced in `methods`.
+    """
+    if keras.backend.backend() != "tensorflow":
+        yield
+        return
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 @pytest.fixture
 def few_to_collect():
     """Makes garbage collections quick, of which Keras's `quantize` does many.
