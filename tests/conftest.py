@@ -12,6 +12,8 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 # Tests mostly compile what then runs for an instant.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+# Threads of several test processes wait for each other, on tiny arrays.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # ruff: noqa: E402
 import keras
