@@ -12,6 +12,8 @@ from keras_capi.callbacks import Checkpoint
 from keras_capi.data import RandomCrops
 from keras_capi.fitting import step_logs
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 NUM_BATCHES = 4
 EPOCHS = 2
 

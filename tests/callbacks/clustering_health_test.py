@@ -11,6 +11,8 @@ from keras import ops
 from keras_capi.callbacks import ClusteringHealth
 from keras_capi.callbacks.clustering_health import HEALTHY
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 IMAGES = make_images(32, 16, 16)
 
 

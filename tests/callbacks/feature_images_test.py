@@ -12,6 +12,8 @@ from tensorboard.backend.event_processing import event_file_loader
 from keras_capi.callbacks import FeatureImages
 from keras_capi.visualization import principal_components
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 IMAGES = make_images(3, 16, 24)
 
 

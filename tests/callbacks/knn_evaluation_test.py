@@ -10,6 +10,8 @@ from keras_capi.evaluation import knn_classification
 from keras_capi.evaluation import knn_segmentation
 from keras_capi.evaluation import patch_features
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 IMAGES = make_images(24, 16, 16)
 LABELS = np.arange(24) % 3
 MASKS = np.random.default_rng(0).integers(0, 3, (24, 16, 16))

@@ -10,6 +10,8 @@ from tensorboard.backend.event_processing import event_file_loader
 
 from keras_capi.callbacks import ReconstructionImages
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 IMAGES = make_images(3)
 
 

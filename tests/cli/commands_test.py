@@ -16,6 +16,8 @@ from PIL import Image
 import keras_capi
 from keras_capi.cli.main import main
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 CHECKPOINT = str(REFERENCE / "capi_reference.pth")
 
 
@@ -127,24 +129,34 @@ def test_help_tells_every_option():
     assert run("embed").exit_code != 0
 
 
+def run_process(*arguments):
+    """Runs the command in a process that takes this one's backend."""
+    return subprocess.run(
+        [sys.executable, "-m", "keras_capi", *arguments],
+        env={
+            **os.environ,
+            "PYTHONPATH": str(REFERENCE.parents[1]),
+            "KERAS_BACKEND": keras.backend.backend(),
+        },
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
 def test_backend_option(preset, photos, tmp_path):
-    """Another backend takes another process; its exit code is passed on."""
+    """It counts in a process that was to take another."""
     others = {"jax", "tensorflow", "torch"} - {keras.backend.backend()}
-    command = [sys.executable, "-m", "keras_capi", "--backend", min(others)]
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(REFERENCE.parents[1]),
-        "KERAS_BACKEND": keras.backend.backend(),
-    }
     output = tmp_path / "features.npy"
-    for path, code in ((photos, 0), ("missing", 1)):
-        result = subprocess.run(
-            [*command, "embed", path, "--preset", preset, "--out", output]
-            + ["--image-size", "32"],
-            env=environment,
-            check=False,
-            capture_output=True,
-            text=True,
-        )
-        assert result.returncode == code, result.stderr
+    result = run_process(
+        *("--backend", max(others), "embed", photos, "--preset", preset),
+        *("--out", output, "--image-size", "32"),
+    )
+    assert result.returncode == 0, result.stderr
     assert np.load(output).shape == (2, 48)
+
+
+def test_exit_code_of_errors():
+    result = run_process("convert", "missing.pth", "folder")
+    assert result.returncode == 1
+    assert "missing.pth" in result.stderr

@@ -15,6 +15,8 @@ from PIL import Image
 
 import keras_capi
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 
 def broken_images():
     images = [encode(Image.fromarray(photo(index))) for index in range(12)]

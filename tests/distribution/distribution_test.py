@@ -4,6 +4,8 @@ import pathlib
 
 import keras
 import numpy as np
+from distribution import worker
+from distribution.run_worker import read_results
 from distribution.run_worker import run_worker
 
 WORKER = pathlib.Path(__file__).parent / "worker.py"
@@ -26,7 +28,9 @@ ERRORS = {
 
 
 def test_same_training_as_on_one_device(tmp_path):
-    (one_device,) = run_worker(WORKER, "single", tmp_path)
+    # In this process, which has imported all that it takes.
+    worker.main("single", tmp_path / "single")
+    (one_device,) = read_results("single", tmp_path)
     assert not len(one_device.pop("errors"))
     for engine in ENGINES:
         results = run_worker(WORKER, engine, tmp_path)

@@ -54,6 +54,11 @@ def run_worker(worker, engine, folder):
     for process in processes:
         _, errors = process.communicate(timeout=600)
         assert process.returncode == 0, errors[-3000:]
+    return read_results(engine, folder)
+
+
+def read_results(engine, folder):
+    """What a worker has written, see `run_worker`."""
     results = []
     for path in sorted(folder.glob(f"{engine}-*.npz")):
         with np.load(path) as arrays:

@@ -12,6 +12,8 @@ import pytest
 import keras_capi
 from docs import world
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 PACKAGE = pathlib.Path(keras_capi.__file__).parent
 
 # Examples that take more than a machine without a network has.

@@ -14,8 +14,8 @@ BACKEND = keras.backend.backend()
 # Where each is run by the tests, as all of them everywhere take too long.
 BACKENDS = {
     "evaluate_and_fine_tune": ("torch",),
-    "explore_patch_features": ("tensorflow", "torch"),
-    "pretrain_on_your_photos": ("tensorflow", "torch"),
+    "explore_patch_features": ("tensorflow",),
+    "pretrain_on_your_photos": ("torch",),
     "train_with_jax": ("jax",),
 }
 NAMES = sorted(BACKENDS)

@@ -10,6 +10,8 @@ from keras_capi.fitting import training_hints
 from keras_capi.fitting.training_hints import TrainingHints
 from keras_capi.fitting.training_hints import batch_size_of
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 WARMUP = "ended after 2 updates, within the warm-up of 3"
 
 

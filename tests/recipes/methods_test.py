@@ -14,6 +14,8 @@ from keras_capi.recipes import load_recipe
 from keras_capi.recipes import make_model
 from keras_capi.recipes import pretrain
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 # What makes the small recipes as small as they can be.
 SMALL = [
     "data.batch_size=4",

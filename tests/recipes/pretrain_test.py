@@ -22,6 +22,8 @@ from keras_capi.recipes import propose_settings
 from keras_capi.recipes.check_recipe import with_defaults
 from keras_capi.recipes.run_folder import RunFolder
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 # What makes the demo recipe as small as it can be.
 SMALL = [
     "data.image_size=16",

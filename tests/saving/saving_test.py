@@ -21,13 +21,17 @@ WORKER = pathlib.Path(__file__).parent / "worker.py"
 BACKENDS = ("jax", "tensorflow", "torch")
 
 
-def run_worker(backend, model, data, folder):
-    """Runs `worker.py` in a new process and returns its results."""
+def save(model, data, folder):
+    """Saves what `worker.py` reads."""
+    folder.mkdir(exist_ok=True)
     model.save(folder / "model.keras")
     np.savez(folder / "data.npz", **data)
-    paths = [folder / name for name in ("model.keras", "data.npz", "out.npz")]
+
+
+def run_worker(backend, *folders):
+    """Runs `worker.py` in a new process and returns the results of each."""
     subprocess.run(
-        [sys.executable, WORKER, *paths],
+        [sys.executable, WORKER, *folders],
         check=True,
         env={
             **os.environ,
@@ -35,8 +39,11 @@ def run_worker(backend, model, data, folder):
             "PYTHONPATH": str(WORKER.parents[2]),
         },
     )
-    with np.load(paths[-1]) as results:
-        return dict(results)
+    found = []
+    for folder in folders:
+        with np.load(folder / "results.npz") as results:
+            found.append(dict(results))
+    return found
 
 
 def run_here(model, data):
@@ -68,21 +75,29 @@ def make_steps(count, seed=0):
     return np.stack([make_images(seed=seed + step) for step in range(count)])
 
 
-@pytest.mark.parametrize(
-    "policy, accumulation",
-    [("float32", None), ("mixed_float16", None), ("float32", 3)],
-)
-def test_goes_on_in_a_new_process_bit_for_bit(policy, accumulation, tmp_path):
-    keras.config.set_dtype_policy(policy)
-    model = make_training_model(accumulation=accumulation)
-    for images in make_steps(10):
-        model.train_on_batch(images)
-    data = {"images": make_steps(10, seed=10)}
-    there = run_worker(keras.backend.backend(), model, data, tmp_path)
-    here = run_here(model, data)
-    assert there.keys() == here.keys()
-    for name, values in here.items():
-        np.testing.assert_array_equal(values, there[name], err_msg=name)
+def test_goes_on_in_a_new_process_bit_for_bit(tmp_path):
+    data = {"images": make_steps(5, seed=5)}
+    runs = {}
+    for policy, accumulation in (
+        ("float32", None),
+        ("mixed_float16", None),
+        ("float32", 3),
+    ):
+        keras.utils.set_random_seed(0)
+        keras.config.set_dtype_policy(policy)
+        model = make_training_model(accumulation=accumulation)
+        for images in make_steps(5):
+            model.train_on_batch(images)
+        folder = tmp_path / f"{policy}, {accumulation}"
+        save(model, data, folder)
+        runs[folder] = run_here(model, data)
+    # One process for all, as it takes seconds to start.
+    results = run_worker(keras.backend.backend(), *runs)
+    for (folder, here), there in zip(runs.items(), results, strict=True):
+        assert there.keys() == here.keys()
+        for name, values in here.items():
+            message = f"{folder.name}: {name}"
+            np.testing.assert_array_equal(values, there[name], message)
 
 
 def test_a_model_goes_over_to_another_backend(tmp_path):
@@ -105,7 +120,8 @@ def test_a_model_goes_over_to_another_backend(tmp_path):
             for name, values in make_indices().items()
         },
     }
-    there = run_worker(other, model, data, tmp_path)
+    save(model, data, tmp_path)
+    (there,) = run_worker(other, tmp_path)
     here = run_here(model, data)
     for name, values in here.items():
         if name.startswith("features"):

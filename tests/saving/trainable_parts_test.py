@@ -14,6 +14,8 @@ from keras_capi.models import CAPIClassifier
 from keras_capi.models import CAPISegmenter
 from keras_capi.models import FeatureExtractor
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 
 def make_deep_backbone(**arguments):
     return make_backbone(num_layers=2, predictor_num_layers=2, **arguments)

@@ -1,10 +1,12 @@
-"""Loads a model in a process of its own, uses it and trains it on.
+"""Loads models in a process of their own, uses them and trains them on.
 
-Usage: `python worker.py model.keras data.npz results.npz`. The data hold
+Usage: `python worker.py FOLDER ...`. In each folder are `model.keras` and
+`data.npz`; `results.npz` is written into it. The data hold
 `images` of shape `(steps, batch, height, width, channels)` and, if the masks
 are given, their indices.
 """
 
+import pathlib
 import sys
 
 import keras
@@ -33,7 +35,8 @@ def run(model, data):
 
 
 if __name__ == "__main__":
-    model_path, data_path, results_path = sys.argv[1:]
-    with np.load(data_path) as data:
-        results = run(keras.saving.load_model(model_path), dict(data))
-    np.savez(results_path, **results)
+    for folder in map(pathlib.Path, sys.argv[1:]):
+        with np.load(folder / "data.npz") as data:
+            model = keras.saving.load_model(folder / "model.keras")
+            results = run(model, dict(data))
+        np.savez(folder / "results.npz", **results)
