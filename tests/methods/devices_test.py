@@ -26,5 +26,7 @@ def test_same_losses_on_two_devices(tmp_path):
                     result[f"{method}/{name}"],
                     expected,
                     rtol=1e-5,
+                    # Some are small differences of numbers about 1.
+                    atol=3e-6,
                     err_msg=f"{method}: {name}",
                 )
