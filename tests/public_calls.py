@@ -124,6 +124,7 @@ BASE = {
     "layers.CenterRegion": {},
     "layers.Centering": {},
     "layers.ColorAugmentation": {},
+    "layers.CoordinateTable": {"grid_size": (2, 2)},
     "layers.Corruption": {},
     "layers.DINOHead": {},
     "layers.Discriminator": {},
@@ -191,6 +192,14 @@ BASE = {
         "num_layers": 1,
         "hidden_dim": 16,
         "num_heads": 2,
+        "position_grid": (2, 2),
+    },
+    "decoders.FusedPredictor": {"hidden_dim": 16},
+    "decoders.JointPredictor": {
+        "num_layers": 1,
+        "hidden_dim": 16,
+        "num_heads": 2,
+        "position_grid": (2, 2),
     },
     "encoders.Encoder": {
         "patch_size": 4,
@@ -201,6 +210,7 @@ BASE = {
     },
     "encoders.ConvolutionalEncoder": {"num_stages": 1, "hidden_dim": 4},
     "encoders.RotaryViT": SIZES,
+    "encoders.RotaryViT": {**SIZES, "position_grid": (2, 2)},
     "encoders.ViT": {**SIZES, "image_shape": (16, 16, 3)},
     "encoders.resize_vit": {"encoder": "vit"},
     "ops.binary_cross_entropy": {"probabilities": random(4), "label": 1.0},
@@ -224,6 +234,11 @@ BASE = {
         "start": 0,
     },
     "ops.instance_normalize": {"x": random(2, 3, 8)},
+    "ops.interpolate_positions": {
+        "table": random(4, 8),
+        "grid_size": (2, 2),
+        "coordinates": random(1, 3, 2),
+    },
     "ops.join_patches": {
         "patches": random(2, 6, 48),
         "patch_size": 4,

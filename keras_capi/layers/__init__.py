@@ -2,6 +2,7 @@
 
 from keras_capi.layers.attention import Attention
 from keras_capi.layers.attention_pooling import AttentionPooling
+from keras_capi.layers.coordinate_table import CoordinateTable
 from keras_capi.layers.drop_path import DropPath
 from keras_capi.layers.heads.dino_head import DINOHead
 from keras_capi.layers.heads.discriminator import Discriminator
@@ -46,6 +47,7 @@ __all__ = [
     "CenterRegion",
     "Centering",
     "ColorAugmentation",
+    "CoordinateTable",
     "Corruption",
     "DINOHead",
     "Discriminator",
