@@ -6,6 +6,7 @@ from keras_capi.layers.coordinate_table import CoordinateTable
 from keras_capi.layers.drop_path import DropPath
 from keras_capi.layers.heads.dino_head import DINOHead
 from keras_capi.layers.heads.discriminator import Discriminator
+from keras_capi.layers.heads.projection_head import ProjectionHead
 from keras_capi.layers.heads.prototype_head import PrototypeHead
 from keras_capi.layers.imagenet_normalization import ImageNetNormalization
 from keras_capi.layers.layer_normalization import LayerNormalization
@@ -28,8 +29,11 @@ from keras_capi.layers.relative_position_bias import RelativePositionBias
 from keras_capi.layers.rms_normalization import RMSNormalization
 from keras_capi.layers.rotary_attention import RotaryAttention
 from keras_capi.layers.targets.centering import Centering
+from keras_capi.layers.targets.distilled_targets import DistilledTargets
 from keras_capi.layers.targets.feature_queue import FeatureQueue
+from keras_capi.layers.targets.latent_targets import LatentTargets
 from keras_capi.layers.targets.online_clustering import OnlineClustering
+from keras_capi.layers.targets.patch_targets import PatchTargets
 from keras_capi.layers.transformer_block import TransformerBlock
 from keras_capi.layers.views.center_region import CenterRegion
 from keras_capi.layers.views.color_augmentation import ColorAugmentation
@@ -51,10 +55,12 @@ __all__ = [
     "Corruption",
     "DINOHead",
     "Discriminator",
+    "DistilledTargets",
     "DropPath",
     "FeatureQueue",
     "ImageNetNormalization",
     "InverseBlockMasking",
+    "LatentTargets",
     "LayerNormalization",
     "LayerScale",
     "MaskToken",
@@ -63,8 +69,10 @@ __all__ = [
     "OnlineClustering",
     "PatchEmbedding",
     "PatchMasking",
+    "PatchTargets",
     "PositionTable",
     "PrefixTokens",
+    "ProjectionHead",
     "PrototypeHead",
     "RMSNormalization",
     "RandomMasking",
