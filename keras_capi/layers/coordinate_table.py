@@ -68,6 +68,9 @@ class CoordinateTable(keras.layers.Layer):
         return {**super().get_config(), "grid_size": self.grid_size}
 
 
-def make_coordinate_table(grid_size, **kwargs):
+def make_coordinate_table(position_grid, **kwargs):
     """Returns a `CoordinateTable`, or `None` for a grid that is `None`."""
-    return None if grid_size is None else CoordinateTable(grid_size, **kwargs)
+    if position_grid is None:
+        return None
+    position_grid = check_grid_size(position_grid, "position_grid")
+    return CoordinateTable(position_grid, **kwargs)

@@ -5,6 +5,7 @@ from keras_capi.layers.targets.centering import Centering
 from keras_capi.layers.targets.patch_targets import PatchTargets
 from keras_capi.ops.losses.cross_entropy import entropy
 from keras_capi.ops.tokens import gather_tokens
+from keras_capi.validation import check_number
 from keras_capi.validation import check_positive_integer
 
 
@@ -67,6 +68,7 @@ class DistilledTargets(PatchTargets):
         }
         for name, value in {"num_clusters": num_clusters, **sizes}.items():
             check_positive_integer(name, value)
+        check_number("center_momentum", center_momentum, "[0, 1]")
         self.num_clusters = num_clusters
         self.head_sizes = sizes
         self.centering = Centering(
