@@ -212,7 +212,6 @@ BASE = {
         "image_shape": (None, None, 3),
     },
     "encoders.ConvolutionalEncoder": {"num_stages": 1, "hidden_dim": 4},
-    "encoders.RotaryViT": SIZES,
     "encoders.RotaryViT": {**SIZES, "position_grid": (2, 2)},
     "encoders.ViT": {**SIZES, "image_shape": (16, 16, 3)},
     "encoders.resize_vit": {"encoder": "vit"},
