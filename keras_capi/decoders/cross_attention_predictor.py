@@ -1,17 +1,12 @@
 import keras
 from keras import ops
 
-from keras_capi.layers.block_stack import make_blocks
+from keras_capi.decoders.rotary_predictor import RotaryPredictor
 from keras_capi.layers.block_stack import run_blocks
-from keras_capi.layers.drop_path import DropPath
-from keras_capi.ops.normalization import rms_normalize
-from keras_capi.saving.base_model import BaseModel
-from keras_capi.validation import check_number
-from keras_capi.validation import check_positive_integer
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
-class CrossAttentionPredictor(BaseModel):
+class CrossAttentionPredictor(RotaryPredictor):
     """Predicts the features of patches from where they are and what is visible.
 
     Every query is the same learnt mask token; its position enters through the
@@ -34,6 +29,9 @@ class CrossAttentionPredictor(BaseModel):
             `keras_capi.layers.DropPath`. Defaults to `"efficient"`.
         seed: Integer or `None`. Seed of the stochastic depth. Defaults to
             `None`.
+        position_grid: Tuple of two integers or `None`. Rows and columns of
+            learnt positions, added to the mask tokens, in place of rotary ones.
+            Defaults to `None`.
 
     Call arguments:
         context: Float tensor of shape `(batch, tokens, context_dim)`.
@@ -58,81 +56,35 @@ class CrossAttentionPredictor(BaseModel):
     - [CAPI](https://arxiv.org/abs/2502.08769), section 3.4 (predictor)
     """
 
-    def __init__(
-        self,
-        num_layers,
-        hidden_dim,
-        num_heads,
-        context_dim=None,
-        mlp_dim=None,
-        drop_path_rate=0.0,
-        drop_path_method="efficient",
-        seed=None,
-        **kwargs,
-    ):
-        # A `keras.RematScope` is for the blocks, see `RotaryViT`.
-        with keras.RematScope(mode=None):
-            super().__init__(**kwargs)
-            # Half precision is too coarse for coordinates.
-            self.autocast = False
-            check_positive_integer("num_layers", num_layers)
-            check_positive_integer("hidden_dim", hidden_dim)
-            check_positive_integer("context_dim", context_dim, or_none=True)
-            check_number("drop_path_rate", drop_path_rate, "[0, 1)")
-            self.drop_path = DropPath(
-                drop_path_rate, drop_path_method, seed, name="drop_path"
-            )
-        self.blocks = make_blocks(
-            num_layers,
-            num_heads=num_heads,
-            mlp_dim=mlp_dim,
-            dtype=self.dtype_policy,
-        )
-        self.num_layers = num_layers
-        self.hidden_dim = hidden_dim
-        self.num_heads = num_heads
-        self.context_dim = context_dim or hidden_dim
-        self.mlp_dim = mlp_dim
-        self.seed = seed
-        self.build((None, None, self.context_dim))
-
     def build(self, context_shape, *args, **kwargs):
-        self.mask_token = self.add_weight(
-            name="mask_token",
-            shape=(self.hidden_dim,),
-            initializer=keras.initializers.RandomNormal(stddev=0.02),
-        )
+        super().build(context_shape)
         for block in self.blocks:
             block.build(
                 (None, None, self.hidden_dim), context_shape=context_shape
             )
 
-    def call(
+    def predict_tokens(
         self,
+        blocks,
         context,
         context_coordinates,
+        tokens,
         coordinates,
-        num_layers=None,
-        training=None,
+        drop_path,
     ):
-        tokens = self._mask_tokens(context, coordinates)
         outputs = run_blocks(
-            self.blocks[:num_layers],
+            blocks,
             tokens,
-            self.drop_path if training else None,
-            coordinates=coordinates,
-            context=ops.cast(context, self.compute_dtype),
-            context_coordinates=context_coordinates,
+            drop_path,
+            context=context,
+            **self.turning(
+                coordinates=coordinates,
+                context_coordinates=context_coordinates,
+            ),
         )
         for output in outputs:
             tokens = output
-        return rms_normalize(tokens)
-
-    def _mask_tokens(self, context, coordinates):
-        return ops.broadcast_to(
-            ops.cast(self.mask_token, self.compute_dtype),
-            (ops.shape(context)[0], ops.shape(coordinates)[1], self.hidden_dim),
-        )
+        return tokens
 
     def attention_weights(self, context, context_coordinates, coordinates):
         """Returns how much each query attends to each token in the first block.
@@ -146,40 +98,10 @@ class CrossAttentionPredictor(BaseModel):
         """
         block = self.blocks[0]
         return block.attention.attention_weights(
-            block.attention_norm(self._mask_tokens(context, coordinates)),
-            coordinates,
-            ops.cast(context, self.compute_dtype),
-            context_coordinates,
+            block.attention_norm(self.mask_tokens(context, coordinates)),
+            context=ops.cast(context, self.compute_dtype),
+            **self.turning(
+                coordinates=coordinates,
+                context_coordinates=context_coordinates,
+            ),
         )
-
-    def compute_output_spec(
-        self, context, context_coordinates, coordinates, **kwargs
-    ):
-        return keras.KerasTensor(
-            (context.shape[0], coordinates.shape[1], self.hidden_dim),
-            self.compute_dtype,
-        )
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "num_layers": self.num_layers,
-            "hidden_dim": self.hidden_dim,
-            "num_heads": self.num_heads,
-            "context_dim": self.context_dim,
-            "mlp_dim": self.mlp_dim,
-            "drop_path_rate": self.drop_path.rate,
-            "drop_path_method": self.drop_path.method,
-            "seed": self.seed,
-        }
-
-
-def check_predictor_sizes(num_layers, hidden_dim, num_heads, mlp_dim):
-    """Raises a `ValueError` that names the arguments as a backbone does."""
-    check_positive_integer("predictor_num_layers", num_layers)
-    for name, value in (
-        ("predictor_hidden_dim", hidden_dim),
-        ("predictor_num_heads", num_heads),
-        ("predictor_mlp_dim", mlp_dim),
-    ):
-        check_positive_integer(name, value, or_none=True)

@@ -1,15 +1,14 @@
 import keras
-from keras import ops
 
-from keras_capi.decoders.cross_attention_predictor import (
-    CrossAttentionPredictor,
-)
-from keras_capi.decoders.cross_attention_predictor import check_predictor_sizes
+from keras_capi.decoders.rotary_predictor import check_predictor_sizes
+from keras_capi.encoders.capi_parts import find_position_grid
+from keras_capi.encoders.capi_parts import find_predictor
 from keras_capi.encoders.encoder import Encoder
 from keras_capi.encoders.fine_tuning_mixin import split_by_depth
 from keras_capi.encoders.rotary_vit import RotaryViT
 from keras_capi.layers.block_stack import block_attention
 from keras_capi.layers.related_seed import related_seed
+from keras_capi.layers.rotary_attention import RotaryAttention
 from keras_capi.validation import check_non_negative_integer
 
 
@@ -57,6 +56,13 @@ class CAPIBackbone(Encoder):
             it. Defaults to `None`.
         pad: Boolean. Whether to take images of any size, see
             `keras_capi.encoders.Encoder`. Defaults to `False`.
+        predictor: `"cross_attention"`, or of CAPI's ablations
+            `"self_attention"` (`keras_capi.decoders.JointPredictor`) or
+            `"fused"` (`FusedPredictor`): the encoder predicts, its sizes alone
+            count, and `global` is the mean of the patches. Defaults to
+            `"cross_attention"`.
+        positions: `"rotary"`, or of the ablations `"learned"`, for which
+            `image_shape` needs a size. Defaults to `"rotary"`.
 
     Call arguments:
         Those of `keras_capi.encoders.Encoder`; `layers` are blocks of the
@@ -110,6 +116,8 @@ class CAPIBackbone(Encoder):
         seed=None,
         lora_rank=None,
         pad=False,
+        predictor="cross_attention",
+        positions="rotary",
         **kwargs,
     ):
         check_non_negative_integer("num_register_tokens", num_register_tokens)
@@ -129,6 +137,7 @@ class CAPIBackbone(Encoder):
             predictor_mlp_dim,
         )
         self.seed = seed
+        self.predictor_kind, self.position_kind = predictor, positions
         self.encoder = RotaryViT(
             patch_size,
             num_layers,
@@ -142,18 +151,20 @@ class CAPIBackbone(Encoder):
             drop_path_method,
             self.image_shape[-1],
             seed,
+            find_position_grid(positions, self.grid_size(self.image_shape)),
             dtype=self.dtype_policy,
             name="encoder",
         )
-        self.predictor = CrossAttentionPredictor(
-            predictor_num_layers,
-            predictor_hidden_dim or hidden_dim,
-            predictor_num_heads or num_heads,
-            hidden_dim,
-            predictor_mlp_dim,
-            drop_path_rate,
-            drop_path_method,
-            related_seed(seed, 1),
+        self.predictor_sizes = {
+            "num_layers": predictor_num_layers,
+            "hidden_dim": predictor_hidden_dim or hidden_dim,
+            "num_heads": predictor_num_heads or num_heads,
+            "mlp_dim": predictor_mlp_dim,
+        }
+        self.predictor = find_predictor(predictor).for_encoder(
+            self.encoder,
+            **self.predictor_sizes,
+            seed=related_seed(seed, 1),
             dtype=self.dtype_policy,
             name="predictor",
         )
@@ -169,8 +180,13 @@ class CAPIBackbone(Encoder):
         Args:
             trainable: Boolean.
         """
-        for block in self.list_blocks():
-            block.attention.trains_frequencies = trainable
+        for attention in self.list_rotary():
+            attention.trains_frequencies = trainable
+
+    def list_rotary(self):
+        """Returns the attentions with rotary positions."""
+        attentions = (block.attention for block in self.list_blocks())
+        return [x for x in attentions if isinstance(x, RotaryAttention)]
 
     def embed(self, images, visible_indices=None):
         return (
@@ -198,39 +214,25 @@ class CAPIBackbone(Encoder):
         return self.name_outputs(outputs, positions, layers)
 
     def pool(self, outputs, training=None):
-        positions = outputs["positions"]
-        predictions = self.predictor(
-            ops.concatenate([outputs["prefix"], outputs["patches"]], axis=1),
-            self.encoder.register_tokens.add_coordinates(positions),
-            positions,
-            num_layers=1,
-            training=training,
-        )
-        return ops.mean(predictions, axis=1)
+        return self.predictor.pool(self.encoder, outputs, training)
 
     def attention_weights(self, images, layer):
         tokens, positions = self.embed(images)
         outputs = self.encode(tokens, positions)
-        tokens, coordinates = self.encoder.register_tokens(tokens, positions)
+        tokens, turning = self.encoder.add_positions(tokens, positions)
         registers = block_attention(
-            self.encoder.blocks, tokens, layer, coordinates=coordinates
-        )
-        predictor = self.predictor.attention_weights(
-            ops.concatenate([outputs["prefix"], outputs["patches"]], axis=1),
-            coordinates,
-            positions,
+            self.encoder.blocks, tokens, layer, **turning
         )
         return {
             self.prefix_name: registers[:, :, : self.num_prefix_tokens],
-            # All positions are asked alike, and their answers averaged.
-            "predictor": ops.mean(predictor, axis=2),
+            **self.predictor.look(self.encoder, outputs),
         }
 
     def end_pretraining(self):
         self.set_rotary_trainable(False)
 
     def list_unused_parts(self, uses_global, normalize=True):
-        return self.predictor.blocks[1:] if uses_global else [self.predictor]
+        return self.predictor.list_unused_parts(uses_global)
 
     def weights_by_depth(self):
         *blocks, last = [block.weights for block in self.encoder.blocks]
@@ -267,29 +269,25 @@ class CAPIBackbone(Encoder):
         Returns:
             Tensor of shape `(batch, predictions, predictor_hidden_dim)`.
         """
-        context = self.encoder(images, visible_indices, training=training)
-        return self.predictor(
-            context,
-            self.encoder.token_coordinates(images, visible_indices),
-            self.encoder.patch_coordinates(images, predict_indices),
-            training=training,
+        return self.predictor.predict_masked(
+            self.encoder, images, visible_indices, predict_indices, training
         )
 
     def get_config(self):
-        encoder, predictor = self.encoder, self.predictor
+        encoder = self.encoder
         registers = encoder.register_tokens
+        sizes = self.predictor_sizes
         return {
             **super().get_config(),
-            "predictor_num_layers": predictor.num_layers,
-            "predictor_hidden_dim": predictor.hidden_dim,
+            **{f"predictor_{name}": size for name, size in sizes.items()},
             "num_heads": encoder.num_heads,
-            "predictor_num_heads": predictor.num_heads,
             "mlp_dim": encoder.mlp_dim,
-            "predictor_mlp_dim": predictor.mlp_dim,
             "num_register_tokens": registers.num_registers,
             "register_coordinates": registers.coordinates,
             "scale_registers_to_visible": registers.scale_to_visible,
             "drop_path_rate": encoder.drop_path.rate,
             "drop_path_method": encoder.drop_path.method,
             "seed": self.seed,
+            "predictor": self.predictor_kind,
+            "positions": self.position_kind,
         }

@@ -3,6 +3,7 @@ from keras import ops
 
 from keras_capi.layers.block_stack import make_blocks
 from keras_capi.layers.block_stack import run_blocks
+from keras_capi.layers.coordinate_table import make_coordinate_table
 from keras_capi.layers.drop_path import DropPath
 from keras_capi.layers.patch_embedding import PatchEmbedding
 from keras_capi.layers.register_tokens import RegisterTokens
@@ -23,8 +24,8 @@ class RotaryViT(BaseModel):
     """Vision transformer with registers and rotary positions.
 
     Encodes all patches of an image, or only the visible ones. There are no
-    class token, no position table and no biases beside the patch embedding's,
-    so any image size works without interpolation. The final norm has no scale.
+    class token, no biases beside the patch embedding's, and no position table,
+    so any image size works. The final norm has no scale.
 
     Args:
         patch_size: Integer. Side of a patch in pixels.
@@ -46,6 +47,9 @@ class RotaryViT(BaseModel):
         num_channels: Integer. Channels of the images. Defaults to `3`.
         seed: Integer or `None`. Seed of the stochastic depth. Defaults to
             `None`.
+        position_grid: Tuple of two integers or `None`. Rows and columns of
+            learnt positions (`keras_capi.layers.CoordinateTable`), in place of
+            rotary ones. Defaults to `None`.
 
     Call arguments:
         images: Float tensor of shape `(batch, height, width, num_channels)`,
@@ -81,6 +85,7 @@ class RotaryViT(BaseModel):
         drop_path_method="efficient",
         num_channels=3,
         seed=None,
+        position_grid=None,
         **kwargs,
     ):
         # A `keras.RematScope` is for the blocks. The encoder itself must not be
@@ -115,10 +120,15 @@ class RotaryViT(BaseModel):
             self.drop_path = DropPath(
                 drop_path_rate, drop_path_method, seed, name="drop_path"
             )
+            self.positions = make_coordinate_table(
+                position_grid, dtype=self.dtype_policy, name="positions"
+            )
+            self.position_grid = self.positions and self.positions.grid_size
         self.blocks = make_blocks(
             num_layers,
             num_heads=num_heads,
             mlp_dim=mlp_dim,
+            rotary=self.positions is None,
             dtype=self.dtype_policy,
         )
         self.patch_size = patch_size
@@ -133,9 +143,9 @@ class RotaryViT(BaseModel):
     def build(self, images_shape):
         self.patch_embedding.build(images_shape)
         shape = (None, None, self.hidden_dim)
-        self.register_tokens.build(shape)
-        for block in self.blocks:
-            block.build(shape)
+        for part in (self.register_tokens, self.positions, *self.blocks):
+            if part is not None:
+                part.build(shape)
 
     def call(self, images, visible_indices=None, training=None):
         last = self.num_layers
@@ -193,12 +203,12 @@ class RotaryViT(BaseModel):
         Returns:
             Dictionary, as `encode_layers` has it.
         """
-        tokens, coordinates = self.register_tokens(tokens, coordinates)
+        tokens, turning = self.add_positions(tokens, coordinates)
         outputs = run_blocks(
             self.blocks[: max(layers)],
             tokens,
             self.drop_path if training else None,
-            coordinates=coordinates,
+            **turning,
             attention_mask=attention_mask,
         )
         return {
@@ -206,6 +216,23 @@ class RotaryViT(BaseModel):
             for layer, tokens in enumerate(outputs, start=1)
             if layer in layers
         }
+
+    def add_positions(self, tokens, coordinates):
+        """Adds registers, and learnt positions if there are, to tokens.
+
+        Args:
+            tokens: As for `encode_tokens`, and so are `coordinates`.
+            coordinates: Likewise.
+
+        Returns:
+            All tokens, and a dictionary of the `"coordinates"` by which
+            attention turns them: empty if positions are learnt.
+        """
+        if self.positions is not None:
+            tokens = self.positions(tokens, coordinates)
+            return self.register_tokens(tokens, coordinates)[0], {}
+        tokens, coordinates = self.register_tokens(tokens, coordinates)
+        return tokens, {"coordinates": coordinates}
 
     def check_layers(self, layers):
         """Raises a `ValueError` unless there are blocks of these numbers."""
@@ -267,4 +294,5 @@ class RotaryViT(BaseModel):
             "drop_path_method": self.drop_path.method,
             "num_channels": self.num_channels,
             "seed": self.seed,
+            "position_grid": self.position_grid,
         }

@@ -2,9 +2,11 @@
 
 from keras_capi.layers.attention import Attention
 from keras_capi.layers.attention_pooling import AttentionPooling
+from keras_capi.layers.coordinate_table import CoordinateTable
 from keras_capi.layers.drop_path import DropPath
 from keras_capi.layers.heads.dino_head import DINOHead
 from keras_capi.layers.heads.discriminator import Discriminator
+from keras_capi.layers.heads.projection_head import ProjectionHead
 from keras_capi.layers.heads.prototype_head import PrototypeHead
 from keras_capi.layers.imagenet_normalization import ImageNetNormalization
 from keras_capi.layers.layer_normalization import LayerNormalization
@@ -27,8 +29,11 @@ from keras_capi.layers.relative_position_bias import RelativePositionBias
 from keras_capi.layers.rms_normalization import RMSNormalization
 from keras_capi.layers.rotary_attention import RotaryAttention
 from keras_capi.layers.targets.centering import Centering
+from keras_capi.layers.targets.distilled_targets import DistilledTargets
 from keras_capi.layers.targets.feature_queue import FeatureQueue
+from keras_capi.layers.targets.latent_targets import LatentTargets
 from keras_capi.layers.targets.online_clustering import OnlineClustering
+from keras_capi.layers.targets.patch_targets import PatchTargets
 from keras_capi.layers.transformer_block import TransformerBlock
 from keras_capi.layers.views.center_region import CenterRegion
 from keras_capi.layers.views.color_augmentation import ColorAugmentation
@@ -46,13 +51,16 @@ __all__ = [
     "CenterRegion",
     "Centering",
     "ColorAugmentation",
+    "CoordinateTable",
     "Corruption",
     "DINOHead",
     "Discriminator",
+    "DistilledTargets",
     "DropPath",
     "FeatureQueue",
     "ImageNetNormalization",
     "InverseBlockMasking",
+    "LatentTargets",
     "LayerNormalization",
     "LayerScale",
     "MaskToken",
@@ -61,8 +69,10 @@ __all__ = [
     "OnlineClustering",
     "PatchEmbedding",
     "PatchMasking",
+    "PatchTargets",
     "PositionTable",
     "PrefixTokens",
+    "ProjectionHead",
     "PrototypeHead",
     "RMSNormalization",
     "RandomMasking",

@@ -3,14 +3,17 @@ from keras import ops
 
 from keras_capi.encoders.capi_backbone import CAPIBackbone
 from keras_capi.fitting.passed_on_arguments import passes_on_to
-from keras_capi.layers.heads.prototype_head import PrototypeHead
 from keras_capi.layers.masking.inverse_block_masking import InverseBlockMasking
 from keras_capi.layers.related_seed import related_seed
 from keras_capi.layers.targets.online_clustering import OnlineClustering
 from keras_capi.methods.inputs.masked_inputs import check_masked_inputs
 from keras_capi.methods.inputs.masked_inputs import prepare_masks
-from keras_capi.ops.losses.cross_entropy import entropy
-from keras_capi.ops.losses.cross_entropy import soft_cross_entropy
+from keras_capi.methods.shared.capi_heads import apply_heads
+from keras_capi.methods.shared.capi_heads import check_num_clusters
+from keras_capi.methods.shared.capi_heads import check_targets
+from keras_capi.methods.shared.capi_heads import make_heads
+from keras_capi.methods.shared.capi_weights import capi_groups
+from keras_capi.methods.shared.capi_weights import capi_layout_map
 from keras_capi.optimizers.capi_optimizer import capi_optimizer
 from keras_capi.training.check_trainable import check_trainable
 from keras_capi.training.moving_average import MovingAverage
@@ -44,7 +47,9 @@ class CAPI(Pretraining):
             `keras_capi.layers.InverseBlockMasking`, or `None` for the default
             one. Defaults to `None`.
         clustering: `keras_capi.layers.OnlineClustering` or `None` for the
-            default one with `num_clusters`. Defaults to `None`.
+            default one with `num_clusters`; or, of the paper's ablations, what
+            stands in its place, `keras_capi.layers.DistilledTargets` (iBOT) or
+            `LatentTargets` (I-JEPA). Defaults to `None`.
         student_temperature: Float. Divides the student's logits. Defaults to
             `0.12`.
         ema_momentum: Float in [0, 1], or a schedule such as
@@ -53,6 +58,9 @@ class CAPI(Pretraining):
             learning rate. Defaults to `0.999`.
         seed: Integer or `None`. Seed of the default masking. Stochastic depth
             has the backbone's. Defaults to `None`.
+        projection: Layer between predictions and the student's head, such as
+            `keras_capi.layers.ProjectionHead`; the ablation with an MLP head.
+            Defaults to `None`.
 
     Inputs:
         Images, a float tensor of shape `(batch, height, width, channels)`, or a
@@ -86,8 +94,6 @@ class CAPI(Pretraining):
     - [CAPI](https://arxiv.org/abs/2502.08769), section 3
     """
 
-    loss_weights = {"capi_loss": 1.0, "clustering_loss": 1.0}
-
     def __init__(
         self,
         backbone,
@@ -97,6 +103,7 @@ class CAPI(Pretraining):
         student_temperature=0.12,
         ema_momentum=0.999,
         seed=None,
+        projection=None,
         **kwargs,
     ):
         if not isinstance(backbone, CAPIBackbone):
@@ -108,6 +115,7 @@ class CAPI(Pretraining):
         check_seed("seed", seed)
         check_positive("student_temperature", student_temperature)
         check_positive_integer("num_clusters", num_clusters)
+        check_targets(clustering)
         if self.trainable:
             parts = (backbone.encoder, backbone.predictor)
             check_trainable("backbone", backbone, parts)
@@ -115,15 +123,9 @@ class CAPI(Pretraining):
             clustering = OnlineClustering(
                 num_clusters, dtype=self.dtype_policy, name="clustering"
             )
-        elif num_clusters not in (
-            DEFAULT_NUM_CLUSTERS,
-            clustering.num_clusters,
-        ):
-            raise ValueError(
-                "`num_clusters` must be that of `clustering`, or be left out. "
-                f"Received: num_clusters={num_clusters}, "
-                f"clustering.num_clusters={clustering.num_clusters}"
-            )
+        elif num_clusters != DEFAULT_NUM_CLUSTERS:
+            check_num_clusters(num_clusters, clustering)
+        self.loss_weights = {"capi_loss": 1.0, **clustering.loss_weights}
         # A `keras.RematScope` is for the blocks, see `RotaryViT`.
         with keras.RematScope(mode=None):
             self.masking = masking or InverseBlockMasking(
@@ -132,14 +134,12 @@ class CAPI(Pretraining):
             self.seed = seed
             self.student_temperature = student_temperature
             self.student = backbone
-            self.clustering = clustering
-            self.prototype_head = PrototypeHead(
-                clustering.num_clusters,
-                dtype=self.dtype_policy,
-                name="prototype_head",
-            )
-            self.prototype_head.build(
-                (None, None, backbone.predictor.hidden_dim)
+            self.targets = clustering
+            if isinstance(clustering, OnlineClustering):
+                # What only CAPI has is looked for by this name.
+                self.clustering = clustering
+            self.projection, self.prototype_head = make_heads(
+                backbone, clustering, projection, self.dtype_policy
             )
             if not clustering.built:
                 clustering.build(
@@ -154,6 +154,11 @@ class CAPI(Pretraining):
             self.teacher_prototype_head = self.moving_average.follow(
                 self.prototype_head, name="teacher_prototype_head"
             )
+            self.teacher_projection = None
+            if projection is not None:
+                self.teacher_projection = self.moving_average.follow(
+                    projection, name="teacher_projection"
+                )
         self.built = True
 
     @property
@@ -174,20 +179,29 @@ class CAPI(Pretraining):
 
     def compute_losses(self, inputs, training):
         patches = self.teacher.encode_patches(inputs["images"], training=False)
-        targets, clustering_loss = self.clustering(
+        targets, others = self.targets.make_targets(
             ops.stop_gradient(patches),
             inputs["predict_indices"],
+            self.score_as_teacher,
             training=training,
         )
         predictions = self.student.predict_masked(**inputs, training=training)
-        logits = self.prototype_head(predictions)
-        return {
-            "capi_loss": soft_cross_entropy(
-                targets, logits, self.student_temperature
-            ),
-            "clustering_loss": clustering_loss,
-            "target_entropy": entropy(targets),
-        }
+        outputs = apply_heads(self.projection, self.prototype_head, predictions)
+        loss = self.targets.compare(targets, outputs, self.student_temperature)
+        return {"capi_loss": loss, **others}
+
+    def score_as_teacher(self, patches):
+        """Returns what the moving average of the heads makes of features.
+
+        Args:
+            patches: Float tensor of shape `(..., hidden_dim)`.
+
+        Returns:
+            Tensor of shape `(..., num_clusters)`.
+        """
+        return apply_heads(
+            self.teacher_projection, self.teacher_prototype_head, patches
+        )
 
     def after_update(self, step, applied):
         return self.moving_average.move(step, applied)
@@ -209,22 +223,9 @@ class CAPI(Pretraining):
         return capi_optimizer(total_steps=total_steps, **overrides)
 
     def parameter_groups(self):
-        encoder, predictor = self.student.encoder, self.student.predictor
-        blocks = [*encoder.blocks, *predictor.blocks]
-        embedding = encoder.patch_embedding
-        return {
-            "patch_embedding": embedding.weights,
-            "biases": [embedding.bias],
-            "norms": [
-                norm.scale
-                for block in blocks
-                for norm in (block.attention_norm, block.mlp_norm)
-            ],
-            "rotary_frequencies": [
-                block.attention.rotary_frequencies for block in blocks
-            ],
-            "clustering": self.clustering.weights,
-        }
+        return capi_groups(
+            self.student, self.projection, self.prototype_head, self.targets
+        )
 
     def compile(self, optimizer="rmsprop", **kwargs):
         multiplier = getattr(optimizer, "rotary_learning_rate_multiplier", None)
@@ -256,16 +257,7 @@ class CAPI(Pretraining):
         ... )
         >>> layout_map = keras_capi.models.CAPI.get_layout_map(mesh)
         """
-        layout_map = keras.distribution.LayoutMap(device_mesh)
-        for name in ("query_key_value", "query", "key_value", "mlp_hidden"):
-            layout_map[f".*/{name}/kernel"] = (None, model_axis)
-        for name in ("output_projection", "mlp_output"):
-            layout_map[f".*/{name}/kernel"] = (model_axis, None)
-        for name in ("cluster_kernel", "direction"):
-            layout_map[f".*/{name}"] = (None, model_axis)
-        for name in ("cluster_bias", "gain"):
-            layout_map[f".*/{name}"] = (model_axis,)
-        return layout_map
+        return capi_layout_map(device_mesh, model_axis)
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object
@@ -274,11 +266,12 @@ class CAPI(Pretraining):
             **super().get_config(),
             "backbone": serialize(self.student),
             "masking": serialize(self.masking),
-            "clustering": serialize(self.clustering),
-            "num_clusters": self.clustering.num_clusters,
+            "clustering": serialize(self.targets),
+            "num_clusters": self.targets.num_clusters or DEFAULT_NUM_CLUSTERS,
             "student_temperature": self.student_temperature,
             "ema_momentum": (
                 serialize(momentum) if callable(momentum) else momentum
             ),
             "seed": self.seed,
+            "projection": serialize(self.projection),
         }

@@ -3,6 +3,8 @@
 from keras_capi.decoders.cross_attention_predictor import (
     CrossAttentionPredictor,
 )
+from keras_capi.decoders.fused_predictor import FusedPredictor
+from keras_capi.decoders.joint_predictor import JointPredictor
 from keras_capi.decoders.mask_token_decoder import MaskTokenDecoder
 from keras_capi.decoders.self_attention_predictor import SelfAttentionPredictor
 from keras_capi.encoders.capi_backbone import CAPIBackbone
@@ -43,10 +45,12 @@ __all__ = [
     "DenoisingAutoencoder",
     "DiscreteVAE",
     "FeatureExtractor",
+    "FusedPredictor",
     "IBOT",
     "IJEPA",
     "ImageClassifier",
     "ImageSegmenter",
+    "JointPredictor",
     "MAE",
     "MaskTokenDecoder",
     "RotaryViT",

@@ -27,6 +27,7 @@ from keras_capi.ops.normalization import instance_normalize
 from keras_capi.ops.normalization import l2_normalize
 from keras_capi.ops.normalization import layer_normalize
 from keras_capi.ops.normalization import rms_normalize
+from keras_capi.ops.positions import interpolate_positions
 from keras_capi.ops.positions import patch_cells
 from keras_capi.ops.positions import relative_position_index
 from keras_capi.ops.positions import resample_positions
@@ -59,6 +60,7 @@ __all__ = [
     "gather_tokens",
     "gather_tokens_in_range",
     "instance_normalize",
+    "interpolate_positions",
     "join_patches",
     "l2_normalize",
     "label_cross_entropy",

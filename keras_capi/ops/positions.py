@@ -139,6 +139,35 @@ def _cubic_kernel(x, a=TORCH_CUBIC):
     return ops.where(x <= 1.0, near, ops.where(x < 2.0, far, 0.0))
 
 
+def interpolate_positions(table, grid_size, coordinates):
+    """Looks up positions by coordinates, bilinearly between those of a table.
+
+    Args:
+        table: Float tensor of shape `(rows * columns, hidden_dim)`, row-major.
+        grid_size: Tuple of two integers, rows and columns of `table`.
+        coordinates: Float tensor of shape `(..., 2)`: row and column in `[0,
+            1]`, from the first row of the table to the last.
+
+    Returns:
+        Float32 tensor of shape `(..., hidden_dim)`.
+
+    Example:
+
+    >>> table = keras.random.normal((6, 8))
+    >>> coordinates = keras_capi.ops.patch_coordinates((2, 3))
+    >>> keras_capi.ops.interpolate_positions(table, (2, 3), coordinates)
+    """
+    shares = []
+    for axis, size in enumerate(check_grid_size(grid_size)):
+        places = ops.cast(coordinates[..., axis], "float32") * (size - 1)
+        steps = ops.arange(0, size, dtype="float32")
+        distances = ops.abs(places[..., None] - steps)
+        shares.append(ops.maximum(1.0 - distances, 0.0))
+    weights = shares[0][..., :, None] * shares[1][..., None, :]
+    shape = (*ops.shape(coordinates)[:-1], table.shape[0])
+    return ops.matmul(ops.reshape(weights, shape), ops.cast(table, "float32"))
+
+
 def patch_cells(grid_size):
     """Returns the row and the column of each patch of an image.
 

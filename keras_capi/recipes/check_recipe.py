@@ -94,6 +94,17 @@ def with_defaults(recipe):
     return {**_as_plain(full), **images}
 
 
+def settings_of_part(recipe, section):
+    """Returns the set of names that a section may have about a part.
+
+    Args:
+        recipe: Dictionary of sections.
+        section: String. An argument of the recipe's method.
+    """
+    names = {CLASS_NAME, *settings_of_section(recipe, section)}
+    return names | {MAX_CLUSTERS} if CLUSTERS in names else names
+
+
 def _defaults(settings, without):
     return {
         name: parameter.default
@@ -131,12 +142,10 @@ def _check_names(recipe):
             continue
         if section == "training":
             allowed = TRAINING
+        elif section in settings:
+            allowed = settings_of_part(recipe, section)
         else:
             allowed = set(settings_of_section(recipe, section))
-        if section in settings:
-            allowed |= {CLASS_NAME}
-            if CLUSTERS in allowed:
-                allowed |= {MAX_CLUSTERS}
         unknown = set(content) - allowed
         if unknown:
             _raise_unknown(allowed, section, sorted(map(str, unknown)))

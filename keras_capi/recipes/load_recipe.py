@@ -3,6 +3,8 @@ import pathlib
 from keras_capi.paths import as_path
 from keras_capi.recipes.check_recipe import SINGLE
 from keras_capi.recipes.check_recipe import check_recipe
+from keras_capi.recipes.check_recipe import settings_of_part
+from keras_capi.recipes.find_classes import CLASS_NAME
 from keras_capi.recipes.find_classes import settings_of_method
 from keras_capi.recipes.recipe_file import read_recipe_file
 from keras_capi.recipes.recipe_file import read_setting
@@ -63,7 +65,8 @@ def load_recipe(recipe, overrides=()):
         recipe: String or path. The name of a recipe of the package, see
             `list_recipes`, or a YAML file.
         overrides: Iterable of strings such as `"backbone.num_layers=6"`. Values
-            are YAML. Defaults to `()`.
+            are YAML. With another `class_name` goes what the recipe says of
+            arguments that the new class does not have. Defaults to `()`.
 
     Returns:
         Dictionary of sections.
@@ -88,7 +91,8 @@ def load_recipe(recipe, overrides=()):
             f"file. Received: {recipe}"
         )
     settings = read_recipe_file(path)
-    for override in overrides:
+    # Classes first: what is set beside them is for the new ones.
+    for override in sorted(overrides, key=lambda x: not _sets_class(x)):
         _override(settings, override)
     check_recipe(settings)
     return settings
@@ -112,3 +116,11 @@ def _override(settings, override):
     settings[section][setting] = value
     # One takes the place of the other.
     settings[section].pop(ALTERNATIVES.get(setting), None)
+    if _sets_class(override) and section in settings_of_method(settings):
+        known = settings_of_part(settings, section)
+        content = settings[section]
+        settings[section] = {k: v for k, v in content.items() if k in known}
+
+
+def _sets_class(override):
+    return override.partition("=")[0].endswith(f".{CLASS_NAME}")

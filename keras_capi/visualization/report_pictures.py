@@ -105,10 +105,10 @@ def draw_maps(model, images, pictures):
 
 def _attention(backbone, images):
     attention = attention_maps(backbone, images)
-    registers = register_columns(attention["registers"])
+    # A fused predictor looks nowhere by itself.
+    columns = register_columns(attention.pop("registers"))
     return {
-        "predictor": color_maps(attention["predictor"]),
-        **{name: color_maps(maps) for name, maps in registers.items()},
+        name: color_maps(maps) for name, maps in (attention | columns).items()
     }
 
 

@@ -1,9 +1,11 @@
 """What turns features into what a loss compares."""
 
 from keras_capi.layers.heads.dino_head import DINOHead
+from keras_capi.layers.heads.projection_head import ProjectionHead
 from keras_capi.layers.heads.prototype_head import PrototypeHead
 
 __all__ = [
     "DINOHead",
+    "ProjectionHead",
     "PrototypeHead",
 ]

@@ -2,14 +2,13 @@ import math
 
 import keras
 
-from keras_capi import backend
-from keras_capi.layers.dense import Dense
+from keras_capi.layers.heads.projection_head import ProjectionHead
 from keras_capi.layers.heads.prototype_head import PrototypeHead
 from keras_capi.validation import check_positive_integer
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
-class DINOHead(keras.layers.Layer):
+class DINOHead(ProjectionHead):
     """Projects features, then scores them against learnt prototypes.
 
     A perceptron with exact GELU between its layers leads to a narrow
@@ -51,28 +50,8 @@ class DINOHead(keras.layers.Layer):
         trainable_gain=False,
         **kwargs,
     ):
-        super().__init__(**kwargs)
-        for name, value in (
-            ("num_prototypes", num_prototypes),
-            ("num_layers", num_layers),
-            ("hidden_dim", hidden_dim),
-            ("bottleneck_dim", bottleneck_dim),
-        ):
-            check_positive_integer(name, value)
-        self.num_layers = num_layers
-        self.hidden_dim = hidden_dim
-        self.bottleneck_dim = bottleneck_dim
-        self.layers = [
-            Dense(
-                bottleneck_dim if number == num_layers else hidden_dim,
-                kernel_initializer=keras.initializers.TruncatedNormal(
-                    stddev=0.02
-                ),
-                dtype=self.dtype_policy,
-                name=f"layer_{number}",
-            )
-            for number in range(1, num_layers + 1)
-        ]
+        super().__init__(num_layers, hidden_dim, bottleneck_dim, **kwargs)
+        check_positive_integer("num_prototypes", num_prototypes)
         bound = 1.0 / math.sqrt(bottleneck_dim)
         self.prototypes = PrototypeHead(
             num_prototypes,
@@ -83,25 +62,8 @@ class DINOHead(keras.layers.Layer):
         )
 
     def build(self, input_shape):
-        width = input_shape[-1]
-        for layer in self.layers:
-            layer.build((None, width))
-            width = layer.units
-        self.prototypes.build((None, width))
-
-    def project(self, inputs):
-        """Returns what the perceptron makes of features.
-
-        Args:
-            inputs: Float tensor of shape `(..., width)`.
-
-        Returns:
-            Tensor of shape `(..., bottleneck_dim)`.
-        """
-        x = inputs
-        for layer in self.layers[:-1]:
-            x = backend.gelu(layer(x))
-        return self.layers[-1](x)
+        super().build(input_shape)
+        self.prototypes.build((None, self.bottleneck_dim))
 
     def call(self, inputs):
         return self.prototypes(self.project(inputs))
@@ -116,8 +78,5 @@ class DINOHead(keras.layers.Layer):
         return {
             **super().get_config(),
             "num_prototypes": self.prototypes.num_prototypes,
-            "num_layers": self.num_layers,
-            "hidden_dim": self.hidden_dim,
-            "bottleneck_dim": self.bottleneck_dim,
             "trainable_gain": self.prototypes.trainable_gain,
         }

@@ -1,11 +1,17 @@
 """What turns a teacher's features into targets."""
 
 from keras_capi.layers.targets.centering import Centering
+from keras_capi.layers.targets.distilled_targets import DistilledTargets
 from keras_capi.layers.targets.feature_queue import FeatureQueue
+from keras_capi.layers.targets.latent_targets import LatentTargets
 from keras_capi.layers.targets.online_clustering import OnlineClustering
+from keras_capi.layers.targets.patch_targets import PatchTargets
 
 __all__ = [
     "Centering",
+    "DistilledTargets",
     "FeatureQueue",
+    "LatentTargets",
     "OnlineClustering",
+    "PatchTargets",
 ]

@@ -5,9 +5,12 @@ from keras import ops
 
 from keras_capi import backend
 from keras_capi.layers.targets.feature_queue import FeatureQueue
+from keras_capi.layers.targets.patch_targets import PatchTargets
 from keras_capi.ops.attach_gradients import attach_gradients
 from keras_capi.ops.chunks import choose_chunk_size
 from keras_capi.ops.chunks import sum_over_chunks
+from keras_capi.ops.linear_gradients import linear_gradients
+from keras_capi.ops.losses.cross_entropy import entropy
 from keras_capi.ops.losses.cross_entropy import soft_cross_entropy
 from keras_capi.ops.losses.cross_entropy import soft_cross_entropy_gradient
 from keras_capi.ops.normalization import l2_normalize
@@ -25,7 +28,7 @@ ASSUMED_BATCH_SIZE = 64
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
-class OnlineClustering(keras.layers.Layer):
+class OnlineClustering(PatchTargets):
     """Clusters patch features as they come, with equally used clusters.
 
     A linear layer scores L2-normalised features against the clusters. The
@@ -88,6 +91,8 @@ class OnlineClustering(keras.layers.Layer):
     - [CAPI](https://arxiv.org/abs/2502.08769), section 3.2 (positional
       clustering)
     """
+
+    loss_weights = {"clustering_loss": 1.0}
 
     def __init__(
         self,
@@ -163,6 +168,11 @@ class OnlineClustering(keras.layers.Layer):
             self.queue(features)
         return assignments, loss
 
+    def make_targets(self, patches, predict_indices, score, training=None):
+        targets, loss = self(patches, predict_indices, training=training)
+        others = {"clustering_loss": loss, "target_entropy": entropy(targets)}
+        return targets, others
+
     def _assign_chunks(self, features, predict_indices):
         """Computes the loss, its gradient and some assignments by position."""
         num_images, num_patches, width = features.shape
@@ -200,16 +210,7 @@ class OnlineClustering(keras.layers.Layer):
             assignments, logits * sharpness
         )
         targets = gather_tokens_in_range(assignments, predict_indices, start)
-        return loss, *self._gradients(normalized, errors), targets
-
-    def _gradients(self, normalized, errors):
-        """Gradients of kernel and bias, from those of undivided scores."""
-        flat = ops.reshape(errors, (-1, self.num_clusters))
-        inputs = ops.reshape(normalized, (-1, ops.shape(normalized)[-1]))
-        product = backend.matrix_product(
-            ops.transpose(inputs), ops.cast(flat, self.compute_dtype)
-        )
-        return ops.cast(product, "float32"), ops.sum(flat, axis=0)
+        return loss, *linear_gradients(normalized, errors), targets
 
     def _assign_in_training(self, logits, start=0):
         """Balances over all replicas, and over the queue if there is one."""

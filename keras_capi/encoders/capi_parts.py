@@ -1,0 +1,51 @@
+"""The parts of CAPI's backbone that its ablations exchange, by name."""
+
+from keras_capi.decoders.cross_attention_predictor import (
+    CrossAttentionPredictor,
+)
+from keras_capi.decoders.fused_predictor import FusedPredictor
+from keras_capi.decoders.joint_predictor import JointPredictor
+
+# The first ones are CAPI's.
+PREDICTORS = {
+    "cross_attention": CrossAttentionPredictor,
+    "self_attention": JointPredictor,
+    "fused": FusedPredictor,
+}
+POSITIONS = ("rotary", "learned")
+
+
+def find_predictor(name):
+    """Returns the class of a predictor.
+
+    Args:
+        name: String, one of `PREDICTORS`.
+    """
+    _check_choice("predictor", name, PREDICTORS)
+    return PREDICTORS[name]
+
+
+def find_position_grid(positions, grid_size):
+    """Returns what `RotaryViT` takes as `position_grid`.
+
+    Args:
+        positions: String, one of `POSITIONS`.
+        grid_size: Tuple. Rows and columns of patches, or `None`s.
+    """
+    _check_choice("positions", positions, POSITIONS)
+    if positions == "rotary":
+        return None
+    if None in grid_size:
+        raise ValueError(
+            "`image_shape` must have a height and a width, which learnt "
+            f"positions are for. Received: positions={positions!r}, and no size"
+        )
+    return grid_size
+
+
+def _check_choice(name, value, choices):
+    if value not in choices:
+        raise ValueError(
+            f"`{name}` must be one of {', '.join(choices)}. "
+            f"Received: {name}={value!r}"
+        )
