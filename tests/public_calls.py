@@ -45,6 +45,7 @@ BLOCKS = {"uniform": keras.ops.ones((2, 5)) / 2, "area": 4, "grid_size": (3, 4)}
 BASE = {
     "callbacks.Checkpoint": {"directory": "folder"},
     "callbacks.ClusteringHealth": {"images": IMAGES},
+    "callbacks.FeatureHealth": {"images": IMAGES},
     "callbacks.FeatureImages": {"images": IMAGES, "folder": "folder"},
     "callbacks.KNNEvaluation": {
         "train_images": IMAGES,

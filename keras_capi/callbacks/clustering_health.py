@@ -1,19 +1,12 @@
-import warnings
-
-import keras
-
-from keras_capi.callbacks.images import check_callback_images
-from keras_capi.callbacks.images import feature_map_shape
+from keras_capi.callbacks.health_watch import HealthWatch
 from keras_capi.evaluation.clustering_health import clustering_health
-from keras_capi.evaluation.healthy_ranges import HEALTHY
 from keras_capi.evaluation.healthy_ranges import health_shares
-from keras_capi.evaluation.healthy_ranges import is_healthy
-from keras_capi.validation import check_non_negative_integer
-from keras_capi.validation import check_positive_integer
 
 
-class ClusteringHealth(keras.callbacks.Callback):
+class ClusteringHealth(HealthWatch):
     """Watches for collapse while a CAPI model trains.
+
+    For other methods, and CAPI without clusters, there is `FeatureHealth`.
 
     After an epoch it adds the measures of
     `keras_capi.evaluation.clustering_health` to the logs, as `"health_..."`, so
@@ -61,50 +54,18 @@ class ClusteringHealth(keras.callbacks.Callback):
     - [CAPI](https://arxiv.org/abs/2502.08769), section 3 (stability)
     """
 
-    def __init__(self, images, batch_size=64, every=1, patience=1):
-        super().__init__()
-        check_positive_integer("batch_size", batch_size)
-        check_positive_integer("every", every)
-        check_non_negative_integer("patience", patience)
-        check_callback_images(images)
-        self.images = images
-        self.batch_size = min(batch_size, len(images))
-        self.every = every
-        self.patience = patience
-        self.unhealthy = set()
-
     def set_model(self, model):
-        super().set_model(model)
         if not hasattr(model, "clustering"):
             raise ValueError(
-                "`ClusteringHealth` is for a `keras_capi.models.CAPI` model. "
+                "`ClusteringHealth` is for a `keras_capi.models.CAPI` model "
+                "with clusters; for others there is `FeatureHealth`. "
                 f"Received: {type(model).__name__}"
             )
-        feature_map_shape(model.teacher, self.images)
+        super().set_model(model)
 
-    def on_epoch_end(self, epoch, logs=None):
-        if (epoch + 1) % self.every:
-            return
-        measures = clustering_health(self.model, self.images, self.batch_size)
-        measures = health_shares(
-            measures,
+    def measure(self, logs):
+        return health_shares(
+            clustering_health(self.model, self.images, self.batch_size),
             self.model.clustering.num_clusters,
             logs.get("val_capi_loss", logs["capi_loss"]),
         )
-        logs.update({f"health_{k}": v for k, v in measures.items()})
-        if epoch >= self.patience:
-            self._warn(measures)
-
-    def _warn(self, measures):
-        for name, value in measures.items():
-            healthy = HEALTHY[name]
-            if is_healthy(name, value):
-                self.unhealthy.discard(name)
-            elif name not in self.unhealthy:
-                self.unhealthy.add(name)
-                warnings.warn(
-                    f"{name} is {value:.3g}, healthy is {healthy.low:g} to "
-                    f"{healthy.high:g}: {healthy.cause}. Usual remedy: "
-                    f"{healthy.remedy}.",
-                    stacklevel=2,
-                )

@@ -9,7 +9,7 @@ from helpers import to_numpy
 from keras import ops
 
 from keras_capi.callbacks import ClusteringHealth
-from keras_capi.callbacks.clustering_health import HEALTHY
+from keras_capi.evaluation.healthy_ranges import HEALTHY
 
 pytestmark = pytest.mark.usefixtures("untraced")
 
