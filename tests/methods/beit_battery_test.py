@@ -1,40 +1,13 @@
 """BEiT in the battery of all methods."""
 
-import keras
 import numpy as np
 import pytest
 from helpers import make_images
 from methods import battery
+from methods.linear_tokenizer import NUM_WORDS
+from methods.linear_tokenizer import LinearTokenizer
 
 import keras_capi
-
-NUM_WORDS = 8
-
-
-@keras.saving.register_keras_serializable(package="tests")
-class LinearTokenizer(keras_capi.tokenizers.Tokenizer):
-    """Words by random directions, for images of any number of channels."""
-
-    def __init__(self, num_channels, **kwargs):
-        super().__init__(2, NUM_WORDS, num_channels, **kwargs)
-        self.scores = keras.layers.Conv2D(
-            NUM_WORDS,
-            self.patch_size,
-            strides=self.patch_size,
-            use_bias=False,
-            data_format="channels_last",
-            dtype="float32",
-        )
-        self.scores.build((None, None, None, num_channels))
-        self.built = True
-
-    def call(self, images, training=None):
-        return self.scores(images)
-
-    def get_config(self):
-        config = {**super().get_config(), "num_channels": self.num_channels}
-        config.pop("vocabulary_size")
-        return config
 
 
 def make(image_shape=(16, 16, 3), **arguments):
