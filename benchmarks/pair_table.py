@@ -26,7 +26,13 @@ SETTING = (
     "precision",
     "compile_theirs",
 )
-TITLES = {"simmim": "SimMIM", "ijepa": "I-JEPA", "ibot": "iBOT"}
+TITLES = {
+    "simmim": "SimMIM",
+    "ijepa": "I-JEPA",
+    "ibot": "iBOT",
+    "beit": "BEiT",
+    "data2vec": "data2vec",
+}
 
 
 def _side(side):

@@ -27,7 +27,9 @@ sys.path.insert(0, str(ROOT))
 # ruff: noqa: E402
 from benchmarks.speed import main
 from benchmarks.speed import make_parser
+from benchmarks.steps import beit
 from benchmarks.steps import capi
+from benchmarks.steps import data2vec
 from benchmarks.steps import dino
 from benchmarks.steps import ibot
 from benchmarks.steps import ijepa
@@ -41,6 +43,8 @@ METHODS = {
     "simmim": simmim,
     "ijepa": ijepa,
     "ibot": ibot,
+    "beit": beit,
+    "data2vec": data2vec,
 }
 
 

@@ -7,7 +7,9 @@ import pytest
 import keras_capi
 from benchmarks import recipe_sizes
 from benchmarks.inference import encoder_flops
+from benchmarks.steps import beit
 from benchmarks.steps import capi
+from benchmarks.steps import data2vec
 from benchmarks.steps import dino
 from benchmarks.steps import ibot
 from benchmarks.steps import ijepa
@@ -49,7 +51,7 @@ def test_patches_are_counted_as_the_default_masks_do():
 
 
 def test_batches_add_up():
-    for method in (mae, dino, simmim, ijepa, ibot):
+    for method in (mae, dino, simmim, ijepa, ibot, beit, data2vec):
         once, twice = (
             method.flops(options_of(batch_size=size)) for size in (1, 2)
         )
@@ -70,6 +72,29 @@ def test_cells_are_hidden_as_a_model_hides_them():
     assert (cells == cells[:, :, :1, :, :1]).all()
     assert (masks.sum(axis=(1, 2)) == 4 * num_hidden).all()
     assert (masks[0] != masks[1]).any()
+
+
+def test_as_many_patches_are_hidden_as_models_hide_at_most():
+    options = options_of()
+    for method, count in ((beit, 75), (data2vec, 120)):
+        masks = method.make_masks(options)
+        assert masks.shape == (16, 196)
+        assert (masks.sum(axis=1) == count).all()
+        assert (masks[0] != masks[1]).any()
+
+
+def test_heads_score_hidden_patches():
+    options = options_of(batch_size=1)
+    words = beit.make_words(options)
+    assert words.shape == (1, 196)
+    assert 0 <= words.min() < words.max() < beit.VOCABULARY_SIZE
+    # Without heads, data2vec's teacher goes forward once more.
+    head = 2 * 192 * beit.VOCABULARY_SIZE * 75
+    encoder = beit.flops(options) / 3 - head
+    theirs = data2vec.flops(options) - 3 * 2 * 192**2 * 120
+    assert theirs == 4 * encoder
+    # Twice the multiply-adds of a ViT-Ti/16.
+    assert encoder / 2e9 == pytest.approx(1.26, abs=0.01)
 
 
 def test_contexts_are_without_the_blocks():
