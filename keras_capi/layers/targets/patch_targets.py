@@ -12,10 +12,17 @@ class PatchTargets(keras.layers.Layer):
     `num_clusters` clusters.
 
     `loss_weights` has the factors of losses of its own.
+
+    Args:
+        **kwargs: Arguments of every layer.
     """
 
     loss_weights: dict[str, float] = {}
     num_clusters: int | None = None
+
+    def __init__(self, **kwargs):
+        # The signature that documentation shows.
+        super().__init__(**kwargs)
 
     def make_targets(self, patches, predict_indices, score, training=None):
         """Returns the targets of some patches.
