@@ -7,15 +7,13 @@ from keras_capi.layers.mask_token import MaskToken
 from keras_capi.layers.masking.blockwise_masking import BlockwiseMasking
 from keras_capi.methods.inputs.token_inputs import check_token_ids
 from keras_capi.methods.shared.replaced_patches import ReplacedPatches
+from keras_capi.methods.shared.undecayed_optimizer import undecayed_optimizer
 from keras_capi.ops.losses.label_cross_entropy import label_cross_entropy
 from keras_capi.ops.losses.masked_mean import masked_mean
 from keras_capi.optimizers.adamw import AdamW
-from keras_capi.optimizers.group import Group
-from keras_capi.optimizers.warmup_cosine import WarmupCosine
 from keras_capi.tokenizers.tokenizer import Tokenizer
 from keras_capi.training.check_trainable import check_trainable
 from keras_capi.training.grid_size import static_grid_size
-from keras_capi.validation import check_positive_integer
 from keras_capi.validation import check_seed
 from keras_capi.validation import is_array
 
@@ -193,24 +191,13 @@ class BEiT(ReplacedPatches):
         Returns:
             A Keras optimizer.
         """
-        check_positive_integer("total_steps", total_steps)
-        check_positive_integer("batch_size", batch_size)
-        if not callable(learning_rate):
-            learning_rate = WarmupCosine(
-                learning_rate,
-                total_steps,
-                warmup_steps=total_steps // 80,
-                final_value=1e-5,
-                truncate=1.0,
-            )
-        return AdamW(
-            **{
-                "learning_rate": learning_rate,
-                "weight_decay": weight_decay,
-                "groups": {"undecayed": Group(weight_decay_multiplier=0.0)},
-                "clip_norm": clip_norm,
-                **overrides,
-            }
+        return undecayed_optimizer(
+            total_steps,
+            batch_size,
+            learning_rate,
+            weight_decay=weight_decay,
+            clip_norm=clip_norm,
+            **overrides,
         )
 
     def get_config(self):

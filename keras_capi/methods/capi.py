@@ -11,7 +11,7 @@ from keras_capi.methods.inputs.masked_inputs import prepare_masks
 from keras_capi.methods.shared.capi_heads import apply_heads
 from keras_capi.methods.shared.capi_heads import check_num_clusters
 from keras_capi.methods.shared.capi_heads import check_targets
-from keras_capi.methods.shared.capi_heads import make_heads
+from keras_capi.methods.shared.capi_heads import make_head
 from keras_capi.methods.shared.capi_weights import capi_groups
 from keras_capi.methods.shared.capi_weights import capi_layout_map
 from keras_capi.optimizers.capi_optimizer import capi_optimizer
@@ -138,7 +138,8 @@ class CAPI(Pretraining):
             if isinstance(clustering, OnlineClustering):
                 # What only CAPI has is looked for by this name.
                 self.clustering = clustering
-            self.projection, self.prototype_head = make_heads(
+            self.projection = projection
+            self.prototype_head = make_head(
                 backbone, clustering, projection, self.dtype_policy
             )
             if not clustering.built:

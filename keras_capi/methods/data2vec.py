@@ -9,6 +9,7 @@ from keras_capi.methods.shared.replaced_patches import ReplacedPatches
 from keras_capi.methods.shared.target_layers import check_target_layers
 from keras_capi.methods.shared.target_layers import check_target_outputs
 from keras_capi.methods.shared.target_layers import take_layers
+from keras_capi.methods.shared.undecayed_optimizer import undecayed_optimizer
 from keras_capi.ops.average_layers import average_layers
 from keras_capi.ops.average_layers import check_norms
 from keras_capi.ops.feature_deviation import feature_deviation
@@ -16,13 +17,10 @@ from keras_capi.ops.losses.masked_mean import masked_mean
 from keras_capi.ops.losses.smooth_l1 import smooth_l1
 from keras_capi.ops.losses.variance_hinge import variance_hinge
 from keras_capi.optimizers.adamw import AdamW
-from keras_capi.optimizers.group import Group
-from keras_capi.optimizers.warmup_cosine import WarmupCosine
 from keras_capi.training.check_trainable import check_trainable
 from keras_capi.training.moving_average import MovingAverage
 from keras_capi.validation import check_non_negative
 from keras_capi.validation import check_positive
-from keras_capi.validation import check_positive_integer
 from keras_capi.validation import check_seed
 
 # Of the patches of an image of 224 pixels.
@@ -252,24 +250,13 @@ class Data2Vec(ReplacedPatches):
         Returns:
             A Keras optimizer.
         """
-        check_positive_integer("total_steps", total_steps)
-        check_positive_integer("batch_size", batch_size)
-        if not callable(learning_rate):
-            learning_rate = WarmupCosine(
-                learning_rate,
-                total_steps,
-                warmup_steps=total_steps // 80,
-                final_value=1e-5,
-                truncate=1.0,
-            )
-        return AdamW(
-            **{
-                "learning_rate": learning_rate,
-                "weight_decay": weight_decay,
-                "groups": {"undecayed": Group(weight_decay_multiplier=0.0)},
-                "clip_norm": clip_norm,
-                **overrides,
-            }
+        return undecayed_optimizer(
+            total_steps,
+            batch_size,
+            learning_rate,
+            weight_decay=weight_decay,
+            clip_norm=clip_norm,
+            **overrides,
         )
 
     def get_config(self):

@@ -6,10 +6,10 @@ from keras_capi.layers.dense import Dense
 from keras_capi.layers.mask_token import MaskToken
 from keras_capi.layers.masking.cell_masking import CellMasking
 from keras_capi.methods.shared.replaced_patches import ReplacedPatches
+from keras_capi.methods.shared.undecayed_optimizer import undecayed_optimizer
 from keras_capi.ops.losses.masked_mean import masked_mean
 from keras_capi.ops.losses.pixel_targets import pixel_targets
 from keras_capi.optimizers.adamw import AdamW
-from keras_capi.optimizers.group import Group
 from keras_capi.optimizers.late_warmup import LateWarmup
 from keras_capi.training.check_trainable import check_trainable
 from keras_capi.validation import check_positive_integer
@@ -174,14 +174,13 @@ class SimMIM(ReplacedPatches):
                 warmup_steps=total_steps // 80,
                 start_value=learning_rate / 200,
             )
-        return AdamW(
-            **{
-                "learning_rate": learning_rate,
-                "weight_decay": weight_decay,
-                "groups": {"undecayed": Group(weight_decay_multiplier=0.0)},
-                "clip_norm": clip_norm,
-                **overrides,
-            }
+        return undecayed_optimizer(
+            total_steps,
+            batch_size,
+            learning_rate,
+            weight_decay=weight_decay,
+            clip_norm=clip_norm,
+            **overrides,
         )
 
     def get_config(self):

@@ -23,8 +23,8 @@ def check_num_clusters(num_clusters, clustering):
         )
 
 
-def make_heads(backbone, targets, projection, dtype):
-    """Returns the projection, if there is one, and the head, both built.
+def make_head(backbone, targets, projection, dtype):
+    """Returns the head, and builds it and the projection in front of it.
 
     Args:
         backbone: `keras_capi.encoders.CAPIBackbone`.
@@ -41,7 +41,7 @@ def make_heads(backbone, targets, projection, dtype):
             projection.build((None, None, width))
         width = projection.compute_output_shape((None, None, width))[-1]
     head.build((None, None, width))
-    return projection, head
+    return head
 
 
 def apply_heads(projection, head, features):

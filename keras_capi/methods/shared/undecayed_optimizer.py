@@ -1,0 +1,35 @@
+"""The optimizer of methods whose encoder sees mask tokens."""
+
+from keras_capi.optimizers.adamw import AdamW
+from keras_capi.optimizers.group import Group
+from keras_capi.optimizers.warmup_cosine import WarmupCosine
+from keras_capi.validation import check_positive_integer
+
+
+def undecayed_optimizer(total_steps, batch_size, learning_rate, **arguments):
+    """Returns AdamW for the groups of `ReplacedPatches`.
+
+    Args:
+        total_steps: Integer. Updates of the whole training.
+        batch_size: Integer. Images in a batch.
+        learning_rate: Float, or a schedule in place of BEiT's: an eightieth of
+            the steps warms up to the float, then a cosine.
+        **arguments: Other arguments of `keras_capi.optimizers.AdamW`.
+    """
+    check_positive_integer("total_steps", total_steps)
+    check_positive_integer("batch_size", batch_size)
+    if not callable(learning_rate):
+        learning_rate = WarmupCosine(
+            learning_rate,
+            total_steps,
+            warmup_steps=total_steps // 80,
+            final_value=1e-5,
+            truncate=1.0,
+        )
+    return AdamW(
+        **{
+            "learning_rate": learning_rate,
+            "groups": {"undecayed": Group(weight_decay_multiplier=0.0)},
+            **arguments,
+        }
+    )
