@@ -1,6 +1,7 @@
-"""BEiT's training step, on masks and words that are there.
+"""BEiT's training step, on words that are there.
 
-The tokenizer, which makes the words, is in neither step.
+The tokenizer, which makes the words, is in neither step. Ours draws its masks
+in the step, theirs, which has as many hidden patches, finds them there.
 """
 
 from benchmarks.speed import SIZES
@@ -33,8 +34,7 @@ def make_words(options):
 def flops(options):
     """Matrix products of a step, backward passes included.
 
-    The head scores hidden patches, in our step all, which at size `tiny` is
-    14 % more. Stochastic depth is not subtracted, as published it computes all.
+    Stochastic depth is not subtracted, as published it computes all.
     """
     width, _, layers, _, patch_size = SIZES[options.size]
     patches = count_patches(options.image_size, patch_size)
@@ -65,7 +65,6 @@ def build(options):
     optimizer = model.published_optimizer(10_000, options.batch_size)
     batch = {
         "images": make_images(options),
-        "mask": make_masks(options),
         "token_ids": make_words(options),
     }
     return model, optimizer, batch

@@ -10,6 +10,8 @@ from keras_capi.methods.shared.replaced_patches import ReplacedPatches
 from keras_capi.methods.shared.undecayed_optimizer import undecayed_optimizer
 from keras_capi.ops.losses.label_cross_entropy import label_cross_entropy
 from keras_capi.ops.losses.masked_mean import masked_mean
+from keras_capi.ops.tokens import gather_tokens
+from keras_capi.ops.tokens import list_hidden
 from keras_capi.optimizers.adamw import AdamW
 from keras_capi.tokenizers.tokenizer import Tokenizer
 from keras_capi.training.check_trainable import check_trainable
@@ -41,7 +43,8 @@ class BEiT(ReplacedPatches):
         tokenizer: `keras_capi.tokenizers.Tokenizer`. It is frozen.
         masking: Layer from images to `{"mask": ...}`, or `None` for
             `keras_capi.layers.BlockwiseMasking` with a `mask_ratio` of
-            75 / 196. Defaults to `None`.
+            75 / 196. One that can `count_hidden` saves time, as words of
+            visible patches are not scored then. Defaults to `None`.
         seed: Integer or `None`. Seed of the default masking. Defaults to
             `None`.
 
@@ -124,13 +127,30 @@ class BEiT(ReplacedPatches):
 
     def prepare(self, inputs, training):
         inputs, token_ids = _without_token_ids(inputs)
+        images = inputs["images"]
         if token_ids is None:
-            token_ids = self.compute_token_ids(inputs["images"])
-        return {**super().prepare(inputs, training), "token_ids": token_ids}
+            token_ids = self.compute_token_ids(images)
+        prepared = {**super().prepare(inputs, training), "token_ids": token_ids}
+        # Own masks may hide any number of patches.
+        if "mask" not in inputs and hasattr(self.masking, "count_hidden"):
+            count = self.masking.count_hidden(
+                static_grid_size(images, self.encoder)
+            )
+            prepared["hidden_indices"] = list_hidden(prepared["mask"], count)
+        return prepared
 
     def compute_losses(self, inputs, training):
         mask, labels = inputs["mask"], inputs["token_ids"]
-        logits = self.predict_logits(inputs["images"], mask, training)
+        patches = self.encode_replaced(inputs["images"], mask, training)
+        if "hidden_indices" in inputs:
+            # Words are many: to score those of all patches would take long.
+            indices = inputs["hidden_indices"]
+            patches = gather_tokens(patches, indices)
+            mask, labels = (
+                ops.take_along_axis(values, indices, axis=1)
+                for values in (mask, labels)
+            )
+        logits = self.head(patches)
         words = ops.cast(ops.argmax(logits, axis=-1), "int32")
         is_right = ops.equal(words, ops.cast(labels, "int32"))
         return {

@@ -97,6 +97,23 @@ def gather_tokens_in_range(tokens, indices, start):
     return ops.where(inside[..., None], picked, 0.0)
 
 
+def list_hidden(mask, count):
+    """Returns the indices of hidden patches, and then of others.
+
+    Args:
+        mask: Boolean tensor of shape `(batch, patches)`, true where hidden.
+        count: Integer. How many indices to return of each image.
+
+    Returns:
+        Int32 tensor of shape `(batch, count)`: first those of hidden patches,
+        both in ascending order.
+    """
+    num_patches = mask.shape[1]
+    cells = ops.arange(num_patches, dtype="int32")
+    order = ops.argsort(ops.where(mask, cells, cells + num_patches), axis=1)
+    return ops.cast(order[:, :count], "int32")
+
+
 def indices_are_distinct(first, second, num_tokens):
     """Tells whether all indices point at tokens, none twice in a sample.
 

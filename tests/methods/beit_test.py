@@ -6,6 +6,7 @@ from helpers import make_vit
 from helpers import to_numpy
 
 import keras_capi
+from keras_capi.layers import BlockwiseMasking
 from keras_capi.methods import BEiT
 
 IMAGES = make_images(4)
@@ -68,6 +69,22 @@ def test_loss_is_the_mean_over_hidden_patches_of_the_batch():
     assert nothing["token_loss"] == 0.0
 
 
+def test_words_of_visible_patches_are_not_scored():
+    model = make_beit(masking=BlockwiseMasking(mask_ratio=[(0.2, 0.5)]))
+    prepared = model.prepare({"images": IMAGES}, True)
+    indices = to_numpy(prepared["hidden_indices"])
+    assert indices.shape == (4, 8)
+    losses = model.compute_losses(prepared, False)
+    own = {name: to_numpy(prepared[name]) for name in INPUTS}
+    # Some hide less: the other indices, of visible patches, do not count.
+    assert own["mask"].sum() < indices.size
+    expected = model.compute_losses(own, False)
+    for name, value in expected.items():
+        assert float(to_numpy(losses[name])) == pytest.approx(
+            float(to_numpy(value)), rel=1e-5
+        )
+
+
 def test_hidden_patches_are_not_seen():
     model = make_beit()
     logits = to_numpy(model.predict_logits(IMAGES, MASK))
@@ -94,7 +111,8 @@ def test_what_is_given_passes_through(given):
     model = make_beit()
     inputs = {name: INPUTS[name] for name in ("images", *given)}
     prepared = model.prepare(inputs, True)
-    assert set(prepared) == set(INPUTS)
+    drawn = set() if "mask" in given else {"hidden_indices"}
+    assert set(prepared) == set(INPUTS) | drawn
     for name in given:
         np.testing.assert_array_equal(to_numpy(prepared[name]), INPUTS[name])
     model.compile("sgd")

@@ -12,6 +12,7 @@ from keras_capi.ops import extract_patches
 from keras_capi.ops import gather_tokens
 from keras_capi.ops import join_patches
 from keras_capi.ops.tokens import indices_are_distinct
+from keras_capi.ops.tokens import list_hidden
 from keras_capi.ops.tokens import slice_tokens
 from keras_capi.ops.tokens import to_int32
 
@@ -147,3 +148,10 @@ def test_joins_patches_in_a_graph(compilation):
 def test_patches_that_do_not_join(arguments, message):
     with pytest.raises(ValueError, match=message):
         join_patches(np.zeros((2, 6, 48), "float32"), *arguments)
+
+
+def test_hidden_patches_come_first():
+    mask = np.array([[False, True, True, False], [False] * 4])
+    indices = to_numpy(list_hidden(mask, 3))
+    np.testing.assert_array_equal(indices, [[1, 2, 0], [0, 1, 2]])
+    assert indices.dtype == "int32"

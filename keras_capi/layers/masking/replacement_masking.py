@@ -48,6 +48,15 @@ class ReplacementMasking(GridMasking):
         targets = ops.where(ratios > 0.0, targets + ROUNDING, 0.0)
         return {"mask": self.sample(uniform[:, 2:], targets, grid_size)}
 
+    def count_hidden(self, grid_size):
+        """Returns how many patches a mask may hide.
+
+        Args:
+            grid_size: Tuple of two integers.
+        """
+        highest = max(high for _, high in self._bounds)
+        return int(highest * grid_size[0] * grid_size[1] + ROUNDING)
+
     def count_numbers(self, grid_size):
         """Returns how many random numbers `sample` takes for each image."""
         raise NotImplementedError
