@@ -136,6 +136,7 @@ BASE = {
     "layers.FeatureQueue": {"size": 2},
     "layers.ImageNetNormalization": {},
     "layers.InverseBlockMasking": {"prediction_ratio": 0.5},
+    "layers.InverseSquareMasking": {},
     "layers.MultiBlockMasking": {},
     "layers.MultiCrop": {},
     "layers.LayerNormalization": {},
@@ -161,6 +162,7 @@ BASE = {
     "encoders.CAPIBackbone": {**SIZES, "predictor_num_layers": 1},
     "methods.ContextEncoder": {"encoder": "vit"},
     "methods.Data2Vec": {"encoder": "vit"},
+    "methods.Data2Vec2": {"encoder": "vit"},
     "methods.DiscreteVAE": {
         "patch_size": 4,
         "vocabulary_size": 8,
@@ -182,6 +184,7 @@ BASE = {
         "num_heads": 2,
     },
     "decoders.ConvolutionalDecoder": {"num_stages": 1, "hidden_dim": 4},
+    "decoders.ConvolutionalPredictor": {"hidden_dim": 16, "grid_size": (2, 2)},
     "decoders.SelfAttentionPredictor": {
         "context_dim": 8,
         "output_dim": 8,

@@ -1,6 +1,7 @@
 """Networks from what an encoder saw to what it did not see."""
 
 from keras_capi.decoders.convolutional_decoder import ConvolutionalDecoder
+from keras_capi.decoders.convolutional_predictor import ConvolutionalPredictor
 from keras_capi.decoders.cross_attention_predictor import (
     CrossAttentionPredictor,
 )
@@ -11,6 +12,7 @@ from keras_capi.decoders.self_attention_predictor import SelfAttentionPredictor
 
 __all__ = [
     "ConvolutionalDecoder",
+    "ConvolutionalPredictor",
     "CrossAttentionPredictor",
     "FusedPredictor",
     "JointPredictor",

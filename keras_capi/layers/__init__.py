@@ -16,6 +16,9 @@ from keras_capi.layers.masking.block_masking import BlockMasking
 from keras_capi.layers.masking.blockwise_masking import BlockwiseMasking
 from keras_capi.layers.masking.cell_masking import CellMasking
 from keras_capi.layers.masking.inverse_block_masking import InverseBlockMasking
+from keras_capi.layers.masking.inverse_square_masking import (
+    InverseSquareMasking,
+)
 from keras_capi.layers.masking.multi_block_masking import MultiBlockMasking
 from keras_capi.layers.masking.patch_masking import PatchMasking
 from keras_capi.layers.masking.random_masking import RandomMasking
@@ -60,6 +63,7 @@ __all__ = [
     "FeatureQueue",
     "ImageNetNormalization",
     "InverseBlockMasking",
+    "InverseSquareMasking",
     "LatentTargets",
     "LayerNormalization",
     "LayerScale",

@@ -4,6 +4,7 @@ from keras_capi.methods.beit import BEiT
 from keras_capi.methods.capi import CAPI
 from keras_capi.methods.context_encoder import ContextEncoder
 from keras_capi.methods.data2vec import Data2Vec
+from keras_capi.methods.data2vec2 import Data2Vec2
 from keras_capi.methods.denoising_autoencoder import DenoisingAutoencoder
 from keras_capi.methods.dino import DINO
 from keras_capi.methods.discrete_vae import DiscreteVAE
@@ -18,6 +19,7 @@ __all__ = [
     "ContextEncoder",
     "DINO",
     "Data2Vec",
+    "Data2Vec2",
     "DenoisingAutoencoder",
     "DiscreteVAE",
     "IBOT",

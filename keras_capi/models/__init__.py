@@ -15,6 +15,7 @@ from keras_capi.methods.beit import BEiT
 from keras_capi.methods.capi import CAPI
 from keras_capi.methods.context_encoder import ContextEncoder
 from keras_capi.methods.data2vec import Data2Vec
+from keras_capi.methods.data2vec2 import Data2Vec2
 from keras_capi.methods.denoising_autoencoder import DenoisingAutoencoder
 from keras_capi.methods.dino import DINO
 from keras_capi.methods.discrete_vae import DiscreteVAE
@@ -42,6 +43,7 @@ __all__ = [
     "CrossAttentionPredictor",
     "DINO",
     "Data2Vec",
+    "Data2Vec2",
     "DenoisingAutoencoder",
     "DiscreteVAE",
     "FeatureExtractor",

@@ -3,6 +3,7 @@
 from methods.beit_battery_test import CASE as beit
 from methods.capi_battery_test import CASE as capi
 from methods.context_encoder_battery_test import CASE as context_encoder
+from methods.data2vec2_battery_test import CASE as data2vec2
 from methods.data2vec_battery_test import CASE as data2vec
 from methods.denoising_autoencoder_battery_test import (
     CASE as denoising_autoencoder,
@@ -19,6 +20,7 @@ CASES = {
     "capi": capi,
     "context_encoder": context_encoder,
     "data2vec": data2vec,
+    "data2vec2": data2vec2,
     "denoising_autoencoder": denoising_autoencoder,
     "dino": dino,
     "discrete_vae": discrete_vae,

@@ -1,0 +1,92 @@
+"""Images with several masks each, what is visible with what is predicted."""
+
+from keras import ops
+
+from keras_capi.methods.inputs.patch_indices import INDEX_NAMES
+from keras_capi.methods.inputs.patch_indices import check_index_arrays
+from keras_capi.methods.inputs.patch_indices import check_index_shapes
+from keras_capi.ops.tokens import indices_are_distinct
+from keras_capi.ops.tokens import to_int32
+from keras_capi.training.grid_size import static_grid_size
+from keras_capi.validation import check_images
+from keras_capi.validation import is_array
+
+
+def check_paired_inputs(encoder, inputs):
+    """Raises a `ValueError` if arrays of images, or their masks, do not suit.
+
+    Args:
+        encoder: `keras_capi.encoders.Encoder`.
+        inputs: Dictionary of arrays.
+    """
+    images = inputs.get("images")
+    if images is not None and not is_array(images):
+        return
+    if len(inputs) > 1:
+        _check_pairs(inputs)
+    patch_size = encoder.patch_size
+    check_images(images, patch_size, encoder.image_shape[-1])
+    if len(inputs) > 1:
+        rows, columns = (size // patch_size for size in images.shape[1:3])
+        check_index_arrays(_each_mask(inputs), rows * columns)
+
+
+def prepare_paired(encoder, masking, num_masks, inputs):
+    """Adds masks to images, unless the user has own ones.
+
+    Args:
+        encoder: `keras_capi.encoders.Encoder`.
+        masking: Layer from images and `grid_size` to indices.
+        num_masks: Integer. How many masks to draw for an image.
+        inputs: Dictionary with `"images"`, and perhaps masks.
+
+    Returns:
+        Dictionary of `"images"`, `"visible_indices"` of shape `(batch, masks,
+        visible)` and `"predict_indices"` of shape `(batch, masks,
+        predictions)`. Where an own mask names a patch twice or one that is not
+        there, the images are NaN.
+    """
+    images = inputs["images"]
+    check_images(images, encoder.patch_size, encoder.image_shape[-1])
+    grid_size = static_grid_size(images, encoder)
+    if len(inputs) == 1:
+        # A masking asks for no more than how many masks to draw.
+        masks = masking(
+            ops.zeros((ops.shape(images)[0] * num_masks,)), grid_size=grid_size
+        )
+        masks = {
+            name: ops.reshape(values, (-1, num_masks, values.shape[-1]))
+            for name, values in masks.items()
+        }
+        return {"images": images, **masks}
+    _check_pairs(inputs)
+    indices = {name: to_int32(inputs[name]) for name in INDEX_NAMES}
+    # A compiled step cannot raise, and gathering may not either.
+    valid = indices_are_distinct(
+        *_each_mask(indices).values(), grid_size[0] * grid_size[1]
+    )
+    return {
+        "images": ops.where(valid, images, float("nan")),
+        **{
+            name: values if len(values.shape) == 3 else values[:, None]
+            for name, values in indices.items()
+        },
+    }
+
+
+def _check_pairs(inputs):
+    check_index_shapes(inputs, blocks=True)
+    shapes = [tuple(inputs[name].shape) for name in INDEX_NAMES]
+    if shapes[0][:-1] != shapes[1][:-1]:
+        raise ValueError(
+            "`visible_indices` and `predict_indices` must be of the same "
+            f"masks. Received: shapes {shapes[0]} and {shapes[1]}"
+        )
+
+
+def _each_mask(indices):
+    """Makes a row of each mask."""
+    return {
+        name: ops.reshape(indices[name], (-1, indices[name].shape[-1]))
+        for name in INDEX_NAMES
+    }
