@@ -16,6 +16,7 @@ from keras_capi.backend.block_compiler import compiled_blocks
 from keras_capi.backend.block_compiler import has_many_weights
 from keras_capi.backend.compilation_cache import keep_compiled
 from keras_capi.backend.compiled import compiled
+from keras_capi.backend.convolutions import grouped_convolution
 from keras_capi.backend.free_memory import returns_memory
 from keras_capi.backend.gathering import add_to_samples
 from keras_capi.backend.gathering import split
@@ -60,6 +61,7 @@ __all__ = [
     "fused_adamw",
     "gelu",
     "gradient_norms",
+    "grouped_convolution",
     "has_accelerator",
     "has_fused_adamw",
     "has_many_weights",

@@ -3,6 +3,7 @@ from keras import ops
 
 from keras_capi import backend
 from keras_capi.layers.dense import Dense
+from keras_capi.layers.grouped_convolution import GroupedConvolution
 from keras_capi.layers.random_state import RandomState
 from keras_capi.ops.normalization import layer_normalize
 from keras_capi.ops.tokens import gather_tokens
@@ -91,12 +92,10 @@ class ConvolutionalPredictor(BaseModel):
                 1 / 3, "fan_in", "uniform"
             )
             self.convolutions = [
-                keras.layers.Conv2D(
+                GroupedConvolution(
                     hidden_dim,
                     kernel_size,
-                    padding="same",
-                    data_format="channels_last",
-                    groups=num_groups,
+                    num_groups,
                     kernel_initializer=initializer.clone(),
                     dtype=self.dtype_policy,
                     name=f"convolution_{index}",

@@ -7,7 +7,7 @@ from helpers import make_vit
 from helpers import to_numpy
 
 import keras_capi
-from keras_capi import backend
+from keras_capi.decoders import ConvolutionalPredictor
 from keras_capi.methods import Data2Vec2
 
 IMAGES = make_images(4)
@@ -25,9 +25,14 @@ once = pytest.mark.skipif(
 )
 
 
+def make_decoder(encoder):
+    return ConvolutionalPredictor.for_encoder(encoder, num_layers=2, seed=4)
+
+
 def make_data2vec2(encoder=None, **arguments):
     encoder = encoder or make_vit(num_layers=2)
-    model = Data2Vec2(encoder, **{"seed": 3, **arguments})
+    decoder = make_decoder(encoder)
+    model = Data2Vec2(encoder, decoder=decoder, seed=3, **arguments)
     # Else teacher and student are the same, and a mix-up would not show.
     rng = np.random.default_rng(1)
     for weight in model.teacher.weights:
@@ -52,6 +57,9 @@ def test_published_parts():
     model = Data2Vec2(make_vit(num_layers=12))
     assert model.target_layers == tuple(range(3, 13))
     assert model.num_masks == 16
+    config = model.decoder.get_config()
+    assert (config["num_layers"], config["num_groups"]) == (6, 16)
+    assert (config["kernel_size"], config["noise_deviation"]) == (3, 0.01)
     inputs = model.prepare({"images": IMAGES}, True)
     assert inputs["visible_indices"].shape == (4, 16, 3)
     assert inputs["predict_indices"].shape == (4, 16, 13)
@@ -137,14 +145,17 @@ def gradients_of(model, inputs):
 
 
 def test_all_that_trains_gets_a_gradient_and_is_followed():
-    model = Data2Vec2(make_vit(), num_masks=2, ema_momentum=0.75, seed=3)
+    encoder = make_vit()
+    model = Data2Vec2(
+        encoder, decoder=make_decoder(encoder), num_masks=2, ema_momentum=0.75
+    )
     model.compile(keras.optimizers.SGD(0.1))
     before = {
         variable.path: to_numpy(variable)
         for variable in (*model.trainable_variables, *model.teacher.weights)
     }
     assert not model.teacher.trainable_variables
-    assert any("decoder/convolution_5" in path for path in before)
+    assert any("convolution_1/kernel" in path for path in before)
     model.train_on_batch(IMAGES)
     for variable in model.trainable_variables:
         # Keys have biases, but softmax cancels them.
@@ -259,40 +270,3 @@ def test_bad_indices_in_a_step_are_not_silent():
     inputs = {**INPUTS, "visible_indices": PATCHES[..., 3:6]}
     prepared = model.prepare(inputs, True)
     assert np.isnan(to_numpy(prepared["images"])).all()
-
-
-def test_decoder_puts_tokens_in_place():
-    predictor = keras_capi.decoders.ConvolutionalPredictor(
-        16, (2, 3), num_layers=2, noise_deviation=0.5, seed=0
-    )
-    tokens = np.random.default_rng(2).normal(size=(2, 2, 16)).astype("float32")
-    indices = np.array([[4, 0], [1, 5]], "int32")
-    grid = to_numpy(predictor.fill_grid(tokens, indices, 6))
-    expected = np.zeros((2, 6, 16))
-    for image, picked in enumerate(indices):
-        expected[image, picked] = tokens[image]
-    np.testing.assert_allclose(grid, expected, atol=0)
-    noisy = to_numpy(predictor.fill_grid(tokens, indices, 6, training=True))
-    is_hidden = expected == 0
-    np.testing.assert_allclose(noisy[~is_hidden], grid[~is_hidden], atol=0)
-    assert noisy[is_hidden].std() == pytest.approx(0.5, rel=0.2)
-    again = to_numpy(predictor.fill_grid(tokens, indices, 6, training=True))
-    assert np.abs(again - noisy)[is_hidden].min() > 0
-    # Each layer by itself: 16 groups of one channel, norm, GELU, residual.
-    x = grid.reshape(2, 2, 3, 16).astype("float64")
-    for layer in predictor.convolutions:
-        kernel, bias = to_numpy(layer.kernel), to_numpy(layer.bias)
-        padded = np.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)])
-        convolved = bias + sum(
-            padded[:, i : i + 2, j : j + 3] * kernel[i, j, 0]
-            for i in range(3)
-            for j in range(3)
-        )
-        normal = normalized(convolved, -1).astype("float32")
-        x = x + to_numpy(backend.gelu(keras.ops.convert_to_tensor(normal)))
-    weights = [to_numpy(weight) for weight in predictor.prediction.weights]
-    expected = x.reshape(2, 6, 16) @ weights[0] + weights[1]
-    output = to_numpy(predictor(tokens, indices))
-    np.testing.assert_allclose(output, expected, atol=1e-4)
-    other = predictor(tokens, indices, grid_size=(3, 4))
-    assert other.shape == (2, 12, 16)

@@ -54,6 +54,11 @@ SETTINGS = {
         "head.bottleneck_dim=8",
     ],
     "data2vec_small": ["data.image_size=16"],
+    "data2vec2_small": [
+        "data.image_size=16",
+        "decoder.num_layers=1",
+        "num_masks=2",
+    ],
     "simmim_small": ["data.image_size=16"],
 }
 SETTINGS["ibot_small"] = SETTINGS["dino_small"]

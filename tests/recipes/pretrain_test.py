@@ -60,6 +60,7 @@ def test_the_packages_recipes_make_models():
         "beit_small",
         "context_encoder_base",
         "context_encoder_small",
+        "data2vec2_small",
         "data2vec_base",
         "data2vec_small",
         "demo",
