@@ -15,7 +15,7 @@ def grouped_convolution(x, kernel, num_groups):
         x: Tensor of shape `(batch, rows, columns, channels)`.
         kernel: Tensor of shape `(height, width, channels / num_groups,
             filters)`.
-        num_groups: Integer, which divides channels and filters.
+        num_groups: How many groups. Divides channels and filters.
 
     Returns:
         Tensor of shape `(batch, rows, columns, filters)`.
