@@ -24,7 +24,11 @@ from keras_capi import tasks
 from keras_capi import tokenizers
 from keras_capi import training
 from keras_capi import visualization
+from keras_capi.backend import share_heap
 from keras_capi.version import __version__
+
+# Before JAX starts its threads, with the first computation.
+share_heap()
 
 __all__ = [
     "__version__",

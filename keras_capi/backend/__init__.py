@@ -17,7 +17,8 @@ from keras_capi.backend.block_compiler import has_many_weights
 from keras_capi.backend.compilation_cache import keep_compiled
 from keras_capi.backend.compiled import compiled
 from keras_capi.backend.convolutions import grouped_convolution
-from keras_capi.backend.free_memory import returns_memory
+from keras_capi.backend.free_memory import keeps_memory
+from keras_capi.backend.free_memory import share_heap
 from keras_capi.backend.gathering import add_to_samples
 from keras_capi.backend.gathering import split
 from keras_capi.backend.gathering import take_samples
@@ -66,6 +67,7 @@ __all__ = [
     "has_fused_adamw",
     "has_many_weights",
     "keep_compiled",
+    "keeps_memory",
     "layer_normalization",
     "matrix_product",
     "move_average",
@@ -73,9 +75,9 @@ __all__ = [
     "process_index",
     "replica",
     "restored_on_error",
-    "returns_memory",
     "rms_normalization",
     "share_gradients",
+    "share_heap",
     "share_variables",
     "split",
     "take_samples",

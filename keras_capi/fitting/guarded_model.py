@@ -68,7 +68,7 @@ class GuardedModel(BaseModel):
             # Not at each step, as it looks at every layer.
             self._has_many_weights = backend.has_many_weights(self)
             self.train_function = backend.with_logs(
-                backend.returns_memory(self.train_function), self._receive_logs
+                backend.keeps_memory(self.train_function), self._receive_logs
             )
 
     def _receive_logs(self, logs):

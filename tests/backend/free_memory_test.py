@@ -1,7 +1,8 @@
-"""What compiling leaves free goes back to the system."""
+"""What steps leave free is kept, what compiling leaves goes back."""
 
 import ctypes
 import sys
+import threading
 
 import keras
 import numpy as np
@@ -34,9 +35,42 @@ def test_memory_is_returned():
     assert last.sum() == 12_000
 
 
+@needs_glibc
+@pytest.mark.skipif(
+    keras.backend.backend() != "jax", reason="others keep their own memory"
+)
+def test_freed_memory_is_kept_for_any_thread():
+    import resource
+
+    def allocate():
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        np.ones(2**23)
+        after = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        new_pages.append(after - before)
+
+    new_pages = []
+    free_memory.keep_freed_memory()
+    for _ in range(3):
+        thread = threading.Thread(target=allocate)
+        thread.start()
+        thread.join()
+    # Of 16,384 pages, or of 32 huge ones.
+    assert new_pages[-1] <= 10
+
+
 def test_other_systems_are_left_alone(monkeypatch):
     monkeypatch.setattr(ctypes, "CDLL", lambda name: object())
     free_memory.return_free_memory()
+    free_memory.keep_freed_memory()
+    free_memory.share_heap()
+
+
+def test_accelerators_keep_their_own_memory(monkeypatch):
+    monkeypatch.setattr(free_memory, "has_accelerator", lambda: True)
+    monkeypatch.setattr(
+        free_memory, "_set_allocation", lambda *setting: pytest.fail("set")
+    )
+    free_memory.keep_freed_memory()
 
 
 def test_after_the_first_step_only(monkeypatch):
