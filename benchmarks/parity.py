@@ -30,6 +30,7 @@ from benchmarks.replay import dino
 from benchmarks.replay import ibot
 from benchmarks.replay import ijepa
 from benchmarks.replay import mae
+from benchmarks.replay import rotation
 from benchmarks.replay import simmim
 from benchmarks.replay.comparison import compare
 from benchmarks.replay.files import read_file
@@ -52,6 +53,7 @@ METHODS = {
     "ijepa": ijepa,
     "mae": mae,
     "mae_masks": mae,
+    "rotation": rotation,
     "simmim": simmim,
     "simmim_masks": simmim,
 }

@@ -11,6 +11,7 @@ from keras_capi.methods.discrete_vae import DiscreteVAE
 from keras_capi.methods.ibot import IBOT
 from keras_capi.methods.ijepa import IJEPA
 from keras_capi.methods.mae import MAE
+from keras_capi.methods.rotation_prediction import RotationPrediction
 from keras_capi.methods.simmim import SimMIM
 
 __all__ = [
@@ -25,5 +26,6 @@ __all__ = [
     "IBOT",
     "IJEPA",
     "MAE",
+    "RotationPrediction",
     "SimMIM",
 ]

@@ -22,6 +22,7 @@ from keras_capi.methods.discrete_vae import DiscreteVAE
 from keras_capi.methods.ibot import IBOT
 from keras_capi.methods.ijepa import IJEPA
 from keras_capi.methods.mae import MAE
+from keras_capi.methods.rotation_prediction import RotationPrediction
 from keras_capi.methods.simmim import SimMIM
 from keras_capi.tasks.feature_extractor import FeatureExtractor
 from keras_capi.tasks.image_classifier import ImageClassifier
@@ -56,6 +57,7 @@ __all__ = [
     "MAE",
     "MaskTokenDecoder",
     "RotaryViT",
+    "RotationPrediction",
     "SelfAttentionPredictor",
     "SimMIM",
     "ViT",

@@ -36,6 +36,7 @@ from keras_capi.ops.relative_tables import resample_relative_positions
 from keras_capi.ops.rotary import apply_rotary
 from keras_capi.ops.rotary import rotary_angles
 from keras_capi.ops.rotary import rotary_frequencies
+from keras_capi.ops.rotate_quarters import rotate_quarters
 from keras_capi.ops.sinkhorn import sinkhorn_knopp
 from keras_capi.ops.stochastic_depth import add_to_all
 from keras_capi.ops.stochastic_depth import add_to_subset
@@ -77,6 +78,7 @@ __all__ = [
     "rms_normalize",
     "rotary_angles",
     "rotary_frequencies",
+    "rotate_quarters",
     "sample_blocks",
     "scale_to_bounding_box",
     "select_patches",

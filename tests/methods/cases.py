@@ -13,6 +13,7 @@ from methods.discrete_vae_battery_test import CASE as discrete_vae
 from methods.ibot_battery_test import CASE as ibot
 from methods.ijepa_battery_test import CASE as ijepa
 from methods.mae_battery_test import CASE as mae
+from methods.rotation_battery_test import CASE as rotation
 from methods.simmim_battery_test import CASE as simmim
 
 CASES = {
@@ -27,5 +28,6 @@ CASES = {
     "ibot": ibot,
     "ijepa": ijepa,
     "mae": mae,
+    "rotation": rotation,
     "simmim": simmim,
 }

@@ -82,6 +82,13 @@ COMPARED = {
         "final": 35,
         "masks": 3,
     },
+    "rotation": {
+        "forward": 6,
+        "gradients": 21,
+        "losses": 3,
+        "schedules": 1,
+        "final": 23,
+    },
     "simmim": {
         "forward": 10,
         "gradients": 25,
@@ -213,6 +220,7 @@ INPUTS = {
         "masks",
         "train/local_images",
     ],
+    "rotation": ["weights/head.bias", "images", "train/images"],
     "simmim": ["weights/encoder.mask_token", "mask", "train/images"],
 }
 

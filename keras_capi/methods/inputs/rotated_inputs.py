@@ -1,0 +1,78 @@
+"""Images in all their quarter turns: made, or the user's own."""
+
+import keras
+from keras import ops
+
+from keras_capi.ops.rotate_quarters import rotate_quarters
+from keras_capi.training.grid_size import static_grid_size
+from keras_capi.validation import check_images
+from keras_capi.validation import is_array
+
+NAMES = ("rotated_images", "labels")
+
+
+def check_rotated_inputs(encoder, inputs):
+    """Raises a `ValueError` if arrays of images, or own turns, do not suit.
+
+    Args:
+        encoder: `keras_capi.encoders.Encoder`.
+        inputs: Dictionary of arrays.
+    """
+    num_channels = encoder.image_shape[-1]
+    if not set(NAMES) & set(inputs):
+        if is_array(inputs.get("images")):
+            check_images(inputs["images"], encoder.patch_size, num_channels)
+        return
+    if not set(NAMES) <= set(inputs):
+        raise ValueError(
+            "Inputs with own rotated images must have the keys "
+            f"{sorted(NAMES)}. Received: {sorted(inputs)}"
+        )
+    images, labels = (inputs[name] for name in NAMES)
+    if not is_array(images) or not is_array(labels):
+        return
+    if len(images.shape) != 5 or images.shape[1] == 0:
+        raise ValueError(
+            "`rotated_images` must have rank 5: (batch, turns, height, width, "
+            f"channels). Received: shape {tuple(images.shape)}"
+        )
+    check_images(images[:, 0], encoder.patch_size, num_channels)
+    dtype = keras.backend.standardize_dtype(labels.dtype)
+    if tuple(labels.shape)[1:] != (images.shape[1],) or (
+        not keras.backend.is_int_dtype(dtype)
+    ):
+        raise ValueError(
+            "`labels` must be integers of shape (batch, turns), the quarter "
+            f"turns of `rotated_images`. Received: dtype {dtype}, shape "
+            f"{tuple(labels.shape)}"
+        )
+
+
+def prepare_rotated(encoder, inputs):
+    """Turns images by all quarters, unless the user has own turns.
+
+    Of images that are not square, the middle is taken: else the shape would
+    tell of the turn.
+
+    Args:
+        encoder: `keras_capi.encoders.Encoder`.
+        inputs: Dictionary with `"images"`, or with both other keys.
+
+    Returns:
+        Dictionary of `"rotated_images"`, of shape `(batch, turns, size, size,
+        channels)`, and `"labels"`, integers of shape `(batch, turns)`.
+    """
+    check_rotated_inputs(encoder, inputs)
+    if "rotated_images" in inputs:
+        return inputs
+    images = inputs["images"]
+    patch_size, num_channels = encoder.patch_size, images.shape[-1]
+    # On TensorFlow the encoder alone may know the size.
+    height, width = (
+        count * patch_size for count in static_grid_size(images, encoder)
+    )
+    size = min(height, width)
+    top, left = (height - size) // 2, (width - size) // 2
+    images = images[:, top : top + size, left : left + size]
+    images = ops.reshape(images, (-1, size, size, num_channels))
+    return dict(zip(NAMES, rotate_quarters(images), strict=True))
