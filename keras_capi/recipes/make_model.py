@@ -1,5 +1,6 @@
 import keras
 
+from keras_capi.fitting.passed_on_arguments import list_parameters
 from keras_capi.recipes.check_recipe import with_defaults
 from keras_capi.recipes.find_classes import find_method
 from keras_capi.recipes.make_parts import make_parts
@@ -36,7 +37,10 @@ def make_model(recipe, total_steps):
     keras.config.set_dtype_policy(training["precision"])
     try:
         parts = make_parts(recipe, num_updates)
-        model = find_method(recipe)(**parts, seed=seed)
+        method = find_method(recipe)
+        if "seed" in list_parameters(method):
+            parts["seed"] = seed
+        model = method(**parts)
     finally:
         keras.config.set_dtype_policy(former)
     with naming_the_section("optimizer"):

@@ -59,6 +59,7 @@ SETTINGS = {
         "decoder.num_layers=1",
         "num_masks=2",
     ],
+    "rotation_small": ["data.image_size=16"],
     "simmim_small": ["data.image_size=16"],
 }
 SETTINGS["ibot_small"] = SETTINGS["dino_small"]
@@ -309,6 +310,15 @@ def test_the_large_denoising_autoencoder_is_complete():
     assert (config["kind"], config["level"]) == ("masking_patches", 0.5)
     # Of its own, and not that of the model.
     assert config["seed"] is not None
+
+
+def test_the_large_rotation_prediction_is_complete():
+    recipe = load_recipe("rotation_base")
+    assert recipe["encoder"] == load_recipe("mae_base")["encoder"]
+    assert recipe["optimizer"] == load_recipe("mae_base")["optimizer"]
+    data = recipe["data"]
+    assert (data["batch_size"], data["scale"]) == (192, [0.08, 1.0])
+    assert recipe["training"]["epochs"] == 50
 
 
 def test_sizes_follow_from_the_images():

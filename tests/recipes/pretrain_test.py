@@ -76,6 +76,8 @@ def test_the_packages_recipes_make_models():
         "mae_base",
         "mae_small",
         "paper_large",
+        "rotation_base",
+        "rotation_small",
         "simmim_base",
         "simmim_small",
         "small",
