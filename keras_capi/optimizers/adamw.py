@@ -1,25 +1,16 @@
-import dataclasses
-
 import keras
 from keras import ops
 
 from keras_capi import backend
-from keras_capi.optimizers.checks import as_rate
-from keras_capi.optimizers.checks import check_accumulation
 from keras_capi.optimizers.checks import check_clipping
-from keras_capi.optimizers.checks import check_groups
 from keras_capi.optimizers.checks import check_moments
-from keras_capi.optimizers.checks import check_settable
 from keras_capi.optimizers.clipping import clip_by_norms
-from keras_capi.optimizers.group_rates import GroupRates
-from keras_capi.optimizers.rules import find_groups
+from keras_capi.optimizers.grouped_optimizer import GroupedOptimizer
 from keras_capi.optimizers.rules import find_networks
-from keras_capi.optimizers.rules import make_rule
-from keras_capi.optimizers.step_values import StepValues
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
-class AdamW(keras.optimizers.Optimizer):
+class AdamW(GroupedOptimizer):
     """AdamW with rates, decays and a beginning for groups of variables.
 
     All methods of this package train with it. The optimizer knows groups by
@@ -97,92 +88,29 @@ class AdamW(keras.optimizers.Optimizer):
         **kwargs,
     ):
         check_moments(beta_1, beta_2, epsilon)
-        check_accumulation(gradient_accumulation_steps)
         super().__init__(
-            as_rate("learning_rate", learning_rate),
-            weight_decay=as_rate("weight_decay", weight_decay),
-            gradient_accumulation_steps=gradient_accumulation_steps,
+            learning_rate,
+            weight_decay,
+            groups,
+            gradient_accumulation_steps,
             **kwargs,
         )
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.epsilon = epsilon
-        self.groups = check_groups(groups)
         self.clip_norm = clip_norm
         self.clip_scope = check_clipping(clip_norm, clip_scope)
-        self._members = {}
-        self._group_rates = GroupRates(self.groups, self)
-
-    def assign_groups(self, groups):
-        """Says which variables are in the groups, before `build`.
-
-        A built optimizer keeps those that it has.
-
-        Args:
-            groups: Dictionary from names to lists of `keras.Variable`s. It may
-                name more groups than the optimizer has.
-        """
-        # Not the variables, which Keras would take for the optimizer's own.
-        self._members = {
-            name: frozenset(id(variable) for variable in variables)
-            for name, variables in groups.items()
-        }
 
     def build(self, variables):
         if self.built:
             return
-        # Now, as an update sees the backend's variables, which are others.
-        members, self._group_names, self._rules = self._members, [], []
-        for variable in variables:
-            names = find_groups(variable, self.groups, members)
-            rule = make_rule(variable, names, self.groups)
-            if not self._use_weight_decay(variable):
-                # For those who call Keras's `exclude_from_weight_decay`.
-                rule = dataclasses.replace(rule, weight_decay_multiplier=0.0)
-            self._group_names.append(names)
-            self._rules.append(rule)
-        self._networks = find_networks(variables, self.clip_scope, members)
+        self._networks = find_networks(
+            variables, self.clip_scope, self._members
+        )
         super().build(variables)
         self._momentums, self._velocities = self.add_optimizer_variables(
             variables, ["momentum", "velocity"]
         )
-
-    @property
-    def learning_rate(self):
-        """The current learning rate."""
-        return self._evaluate(self._learning_rate)
-
-    @learning_rate.setter
-    def learning_rate(self, value):
-        value = as_rate("learning_rate", value)
-        if not callable(value):
-            check_settable("learning_rate", self._learning_rate, value)
-        keras.optimizers.Optimizer.learning_rate.fset(self, value)
-        if not callable(value):
-            self._group_rates.follow(value)
-
-    @property
-    def group_learning_rates(self):
-        """The current rates of the groups that have their own, by name."""
-        return {
-            name: self._evaluate(rate)
-            for name, rate in self._group_rates.rates.items()
-        }
-
-    def set_group_learning_rate(self, name, value):
-        """Sets the rate, a float, of a group that has one of its own.
-
-        Args:
-            name: String. The group's name.
-            value: Float.
-        """
-        self._group_rates.assign(name, value)
-
-    def _evaluate(self, value):
-        return value(self.iterations) if callable(value) else value
-
-    def _apply_weight_decay(self, variables):
-        """Does nothing: the decay is a part of the update."""
 
     def _backend_update_step(self, gradients, variables, learning_rate):
         if self.clip_norm is not None:
@@ -191,28 +119,10 @@ class AdamW(keras.optimizers.Optimizer):
                 for variable in variables
             ]
             gradients = clip_by_norms(gradients, networks, self.clip_norm)
-        step = self._step_values(learning_rate)
+        step = self.step_values(learning_rate, self.beta_1, self.beta_2)
         rest = self._fused_update(gradients, variables, step)
         if rest:
             super()._backend_update_step(*zip(*rest, strict=True), step)
-
-    def _step_values(self, learning_rate):
-        decays = {
-            name: group.weight_decay
-            for name, group in self.groups.items()
-            if group.weight_decay is not None
-        }
-        return StepValues(
-            self.iterations,
-            {"": learning_rate, **self.group_learning_rates},
-            {
-                name: self._evaluate(decay)
-                for name, decay in {"": self.weight_decay, **decays}.items()
-            },
-            self._rules,
-            self.beta_1,
-            self.beta_2,
-        )
 
     def _fused_update(self, gradients, variables, step):
         """Updates variables by one call for all with the same rule.
@@ -277,23 +187,11 @@ class AdamW(keras.optimizers.Optimizer):
         self.assign(variable, ops.cast(weight, variable.dtype))
 
     def get_config(self):
-        serialize = keras.saving.serialize_keras_object
         return {
             **super().get_config(),
-            "weight_decay": serialize(self.weight_decay),
             "beta_1": self.beta_1,
             "beta_2": self.beta_2,
             "epsilon": self.epsilon,
-            "groups": serialize(self._group_rates.current_groups()),
             "clip_norm": self.clip_norm,
             "clip_scope": self.clip_scope,
         }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        deserialize = keras.saving.deserialize_keras_object
-        read = {
-            name: deserialize(config[name], custom_objects=custom_objects)
-            for name in {"weight_decay", "groups"} & config.keys()
-        }
-        return super().from_config({**config, **read}, custom_objects)

@@ -14,11 +14,13 @@ class StepValues:
             group, `""` for the optimizer's.
         decays: Dictionary of weight decays, floats or scalar tensors, likewise.
         rules: The `Rule`s of the variables.
-        beta_1: Float.
-        beta_2: Float.
+        beta_1: Float, 0 if there is no such moment. Defaults to `0.0`.
+        beta_2: Float, likewise. Defaults to `0.0`.
     """
 
-    def __init__(self, iterations, rates, decays, rules, beta_1, beta_2):
+    def __init__(
+        self, iterations, rates, decays, rules, beta_1=0.0, beta_2=0.0
+    ):
         self._rates = {k: ops.cast(x, "float32") for k, x in rates.items()}
         self._decays = decays
         self._is_frozen = {
