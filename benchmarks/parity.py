@@ -31,6 +31,7 @@ from benchmarks.replay import ibot
 from benchmarks.replay import ijepa
 from benchmarks.replay import mae
 from benchmarks.replay import rotation
+from benchmarks.replay import simclr
 from benchmarks.replay import simmim
 from benchmarks.replay.comparison import compare
 from benchmarks.replay.files import read_file
@@ -54,6 +55,7 @@ METHODS = {
     "mae": mae,
     "mae_masks": mae,
     "rotation": rotation,
+    "simclr": simclr,
     "simmim": simmim,
     "simmim_masks": simmim,
 }

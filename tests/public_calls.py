@@ -156,6 +156,7 @@ BASE = {
     "layers.RMSNormalization": {},
     "layers.RotaryAttention": {"num_heads": 2},
     "layers.ScatteredMasking": {},
+    "layers.SimCLRHead": {},
     "layers.TransformerBlock": {"num_heads": 2},
     "methods.BEiT": {"encoder": "vit", "tokenizer": "tokenizer"},
     "methods.CAPI": {"backbone": "student", "num_clusters": 2},
@@ -174,6 +175,7 @@ BASE = {
     "methods.IBOT": {"encoder": "vit", "head": "head"},
     "methods.IJEPA": {"encoder": "vit"},
     "methods.MAE": {"encoder": "vit"},
+    "methods.SimCLR": {"encoder": "vit"},
     "methods.SimMIM": {"encoder": "vit"},
     "decoders.MaskTokenDecoder": {
         "context_dim": 8,
@@ -233,6 +235,10 @@ BASE = {
     },
     "ops.block_sizes": BLOCKS,
     "ops.choose_chunk_size": {"length": 4, "numbers_per_item": 8},
+    "ops.contrast_views": {
+        "embeddings": random(2, 2, 4),
+        "temperature": 0.1,
+    },
     "ops.extract_patches": {"images": IMAGES, "patch_size": 4},
     "ops.gather_tokens_in_range": {
         "tokens": random(2, 4, 8),
@@ -323,6 +329,7 @@ BASE = {
         "steps_per_epoch": 10,
     },
     "optimizers.Group": {},
+    "optimizers.LARS": {},
     "optimizers.LayerDecayAdamW": {},
     "optimizers.LateWarmup": {
         "schedule": keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)

@@ -8,6 +8,7 @@ from keras_capi.layers.heads.dino_head import DINOHead
 from keras_capi.layers.heads.discriminator import Discriminator
 from keras_capi.layers.heads.projection_head import ProjectionHead
 from keras_capi.layers.heads.prototype_head import PrototypeHead
+from keras_capi.layers.heads.simclr_head import SimCLRHead
 from keras_capi.layers.imagenet_normalization import ImageNetNormalization
 from keras_capi.layers.layer_normalization import LayerNormalization
 from keras_capi.layers.layer_scale import LayerScale
@@ -87,5 +88,6 @@ __all__ = [
     "RelativePositionBias",
     "RotaryAttention",
     "ScatteredMasking",
+    "SimCLRHead",
     "TransformerBlock",
 ]

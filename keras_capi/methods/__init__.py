@@ -12,6 +12,7 @@ from keras_capi.methods.ibot import IBOT
 from keras_capi.methods.ijepa import IJEPA
 from keras_capi.methods.mae import MAE
 from keras_capi.methods.rotation_prediction import RotationPrediction
+from keras_capi.methods.simclr import SimCLR
 from keras_capi.methods.simmim import SimMIM
 
 __all__ = [
@@ -27,5 +28,6 @@ __all__ = [
     "IJEPA",
     "MAE",
     "RotationPrediction",
+    "SimCLR",
     "SimMIM",
 ]

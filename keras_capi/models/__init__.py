@@ -23,6 +23,7 @@ from keras_capi.methods.ibot import IBOT
 from keras_capi.methods.ijepa import IJEPA
 from keras_capi.methods.mae import MAE
 from keras_capi.methods.rotation_prediction import RotationPrediction
+from keras_capi.methods.simclr import SimCLR
 from keras_capi.methods.simmim import SimMIM
 from keras_capi.tasks.feature_extractor import FeatureExtractor
 from keras_capi.tasks.image_classifier import ImageClassifier
@@ -59,6 +60,7 @@ __all__ = [
     "RotaryViT",
     "RotationPrediction",
     "SelfAttentionPredictor",
+    "SimCLR",
     "SimMIM",
     "ViT",
     "ViTEncoder",

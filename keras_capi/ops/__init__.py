@@ -16,6 +16,8 @@ from keras_capi.ops.losses.binary_cross_entropy import binary_cross_entropy
 from keras_capi.ops.losses.cross_entropy import entropy
 from keras_capi.ops.losses.cross_entropy import soft_cross_entropy
 from keras_capi.ops.losses.cross_entropy import soft_cross_entropy_gradient
+from keras_capi.ops.losses.info_nce import contrast_views
+from keras_capi.ops.losses.info_nce import info_nce
 from keras_capi.ops.losses.label_cross_entropy import label_cross_entropy
 from keras_capi.ops.losses.masked_mean import masked_mean
 from keras_capi.ops.losses.patch_cross_entropy import patch_cross_entropy
@@ -55,11 +57,13 @@ __all__ = [
     "binary_cross_entropy",
     "block_sizes",
     "choose_chunk_size",
+    "contrast_views",
     "entropy",
     "extract_patches",
     "feature_deviation",
     "gather_tokens",
     "gather_tokens_in_range",
+    "info_nce",
     "instance_normalize",
     "interpolate_positions",
     "join_patches",

@@ -138,3 +138,29 @@ def average_tensors(tensors):
         ops.reshape(part, x.shape)
         for part, x in zip(parts, tensors, strict=True)
     ]
+
+
+def gather_samples(x):
+    """Gathers the samples of all replicas, with a gradient.
+
+    Args:
+        x: Float tensor of shape `(batch, ...)`, which may have more or fewer
+            samples than another replica's.
+
+    Returns:
+        Tuple of a tensor of shape `(all, ...)`, the same on each replica, and
+        an integer tensor of shape `(batch,)`: where this replica's samples are
+        in it. The gradient is that of `sum_with_gradient`.
+    """
+    batch_size = ops.shape(x)[0]
+    indices = ops.arange(batch_size, dtype="int32")
+    index, num_replicas = backend.replica()
+    if num_replicas == 1:
+        return x, indices
+    replicas = ops.arange(num_replicas, dtype="int32")
+    sizes = ops.where(replicas == index, batch_size, 0)
+    sizes = all_reduce_sum(sizes)
+    indices = indices + ops.sum(ops.where(replicas < index, sizes, 0))
+    # Each replica's samples in their places, zeros in those of all others.
+    placed = ops.scatter(indices[:, None], x, (ops.sum(sizes), *x.shape[1:]))
+    return sum_with_gradient(placed), indices

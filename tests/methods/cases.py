@@ -14,6 +14,7 @@ from methods.ibot_battery_test import CASE as ibot
 from methods.ijepa_battery_test import CASE as ijepa
 from methods.mae_battery_test import CASE as mae
 from methods.rotation_battery_test import CASE as rotation
+from methods.simclr_battery_test import CASE as simclr
 from methods.simmim_battery_test import CASE as simmim
 
 CASES = {
@@ -29,5 +30,6 @@ CASES = {
     "ijepa": ijepa,
     "mae": mae,
     "rotation": rotation,
+    "simclr": simclr,
     "simmim": simmim,
 }

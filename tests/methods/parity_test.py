@@ -88,6 +88,11 @@ COMPARED = {
         "losses": 3,
         "schedules": 1,
         "final": 23,
+    "simclr": {
+        "forward": 15,
+        "gradients": 9,
+        "schedules": 3,
+        "final": 15,
     },
     "simmim": {
         "forward": 10,
@@ -221,6 +226,11 @@ INPUTS = {
         "train/local_images",
     ],
     "rotation": ["weights/head.bias", "images", "train/images"],
+    "simclr": [
+        "weights/projection_head/nl_0/dense/kernel",
+        "views",
+        "train/views",
+    ],
     "simmim": ["weights/encoder.mask_token", "mask", "train/images"],
 }
 

@@ -3,9 +3,11 @@
 from keras_capi.layers.heads.dino_head import DINOHead
 from keras_capi.layers.heads.projection_head import ProjectionHead
 from keras_capi.layers.heads.prototype_head import PrototypeHead
+from keras_capi.layers.heads.simclr_head import SimCLRHead
 
 __all__ = [
     "DINOHead",
     "ProjectionHead",
     "PrototypeHead",
+    "SimCLRHead",
 ]

@@ -64,6 +64,23 @@ def check_views(inputs, encoder):
         )
 
 
+def check_two_views(inputs):
+    """Raises a `ValueError` unless own views are two of each image.
+
+    Args:
+        inputs: Dictionary of arrays or tensors.
+    """
+    views = inputs.get("global_views")
+    if "local_views" in inputs or (
+        views is not None and tuple(views.shape[1:2]) != (2,)
+    ):
+        shapes = {name: tuple(x.shape) for name, x in inputs.items()}
+        raise ValueError(
+            "Views must be two of each image, `global_views` of shape (batch, "
+            f"2, height, width, channels). Received: {shapes}"
+        )
+
+
 def check_view_masks(inputs, encoder):
     """Raises a `ValueError` if own masks of global views do not suit them.
 

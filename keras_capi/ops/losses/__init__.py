@@ -3,6 +3,8 @@
 from keras_capi.ops.losses.cross_entropy import entropy
 from keras_capi.ops.losses.cross_entropy import soft_cross_entropy
 from keras_capi.ops.losses.cross_entropy import soft_cross_entropy_gradient
+from keras_capi.ops.losses.info_nce import contrast_views
+from keras_capi.ops.losses.info_nce import info_nce
 from keras_capi.ops.losses.label_cross_entropy import label_cross_entropy
 from keras_capi.ops.losses.masked_mean import masked_mean
 from keras_capi.ops.losses.patch_cross_entropy import patch_cross_entropy
@@ -12,7 +14,9 @@ from keras_capi.ops.losses.variance_hinge import variance_hinge
 from keras_capi.ops.losses.view_cross_entropy import view_cross_entropy
 
 __all__ = [
+    "contrast_views",
     "entropy",
+    "info_nce",
     "label_cross_entropy",
     "masked_mean",
     "patch_cross_entropy",

@@ -1,0 +1,81 @@
+import keras
+from keras import ops
+
+from keras_capi.ops.collectives import all_reduce_sum
+from keras_capi.ops.collectives import sum_with_gradient
+
+
+@keras.saving.register_keras_serializable(package="keras_capi")
+class BatchNormalization(keras.layers.BatchNormalization):
+    """Keras's `BatchNormalization`, over the batch of all devices.
+
+    Keras shares the statistics on TensorFlow only. Where samples are compared
+    with each other, those of one device must not be told by their statistics:
+    a network would learn that instead.
+
+    The last axis is that of the channels.
+
+    Args:
+        momentum: Float. Share of the moving statistics that an update keeps.
+            Defaults to `0.9`.
+        epsilon: Float. Added to the variance. Defaults to `1e-5`.
+        center: Boolean. Whether there is an offset. Defaults to `True`.
+        scale: Boolean. Whether there is a scale. Defaults to `True`.
+        unbiased: Boolean. Whether the moving variance is that of all samples as
+            estimated from the batch, with `n - 1` for `n`, as in torch.
+            Normalised is by that of the batch in any case. Defaults to `False`,
+            as in Keras.
+        **kwargs: Other arguments of `keras.layers.Layer`.
+
+    Input and output shape:
+        `(..., channels)`. Statistics are over all axes but the last, in
+        float32.
+    """
+
+    def __init__(
+        self,
+        momentum=0.9,
+        epsilon=1e-5,
+        center=True,
+        scale=True,
+        unbiased=False,
+        **kwargs,
+    ):
+        super().__init__(
+            momentum=momentum,
+            epsilon=epsilon,
+            center=center,
+            scale=scale,
+            **kwargs,
+        )
+        self.unbiased = unbiased
+
+    def call(self, inputs, training=None):
+        if not (training and self.trainable):
+            return super().call(inputs, training=False)
+        x = ops.cast(inputs, "float32")
+        axes = tuple(range(len(inputs.shape) - 1))
+        count = all_reduce_sum(ops.cast(ops.size(x[..., 0]), "float32"))
+        mean = sum_with_gradient(ops.sum(x, axis=axes)) / count
+        # The mean first, as the difference of squares loses digits.
+        x = x - mean
+        variance = sum_with_gradient(ops.sum(ops.square(x), axis=axes)) / count
+        correction = 1.0
+        if self.unbiased:
+            correction = count / ops.maximum(count - 1.0, 1.0)
+        for moving, value in (
+            (self.moving_mean, mean),
+            (self.moving_variance, variance * correction),
+        ):
+            value = ops.stop_gradient(value)
+            moving.assign(moving * self.momentum + value * (1 - self.momentum))
+        factor = ops.rsqrt(variance + self.epsilon)
+        if self.scale:
+            factor = factor * self.gamma
+        x = x * factor
+        if self.center:
+            x = x + self.beta
+        return ops.cast(x, self.compute_dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "unbiased": self.unbiased}
