@@ -45,6 +45,7 @@ SMALLER = {
     "dino_small": ("views.num_local_views=1", *SMALLER_ENCODER),
     "ibot_small": ("views.num_local_views=1", *SMALLER_ENCODER),
     "rotation_small": ("data.image_size=32", *SMALLER_ENCODER),
+    "simclr_small": SMALLER_ENCODER,
     "simmim_small": ("data.image_size=32", *SMALLER_ENCODER),
 }
 SMALLER_CAPI = (

@@ -26,7 +26,7 @@ CASE = battery.Case(
     make,
     own_inputs,
     lambda model: model.published_optimizer(
-        battery.EPOCHS * battery.STEPS, battery.BATCH, learning_rate=0.1
+        battery.EPOCHS * battery.STEPS, battery.BATCH, learning_rate=0.003
     ),
     frozenset(
         {

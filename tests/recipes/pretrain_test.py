@@ -78,6 +78,8 @@ def test_the_packages_recipes_make_models():
         "paper_large",
         "rotation_base",
         "rotation_small",
+        "simclr_base",
+        "simclr_small",
         "simmim_base",
         "simmim_small",
         "small",
