@@ -88,9 +88,11 @@ COMPARED = {
         "losses": 3,
         "schedules": 1,
         "final": 23,
+    },
     "simclr": {
         "forward": 15,
         "gradients": 9,
+        "losses": 3,
         "schedules": 3,
         "final": 15,
     },

@@ -111,7 +111,7 @@ def test_defaults(name):
         if isinstance(content, dict):
             assert content.items() <= full[section].items()
     assert full["data"]["normalization"] == "imagenet"
-    assert full["optimizer"]["epsilon"] == 1e-8
+    assert full["optimizer"].get("epsilon", 1e-8) == 1e-8
     for section in full.values():
         if isinstance(section, dict):
             assert not {"kwargs", "self", "total_steps"} & section.keys()
