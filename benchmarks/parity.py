@@ -30,6 +30,7 @@ from benchmarks.replay import dino
 from benchmarks.replay import ibot
 from benchmarks.replay import ijepa
 from benchmarks.replay import mae
+from benchmarks.replay import relative_position
 from benchmarks.replay import rotation
 from benchmarks.replay import simclr
 from benchmarks.replay import simmim
@@ -54,6 +55,7 @@ METHODS = {
     "ijepa": ijepa,
     "mae": mae,
     "mae_masks": mae,
+    "relative_position": relative_position,
     "rotation": rotation,
     "simclr": simclr,
     "simmim": simmim,

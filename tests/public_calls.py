@@ -142,7 +142,9 @@ BASE = {
     "layers.LayerNormalization": {},
     "layers.LayerScale": {},
     "layers.OnlineClustering": {"num_clusters": 2},
+    "layers.PairHead": {},
     "layers.PatchEmbedding": {"patch_size": 4, "hidden_dim": 8},
+    "layers.PatchGrid": {"crop_size": 8},
     "layers.PatchMasking": {"prediction_ratio": 0.5},
     "layers.PositionTable": {"grid_size": (2, 2), "hidden_dim": 8},
     "layers.PrefixTokens": {},
@@ -257,6 +259,7 @@ BASE = {
         "grid_size": (2, 3),
     },
     "ops.l2_normalize": {"x": random(2, 8), "epsilon": 0.1},
+    "ops.neighbor_pairs": {"rows": 2, "columns": 2},
     "ops.patch_cross_entropy": {
         "targets": random(2, 3, 4),
         "logits": random(2, 3, 4),

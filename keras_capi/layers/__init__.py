@@ -6,6 +6,7 @@ from keras_capi.layers.coordinate_table import CoordinateTable
 from keras_capi.layers.drop_path import DropPath
 from keras_capi.layers.heads.dino_head import DINOHead
 from keras_capi.layers.heads.discriminator import Discriminator
+from keras_capi.layers.heads.pair_head import PairHead
 from keras_capi.layers.heads.projection_head import ProjectionHead
 from keras_capi.layers.heads.prototype_head import PrototypeHead
 from keras_capi.layers.heads.simclr_head import SimCLRHead
@@ -43,6 +44,7 @@ from keras_capi.layers.views.center_region import CenterRegion
 from keras_capi.layers.views.color_augmentation import ColorAugmentation
 from keras_capi.layers.views.corruption import Corruption
 from keras_capi.layers.views.multi_crop import MultiCrop
+from keras_capi.layers.views.patch_grid import PatchGrid
 from keras_capi.layers.views.random_regions import RandomRegions
 from keras_capi.layers.views.random_resized_crop import RandomResizedCrop
 
@@ -72,7 +74,9 @@ __all__ = [
     "MultiBlockMasking",
     "MultiCrop",
     "OnlineClustering",
+    "PairHead",
     "PatchEmbedding",
+    "PatchGrid",
     "PatchMasking",
     "PatchTargets",
     "PositionTable",

@@ -11,6 +11,7 @@ from keras_capi.methods.discrete_vae import DiscreteVAE
 from keras_capi.methods.ibot import IBOT
 from keras_capi.methods.ijepa import IJEPA
 from keras_capi.methods.mae import MAE
+from keras_capi.methods.relative_position import RelativePosition
 from keras_capi.methods.rotation_prediction import RotationPrediction
 from keras_capi.methods.simclr import SimCLR
 from keras_capi.methods.simmim import SimMIM
@@ -27,6 +28,7 @@ __all__ = [
     "IBOT",
     "IJEPA",
     "MAE",
+    "RelativePosition",
     "RotationPrediction",
     "SimCLR",
     "SimMIM",

@@ -5,6 +5,7 @@ from keras_capi.fitting.passed_on_arguments import passes_on_to
 from keras_capi.layers.dense import Dense
 from keras_capi.methods.inputs.rotated_inputs import check_rotated_inputs
 from keras_capi.methods.inputs.rotated_inputs import prepare_rotated
+from keras_capi.methods.shared.mean_patches import mean_patches
 from keras_capi.methods.shared.reconstruction_optimizer import (
     reconstruction_optimizer,
 )
@@ -104,9 +105,7 @@ class RotationPrediction(Pretraining):
             Tensor of shape `(batch, 4)`: scores of 0, 90, 180 and 270 degrees,
             anticlockwise.
         """
-        tokens, positions = self.encoder.embed(images)
-        encoded = self.encoder.encode(tokens, positions, training=training)
-        return self.head(ops.mean(encoded["patches"], axis=1))
+        return self.head(mean_patches(self.encoder, images, training))
 
     @passes_on_to(AdamW)
     def published_optimizer(

@@ -22,6 +22,7 @@ from keras_capi.methods.discrete_vae import DiscreteVAE
 from keras_capi.methods.ibot import IBOT
 from keras_capi.methods.ijepa import IJEPA
 from keras_capi.methods.mae import MAE
+from keras_capi.methods.relative_position import RelativePosition
 from keras_capi.methods.rotation_prediction import RotationPrediction
 from keras_capi.methods.simclr import SimCLR
 from keras_capi.methods.simmim import SimMIM
@@ -57,6 +58,7 @@ __all__ = [
     "JointPredictor",
     "MAE",
     "MaskTokenDecoder",
+    "RelativePosition",
     "RotaryViT",
     "RotationPrediction",
     "SelfAttentionPredictor",

@@ -13,6 +13,7 @@ from methods.discrete_vae_battery_test import CASE as discrete_vae
 from methods.ibot_battery_test import CASE as ibot
 from methods.ijepa_battery_test import CASE as ijepa
 from methods.mae_battery_test import CASE as mae
+from methods.relative_position_battery_test import CASE as relative_position
 from methods.rotation_battery_test import CASE as rotation
 from methods.simclr_battery_test import CASE as simclr
 from methods.simmim_battery_test import CASE as simmim
@@ -29,6 +30,7 @@ CASES = {
     "ibot": ibot,
     "ijepa": ijepa,
     "mae": mae,
+    "relative_position": relative_position,
     "rotation": rotation,
     "simclr": simclr,
     "simmim": simmim,

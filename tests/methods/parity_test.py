@@ -82,6 +82,13 @@ COMPARED = {
         "final": 35,
         "masks": 3,
     },
+    "relative_position": {
+        "forward": 14,
+        "gradients": 19,
+        "losses": 3,
+        "schedules": 1,
+        "final": 20,
+    },
     "rotation": {
         "forward": 6,
         "gradients": 21,
@@ -226,6 +233,12 @@ INPUTS = {
         "weights/center2",
         "masks",
         "train/local_images",
+    ],
+    "relative_position": [
+        "weights/head.fc9.bias",
+        "labels",
+        "preparation/small_side",
+        "train/1/input",
     ],
     "rotation": ["weights/head.bias", "images", "train/images"],
     "simclr": [

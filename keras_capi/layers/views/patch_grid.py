@@ -1,0 +1,267 @@
+import functools
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_capi.layers.views.color_augmentation import check_normalization
+from keras_capi.layers.views.normalization import normalization_tensors
+from keras_capi.layers.views.random_view import RandomView
+from keras_capi.layers.views.random_view import check_images
+from keras_capi.layers.views.random_view import check_normalized
+from keras_capi.ops.aberration import drop_colors
+from keras_capi.ops.aberration import project_colors
+from keras_capi.ops.block_masks import uniform_integers
+from keras_capi.ops.resampling import resample_windows
+from keras_capi.ops.shrinking import shrinking_matrix
+from keras_capi.validation import check_bounds
+from keras_capi.validation import check_non_negative_integer
+from keras_capi.validation import check_number
+from keras_capi.validation import check_positive_integer
+
+# Rows and columns of the grid.
+GRID_SIDE = 3
+# Published for patches of 96 pixels: the largest jitter, the smallest size that
+# one is shrunk to, and the pixels of the images.
+PUBLISHED_SIZE = 96
+JITTER = 7
+SMALLEST = 10
+AREA = tuple(pixels / PUBLISHED_SIZE**2 for pixels in (150_000, 450_000))
+# The size of the image, the start of the grid, and the jitter.
+NUMBERS_PER_GRID = 1 + 2 + 2 * GRID_SIDE**2
+# Smaller images have no windows that hold a pixel.
+SMALLEST_IMAGE = 8
+
+
+@keras.saving.register_keras_serializable(package="keras_capi")
+class PatchGrid(RandomView):
+    """Cuts a grid of 3 x 3 patches out of each image, to tell where they lie.
+
+    What gives the places away is taken from them: between the patches there are
+    gaps, and each is jittered, so that no line goes on across a border; lenses
+    focus colours differently towards the edges of an image, so that two of
+    three channels are replaced by noise, or the colours are projected; and some
+    patches lose their details.
+
+    Each image is resized to a random size, and the grid put anywhere into it,
+    in one resampling. Patches of small images are enlarged, and blurred: images
+    of four to seven times `crop_size` keep them sharp.
+
+    Patches are random in evaluation, too, like masks.
+
+    Args:
+        crop_size: Integer, 2 or more. Height and width of a patch. Defaults to
+            `96`.
+        gap: Integer, 0 or more. Pixels between two patches. `None` is half of
+            `crop_size`. Defaults to `None`.
+        jitter: Integer, 0 or more. Pixels by which a patch is moved at most, up
+            or down, and left or right. `None` is 7 for 96 pixels of
+            `crop_size`. Defaults to `None`.
+        area: Tuple of two floats, `0 < low <= high`. Bounds of the area of the
+            resized image, in areas of a patch. Images are made large enough for
+            the grid in any case. Defaults to `(16.3, 48.8)`: 150,000 to 450,000
+            pixels with patches of 96.
+        shrink_rate: Float in `[0, 1]`. Share of the patches that are shrunk and
+            enlarged again. Defaults to `0.33`.
+        colors: String. `"dropping"` keeps one channel and puts noise into the
+            others, `"projection"` takes out what is between green and magenta.
+            Defaults to `"dropping"`.
+        mean: Tuple of floats, one for each channel: what was subtracted from
+            pixels between 0 and 1. `None` is ImageNet's, and for other numbers
+            of channels than three the average of these. Defaults to `None`.
+        std: Tuple of floats, likewise: what they were then divided by. Defaults
+            to `None`.
+        seed: Integer or `None`. Defaults to `None`.
+
+    Call arguments:
+        images: Float tensor of shape `(..., height, width, channels)`,
+            normalised.
+        numbers: Float32 tensor of shape `(..., numbers_per_image)`, uniform in
+            `[0, 1)`, to use in place of new ones, or `None`. Defaults to
+            `None`.
+
+    Output shape:
+        `{"patches": (..., 9, crop_size, crop_size, channels)}`, row-major, in
+        the compute dtype, each with a mean square of 1.
+
+    Raises:
+        ValueError: If an argument is out of range, or images are integers, have
+            less than 8 pixels along a side, or do not have the channels that
+            the other arguments need.
+
+    Example:
+
+    >>> images = keras.random.normal((4, 96, 128, 3))
+    >>> patches = keras_capi.layers.PatchGrid(24)(images)["patches"]
+    >>> patches.shape  # (4, 9, 24, 24, 3)
+
+    Reference:
+
+    - [Unsupervised visual representation learning by context prediction](
+      https://arxiv.org/abs/1505.05192), section 3
+    """
+
+    def __init__(
+        self,
+        crop_size=PUBLISHED_SIZE,
+        gap=None,
+        jitter=None,
+        area=AREA,
+        shrink_rate=0.33,
+        colors="dropping",
+        mean=None,
+        std=None,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(seed, **kwargs)
+        check_positive_integer("crop_size", crop_size)
+        if crop_size < 2:
+            raise ValueError(
+                f"`crop_size` must be 2 or more. Received: {crop_size=}"
+            )
+        check_non_negative_integer("gap", gap, or_none=True)
+        check_non_negative_integer("jitter", jitter, or_none=True)
+        check_number("shrink_rate", shrink_rate, "[0, 1]")
+        if colors not in ("dropping", "projection"):
+            raise ValueError(
+                '`colors` must be "dropping" or "projection". '
+                f"Received: {colors=}"
+            )
+        self.crop_size = crop_size
+        self.gap = crop_size // 2 if gap is None else gap
+        if jitter is None:
+            jitter = round(JITTER / PUBLISHED_SIZE * crop_size)
+        self.jitter = jitter
+        self.area = check_bounds("area", area)
+        self.shrink_rate = shrink_rate
+        self.colors = colors
+        self.mean, self.std = check_normalization(mean, std)
+
+    @property
+    def numbers_per_image(self):
+        return sum(self._counts)
+
+    @property
+    def _counts(self):
+        """How many numbers each choice takes, in the order of `transform`."""
+        num_patches = GRID_SIDE**2
+        noise = num_patches * self.crop_size**2
+        if self.colors == "projection":
+            noise = 0
+        # Windows, what is shrunk and how far, and what is kept.
+        return NUMBERS_PER_GRID, *([num_patches] * 3), noise
+
+    def call(self, images, numbers=None):
+        check_normalized(images)
+        return super().call(images, numbers)
+
+    def transform(self, images, numbers):
+        ends = np.cumsum(self._counts)[:-1].tolist()
+        grid, shrunk, side, kept, noise = ops.split(numbers, ends, axis=1)
+        _, height, width, num_channels = ops.shape(images)
+        windows = self.windows(grid, (height, width))
+        crop_size = self.crop_size
+        patches = resample_windows(images, *windows, (crop_size, crop_size))
+        mean, std = normalization_tensors(self.mean, self.std, num_channels)
+        pixels = self._shrink(255.0 * (patches * std + mean), shrunk, side)
+        if self.colors == "projection":
+            patches = project_colors(pixels)
+        else:
+            kept = uniform_integers(ops.reshape(kept, (-1,)), num_channels)
+            noise = ops.reshape(noise, (-1, crop_size, crop_size, 1))
+            patches = drop_colors(pixels, kept, _spread(noise, num_channels))
+        shape = (-1, GRID_SIDE**2, crop_size, crop_size, num_channels)
+        return {"patches": ops.reshape(patches, shape)}
+
+    def windows(self, numbers, image_size):
+        """Returns what to cut out of images.
+
+        Args:
+            numbers: Float32 tensor of shape `(batch, 21)`, the first of those
+                that `transform` takes.
+            image_size: Height and width, integers or scalar tensors.
+
+        Returns:
+            Four float32 tensors of shape `(batch * 9,)`: tops, lefts, heights
+            and widths, in pixels of the images.
+        """
+        size, start = numbers[:, :1], numbers[:, 1:3]
+        jitter = ops.reshape(numbers[:, 3:], (-1, 2, GRID_SIDE**2))
+        sides = [ops.cast(side, "float32") for side in image_size]
+        if any(isinstance(n, int) and n < SMALLEST_IMAGE for n in image_size):
+            raise ValueError(
+                f"`images` must have {SMALLEST_IMAGE} pixels or more along "
+                f"each side. Received: {image_size[0]} x {image_size[1]}"
+            )
+        pitch = self.crop_size + self.gap
+        extent = pitch * (GRID_SIDE - 1) + self.crop_size
+        low, high = (bound * self.crop_size**2 for bound in self.area)
+        zoom = ops.sqrt((low + size * (high - low)) / (sides[0] * sides[1]))
+        zoom = ops.maximum(zoom, extent / ops.minimum(*sides))
+        cells = np.indices((GRID_SIDE, GRID_SIDE)).reshape(2, -1) * pitch
+        corners = []
+        for axis, side in enumerate(sides):
+            room = ops.maximum(ops.floor(zoom * side), extent) - extent
+            first = ops.floor(start[:, axis : axis + 1] * (room + 1.0))
+            moved = uniform_integers(jitter[:, axis], 2 * self.jitter + 1)
+            moved = ops.cast(moved - self.jitter, "float32")
+            corner = first + ops.cast(cells[axis], "float32") + moved
+            # And clamped into the image.
+            last = room + extent - self.crop_size
+            corner = ops.minimum(ops.maximum(corner, 0.0), last) / zoom
+            corners.append(ops.reshape(corner, (-1,)))
+        window = ops.repeat(self.crop_size / zoom[:, 0], GRID_SIDE**2)
+        return *corners, window, window
+
+    def _shrink(self, patches, shrunk, side):
+        largest = self.crop_size - 1
+        smallest = min(SMALLEST / PUBLISHED_SIZE * self.crop_size, largest)
+        square = smallest**2 + side * (largest**2 - smallest**2)
+        side = ops.cast(ops.floor(ops.sqrt(square)), "int32")
+        side = ops.where(
+            shrunk < self.shrink_rate, ops.maximum(side, 1), self.crop_size
+        )
+        table = ops.convert_to_tensor(_shrinking_table(self.crop_size))
+        matrices = ops.take(table, ops.reshape(side, (-1,)), axis=0)
+        patches = ops.einsum("nrh,nhwc->nrwc", matrices, patches)
+        return ops.einsum("npw,nrwc->nrpc", matrices, patches)
+
+    def compute_output_spec(self, images, numbers=None):
+        check_normalized(images)
+        check_images(images.shape)
+        *leading, _, _, num_channels = images.shape
+        size = self.crop_size
+        shape = (*leading, GRID_SIDE**2, size, size, num_channels)
+        return {"patches": keras.KerasTensor(shape, self.compute_dtype)}
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "crop_size": self.crop_size,
+            "gap": self.gap,
+            "jitter": self.jitter,
+            "area": self.area,
+            "shrink_rate": self.shrink_rate,
+            "colors": self.colors,
+            "mean": self.mean,
+            "std": self.std,
+        }
+
+
+@functools.cache
+def _shrinking_table(size):
+    """Returns `shrinking_matrix` for all sizes up to that of nothing lost."""
+    table = np.zeros((size + 1, size, size), "float32")
+    for small_size in range(1, size):
+        table[small_size] = shrinking_matrix(size, small_size)
+    table[size] = np.eye(size)
+    return table
+
+
+def _spread(uniform, num_channels):
+    """Makes uniform numbers for several channels of those for one."""
+    # Digits further back: as good as independent, where noise is all it is for.
+    factors = [251.0 ** (channel % 3) for channel in range(num_channels)]
+    spread = uniform * ops.convert_to_tensor(factors, "float32")
+    return spread - ops.floor(spread)

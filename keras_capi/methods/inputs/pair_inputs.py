@@ -1,0 +1,103 @@
+"""Patches of images and pairs of them: made, or the user's own."""
+
+import keras
+from keras import ops
+
+from keras_capi.layers.views.patch_grid import GRID_SIDE
+from keras_capi.methods.inputs.view_inputs import view_sizes
+from keras_capi.ops.neighbor_pairs import neighbor_pairs
+from keras_capi.validation import check_images
+from keras_capi.validation import is_array
+
+PAIRS, LABELS = neighbor_pairs(GRID_SIDE, GRID_SIDE)
+
+
+def default_crop_size(encoder):
+    """Returns the side of patches that suit an encoder.
+
+    Args:
+        encoder: `keras_capi.encoders.Encoder`.
+
+    Returns:
+        Integer: about three sevenths of the image size of the encoder, or 96,
+        which the patch size divides.
+    """
+    _, sizes = view_sizes(encoder)
+    return min(sizes)
+
+
+def check_pair_inputs(encoder, inputs):
+    """Raises a `ValueError` if arrays of images, or own patches, do not suit.
+
+    Args:
+        encoder: `keras_capi.encoders.Encoder`.
+        inputs: Dictionary of arrays.
+    """
+    num_channels = encoder.image_shape[-1]
+    if "patches" not in inputs:
+        if is_array(inputs.get("images")):
+            check_images(inputs["images"], 1, num_channels)
+        return
+    patches = inputs["patches"]
+    if not is_array(patches):
+        return
+    if len(patches.shape) != 5 or patches.shape[1] == 0:
+        raise ValueError(
+            "`patches` must have rank 5: (batch, patches, height, width, "
+            f"channels). Received: shape {tuple(patches.shape)}"
+        )
+    check_images(patches[:, 0], encoder.patch_size, num_channels)
+    if ("pairs" in inputs) != ("labels" in inputs) or (
+        "pairs" not in inputs and patches.shape[1] != GRID_SIDE**2
+    ):
+        raise ValueError(
+            "Own patches that are no grid of 3 x 3 must come with `pairs` and "
+            f"`labels`. Received: {sorted(inputs)}, patches of shape "
+            f"{tuple(patches.shape)}"
+        )
+    if "pairs" in inputs:
+        _check_pairs(inputs["pairs"], inputs["labels"])
+
+
+def _check_pairs(pairs, labels):
+    if not is_array(pairs) or not is_array(labels):
+        return
+    dtypes = [keras.backend.standardize_dtype(x.dtype) for x in (pairs, labels)]
+    is_right = (
+        len(pairs.shape) == 3
+        and pairs.shape[-1] == 2
+        and tuple(labels.shape)[1:] == tuple(pairs.shape)[1:-1]
+        and all(keras.backend.is_int_dtype(dtype) for dtype in dtypes)
+    )
+    if not is_right:
+        raise ValueError(
+            "`pairs` and `labels` must be integers of shapes (batch, pairs, 2) "
+            f"and (batch, pairs). Received: dtypes {dtypes}, shapes "
+            f"{tuple(pairs.shape)} and {tuple(labels.shape)}"
+        )
+
+
+def prepare_pairs(encoder, views, inputs):
+    """Cuts patches out of images, unless the user has own ones.
+
+    Args:
+        encoder: `keras_capi.encoders.Encoder`.
+        views: Layer from images to `{"patches": ...}`.
+        inputs: Dictionary with `"images"` or `"patches"`, and perhaps
+            `"pairs"` and `"labels"`.
+
+    Returns:
+        Dictionary of `"patches"`, `"pairs"` and `"labels"`, see
+        `keras_capi.methods.RelativePosition`.
+    """
+    check_pair_inputs(encoder, inputs)
+    if "patches" not in inputs:
+        inputs = views(inputs["images"])
+    if "pairs" in inputs:
+        return inputs
+    batch_size = ops.shape(inputs["patches"])[0]
+    pairs, labels = (
+        ops.repeat(ops.convert_to_tensor(x)[None], batch_size, axis=0)
+        for x in (PAIRS, LABELS)
+    )
+    return {"patches": inputs["patches"], "pairs": pairs, "labels": labels}

@@ -1,0 +1,202 @@
+import keras
+from keras import ops
+
+from keras_capi.fitting.passed_on_arguments import passes_on_to
+from keras_capi.layers.heads.pair_head import PairHead
+from keras_capi.layers.views.patch_grid import PatchGrid
+from keras_capi.methods.inputs.pair_inputs import check_pair_inputs
+from keras_capi.methods.inputs.pair_inputs import default_crop_size
+from keras_capi.methods.inputs.pair_inputs import prepare_pairs
+from keras_capi.methods.shared.mean_patches import mean_patches
+from keras_capi.methods.shared.reconstruction_optimizer import (
+    reconstruction_optimizer,
+)
+from keras_capi.ops.losses.label_cross_entropy import label_cross_entropy
+from keras_capi.optimizers.adamw import AdamW
+from keras_capi.training.check_trainable import check_trainable
+from keras_capi.training.pretraining import Pretraining
+from keras_capi.training.vectors import list_vectors
+from keras_capi.validation import check_seed
+
+# Of the hidden layers of the head, in widths of the encoder.
+HEAD_RATIO = 4
+
+
+@keras.saving.register_keras_serializable(package="keras_capi")
+class RelativePosition(Pretraining):
+    """Pretrains an encoder by telling where one patch lies from another.
+
+    Also called context prediction. Patches of a 3 x 3 grid are cut out of each
+    image, with gaps and at jittered places, and each is encoded as an image of
+    its own: none sees its neighbours. A head says of each pair of neighbours
+    which of eight places the second has, seen from the first. Who can tell
+    knows the parts of things. There is no teacher, and nothing that could
+    collapse; but networks find short cuts, such as the colour fringes of
+    lenses, against which `keras_capi.layers.PatchGrid` has measures.
+
+    Args:
+        encoder: `keras_capi.encoders.Encoder`. It sees patches, so that its
+            `image_shape` may be that of a patch.
+        views: Layer from images to `{"patches": ...}`, or `None` for
+            `keras_capi.layers.PatchGrid` with patches of about three sevenths
+            of the encoder's image size, as 96 of 224. Defaults to `None`.
+        head: `keras_capi.layers.PairHead`, or `None` for one with layers of
+            four times the encoder's width; published are 4096. Defaults to
+            `None`.
+        seed: Integer or `None`. Seed of the default views. Defaults to `None`.
+
+    Inputs:
+        Images, a float tensor of shape `(batch, height, width, channels)`, best
+        much larger than patches; or a dictionary with own patches:
+        `{"patches": (batch, patches, height, width, channels), "pairs": (batch,
+        pairs, 2), "labels": (batch, pairs)}`: which patches of an image are
+        compared, and where the second lies from the first, see
+        `keras_capi.ops.neighbor_pairs`. Nine patches are a grid of 3 x 3 if
+        nothing else is said.
+
+    Output shape:
+        The encoder's features, a dictionary, see `keras_capi.encoders.Encoder`.
+        The loss is about the mean of `"feature_map"`, so take this as the
+        feature of a whole image.
+
+    Raises:
+        ValueError: If arguments or inputs are out of range, or do not suit each
+            other.
+
+    Example:
+
+    >>> encoder = keras_capi.encoders.ViT(8, 2, 48, 4, image_shape=(64, 64, 3))
+    >>> model = keras_capi.methods.RelativePosition(encoder)
+    >>> model.compile(model.published_optimizer(1000, batch_size=16))
+    >>> images = np.random.rand(32, 64, 64, 3).astype("float32")
+    >>> history = model.fit(images, batch_size=16)
+    >>> features = model.predict(images)["feature_map"]
+
+    Reference:
+
+    - [Unsupervised visual representation learning by context prediction](
+      https://arxiv.org/abs/1505.05192)
+    """
+
+    loss_weights = {"position_loss": 1.0}
+
+    def __init__(self, encoder, views=None, head=None, seed=None, **kwargs):
+        super().__init__(encoder, **kwargs)
+        if self.trainable:
+            check_trainable("encoder", encoder)
+        check_seed("seed", seed)
+        with keras.RematScope(mode=None):
+            self.views = views or PatchGrid(
+                default_crop_size(encoder), seed=seed
+            )
+            self.head = head or PairHead(
+                (HEAD_RATIO * encoder.hidden_dim,) * 3,
+                dtype=self.dtype_policy,
+                name="head",
+            )
+            if not self.head.built:
+                self.head.build((None, None, encoder.hidden_dim))
+        self.encoder = encoder
+        self.seed = seed
+        self.built = True
+
+    def check_inputs(self, inputs):
+        check_pair_inputs(self.encoder, inputs)
+
+    def prepare(self, inputs, training):
+        return prepare_pairs(self.encoder, self.views, inputs)
+
+    def compute_losses(self, inputs, training):
+        logits = self.predict_positions(
+            inputs["patches"], inputs["pairs"], training
+        )
+        labels = ops.cast(inputs["labels"], "int32")
+        losses = label_cross_entropy(labels, logits)
+        guesses = ops.cast(ops.argmax(logits, axis=-1), "int32")
+        is_right = ops.cast(ops.equal(guesses, labels), "float32")
+        return {
+            # As published: the sum over all pairs of an image.
+            "position_loss": ops.mean(ops.sum(losses, axis=1)),
+            "pair_loss": ops.mean(losses),
+            "position_accuracy": ops.mean(is_right),
+        }
+
+    def predict_positions(self, patches, pairs, training=None):
+        """Predicts where the second patch of a pair lies from the first.
+
+        Args:
+            patches: Float tensor of shape `(batch, patches, height, width,
+                channels)`.
+            pairs: Integer tensor of shape `(batch, pairs, 2)`.
+            training: Boolean. Whether to apply stochastic depth, and to
+                normalise by the batch.
+
+        Returns:
+            Tensor of shape `(batch, pairs, 8)`: scores of the eight places,
+            row-major.
+        """
+        num_patches = ops.shape(patches)[1]
+        images = ops.reshape(patches, (-1, *patches.shape[2:]))
+        features = mean_patches(self.encoder, images, training)
+        features = ops.reshape(features, (-1, num_patches, features.shape[-1]))
+        return self.head(features, pairs, training=training)
+
+    @passes_on_to(AdamW)
+    def published_optimizer(
+        self,
+        total_steps,
+        batch_size,
+        learning_rate=None,
+        weight_decay=0.05,
+        beta_1=0.9,
+        beta_2=0.95,
+        **overrides,
+    ):
+        """Returns an optimizer and its schedule.
+
+        The authors have plain gradient descent with a rate of 1e-5, which does
+        not suit transformers: these are the settings of
+        `keras_capi.methods.MAE`.
+
+        Args:
+            total_steps: Integer. Updates of the whole training, of which a
+                twentieth warms up.
+            batch_size: Integer. Images in a batch, of all devices together. The
+                rate is `1.5e-4 * batch_size / 256`.
+            learning_rate: Float or schedule in place of that. Defaults to
+                `None`.
+            weight_decay: Float or schedule. Defaults to `0.05`.
+            beta_1: Float. Defaults to `0.9`.
+            beta_2: Float. Defaults to `0.95`.
+            **overrides: Other arguments of `keras_capi.optimizers.AdamW`.
+
+        Returns:
+            A Keras optimizer.
+        """
+        return reconstruction_optimizer(
+            total_steps,
+            batch_size,
+            learning_rate,
+            **{
+                "weight_decay": weight_decay,
+                "beta_1": beta_1,
+                "beta_2": beta_2,
+                **overrides,
+            },
+        )
+
+    def parameter_groups(self):
+        return {"vectors": list_vectors(self.trainable_variables)}
+
+    def list_unused_parts(self):
+        return self.encoder.list_unused_parts(uses_global=False)
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "encoder": serialize(self.encoder),
+            "views": serialize(self.views),
+            "head": serialize(self.head),
+            "seed": self.seed,
+        }

@@ -1,0 +1,20 @@
+from keras import ops
+
+
+def mean_patches(encoder, images, training=None):
+    """Returns the mean feature of the patches of images.
+
+    What convolutional networks have as global pooling; class token and
+    registers are left out.
+
+    Args:
+        encoder: `keras_capi.encoders.Encoder`.
+        images: Float tensor of shape `(batch, height, width, channels)`.
+        training: Boolean. Whether to apply stochastic depth.
+
+    Returns:
+        Tensor of shape `(batch, hidden_dim)`.
+    """
+    tokens, positions = encoder.embed(images)
+    encoded = encoder.encode(tokens, positions, training=training)
+    return ops.mean(encoded["patches"], axis=1)
