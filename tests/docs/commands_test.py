@@ -44,6 +44,7 @@ SMALLER = {
     "mae_small": ("data.image_size=32", *SMALLER_ENCODER),
     "dino_small": ("views.num_local_views=1", *SMALLER_ENCODER),
     "ibot_small": ("views.num_local_views=1", *SMALLER_ENCODER),
+    "relative_position_small": ("views.crop_size=16", *SMALLER_ENCODER),
     "rotation_small": ("data.image_size=32", *SMALLER_ENCODER),
     "simclr_small": SMALLER_ENCODER,
     "simmim_small": ("data.image_size=32", *SMALLER_ENCODER),

@@ -59,6 +59,12 @@ SETTINGS = {
         "decoder.num_layers=1",
         "num_masks=2",
     ],
+    "relative_position_small": [
+        "data.image_size=24",
+        "encoder.image_shape=[16, 16, 3]",
+        "views.crop_size=8",
+        "head.hidden_dims=[16, 16, 16]",
+    ],
     "rotation_small": ["data.image_size=16"],
     "simclr_small": ["data.image_size=24", "encoder.image_shape=[16, 16, 3]"],
     "simmim_small": ["data.image_size=16"],
@@ -342,6 +348,17 @@ def test_the_large_rotation_prediction_is_complete():
     data = recipe["data"]
     assert (data["batch_size"], data["scale"]) == (192, [0.08, 1.0])
     assert recipe["training"]["epochs"] == 50
+
+
+def test_the_large_relative_positions_are_complete():
+    recipe = load_recipe("relative_position_base")
+    assert recipe["optimizer"] == load_recipe("mae_base")["optimizer"]
+    published = keras_capi.layers.PatchGrid().get_config()
+    for name, value in recipe["views"].items():
+        assert name == "class_name" or published[name] == value
+    head = keras_capi.layers.PairHead().get_config()
+    assert tuple(recipe["head"]["hidden_dims"]) == head["hidden_dims"]
+    assert recipe["training"]["steps"] == 1_000_000
 
 
 def test_sizes_follow_from_the_images():

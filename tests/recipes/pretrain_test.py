@@ -76,6 +76,8 @@ def test_the_packages_recipes_make_models():
         "mae_base",
         "mae_small",
         "paper_large",
+        "relative_position_base",
+        "relative_position_small",
         "rotation_base",
         "rotation_small",
         "simclr_base",

@@ -8,7 +8,7 @@ from keras_capi.layers import PatchGrid
 from keras_capi.ops.aberration import drop_colors
 from keras_capi.ops.aberration import project_colors
 
-IMAGES = make_images(2, 32, 40)
+IMAGES = make_images(2, 32, 48)
 
 
 def windows(layer, numbers, image_size):
@@ -54,9 +54,9 @@ def test_patches_have_gaps_and_jitter():
 def test_cuts_pixels_where_nothing_is_resized():
     layer = PatchGrid(8, gap=2, jitter=0, area=(24.0, 24.0), shrink_rate=0.0)
     # 48 * 32 pixels are 24 patches: no zoom.
-    images = make_images(1, 32, 48)
+    images = IMAGES
     numbers = np.random.default_rng(1).random(
-        (1, layer.numbers_per_image), "float32"
+        (2, layer.numbers_per_image), "float32"
     )
     tops, lefts, _ = (
         np.round(x[0]).astype(int) for x in windows(layer, numbers, (32, 48))
@@ -96,7 +96,7 @@ def test_shrunk_patches_lose_details():
 
 
 def test_noise_of_dropped_channels_is_small_and_differs():
-    images = np.zeros((2, 32, 32, 3), "float32")
+    images = np.zeros((2, 32, 48, 3), "float32")
     images[:, ::2] = 2.0
     patches = to_numpy(PatchGrid(8, shrink_rate=0.0, seed=0)(images)["patches"])
     for patch in patches.reshape(-1, 8, 8, 3)[:4]:
