@@ -27,6 +27,7 @@ from benchmarks.replay import context_encoder
 from benchmarks.replay import data2vec
 from benchmarks.replay import denoising_autoencoder
 from benchmarks.replay import dino
+from benchmarks.replay import dinov2
 from benchmarks.replay import ibot
 from benchmarks.replay import ijepa
 from benchmarks.replay import mae
@@ -49,6 +50,8 @@ METHODS = {
     "data2vec_mlp_targets": data2vec,
     "denoising_autoencoder": denoising_autoencoder,
     "dino": dino,
+    "dinov2": dinov2,
+    "dinov2_masks": dinov2,
     "ibot": ibot,
     "ibot_masks": ibot,
     "ibot_untied": ibot,

@@ -34,7 +34,7 @@ def read_file(path):
     if masks_path.exists():
         masks, of_masks = _read_masks(masks_path)
         arrays |= masks
-        description["masks"] = of_masks["masks"]
+        description["masks"] = of_masks.get("masks", sorted(masks))
         if "shapes" in description:
             description["shapes"] |= of_masks.get("shapes", {})
     return arrays, description

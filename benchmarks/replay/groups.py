@@ -46,3 +46,35 @@ def names_by_decay(model, make_pairs, shapes):
         names_of(members, make_pairs, shapes)
         for members in (trained - exempt, trained & exempt)
     )
+
+
+def multipliers(model, attribute, make_pairs, shapes):
+    """Returns what the groups of each weight make of an attribute.
+
+    Args:
+        model: Method of this package, compiled.
+        attribute: String. A number of `keras_capi.optimizers.Group`, such as
+            `"learning_rate_multiplier"`; of several groups the product, of
+            `"frozen_steps"` the sum.
+        make_pairs: See `in_their_layout`.
+        shapes: Likewise.
+
+    Returns:
+        Dictionary from the authors' names to floats.
+    """
+    adds = attribute == "frozen_steps"
+    values = {id(weight): 0.0 if adds else 1.0 for weight in model.weights}
+    groups = model.optimizer.groups
+    for name, variables in model.parameter_groups().items():
+        if name not in groups:
+            continue
+        value = getattr(groups[name], attribute)
+        for variable in variables:
+            before = values[id(variable)]
+            values[id(variable)] = before + value if adds else before * value
+    filled = in_their_layout(
+        make_pairs,
+        shapes,
+        lambda weight: np.full(weight.shape, values[id(weight)]),
+    )
+    return {name: float(array.flat[0]) for name, array in filled.items()}

@@ -34,7 +34,7 @@ def matches(tensors):
 
     The names of an encoder alone are those of many a ViT.
     """
-    names = {encoder_name(_split(key)[1]) for key in tensors}
+    names = {encoder_name(split_part(key)[1]) for key in tensors}
     return is_vit(names) or any(name in names for name in OTHERS)
 
 
@@ -52,14 +52,14 @@ def select_encoder(tensors, part, path):
         neither to it nor to a head or center by their whole ones.
     """
     for name, network in OTHERS.items():
-        if name in {encoder_name(_split(key)[1]) for key in tensors}:
+        if name in {encoder_name(split_part(key)[1]) for key in tensors}:
             raise ValueError(
                 f"{path} must hold a vision transformer, of DINO's networks. "
                 f"Received: {network}, with {name!r}"
             )
     names = {
         key: split
-        for key, split in ((key, _split(key)) for key in tensors)
+        for key, split in ((key, split_part(key)) for key in tensors)
         if key != CENTER and not HEAD.fullmatch(split[1])
     }
     parts = sorted({owner for owner, _ in names.values()} - {""})
@@ -167,14 +167,27 @@ def network_entries(encoder, head):
     Returns:
         Dictionary from names to pairs, see `pair_entries`.
     """
-    entries = {
+    return {
         **{f"backbone.{k}": v for k, v in vit_entries(encoder).items()},
-        **prototype_keys("head.last_layer", head.prototypes),
+        **head_keys("head", head),
     }
+
+
+def head_keys(name, head):
+    """Returns the names of the weights of a head.
+
+    Args:
+        name: String, such as `"head"`.
+        head: `keras_capi.layers.DINOHead`.
+
+    Returns:
+        Dictionary from names to pairs, see `pair_entries`.
+    """
+    entries = prototype_keys(f"{name}.last_layer", head.prototypes)
     for index, layer in enumerate(head.layers):
         # Activations are counted too, unless a layer is alone.
         place = f".{2 * index}" if head.num_layers > 1 else ""
-        entries.update(linear_keys(f"head.mlp{place}", layer))
+        entries.update(linear_keys(f"{name}.mlp{place}", layer))
     return entries
 
 
@@ -194,7 +207,7 @@ def prototype_keys(name, prototypes):
     }
 
 
-def _split(key):
+def split_part(key):
     """Splits a key into the part that it is of, or none, and the rest."""
     part, _, name = key.partition(".")
     return (part, name) if part in PARTS else ("", key)

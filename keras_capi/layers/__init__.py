@@ -25,6 +25,7 @@ from keras_capi.layers.masking.multi_block_masking import MultiBlockMasking
 from keras_capi.layers.masking.patch_masking import PatchMasking
 from keras_capi.layers.masking.random_masking import RandomMasking
 from keras_capi.layers.masking.scattered_masking import ScatteredMasking
+from keras_capi.layers.masking.stratified_masking import StratifiedMasking
 from keras_capi.layers.patch_embedding import PatchEmbedding
 from keras_capi.layers.position_table import PositionTable
 from keras_capi.layers.prefix_tokens import PrefixTokens
@@ -39,6 +40,7 @@ from keras_capi.layers.targets.feature_queue import FeatureQueue
 from keras_capi.layers.targets.latent_targets import LatentTargets
 from keras_capi.layers.targets.online_clustering import OnlineClustering
 from keras_capi.layers.targets.patch_targets import PatchTargets
+from keras_capi.layers.targets.sinkhorn_centering import SinkhornCentering
 from keras_capi.layers.transformer_block import TransformerBlock
 from keras_capi.layers.views.center_region import CenterRegion
 from keras_capi.layers.views.color_augmentation import ColorAugmentation
@@ -93,5 +95,7 @@ __all__ = [
     "RotaryAttention",
     "ScatteredMasking",
     "SimCLRHead",
+    "SinkhornCentering",
+    "StratifiedMasking",
     "TransformerBlock",
 ]

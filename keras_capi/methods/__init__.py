@@ -7,6 +7,7 @@ from keras_capi.methods.data2vec import Data2Vec
 from keras_capi.methods.data2vec2 import Data2Vec2
 from keras_capi.methods.denoising_autoencoder import DenoisingAutoencoder
 from keras_capi.methods.dino import DINO
+from keras_capi.methods.dinov2 import DINOv2
 from keras_capi.methods.discrete_vae import DiscreteVAE
 from keras_capi.methods.ibot import IBOT
 from keras_capi.methods.ijepa import IJEPA
@@ -21,6 +22,7 @@ __all__ = [
     "CAPI",
     "ContextEncoder",
     "DINO",
+    "DINOv2",
     "Data2Vec",
     "Data2Vec2",
     "DenoisingAutoencoder",

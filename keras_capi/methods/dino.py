@@ -4,13 +4,14 @@ from keras import ops
 from keras_capi.fitting.passed_on_arguments import passes_on_to
 from keras_capi.fitting.schedule_settings import schedule_settings
 from keras_capi.layers.heads.dino_head import DINOHead
+from keras_capi.layers.targets.centering import Centering
 from keras_capi.layers.views.multi_crop import MultiCrop
 from keras_capi.methods.inputs.view_inputs import check_views
 from keras_capi.methods.inputs.view_inputs import encode_views
 from keras_capi.methods.inputs.view_inputs import view_sizes
 from keras_capi.methods.shared.distillation import distillation_groups
 from keras_capi.methods.shared.distillation import distillation_optimizer
-from keras_capi.methods.shared.distillation import make_centering
+from keras_capi.methods.shared.distillation import start_of
 from keras_capi.ops.losses.cross_entropy import entropy
 from keras_capi.ops.losses.view_cross_entropy import view_cross_entropy
 from keras_capi.optimizers.adamw import AdamW
@@ -23,8 +24,6 @@ from keras_capi.validation import check_number
 from keras_capi.validation import check_positive
 from keras_capi.validation import check_positive_integer
 from keras_capi.validation import check_seed
-
-BASE_MOMENTUM = 0.996
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
@@ -92,6 +91,8 @@ class DINO(Pretraining):
     # Epochs of the published training: ten of them warm up, and in the first
     # one the prototypes are not trained.
     published_epochs = 100
+    # Of the teacher, in the first update.
+    base_momentum = 0.996
 
     def __init__(
         self,
@@ -116,6 +117,7 @@ class DINO(Pretraining):
         check_seed("seed", seed)
         self.student_temperature = student_temperature
         self.teacher_temperature = teacher_temperature
+        self.center_momentum = center_momentum
         self.ema_momentum = ema_momentum
         self.seed = seed
         self.student = encoder
@@ -123,19 +125,14 @@ class DINO(Pretraining):
         with keras.RematScope(mode=None):
             self.views = views or self.make_views(encoder, seed)
             check_positive_integer("num_prototypes", num_prototypes)
-            self.head = head or DINOHead(
-                num_prototypes, dtype=self.dtype_policy, name="head"
-            )
+            self.head = head or self.make_head(num_prototypes)
             if not self.head.built:
                 self.head.build((None, encoder.global_dim))
-            self.centering = make_centering(
-                self.head.prototypes,
-                teacher_temperature,
-                center_momentum,
-                "centering",
+            self.centering = self.make_centering(
+                self.head.prototypes, teacher_temperature, "centering"
             )
             self.moving_average = MovingAverage(
-                BASE_MOMENTUM if ema_momentum is None else ema_momentum
+                self.base_momentum if ema_momentum is None else ema_momentum
             )
             self.teacher = self.moving_average.follow(
                 encoder, name="teacher", drop_path_rate=0.0
@@ -158,6 +155,24 @@ class DINO(Pretraining):
     def make_views(self, encoder, seed):
         """Returns the published views, in sizes that suit an encoder."""
         return MultiCrop(*view_sizes(encoder), seed=seed)
+
+    def make_head(self, num_prototypes):
+        """Returns the published head."""
+        return DINOHead(num_prototypes, dtype=self.dtype_policy, name="head")
+
+    def make_centering(self, prototypes, temperature, name):
+        """Returns what turns a teacher's scores into targets, built.
+
+        Args:
+            prototypes: `keras_capi.layers.PrototypeHead`, which scores.
+            temperature: Float, or a schedule that is to be assigned.
+            name: String.
+        """
+        centering = Centering(
+            start_of(temperature), self.center_momentum, name=name
+        )
+        centering.build((None, prototypes.num_prototypes))
+        return centering
 
     def list_prototypes(self):
         """Returns the layers of prototypes that are trained."""
@@ -256,7 +271,7 @@ class DINO(Pretraining):
         total_steps = schedule_settings(self.optimizer).get("total_steps")
         if self.ema_momentum is None and total_steps is not None:
             self.moving_average.momentum = WarmupCosine(
-                BASE_MOMENTUM, total_steps, final_value=1.0, truncate=1.0
+                self.base_momentum, total_steps, final_value=1.0, truncate=1.0
             )
 
     def get_config(self):
@@ -269,7 +284,7 @@ class DINO(Pretraining):
             "head": serialize(self.head),
             "student_temperature": self.student_temperature,
             "teacher_temperature": serialize(self.teacher_temperature),
-            "center_momentum": self.centering.momentum,
+            "center_momentum": self.center_momentum,
             "ema_momentum": serialize(self.ema_momentum),
             "seed": self.seed,
         }

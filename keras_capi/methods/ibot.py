@@ -10,15 +10,14 @@ from keras_capi.methods.dino import DINO
 from keras_capi.methods.inputs.view_inputs import check_view_masks
 from keras_capi.methods.inputs.view_inputs import encode_view_patches
 from keras_capi.methods.inputs.view_inputs import encode_views
+from keras_capi.methods.inputs.view_inputs import mask_views
 from keras_capi.methods.inputs.view_inputs import view_sizes
 from keras_capi.methods.shared.distillation import FIRST_TEMPERATURE
-from keras_capi.methods.shared.distillation import make_centering
 from keras_capi.methods.shared.distillation import more_prototypes
 from keras_capi.ops.losses.cross_entropy import entropy
 from keras_capi.ops.losses.patch_cross_entropy import patch_cross_entropy
 from keras_capi.ops.losses.view_cross_entropy import view_cross_entropy
 from keras_capi.optimizers.epoch_warmup import EpochWarmup
-from keras_capi.training.grid_size import static_grid_size
 from keras_capi.training.moving_average import copy_weights
 from keras_capi.validation import check_non_negative
 from keras_capi.validation import check_positive
@@ -175,10 +174,9 @@ class IBOT(DINO):
                     self.patch_prototypes, name="teacher_patch_prototypes"
                 )
             self.start_teacher()
-            self.patch_centering = make_centering(
+            self.patch_centering = self.make_centering(
                 self.list_prototypes()[-1],
                 self.patch_temperature,
-                center_momentum,
                 "patch_centering",
             )
 
@@ -211,11 +209,7 @@ class IBOT(DINO):
         inputs = super().prepare(inputs, training)
         if "mask" in inputs:
             return inputs
-        views = inputs["global_views"]
-        images = ops.reshape(views, (-1, *views.shape[2:]))
-        grid_size = static_grid_size(images, self.student)
-        mask = self.masking(images, grid_size=grid_size)["mask"]
-        mask = ops.reshape(mask, (-1, views.shape[1], mask.shape[-1]))
+        mask, _ = mask_views(self.student, self.masking, inputs["global_views"])
         return {**inputs, "mask": mask}
 
     def compute_losses(self, inputs, training):

@@ -18,6 +18,7 @@ from keras_capi.methods.data2vec import Data2Vec
 from keras_capi.methods.data2vec2 import Data2Vec2
 from keras_capi.methods.denoising_autoencoder import DenoisingAutoencoder
 from keras_capi.methods.dino import DINO
+from keras_capi.methods.dinov2 import DINOv2
 from keras_capi.methods.discrete_vae import DiscreteVAE
 from keras_capi.methods.ibot import IBOT
 from keras_capi.methods.ijepa import IJEPA
@@ -45,6 +46,7 @@ __all__ = [
     "ConvolutionalEncoder",
     "CrossAttentionPredictor",
     "DINO",
+    "DINOv2",
     "Data2Vec",
     "Data2Vec2",
     "DenoisingAutoencoder",

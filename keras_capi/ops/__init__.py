@@ -18,6 +18,7 @@ from keras_capi.ops.losses.cross_entropy import soft_cross_entropy
 from keras_capi.ops.losses.cross_entropy import soft_cross_entropy_gradient
 from keras_capi.ops.losses.info_nce import contrast_views
 from keras_capi.ops.losses.info_nce import info_nce
+from keras_capi.ops.losses.koleo import koleo
 from keras_capi.ops.losses.label_cross_entropy import label_cross_entropy
 from keras_capi.ops.losses.masked_mean import masked_mean
 from keras_capi.ops.losses.patch_cross_entropy import patch_cross_entropy
@@ -26,6 +27,7 @@ from keras_capi.ops.losses.smooth_l1 import smooth_l1
 from keras_capi.ops.losses.variance_hinge import variance_hinge
 from keras_capi.ops.losses.view_cross_entropy import view_cross_entropy
 from keras_capi.ops.neighbor_pairs import neighbor_pairs
+from keras_capi.ops.losses.weighted_cross_entropy import weighted_cross_entropy
 from keras_capi.ops.normalization import instance_normalize
 from keras_capi.ops.normalization import l2_normalize
 from keras_capi.ops.normalization import layer_normalize
@@ -68,6 +70,7 @@ __all__ = [
     "instance_normalize",
     "interpolate_positions",
     "join_patches",
+    "koleo",
     "l2_normalize",
     "label_cross_entropy",
     "layer_normalize",
@@ -98,4 +101,5 @@ __all__ = [
     "sum_over_chunks",
     "variance_hinge",
     "view_cross_entropy",
+    "weighted_cross_entropy",
 ]

@@ -1,6 +1,7 @@
 import keras
 
 from keras_capi.optimizers.adamw import AdamW
+from keras_capi.optimizers.depth_groups import depth_groups
 from keras_capi.optimizers.group import Group
 from keras_capi.validation import check_number
 from keras_capi.validation import check_positive_integer
@@ -62,12 +63,7 @@ class LayerDecayAdamW(AdamW):
     ):
         check_positive_integer("num_layers", num_layers)
         check_number("layer_decay", layer_decay, "(0, 1]")
-        groups = {
-            f"depth_{depth}": Group(
-                learning_rate_multiplier=layer_decay ** (num_layers + 1 - depth)
-            )
-            for depth in range(num_layers + 2)
-        }
+        groups = depth_groups(num_layers, layer_decay)
         super().__init__(
             learning_rate,
             weight_decay,

@@ -11,6 +11,7 @@ from keras_capi.layers.masking.multi_block_masking import MultiBlockMasking
 from keras_capi.layers.masking.patch_masking import PatchMasking
 from keras_capi.layers.masking.random_masking import RandomMasking
 from keras_capi.layers.masking.scattered_masking import ScatteredMasking
+from keras_capi.layers.masking.stratified_masking import StratifiedMasking
 
 __all__ = [
     "BlockMasking",
@@ -22,4 +23,5 @@ __all__ = [
     "PatchMasking",
     "RandomMasking",
     "ScatteredMasking",
+    "StratifiedMasking",
 ]

@@ -95,9 +95,12 @@ class BlockwiseMasking(ReplacementMasking):
     def count_blocks(self, grid_size):
         """Returns how many blocks a mask may have."""
         num_patches = grid_size[0] * grid_size[1]
-        return MAX_BLOCKS + 3 * math.ceil(
-            num_patches / (self.max_area or num_patches)
-        )
+        max_area = self.find_max_area(grid_size)
+        return MAX_BLOCKS + 3 * math.ceil(num_patches / max_area)
+
+    def find_max_area(self, grid_size):
+        """Returns how many patches a block has at most."""
+        return self.max_area or grid_size[0] * grid_size[1]
 
     def count_numbers(self, grid_size):
         attempts = self.count_blocks(grid_size) * self.num_attempts
@@ -115,7 +118,7 @@ class BlockwiseMasking(ReplacementMasking):
             targets,
             grid_size,
             self.min_area or (min(grid_size) // 3) ** 2,
-            self.max_area or grid_size[0] * grid_size[1],
+            self.find_max_area(grid_size),
             (self.min_aspect_ratio, self.max_aspect_ratio),
         )
 

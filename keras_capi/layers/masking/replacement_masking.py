@@ -39,14 +39,32 @@ class ReplacementMasking(GridMasking):
     def call(self, inputs, grid_size=None):
         grid_size = self.resolve_grid_size(grid_size)
         uniform = self.draw(inputs, 2 + self.count_numbers(grid_size))
+        num_patches = grid_size[0] * grid_size[1]
+        targets = self.draw_targets(uniform[:, :2], num_patches)
+        return {"mask": self.sample(uniform[:, 2:], targets, grid_size)}
+
+    def draw_targets(self, uniform, num_patches):
+        """Turns random numbers into how many patches of each image to mask.
+
+        Args:
+            uniform: Float tensor of shape `(batch, 2)`, uniform in `[0, 1)`.
+            num_patches: Integer. The patches of an image.
+
+        Returns:
+            Float tensor of shape `(batch,)`, see `sample`.
+        """
         low, high = np.array(self._bounds, "float32").T
         pair = uniform_integers(uniform[:, 0], len(low))
         low, high = (ops.take(ends, pair, axis=0) for ends in (low, high))
         ratios = low + uniform[:, 1] * (high - low)
-        targets = ratios * (grid_size[0] * grid_size[1])
         # A share such as 75 / 196 is meant to give 75 patches.
-        targets = ops.where(ratios > 0.0, targets + ROUNDING, 0.0)
-        return {"mask": self.sample(uniform[:, 2:], targets, grid_size)}
+        targets = ratios * num_patches + ROUNDING
+        return ops.where(ratios > 0.0, targets, 0.0)
+
+    def count_hidden(self, batch_size, grid_size):
+        highest = max(high for _, high in self._bounds)
+        share = grid_size[0] * grid_size[1] * highest
+        return batch_size * int(share + ROUNDING)
 
     def count_hidden(self, grid_size):
         """Returns how many patches a mask may hide.

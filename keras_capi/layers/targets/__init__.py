@@ -6,6 +6,7 @@ from keras_capi.layers.targets.feature_queue import FeatureQueue
 from keras_capi.layers.targets.latent_targets import LatentTargets
 from keras_capi.layers.targets.online_clustering import OnlineClustering
 from keras_capi.layers.targets.patch_targets import PatchTargets
+from keras_capi.layers.targets.sinkhorn_centering import SinkhornCentering
 
 __all__ = [
     "Centering",
@@ -14,4 +15,5 @@ __all__ = [
     "LatentTargets",
     "OnlineClustering",
     "PatchTargets",
+    "SinkhornCentering",
 ]

@@ -1,13 +1,14 @@
 import keras
 from keras import ops
 
+from keras_capi.layers.targets.score_targets import ScoreTargets
+from keras_capi.layers.targets.score_targets import as_rows
 from keras_capi.ops.collectives import all_reduce_sum
 from keras_capi.validation import check_number
-from keras_capi.validation import check_positive
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
-class Centering(keras.layers.Layer):
+class Centering(ScoreTargets):
     """Turns a teacher's scores into targets that do not collapse.
 
     A running mean of the scores, the center, is subtracted, so that no
@@ -23,6 +24,8 @@ class Centering(keras.layers.Layer):
 
     Call arguments:
         scores: Float tensor of shape `(..., num_prototypes)`.
+        valid: Optional Boolean tensor of shape `(...,)`: which scores move the
+            center, where others are padded.
         training: Boolean. Whether the center moves.
 
     Output shape:
@@ -39,64 +42,34 @@ class Centering(keras.layers.Layer):
     """
 
     def __init__(self, temperature=0.04, momentum=0.9, **kwargs):
-        # Recomputed under a `keras.RematScope`, the center would move twice.
-        with keras.RematScope(mode=None):
-            super().__init__(**kwargs)
-        check_positive("temperature", temperature)
+        super().__init__(temperature, **kwargs)
         check_number("momentum", momentum, "[0, 1]")
-        self.temperature = temperature
         self.momentum = momentum
-        self.autocast = False
 
     def build(self, scores_shape):
-        self.center = self._add_state(
+        # First, as in the files of former versions.
+        self.center = self.add_state(
             "center", scores_shape[-1:], keras.initializers.Zeros()
         )
-        self.current_temperature = self._add_state(
-            "current_temperature",
-            (),
-            keras.initializers.Constant(self.temperature),
-        )
+        super().build(scores_shape)
 
-    def _add_state(self, name, shape, initializer):
-        return self.add_weight(
-            name=name,
-            shape=shape,
-            initializer=initializer,
-            dtype="float32",
-            trainable=False,
-            autocast=False,
-        )
-
-    def assign_temperature(self, temperature):
-        """Sets the temperature of the coming calls.
-
-        Args:
-            temperature: Float scalar tensor.
-        """
-        self.current_temperature.assign(temperature)
-
-    def call(self, scores, training=None):
+    def call(self, scores, valid=None, training=None):
         scores = ops.cast(ops.stop_gradient(scores), "float32")
         centered = scores - self.center
         targets = ops.softmax(centered / self.current_temperature, axis=-1)
         if training:
-            self._move(ops.reshape(scores, (-1, scores.shape[-1])))
+            self._move(*as_rows(scores, valid))
         return targets
 
-    def _move(self, scores):
+    def _move(self, scores, valid):
         count = ops.cast(ops.shape(scores)[0], "float32")
-        mean = all_reduce_sum(ops.sum(scores, axis=0)) / all_reduce_sum(count)
-        self.center.assign(
-            self.momentum * self.center + (1.0 - self.momentum) * mean
-        )
-
-    def compute_output_spec(self, scores, training=None):
-        return keras.KerasTensor(scores.shape, "float32")
+        if valid is not None:
+            scores = ops.where(valid[:, None], scores, 0.0)
+            count = ops.sum(ops.cast(valid, "float32"))
+        count = all_reduce_sum(count)
+        mean = all_reduce_sum(ops.sum(scores, axis=0)) / ops.maximum(count, 1.0)
+        moved = self.momentum * self.center + (1.0 - self.momentum) * mean
+        self.center.assign(ops.where(count > 0.0, moved, self.center))
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "temperature": self.temperature,
-            "momentum": self.momentum,
-        }
+        return {**super().get_config(), "momentum": self.momentum}

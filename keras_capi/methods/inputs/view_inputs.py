@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_capi.training.grid_size import static_grid_size
 from keras_capi.validation import check_images
 from keras_capi.validation import is_array
 
@@ -104,6 +105,25 @@ def check_view_masks(inputs, encoder):
             "`mask` must be Boolean, of shape (batch, views, patches), here "
             f"{expected}. Received: dtype {dtype}, shape {tuple(mask.shape)}"
         )
+
+
+def mask_views(encoder, masking, views):
+    """Draws a mask for each view.
+
+    Args:
+        encoder: `keras_capi.encoders.Encoder`.
+        masking: Layer from images to `"mask"`.
+        views: Float tensor of shape `(batch, views, height, width, channels)`.
+
+    Returns:
+        Boolean tensor of shape `(batch, views, patches)`, and how many patches
+        are hidden at most.
+    """
+    images = _as_images(views)
+    grid_size = static_grid_size(images, encoder)
+    mask = masking(images, grid_size=grid_size)["mask"]
+    count = masking.count_hidden(ops.shape(images)[0], grid_size)
+    return _by_view(mask, views), count
 
 
 def encode_views(encoder, views, training=False):

@@ -1,6 +1,5 @@
 """Targets and optimizer of methods that distil scores for prototypes."""
 
-from keras_capi.layers.targets.centering import Centering
 from keras_capi.optimizers.adamw import AdamW
 from keras_capi.optimizers.group import Group
 from keras_capi.optimizers.warmup_cosine import WarmupCosine
@@ -11,22 +10,13 @@ from keras_capi.validation import check_positive_integer
 FIRST_TEMPERATURE = 0.04
 
 
-def make_centering(prototypes, temperature, momentum, name):
-    """Returns what turns a teacher's scores into targets, built.
+def start_of(temperature):
+    """Returns a temperature before the first update.
 
     Args:
-        prototypes: `keras_capi.layers.PrototypeHead`, which scores.
         temperature: Float, or a schedule that is to be assigned.
-        momentum: Float, see `keras_capi.layers.Centering`.
-        name: String.
     """
-    centering = Centering(
-        FIRST_TEMPERATURE if callable(temperature) else temperature,
-        momentum,
-        name=name,
-    )
-    centering.build((None, prototypes.num_prototypes))
-    return centering
+    return FIRST_TEMPERATURE if callable(temperature) else temperature
 
 
 def more_prototypes(head, number, shared):

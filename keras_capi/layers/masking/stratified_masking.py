@@ -1,0 +1,136 @@
+import keras
+import numpy as np
+from keras import ops
+
+from keras_capi.layers.masking.blockwise_masking import BlockwiseMasking
+from keras_capi.validation import check_number
+
+
+@keras.saving.register_keras_serializable(package="keras_capi")
+class StratifiedMasking(BlockwiseMasking):
+    """Hides blocks in a share of the images, of ever other sizes: DINOv2's.
+
+    Of each batch a fixed share has a mask. Their ratios are spread evenly: the
+    range is cut into as many parts as there are masks, each mask draws its
+    ratio from another part. So batches are alike, and how many patches are
+    hidden in a whole batch is bounded from above closely, see
+    `count_hidden`. The masks themselves are made of blocks, see
+    `keras_capi.layers.BlockwiseMasking`.
+
+    Args:
+        grid_size: Tuple of two integers, rows and columns of patches, or `None`
+            if it comes with each call. Defaults to `None`.
+        mask_ratio: Pair of floats in `[0, 1)`, the range of the shares of
+            patches that are hidden in images that have a mask. Defaults to
+            `(0.1, 0.5)`.
+        masked_share: Float in `[0, 1]`. Share of the images with a mask.
+            Defaults to `0.5`.
+        min_area: Integer or `None`. Smallest block, in patches. Defaults to
+            `4`.
+        max_area: Integer or `None`. Largest block; `None` is half of the grid.
+            Defaults to `None`.
+        min_aspect_ratio: Float. Lowest height over width of a block. Defaults
+            to `0.3`.
+        max_aspect_ratio: Float or `None`. Highest height over width; `None` is
+            `1 / min_aspect_ratio`. Defaults to `None`.
+        num_attempts: Integer. How often a block is drawn again. Defaults to
+            `10`.
+        seed: Integer or `None`. Defaults to `None`.
+
+    Call arguments:
+        inputs: Any tensor whose first axis is the batch.
+        grid_size: Tuple of two integers, needed if the constructor got none.
+
+    Output shape:
+        `{"mask": (batch, rows * columns)}`, Boolean, true where hidden.
+
+    Raises:
+        ValueError: If an argument is out of range.
+
+    Example:
+
+    >>> masking = keras_capi.layers.StratifiedMasking((14, 14))
+    >>> masking(keras.ops.zeros((4,)))["mask"].shape  # (4, 196), two not empty
+
+    Reference:
+
+    - [DINOv2](https://arxiv.org/abs/2304.07193), section 4 and its code
+    """
+
+    def __init__(
+        self,
+        grid_size=None,
+        mask_ratio=(0.1, 0.5),
+        masked_share=0.5,
+        min_area=4,
+        max_area=None,
+        min_aspect_ratio=0.3,
+        max_aspect_ratio=None,
+        num_attempts=10,
+        seed=None,
+        **kwargs,
+    ):
+        if not isinstance(mask_ratio, list | tuple):
+            raise ValueError(
+                "`mask_ratio` must be a pair `(low, high)`. "
+                f"Received: mask_ratio={mask_ratio!r}"
+            )
+        super().__init__(
+            grid_size,
+            (mask_ratio,),
+            min_area,
+            max_area,
+            min_aspect_ratio,
+            max_aspect_ratio,
+            num_attempts,
+            seed,
+            **kwargs,
+        )
+        check_number("masked_share", masked_share, "[0, 1]")
+        self.masked_share = masked_share
+
+    def find_max_area(self, grid_size):
+        return self.max_area or grid_size[0] * grid_size[1] / 2
+
+    def count_masked(self, batch_size):
+        """Returns how many images of a batch have a mask.
+
+        Args:
+            batch_size: Integer or integer scalar tensor.
+        """
+        if isinstance(batch_size, int):
+            return int(batch_size * self.masked_share)
+        # float64, to round like the line above.
+        count = ops.cast(batch_size, "float64") * self.masked_share
+        return ops.cast(count, "int32")
+
+    def count_hidden(self, batch_size, grid_size):
+        num_masked = self.count_masked(batch_size)
+        low, high = self.mask_ratio[0]
+        num_patches = grid_size[0] * grid_size[1]
+        if isinstance(batch_size, int):
+            # The upper ends of the parts.
+            ends = np.linspace(low, high, num_masked + 1)[1:]
+            return int(np.floor(ends * num_patches).sum())
+        # The same but for rounding, where the batch size is not known.
+        count = ops.cast(num_masked, "float32")
+        ends = count * low + (high - low) * (count + 1.0) / 2.0
+        return ops.cast(ops.ceil(ends * num_patches), "int32")
+
+    def draw_targets(self, uniform, num_patches):
+        batch_size = ops.shape(uniform)[0]
+        num_masked = ops.cast(self.count_masked(batch_size), "float32")
+        # A random order of the images: the first ones have the masks.
+        rank = ops.argsort(ops.argsort(uniform[:, 0]))
+        rank = ops.cast(rank, "float32")
+        low, high = self.mask_ratio[0]
+        place = (rank + uniform[:, 1]) / ops.maximum(num_masked, 1.0)
+        targets = ops.floor((low + (high - low) * place) * num_patches)
+        return ops.where(rank < num_masked, targets, 0.0)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "mask_ratio": self.mask_ratio[0],
+            "masked_share": self.masked_share,
+        }

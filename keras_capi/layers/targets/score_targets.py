@@ -1,0 +1,84 @@
+import keras
+from keras import ops
+
+from keras_capi.validation import check_positive
+
+
+class ScoreTargets(keras.layers.Layer):
+    """Base of what turns a teacher's scores into targets that do not collapse.
+
+    It holds the temperature that divides the scores, which may change from
+    update to update. A subclass implements `call`.
+
+    Args:
+        temperature: Float. Divides the scores. It can be set by
+            `assign_temperature`. Defaults to `0.04`.
+
+    Call arguments:
+        scores: Float tensor of shape `(..., num_prototypes)`.
+        valid: Optional Boolean tensor of shape `(...,)`: which scores are
+            there. What stands for the others is of no meaning.
+        training: Boolean. Whether this is a training step.
+
+    Output shape:
+        As the scores: probabilities, in float32.
+    """
+
+    def __init__(self, temperature=0.04, **kwargs):
+        # Recomputed under a `keras.RematScope`, a state would move twice.
+        with keras.RematScope(mode=None):
+            super().__init__(**kwargs)
+        check_positive("temperature", temperature)
+        self.temperature = temperature
+        self.autocast = False
+
+    def build(self, scores_shape):
+        self.current_temperature = self.add_state(
+            "current_temperature",
+            (),
+            keras.initializers.Constant(self.temperature),
+        )
+
+    def add_state(self, name, shape, initializer):
+        """Adds a variable that is not trained, in float32."""
+        return self.add_weight(
+            name=name,
+            shape=shape,
+            initializer=initializer,
+            dtype="float32",
+            trainable=False,
+            autocast=False,
+        )
+
+    def assign_temperature(self, temperature):
+        """Sets the temperature of the coming calls.
+
+        Args:
+            temperature: Float scalar tensor.
+        """
+        self.current_temperature.assign(temperature)
+
+    def call(self, scores, valid=None, training=None):
+        raise NotImplementedError
+
+    def compute_output_spec(self, scores, valid=None, training=None):
+        return keras.KerasTensor(scores.shape, "float32")
+
+    def get_config(self):
+        return {**super().get_config(), "temperature": self.temperature}
+
+
+def as_rows(scores, valid):
+    """Returns scores as `(samples, num_prototypes)`, and which are there.
+
+    Args:
+        scores: Float tensor of shape `(..., num_prototypes)`.
+        valid: Boolean tensor of shape `(...,)`, or `None` for all.
+
+    Returns:
+        Float32 tensor, which has no gradient, and a Boolean one of shape
+        `(samples,)`, or `None`.
+    """
+    scores = ops.cast(ops.stop_gradient(scores), "float32")
+    rows = ops.reshape(scores, (-1, scores.shape[-1]))
+    return rows, None if valid is None else ops.reshape(valid, (-1,))

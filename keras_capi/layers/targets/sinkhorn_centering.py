@@ -1,0 +1,63 @@
+import keras
+from keras import ops
+
+from keras_capi.layers.targets.score_targets import ScoreTargets
+from keras_capi.layers.targets.score_targets import as_rows
+from keras_capi.ops.sinkhorn import sinkhorn_knopp
+from keras_capi.validation import check_positive_integer
+
+# A score of what is not there, which then has no share in any prototype.
+NOTHING = -1e30
+
+
+@keras.saving.register_keras_serializable(package="keras_capi")
+class SinkhornCentering(ScoreTargets):
+    """Turns a teacher's scores into targets that use all prototypes equally.
+
+    The Sinkhorn-Knopp algorithm balances the scores of a batch, of all devices
+    together: without the memory of `keras_capi.layers.Centering`, at the price
+    of batches that must not be small.
+
+    Args:
+        temperature: Float. Divides the scores. It can be set by
+            `assign_temperature`. Defaults to `0.04`.
+        num_iterations: Integer. How often to balance. Defaults to `3`.
+
+    Call arguments:
+        scores: Float tensor of shape `(..., num_prototypes)`.
+        valid: Optional Boolean tensor of shape `(...,)`: which scores to
+            balance, where others are padded.
+        training: Boolean. Of no meaning here.
+
+    Output shape:
+        As the scores: probabilities, in float32.
+
+    Example:
+
+    >>> centering = keras_capi.layers.SinkhornCentering()
+    >>> targets = centering(keras.random.normal((4, 10)))
+
+    Reference:
+
+    - [SwAV](https://arxiv.org/abs/2006.09882), section 3.1
+    - [DINOv2](https://arxiv.org/abs/2304.07193), section 4 (Sinkhorn-Knopp
+      centering)
+    """
+
+    def __init__(self, temperature=0.04, num_iterations=3, **kwargs):
+        super().__init__(temperature, **kwargs)
+        check_positive_integer("num_iterations", num_iterations)
+        self.num_iterations = num_iterations
+
+    def call(self, scores, valid=None, training=None):
+        rows, valid = as_rows(scores, valid)
+        rows = rows / self.current_temperature
+        if valid is not None:
+            rows = ops.where(valid[:, None], rows, NOTHING)
+        targets = sinkhorn_knopp(
+            rows, self.num_iterations, across_replicas=True
+        )
+        return ops.reshape(targets, ops.shape(scores))
+
+    def get_config(self):
+        return {**super().get_config(), "num_iterations": self.num_iterations}

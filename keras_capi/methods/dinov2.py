@@ -1,0 +1,303 @@
+import keras
+from keras import ops
+
+from keras_capi.fitting.schedule_settings import schedule_settings
+from keras_capi.layers.heads.dino_head import DINOHead
+from keras_capi.layers.mask_token import MaskToken
+from keras_capi.layers.masking.stratified_masking import StratifiedMasking
+from keras_capi.layers.related_seed import related_seed
+from keras_capi.layers.targets.sinkhorn_centering import SinkhornCentering
+from keras_capi.layers.views.multi_crop import MultiCrop
+from keras_capi.methods.dino import DINO
+from keras_capi.methods.inputs.hidden_patches import find_hidden
+from keras_capi.methods.inputs.hidden_patches import hidden_weights
+from keras_capi.methods.inputs.hidden_patches import take_patches
+from keras_capi.methods.inputs.view_inputs import check_view_masks
+from keras_capi.methods.inputs.view_inputs import encode_view_patches
+from keras_capi.methods.inputs.view_inputs import encode_views
+from keras_capi.methods.inputs.view_inputs import mask_views
+from keras_capi.methods.inputs.view_inputs import view_sizes
+from keras_capi.methods.shared.distillation import FIRST_TEMPERATURE
+from keras_capi.methods.shared.distillation import start_of
+from keras_capi.methods.shared.network_optimizer import NetworkOptimizerMixin
+from keras_capi.ops.losses.cross_entropy import entropy
+from keras_capi.ops.losses.koleo import koleo
+from keras_capi.ops.losses.view_cross_entropy import view_cross_entropy
+from keras_capi.ops.losses.weighted_cross_entropy import weighted_cross_entropy
+from keras_capi.optimizers.epoch_warmup import EpochWarmup
+from keras_capi.validation import check_non_negative
+from keras_capi.validation import check_positive_integer
+
+CENTERINGS = ("sinkhorn", "softmax")
+# Of the teacher, in the end, and the epochs that it takes.
+LAST_TEMPERATURE, WARMUP_EPOCHS = 0.07, 30
+
+
+@keras.saving.register_keras_serializable(package="keras_capi")
+class DINOv2(NetworkOptimizerMixin, DINO):
+    """Pretrains an encoder by DINO's and iBOT's losses together, at scale.
+
+    Crops of an image are to predict what the teacher says of other crops, and
+    hidden patches what it says of them, as in iBOT, but by heads of their own;
+    the teacher's scores are balanced over the batch; and features of different
+    images are spread. It takes the most parts and memory of its kind, and needs
+    large batches; its features serve whole images and patches alike.
+
+    Args:
+        encoder: `keras_capi.encoders.Encoder`, the student, best a `ViT` with
+            `interpolation_offset=0.1` and `layer_scale=1e-5`.
+        num_prototypes: Integer. Defaults to `65536`.
+        num_patch_prototypes: Integer, to score patches by a head of their own,
+            or `None` to share that of images. Defaults to `65536`.
+        centering: `"sinkhorn"`, as the published models, or `"softmax"`: how
+            scores become targets, by `keras_capi.layers.SinkhornCentering` or
+            `keras_capi.layers.Centering`. Defaults to `"sinkhorn"`.
+        views: Layer from images to `"global_views"` and `"local_views"`, or
+            `None` for `keras_capi.layers.MultiCrop` with the encoder's image
+            size and eight local views of three sevenths of it. Defaults to
+            `None`.
+        masking: Layer from global views to `"mask"`, or `None` for
+            `keras_capi.layers.StratifiedMasking`. Defaults to `None`.
+        head: `keras_capi.layers.DINOHead`, or `None` for the published one with
+            `num_prototypes`. That of patches is like it. Defaults to `None`.
+        student_temperature: Float. Divides the student's scores. Defaults to
+            `0.1`.
+        teacher_temperature: Float, a schedule, or `None` for the published one
+            from 0.04 to 0.07 by the optimizer's schedule. Divides the teacher's
+            scores. Defaults to `None`.
+        class_weight: Float. Factor of the loss of images. Defaults to `1.0`.
+        patch_weight: Float. Factor of the loss of patches. Defaults to `1.0`.
+        koleo_weight: Float. Factor of `keras_capi.ops.koleo`, summed over the
+            global views. Defaults to `0.1`.
+        center_momentum: Float in `[0, 1]`, of softmax centering. Defaults to
+            `0.9`.
+        ema_momentum: Float in [0, 1], a schedule, or `None` for the published
+            cosine from 0.992 to 1 over the steps of the optimizer's schedule.
+            Defaults to `None`.
+        seed: Integer or `None`. Seed of the default views and masking. Defaults
+            to `None`.
+
+    Inputs:
+        Images, a float tensor of shape `(batch, height, width, channels)`, best
+        larger than the views; or a dictionary with own views, and maybe masks:
+        `{"global_views": (batch, 2, height, width, channels), "local_views":
+        (batch, count, ...), "mask": (batch, 2, patches)}`, the local views of
+        another size or not there, the mask Boolean.
+
+    Output shape:
+        The teacher's features, a dictionary, see `keras_capi.encoders.Encoder`.
+
+    Raises:
+        ValueError: If arguments or inputs are out of range, or do not suit each
+            other.
+
+    Example:
+
+    >>> encoder = keras_capi.encoders.ViT(8, 2, 48, 4, image_shape=(32, 32, 3))
+    >>> model = keras_capi.methods.DINOv2(encoder, 256, 256)
+    >>> model.compile(model.published_optimizer(1000, batch_size=16))
+    >>> images = np.random.rand(32, 48, 48, 3).astype("float32")
+    >>> history = model.fit(images, batch_size=16)
+    >>> features = model.predict(images)["global"]
+
+    Reference:
+
+    - [DINOv2](https://arxiv.org/abs/2304.07193)
+    """
+
+    base_momentum = 0.992
+
+    def __init__(
+        self,
+        encoder,
+        num_prototypes=65536,
+        num_patch_prototypes=65536,
+        centering="sinkhorn",
+        views=None,
+        masking=None,
+        head=None,
+        student_temperature=0.1,
+        teacher_temperature=None,
+        class_weight=1.0,
+        patch_weight=1.0,
+        koleo_weight=0.1,
+        center_momentum=0.9,
+        ema_momentum=None,
+        seed=None,
+        **kwargs,
+    ):
+        if centering not in CENTERINGS:
+            raise ValueError(
+                f"`centering` must be one of {CENTERINGS}. "
+                f"Received: centering={centering!r}"
+            )
+        self.centering_kind = centering
+        self.has_own_temperature = teacher_temperature is not None
+        if teacher_temperature is None:
+            teacher_temperature = FIRST_TEMPERATURE
+        super().__init__(
+            encoder,
+            num_prototypes,
+            views,
+            head,
+            student_temperature,
+            teacher_temperature,
+            center_momentum,
+            ema_momentum,
+            seed,
+            **kwargs,
+        )
+        self.loss_weights = {
+            "class_loss": class_weight,
+            "patch_loss": patch_weight,
+            "koleo_loss": koleo_weight,
+        }
+        for weight in ("class_weight", "patch_weight", "koleo_weight"):
+            name = weight.replace("weight", "loss")
+            check_non_negative(weight, self.loss_weights[name])
+        with keras.RematScope(mode=None):
+            self.masking = masking or StratifiedMasking(
+                seed=related_seed(seed, 1)
+            )
+            self.mask_token = MaskToken(
+                "zeros", dtype=self.dtype_policy, name="mask_token"
+            )
+            self.mask_token.build((None, None, encoder.hidden_dim))
+            follow = self.moving_average.follow
+            # Of no use, but the authors' networks are whole.
+            self.teacher_mask_token = follow(
+                self.mask_token, name="teacher_mask_token"
+            )
+            self.patch_head = self.teacher_patch_head = None
+            if num_patch_prototypes is not None:
+                check_positive_integer(
+                    "num_patch_prototypes", num_patch_prototypes
+                )
+                self.patch_head = DINOHead.from_config(
+                    {
+                        **self.head.get_config(),
+                        "num_prototypes": num_patch_prototypes,
+                        "name": "patch_head",
+                    }
+                )
+                self.patch_head.build((None, encoder.hidden_dim))
+                self.teacher_patch_head = follow(
+                    self.patch_head, name="teacher_patch_head"
+                )
+            self.patch_centering = self.make_centering(
+                self.list_prototypes()[-1],
+                teacher_temperature,
+                "patch_centering",
+            )
+
+    def make_head(self, num_prototypes):
+        return DINOHead(
+            num_prototypes,
+            trainable_gain=True,
+            dtype=self.dtype_policy,
+            name="head",
+        )
+
+    def make_centering(self, prototypes, temperature, name):
+        if self.centering_kind == "softmax":
+            return super().make_centering(prototypes, temperature, name)
+        centering = SinkhornCentering(start_of(temperature), name=name)
+        centering.build((None, prototypes.num_prototypes))
+        return centering
+
+    def make_views(self, encoder, seed):
+        return MultiCrop(
+            *view_sizes(encoder),
+            global_scale=(0.32, 1.0),
+            local_scale=(0.05, 0.32),
+            seed=seed,
+        )
+
+    def list_prototypes(self):
+        own = [self.patch_head.prototypes] if self.patch_head else []
+        return [*super().list_prototypes(), *own]
+
+    def check_inputs(self, inputs):
+        super().check_inputs(inputs)
+        check_view_masks(inputs, self.student)
+
+    def prepare(self, inputs, training):
+        inputs = super().prepare(inputs, training)
+        if "mask" in inputs:
+            return inputs
+        mask, count = mask_views(
+            self.student, self.masking, inputs["global_views"]
+        )
+        places = find_hidden(mask, count)
+        return {**inputs, "mask": mask, "hidden_indices": places}
+
+    def compute_losses(self, inputs, training):
+        views, mask = inputs["global_views"], inputs["mask"]
+        # Own masks may hide any number of patches.
+        places = inputs.get("hidden_indices")
+        weights = take_patches(hidden_weights(mask), places)
+        features, patches = encode_view_patches(self.teacher, views)
+        targets = self.centering(self.teacher_head(features), training=training)
+        head = self.teacher_patch_head or self.teacher_head
+        patch_targets = self.patch_centering(
+            head(take_patches(patches, places)),
+            valid=weights > 0.0,
+            training=training,
+        )
+        features, patches = encode_view_patches(
+            self.student,
+            views,
+            training,
+            lambda tokens: self.mask_token(
+                tokens, ops.reshape(mask, (-1, mask.shape[-1]))
+            ),
+        )
+        spread = sum(koleo(x) for x in ops.unstack(features, axis=1))
+        if "local_views" in inputs:
+            others = encode_views(self.student, inputs["local_views"], training)
+            features = ops.concatenate([features, others], axis=1)
+        patch_scores = (self.patch_head or self.head)(
+            take_patches(patches, places)
+        )
+        return {
+            "class_loss": view_cross_entropy(
+                targets, self.head(features), self.student_temperature
+            ),
+            "patch_loss": weighted_cross_entropy(
+                patch_targets, patch_scores, weights, self.student_temperature
+            ),
+            "koleo_loss": spread,
+            "target_entropy": entropy(targets),
+        }
+
+    def before_update(self, step):
+        super().before_update(step)
+        if callable(self.teacher_temperature):
+            self.patch_centering.assign_temperature(
+                self.teacher_temperature(step)
+            )
+
+    def compile(self, optimizer="rmsprop", **kwargs):
+        super().compile(optimizer, **kwargs)
+        total_steps = schedule_settings(self.optimizer).get("total_steps")
+        if total_steps is not None and not self.has_own_temperature:
+            warmup_steps = total_steps * WARMUP_EPOCHS // self.published_epochs
+            self.teacher_temperature = EpochWarmup(
+                FIRST_TEMPERATURE, LAST_TEMPERATURE, warmup_steps, 1
+            )
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        own = self.patch_head
+        config = {
+            **super().get_config(),
+            "num_patch_prototypes": own and own.prototypes.num_prototypes,
+            "centering": self.centering_kind,
+            "masking": serialize(self.masking),
+            "class_weight": self.loss_weights["class_loss"],
+            "patch_weight": self.loss_weights["patch_loss"],
+            "koleo_weight": self.loss_weights["koleo_loss"],
+        }
+        if not self.has_own_temperature:
+            config["teacher_temperature"] = None
+        return config

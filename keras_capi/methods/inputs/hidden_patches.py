@@ -1,0 +1,51 @@
+"""Hidden patches of a batch, where heads of many prototypes are costly."""
+
+from keras import ops
+
+
+def find_hidden(mask, count):
+    """Returns where the hidden patches of a batch are.
+
+    Args:
+        mask: Boolean tensor of shape `(batch, views, patches)`.
+        count: Integer, or integer scalar tensor. How many there are at most.
+
+    Returns:
+        Int32 tensor of shape `(count,)`: places among all patches of the batch,
+        those of hidden patches first, in order.
+    """
+    hidden = ops.reshape(mask, (-1,))
+    size = ops.shape(hidden)[0]
+    places = ops.arange(size, dtype="int32")
+    order = ops.argsort(ops.where(hidden, places, places + size))
+    return ops.cast(order[:count], "int32")
+
+
+def hidden_weights(mask):
+    """Returns by how much each hidden patch counts, so that all views do alike.
+
+    Args:
+        mask: Boolean tensor of shape `(batch, views, patches)`.
+
+    Returns:
+        Float32 tensor of that shape. The weights of a view sum to one by the
+        number of views, or to zero if nothing of it is hidden.
+    """
+    hidden = ops.cast(mask, "float32")
+    counts = ops.maximum(ops.sum(hidden, axis=-1, keepdims=True), 1.0)
+    num_views = ops.cast(ops.shape(mask)[0] * mask.shape[1], "float32")
+    return hidden / (counts * num_views)
+
+
+def take_patches(values, indices=None):
+    """Joins what there is for patches of all views, and takes some of them.
+
+    Args:
+        values: Tensor of shape `(batch, views, patches, ...)`.
+        indices: Integer tensor, from `find_hidden`, or `None` for all.
+
+    Returns:
+        Tensor of shape `(count, ...)`.
+    """
+    values = ops.reshape(values, (-1, *values.shape[3:]))
+    return values if indices is None else ops.take(values, indices, axis=0)

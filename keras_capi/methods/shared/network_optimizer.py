@@ -1,0 +1,111 @@
+import math
+
+from keras_capi.fitting.passed_on_arguments import passes_on_to
+from keras_capi.optimizers.adamw import AdamW
+from keras_capi.optimizers.depth_groups import depth_groups
+from keras_capi.optimizers.group import Group
+from keras_capi.validation import check_number
+from keras_capi.validation import check_positive_integer
+
+# Of the rate of patch embeddings.
+PATCH_EMBEDDING_MULTIPLIER = 0.2
+
+
+class NetworkOptimizerMixin:
+    """How DINOv2 is optimised: each network by itself, early layers slowly.
+
+    For a subclass of `keras_capi.methods.DINO` that has a `mask_token`, and a
+    `patch_head` or `None`.
+    """
+
+    @passes_on_to(AdamW)
+    def published_optimizer(
+        self,
+        total_steps,
+        batch_size,
+        learning_rate=None,
+        weight_decay=None,
+        clip_norm=3.0,
+        clip_scope=None,
+        frozen_steps=None,
+        layer_decay=0.9,
+        **overrides,
+    ):
+        """Returns the published optimizer and its schedules.
+
+        Args:
+            total_steps: Integer. Updates of the whole training. A tenth of them
+                warms up.
+            batch_size: Integer. Images in a batch, of all devices together. The
+                rate is `4e-3 * sqrt(batch_size / 1024)`.
+            learning_rate: Float or schedule in place of that. Defaults to
+                `None`.
+            weight_decay: Float or schedule, or `None` for the cosine from 0.04
+                to 0.4. Defaults to `None`.
+            clip_norm: Float or `None`. Defaults to `3.0`.
+            clip_scope: String or sequence of strings. What is clipped, or
+                `None` for encoder and heads, each by itself. Defaults to
+                `None`.
+            frozen_steps: Integer or `None`. Updates at the start that leave the
+                prototypes as they are; `None` is a hundredth of all. Defaults
+                to `None`.
+            layer_decay: Float in `(0, 1]`. The rate of a block over that of the
+                next one. Defaults to `0.9`.
+            **overrides: Other arguments of `keras_capi.optimizers.AdamW`.
+
+        Returns:
+            A Keras optimizer.
+        """
+        check_positive_integer("total_steps", total_steps)
+        check_positive_integer("batch_size", batch_size)
+        check_number("layer_decay", layer_decay, "(0, 1]")
+        if learning_rate is None:
+            learning_rate = 4e-3 * math.sqrt(batch_size / 1024)
+        if frozen_steps is None:
+            frozen_steps = total_steps // self.published_epochs
+        return super().published_optimizer(
+            total_steps,
+            batch_size,
+            learning_rate,
+            weight_decay,
+            clip_norm,
+            clip_scope or list(self.networks()),
+            frozen_steps,
+            **{"groups": self.groups(frozen_steps, layer_decay), **overrides},
+        )
+
+    def groups(self, frozen_steps, layer_decay):
+        """Returns what the optimizer does otherwise with some variables.
+
+        Args:
+            frozen_steps: Integer, as for `published_optimizer`.
+            layer_decay: Float, likewise.
+        """
+        return {
+            "vectors": Group(weight_decay_multiplier=0.0),
+            "last_layer": Group(frozen_steps=frozen_steps, freeze="rate"),
+            "patch_embedding": Group(
+                learning_rate_multiplier=PATCH_EMBEDDING_MULTIPLIER
+            ),
+            **depth_groups(self.student.num_layers, layer_decay),
+        }
+
+    def networks(self):
+        """Returns the weights of encoder and heads, by name."""
+        networks = {
+            "encoder": [*self.student.weights, *self.mask_token.weights],
+            "head": self.head.weights,
+        }
+        if self.patch_head is not None:
+            networks["patch_head"] = self.patch_head.weights
+        return networks
+
+    def parameter_groups(self):
+        first, *others = self.student.weights_by_depth()
+        depths = [[*first, *self.mask_token.weights], *others]
+        return {
+            **super().parameter_groups(),
+            **self.networks(),
+            "patch_embedding": self.student.patch_embedding.weights,
+            **{f"depth_{depth}": x for depth, x in enumerate(depths)},
+        }

@@ -1,0 +1,44 @@
+"""A loss that spreads the features of a batch."""
+
+from keras import ops
+
+from keras_capi.ops.normalization import l2_normalize
+
+# Of the norm, in each channel of a difference, and in the logarithm.
+EPSILON = 1e-8
+
+
+def koleo(features):
+    """Returns how close the features of images are to their nearest others.
+
+    The features are L2-normalised; the loss is the mean of `-log(distance)` of
+    each to its nearest neighbour in the batch: Kozachenko and Leonenko's
+    estimate of the entropy, but for a constant. Both ends of a pair move apart.
+
+    Two views of one image must not be in one batch: they are to be alike.
+
+    Args:
+        features: Float tensor of shape `(batch, width)`.
+
+    Returns:
+        Float32 scalar tensor.
+
+    Example:
+
+    >>> keras_capi.ops.koleo(keras.random.normal((8, 16)))
+
+    Reference:
+
+    - [Sablayrolles et al., 2018](https://arxiv.org/abs/1806.03198)
+    - [DINOv2](https://arxiv.org/abs/2304.07193), section 4 (KoLeo regularizer)
+    """
+    features = l2_normalize(features, epsilon=EPSILON)
+    fixed = ops.stop_gradient(features)
+    similarities = ops.matmul(fixed, ops.transpose(fixed))
+    count = ops.shape(features)[0]
+    is_same = ops.arange(count)[:, None] == ops.arange(count)
+    similarities = ops.where(is_same, -1.0, similarities)
+    nearest = ops.take(features, ops.argmax(similarities, axis=-1), axis=0)
+    squares = ops.square(features - nearest + EPSILON)
+    distances = ops.sqrt(ops.sum(squares, axis=-1))
+    return -ops.mean(ops.log(distances + EPSILON))

@@ -1,0 +1,21 @@
+from keras_capi.optimizers.group import Group
+
+
+def depth_groups(num_layers, layer_decay):
+    """Returns groups whose learning rates grow with the depth.
+
+    Args:
+        num_layers: Integer. Blocks of an encoder.
+        layer_decay: Float in `(0, 1]`. The rate of a block over that of the
+            next one.
+
+    Returns:
+        Dictionary of `num_layers + 2` groups, see
+        `keras_capi.optimizers.LayerDecayAdamW`.
+    """
+    return {
+        f"depth_{depth}": Group(
+            learning_rate_multiplier=layer_decay ** (num_layers + 1 - depth)
+        )
+        for depth in range(num_layers + 2)
+    }
