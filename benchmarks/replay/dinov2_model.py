@@ -37,18 +37,16 @@ def make_model(arrays, config, combination, temperature):
     """
     centering, sharing = combination
     size = config["table_image_size"]
-    names = under(arrays, "weights/student.backbone.")
-    hidden = "blocks.0.mlp.fc1.weight"
-    gated = "blocks.0.mlp.w3.weight"
+    mlp = under(arrays, "weights/student.backbone.blocks.0.mlp.")
+    gated = "w3.weight" in mlp
     encoder = keras_capi.encoders.ViT(
         config["patch_size"],
         config["depth"],
         config["width"],
         config["heads"],
         image_shape=(size, size, arrays["collated_global_crops"].shape[1]),
-        mlp_dim=(
-            names[gated].shape[1] if gated in names else len(names[hidden])
-        ),
+        mlp_dim=mlp["w3.weight" if gated else "fc2.weight"].shape[1],
+        activation="swiglu" if gated else "gelu",
         num_register_tokens=config["registers"],
         interpolation_offset=0.1,
         layer_scale=config["layerscale"],

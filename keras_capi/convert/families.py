@@ -5,6 +5,7 @@ from keras_capi.convert import capi_keys
 from keras_capi.convert import dalle_keys
 from keras_capi.convert import data2vec_keys
 from keras_capi.convert import dino_keys
+from keras_capi.convert import dinov2_keys
 from keras_capi.convert import ibot_keys
 from keras_capi.convert import ijepa_keys
 from keras_capi.convert import mae_keys
@@ -16,6 +17,7 @@ from keras_capi.convert.read_tensors import read_tensors
 # data2vec has SimMIM's with more around them, and BEiT another head of theirs.
 FAMILIES = (
     capi_keys,
+    dinov2_keys,
     data2vec_keys,
     beit_keys,
     simmim_keys,

@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
+from keras_capi.convert import vit_keys
 from keras_capi.convert.shapes import check_ranks
 from keras_capi.convert.shapes import count_blocks
-from keras_capi.convert.vit_keys import TABLE
 from keras_capi.encoders.vit import ViT
 from keras_capi.ops.positions import sine_positions
 from keras_capi.saving.weights_file import check_size
@@ -16,10 +16,12 @@ ENCODER_PREFIXES = ("backbone.", "encoder.")
 HEAD_DIM = 64
 # The numbers of heads of widths that have others, such as of ViT-H.
 NUM_HEADS = {1280: 16, 1408: 16}
-# What the architecture is read from, and the ranks that it may have.
-RANKS = {
-    "patch_embed.proj.weight": (4,),
-    "blocks.0.mlp.fc1.weight": (2,),
+# What the architecture is read from.
+PATCHES = "patch_embed.proj.weight"
+# The last layer of a perceptron, by its activation.
+PERCEPTRONS = {
+    activation: f"blocks.0.mlp.{output}.weight"
+    for activation, (_, output) in vit_keys.PERCEPTRONS.items()
 }
 
 
@@ -36,7 +38,7 @@ def is_vit(names):
     Args:
         names: Names, freed by `encoder_name`.
     """
-    return {"cls_token", "pos_embed", "patch_embed.proj.weight"} <= set(names)
+    return {"cls_token", "pos_embed", PATCHES} <= set(names)
 
 
 def make_vit(state, path, overrides, **arguments):
@@ -48,19 +50,20 @@ def make_vit(state, path, overrides, **arguments):
         overrides: Dictionary of arguments that come before all others.
         **arguments: Arguments that are the same for the whole family.
     """
-    check_ranks(state, RANKS)
+    gated = PERCEPTRONS["swiglu"] in state
+    activation = "swiglu" if gated else "gelu"
+    check_ranks(state, {PATCHES: (4,), PERCEPTRONS[activation]: (2,)})
     for name in ("cls_token", "pos_embed"):
         # Some have no class token, and some no table.
         if name in state:
             check_ranks(state, {name: (3,)})
-    hidden_dim, num_channels, patch_size, _ = state[
-        "patch_embed.proj.weight"
-    ].shape
+    hidden_dim, num_channels, patch_size, _ = state[PATCHES].shape
     arguments = {
         "patch_size": patch_size,
         "num_layers": count_blocks(state, "blocks"),
         "hidden_dim": hidden_dim,
-        "mlp_dim": state["blocks.0.mlp.fc1.weight"].shape[0],
+        "mlp_dim": state[PERCEPTRONS[activation]].shape[1],
+        "activation": activation,
         **arguments,
     }
     check_size(arguments, sum(value.size for value in state.values()), path)
@@ -89,7 +92,7 @@ def _square_side(state):
         what = f"{num_patches} of patches"
     else:
         # Offsets from -(side - 1) to side - 1, and three of the class token.
-        counts = [len(v) - 3 for k, v in state.items() if k.endswith(TABLE)]
+        counts = [len(v) - 3 for k, v in state.items() if k.endswith(vit_keys.TABLE)]
         count = counts[0] if counts else 0
         side = (math.isqrt(max(count, 0)) + 1) // 2
         num_patches = side * side if (2 * side - 1) ** 2 == count else -1

@@ -9,6 +9,8 @@ import numpy as np
 # Stored beside the table of relative positions, from which it follows.
 INDEX = "relative_position_index"
 TABLE = "relative_position_bias_table"
+# Of a perceptron: with a gate, which comes first, its layer is one of two.
+PERCEPTRONS = {"gelu": ("fc1", "fc2"), "swiglu": ("w12", "w3")}
 # Two names for the same: of DINOv2, and of SimMIM, BEiT and data2vec.
 LAYER_SCALES = (("ls1.gamma", "gamma_1"), ("ls2.gamma", "gamma_2"))
 
@@ -104,13 +106,14 @@ def block_keys(prefix, block, names=()):
         Dictionary from names to pairs, see `pair_entries`.
     """
     attention = block.attention
+    hidden, output = PERCEPTRONS[block.activation]
     entries = {
         **linear_keys(f"{prefix}norm1", block.attention_norm),
         **linear_keys(f"{prefix}norm2", block.mlp_norm),
         **linear_keys(f"{prefix}attn.qkv", attention.query_key_value),
         **linear_keys(f"{prefix}attn.proj", attention.output_projection),
-        **linear_keys(f"{prefix}mlp.fc1", block.mlp_hidden),
-        **linear_keys(f"{prefix}mlp.fc2", block.mlp_output),
+        **linear_keys(f"{prefix}mlp.{hidden}", block.mlp_hidden),
+        **linear_keys(f"{prefix}mlp.{output}", block.mlp_output),
     }
     if attention.query_bias is not None:
         entries[f"{prefix}attn.q_bias"] = attention.query_bias, _same

@@ -18,12 +18,7 @@ from keras_capi.validation import check_number
 from keras_capi.validation import check_positive_integer
 
 # Arguments that all blocks have in common.
-FROM_BLOCKS = (
-    "use_bias",
-    "use_key_bias",
-    "layer_scale",
-    "kernel_initializer",
-)
+FROM_BLOCKS = ("use_bias", "use_key_bias", "layer_scale", "activation")
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
@@ -42,8 +37,8 @@ class ViT(Encoder):
         image_shape: Tuple `(height, width, channels)`: the size that positions
             are for. Other images can be encoded too. Height and width may be
             `None` without positions. Defaults to `(224, 224, 3)`.
-        mlp_dim: Integer or `None`. Hidden width of the perceptrons; `None` is
-            `4 * hidden_dim`. Defaults to `None`.
+        mlp_dim: Integer or `None`. Hidden width of the perceptrons, see
+            `keras_capi.layers.TransformerBlock`. Defaults to `None`.
         class_token: Boolean. Whether there is a class token, which then is the
             feature of the whole image; else that is the mean of the patches.
             Defaults to `True`.
@@ -66,8 +61,13 @@ class ViT(Encoder):
         layer_scale: Float or `None`. Where the factors of
             `keras_capi.layers.LayerScale` start; `None` has none. Defaults to
             `None`.
-        drop_path_rate: Float in `[0, 1)`. Stochastic depth of the last block;
-            from 0 in the first one it grows linearly. Defaults to `0.0`.
+        activation: `"gelu"`, or `"swiglu"` as DINOv2's largest. Defaults to
+            `"gelu"`.
+        drop_path_rate: Float in `[0, 1)`, of the stochastic depth. Defaults to
+            `0.0`.
+        drop_path_method: `"naive"`, where the rate grows linearly from 0 in the
+            first block, or `"efficient"`, with one rate for all and less to
+            compute, as in DINOv2. Defaults to `"naive"`.
         kernel_initializer: Initializer of the kernels of the blocks, queries,
             keys and values as one. Defaults to `"glorot_uniform"`, MAE's; DINO
             has `keras.initializers.RandomNormal(stddev=0.02)`.
@@ -116,7 +116,9 @@ class ViT(Encoder):
         use_bias=True,
         use_key_bias=True,
         layer_scale=None,
+        activation="gelu",
         drop_path_rate=0.0,
+        drop_path_method="naive",
         kernel_initializer="glorot_uniform",
         patch_initializer="glorot_uniform",
         pad=False,
@@ -163,7 +165,7 @@ class ViT(Encoder):
             )
             check_number("drop_path_rate", drop_path_rate, "[0, 1)")
             self.drop_path = DropPath(
-                drop_path_rate, "naive", seed, name="drop_path"
+                drop_path_rate, drop_path_method, seed, name="drop_path"
             )
             self.final_norm = LayerNormalization(
                 dtype=self.dtype_policy, name="final_norm"
@@ -181,6 +183,7 @@ class ViT(Encoder):
             use_bias=use_bias,
             use_key_bias=use_key_bias,
             layer_scale=layer_scale,
+            activation=activation,
             kernel_initializer=kernel_initializer,
             dtype=self.dtype_policy,
         )
@@ -221,7 +224,7 @@ class ViT(Encoder):
             self.blocks,
             self.add_positions(tokens, positions),
             self.drop_path if training else None,
-            np.linspace(0.0, self.drop_path.rate, self.num_layers),
+            self._drop_path_rates,
             self.positions.attention_biases(positions),
             attention_mask=attention_mask,
         )
@@ -231,6 +234,12 @@ class ViT(Encoder):
             if number in (*layers, self.num_layers)
         }
         return self.name_outputs(outputs, positions, layers)
+
+    @property
+    def _drop_path_rates(self):
+        if self.drop_path.method == "efficient":
+            return None
+        return np.linspace(0.0, self.drop_path.rate, self.num_layers)
 
     def add_positions(self, tokens, positions):
         return self.prefix_tokens(
@@ -263,14 +272,9 @@ class ViT(Encoder):
         return [v for part in parts for v in part.trainable_variables]
 
     def weights_by_depth(self):
-        blocks = [block.weights for block in self.blocks]
-        biases = [bias.weights for bias in self.positions.biases]
-        behind = self.final_norm.weights
-        if self.positions.relative == "per_block":
-            pairs = zip(blocks, biases, strict=True)
-            blocks = [[*block, *bias] for block, bias in pairs]
-        else:
-            behind = sum(biases, start=behind)
+        blocks, behind = self.positions.add_to_depths(
+            [block.weights for block in self.blocks], self.final_norm.weights
+        )
         return split_by_depth(self.weights, blocks, behind)
 
     def get_config(self):
@@ -286,7 +290,9 @@ class ViT(Encoder):
             "interpolation_offset": positions.interpolation_offset,
             "relative_positions": positions.relative,
             **{name: block[name] for name in FROM_BLOCKS},
+            "kernel_initializer": block["kernel_initializer"],
             "drop_path_rate": self.drop_path.rate,
+            "drop_path_method": self.drop_path.method,
             "patch_initializer": keras.initializers.serialize(
                 self.patch_embedding.kernel_initializer
             ),

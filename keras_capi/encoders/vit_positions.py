@@ -153,6 +153,22 @@ class ViTPositions(keras.layers.Layer):
         biases = [bias(index) for bias in self.biases]
         return biases * (self.num_layers // len(biases))
 
+    def add_to_depths(self, blocks, behind):
+        """Adds the biases to the weights of blocks, and to those behind.
+
+        Args:
+            blocks: List of lists of variables, one a block.
+            behind: List of variables.
+
+        Returns:
+            Both with the biases: of each block in it, or shared ones behind.
+        """
+        biases = [bias.weights for bias in self.biases]
+        if self.relative != "per_block":
+            return blocks, sum(biases, start=behind)
+        pairs = zip(blocks, biases, strict=True)
+        return [[*block, *bias] for block, bias in pairs], behind
+
     def get_config(self):
         return {
             **super().get_config(),

@@ -4,21 +4,19 @@ from keras import ops
 from keras_capi import backend
 from keras_capi.layers.attention import Attention
 from keras_capi.layers.attention import new_initializer
+from keras_capi.layers.block_parts import ACTIVATIONS
+from keras_capi.layers.block_parts import check_block_parts
+from keras_capi.layers.block_parts import hidden_sizes
+from keras_capi.layers.block_parts import make_norm
+from keras_capi.layers.block_parts import make_scale
 from keras_capi.layers.dense import Dense
 from keras_capi.layers.drop_path import DropPath
 from keras_capi.layers.drop_path import add_branch
-from keras_capi.layers.layer_normalization import LayerNormalization
-from keras_capi.layers.layer_scale import LayerScale
-from keras_capi.layers.rms_normalization import RMSNormalization
 from keras_capi.layers.rotary_attention import RotaryAttention
 from keras_capi.validation import check_number
 from keras_capi.validation import check_positive_integer
 from keras_capi.validation import check_seed
 
-NORMALIZATIONS = {
-    "rms": RMSNormalization,
-    "layer": LayerNormalization,
-}
 # Tensors that a block may be called with beside its inputs.
 FOR_ATTENTION = (
     "coordinates",
@@ -36,7 +34,7 @@ class TransformerBlock(keras.layers.Layer):
     Adds attention and then a perceptron to its input, each after a norm:
     `x + attention(norm(x))`, `x + mlp(norm(x))`. With `context` the attention
     is cross-attention only, as in CAPI's predictor. The perceptron has one
-    hidden layer with exact GELU.
+    hidden layer.
 
     The defaults are CAPI's: rotary positions, root mean square norms, and no
     biases. A standard vision transformer has
@@ -45,7 +43,8 @@ class TransformerBlock(keras.layers.Layer):
     Args:
         num_heads: Integer. Number of attention heads.
         mlp_dim: Integer or `None`. Width of the perceptron's hidden layer;
-            `None` is 4 times the width of the inputs. Defaults to `None`.
+            `None` is 4 times the width of the inputs, or about two thirds of
+            that with a gate. Defaults to `None`.
         drop_path_rate: Float in `[0, 1)`. Share of the samples that skip a
             branch in training. Defaults to `0.0`.
         drop_path_method: `"efficient"` or `"naive"`, see
@@ -64,6 +63,8 @@ class TransformerBlock(keras.layers.Layer):
         layer_scale: Float or `None`. Where the factors of
             `keras_capi.layers.LayerScale` behind both branches start; `None`
             has no such factors. Defaults to `None`.
+        activation: `"gelu"`, exact, or `"swiglu"`, see
+            `keras_capi.ops.swiglu`. Defaults to `"gelu"`.
         kernel_initializer: Initializer of all kernels; with `None` as CAPI has
             it, see `keras_capi.layers.Attention`. Defaults to `None`.
 
@@ -109,6 +110,7 @@ class TransformerBlock(keras.layers.Layer):
         use_bias=False,
         use_key_bias=True,
         layer_scale=None,
+        activation="gelu",
         kernel_initializer=None,
         **kwargs,
     ):
@@ -118,13 +120,7 @@ class TransformerBlock(keras.layers.Layer):
         check_positive_integer("mlp_dim", mlp_dim, or_none=True)
         check_number("drop_path_rate", drop_path_rate, "[0, 1)")
         check_seed("seed", seed)
-        if layer_scale is not None:
-            check_number("layer_scale", layer_scale)
-        if normalization not in NORMALIZATIONS:
-            raise ValueError(
-                f"`normalization` must be one of {sorted(NORMALIZATIONS)}. "
-                f"Received: normalization={normalization!r}"
-            )
+        check_block_parts(normalization, activation, layer_scale)
         self.mlp_dim = mlp_dim
         self.num_heads = num_heads
         self.seed = seed
@@ -135,6 +131,7 @@ class TransformerBlock(keras.layers.Layer):
         self.use_bias = use_bias
         self.use_key_bias = use_key_bias
         self.layer_scale = layer_scale
+        self.activation = activation
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.drop_path = None
         if drop_path_rate:
@@ -150,8 +147,7 @@ class TransformerBlock(keras.layers.Layer):
             self.mlp_scale = self._make_scale("mlp_scale")
 
     def _make_norm(self, name):
-        make = NORMALIZATIONS[self.normalization]
-        return make(dtype=self.dtype_policy, name=name)
+        return make_norm(self.normalization, name, self.dtype_policy)
 
     def _make_attention(self):
         arguments = {
@@ -166,9 +162,7 @@ class TransformerBlock(keras.layers.Layer):
         )
 
     def _make_scale(self, name):
-        if self.layer_scale is None:
-            return None
-        return LayerScale(self.layer_scale, dtype=self.dtype_policy, name=name)
+        return make_scale(self.layer_scale, name, self.dtype_policy)
 
     def _make_dense(self, units, name):
         return Dense(
@@ -190,13 +184,13 @@ class TransformerBlock(keras.layers.Layer):
         drop_path_sample_shape=None,
     ):
         width = inputs_shape[-1]
-        mlp_dim = self.mlp_dim or 4 * width
+        units, mlp_dim = hidden_sizes(self.activation, self.mlp_dim, width)
         shape = (None, None, width)
         with keras.RematScope(mode=None):
             self.attention_norm.build(shape)
             self.attention.build(shape, context_shape=context_shape)
             self.mlp_norm.build(shape)
-            self.mlp_hidden = self._make_dense(mlp_dim, "mlp_hidden")
+            self.mlp_hidden = self._make_dense(units, "mlp_hidden")
             self.mlp_hidden.build(shape)
             self.mlp_output = self._make_dense(width, "mlp_output")
             self.mlp_output.build((None, None, mlp_dim))
@@ -253,7 +247,8 @@ class TransformerBlock(keras.layers.Layer):
 
     def feed_forward(self, x):
         """Returns what the perceptron adds to tokens."""
-        hidden = backend.gelu(self.mlp_hidden(self.mlp_norm(x)))
+        hidden = self.mlp_hidden(self.mlp_norm(x))
+        hidden = ACTIVATIONS[self.activation](hidden)
         return _scale(self.mlp_output(hidden), self.mlp_scale)
 
     def rematerialized_call(self, layer_call, *args, **kwargs):
@@ -285,6 +280,7 @@ class TransformerBlock(keras.layers.Layer):
             "use_bias": self.use_bias,
             "use_key_bias": self.use_key_bias,
             "layer_scale": self.layer_scale,
+            "activation": self.activation,
             "kernel_initializer": keras.initializers.serialize(
                 self.kernel_initializer
             ),

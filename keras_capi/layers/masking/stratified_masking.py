@@ -111,11 +111,11 @@ class StratifiedMasking(BlockwiseMasking):
         if isinstance(batch_size, int):
             # The upper ends of the parts.
             ends = np.linspace(low, high, num_masked + 1)[1:]
-            return int(np.floor(ends * num_patches).sum())
+            return max(int(np.floor(ends * num_patches).sum()), 1)
         # The same but for rounding, where the batch size is not known.
         count = ops.cast(num_masked, "float32")
         ends = count * low + (high - low) * (count + 1.0) / 2.0
-        return ops.cast(ops.ceil(ends * num_patches), "int32")
+        return ops.cast(ops.ceil(ends * num_patches), "int32") + 1
 
     def draw_targets(self, uniform, num_patches):
         batch_size = ops.shape(uniform)[0]

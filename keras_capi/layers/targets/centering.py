@@ -68,8 +68,9 @@ class Centering(ScoreTargets):
             count = ops.sum(ops.cast(valid, "float32"))
         count = all_reduce_sum(count)
         mean = all_reduce_sum(ops.sum(scores, axis=0)) / ops.maximum(count, 1.0)
-        moved = self.momentum * self.center + (1.0 - self.momentum) * mean
-        self.center.assign(ops.where(count > 0.0, moved, self.center))
+        # Without any scores it stays.
+        share = ops.where(count > 0.0, 1.0 - self.momentum, 0.0)
+        self.center.assign((1.0 - share) * self.center + share * mean)
 
     def get_config(self):
         return {**super().get_config(), "momentum": self.momentum}

@@ -1,0 +1,26 @@
+from keras import ops
+
+
+def swiglu(x):
+    """Multiplies one half of the channels by the gate that the other half is.
+
+    An activation for perceptrons: `silu(first) * second`, with half as many
+    channels as its input.
+
+    Args:
+        x: Float tensor of shape `(..., 2 * width)`.
+
+    Returns:
+        Tensor of shape `(..., width)`.
+
+    Example:
+
+    >>> keras_capi.ops.swiglu(keras.random.normal((2, 6, 32))).shape
+
+    Reference:
+
+    - [Shazeer, 2020](https://arxiv.org/abs/2002.05202)
+    - [DINOv2](https://arxiv.org/abs/2304.07193), section 5
+    """
+    gate, values = ops.split(x, 2, axis=-1)
+    return ops.silu(gate) * values
