@@ -2,7 +2,10 @@
 
 import keras_capi
 from benchmarks.replay.files import under
+from benchmarks.replay.groups import trained_names
 from benchmarks.replay.weights import assign
+from benchmarks.replay.weights import shapes_of
+from benchmarks.replay.weights import to_numpy
 from keras_capi.convert.dinov2_keys import network_entries
 from keras_capi.convert.vit_keys import pair_entries
 
@@ -130,3 +133,24 @@ def pairs_of(model, name):
         return pair_entries(entries, state)
 
     return pair
+
+
+def centers_as_theirs(model, prefix, suffix=""):
+    results = {}
+    for name, layer in centers_of(model).items():
+        shape = (1, -1) if name == "dino_center" else (1, 1, -1)
+        center = to_numpy(layer.center).reshape(shape)
+        results[f"{prefix}{name}{suffix}"] = center
+    return results
+
+
+def places_of(model, arrays, name):
+    """Where a network's weights are, see `in_their_layout`."""
+    state = under(arrays, f"weights/{name}.")
+    if model.patch_head is None:
+        state = {k: v for k, v in state.items() if "ibot_head." not in k}
+    return pairs_of(model, name), shapes_of(state)
+
+
+def names_of_trained(model, arrays):
+    return list(trained_names(model, *places_of(model, arrays, "student")))

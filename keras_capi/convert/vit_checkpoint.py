@@ -92,7 +92,9 @@ def _square_side(state):
         what = f"{num_patches} of patches"
     else:
         # Offsets from -(side - 1) to side - 1, and three of the class token.
-        counts = [len(v) - 3 for k, v in state.items() if k.endswith(vit_keys.TABLE)]
+        counts = [
+            len(v) - 3 for k, v in state.items() if k.endswith(vit_keys.TABLE)
+        ]
         count = counts[0] if counts else 0
         side = (math.isqrt(max(count, 0)) + 1) // 2
         num_patches = side * side if (2 * side - 1) ** 2 == count else -1

@@ -173,7 +173,7 @@ class DINOv2(NetworkOptimizerMixin, DINO):
                 check_positive_integer(
                     "num_patch_prototypes", num_patch_prototypes
                 )
-                self.patch_head = DINOHead.from_config(
+                self.patch_head = type(self.head).from_config(
                     {
                         **self.head.get_config(),
                         "num_prototypes": num_patch_prototypes,

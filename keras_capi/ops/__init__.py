@@ -45,6 +45,7 @@ from keras_capi.ops.rotate_quarters import rotate_quarters
 from keras_capi.ops.sinkhorn import sinkhorn_knopp
 from keras_capi.ops.stochastic_depth import add_to_all
 from keras_capi.ops.stochastic_depth import add_to_subset
+from keras_capi.ops.swiglu import swiglu
 from keras_capi.ops.tokens import extract_patches
 from keras_capi.ops.tokens import gather_tokens
 from keras_capi.ops.tokens import gather_tokens_in_range
@@ -99,6 +100,7 @@ __all__ = [
     "soft_cross_entropy_gradient",
     "split_at_random",
     "sum_over_chunks",
+    "swiglu",
     "variance_hinge",
     "view_cross_entropy",
     "weighted_cross_entropy",

@@ -101,6 +101,25 @@ def test_equals_numpy(arguments):
     )
 
 
+def test_a_gate_instead_of_gelu():
+    block = make_block(activation="swiglu")
+    # About two thirds of 64, a multiple of 8, and as many gates.
+    assert tuple(block.mlp_hidden.kernel.shape) == (16, 2 * 48)
+    attended = to_numpy(block.attend(TOKENS)) + TOKENS
+    hidden = normalize(attended, block.mlp_norm).astype("float32")
+    hidden = to_numpy(block.mlp_hidden(hidden))
+    gate, values = np.split(hidden, 2, axis=-1)
+    hidden = gate / (1 + np.exp(-gate)) * values
+    expected = attended + to_numpy(block.mlp_output(hidden))
+    np.testing.assert_allclose(to_numpy(block(TOKENS)), expected, atol=1e-3)
+    clone = TransformerBlock.from_config(block.get_config())
+    assert clone.activation == "swiglu"
+    block = make_block(activation="swiglu", mlp_dim=24)
+    assert tuple(block.mlp_output.kernel.shape) == (24, 16)
+    with pytest.raises(ValueError, match="`activation` must be one of.*'relu'"):
+        make_block(activation="relu")
+
+
 def test_a_sample_takes_its_own_bias():
     block = make_block(layer_scale=0.1)
     sample = np.array([[2, 0], [3, 2]], "int32")

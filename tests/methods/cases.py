@@ -9,6 +9,7 @@ from methods.denoising_autoencoder_battery_test import (
     CASE as denoising_autoencoder,
 )
 from methods.dino_battery_test import CASE as dino
+from methods.dinov2_battery_test import CASE as dinov2
 from methods.discrete_vae_battery_test import CASE as discrete_vae
 from methods.ibot_battery_test import CASE as ibot
 from methods.ijepa_battery_test import CASE as ijepa
@@ -26,6 +27,7 @@ CASES = {
     "data2vec2": data2vec2,
     "denoising_autoencoder": denoising_autoencoder,
     "dino": dino,
+    "dinov2": dinov2,
     "discrete_vae": discrete_vae,
     "ibot": ibot,
     "ijepa": ijepa,

@@ -51,3 +51,13 @@ def test_the_temperature_can_be_set():
     np.testing.assert_allclose(
         to_numpy(layer(SCORES)), softmax(SCORES / 0.25), atol=1e-5
     )
+
+
+def test_padded_scores_do_not_move_the_center():
+    layer = Centering(momentum=0.75)
+    valid = np.array([[True, False]] * 4)
+    layer(SCORES, valid=valid, training=True)
+    center = 0.25 * SCORES[:, 0].mean(axis=0)
+    np.testing.assert_allclose(to_numpy(layer.center), center, atol=1e-6)
+    layer(SCORES, valid=np.zeros((4, 2), bool), training=True)
+    np.testing.assert_allclose(to_numpy(layer.center), center, atol=1e-6)
