@@ -159,6 +159,8 @@ BASE = {
     "layers.RotaryAttention": {"num_heads": 2},
     "layers.ScatteredMasking": {},
     "layers.SimCLRHead": {},
+    "layers.SinkhornCentering": {},
+    "layers.StratifiedMasking": {},
     "layers.TransformerBlock": {"num_heads": 2},
     "methods.BEiT": {"encoder": "vit", "tokenizer": "tokenizer"},
     "methods.CAPI": {"backbone": "student", "num_clusters": 2},
@@ -174,6 +176,11 @@ BASE = {
     },
     "methods.DINO": {"encoder": "vit", "head": "head"},
     "methods.DenoisingAutoencoder": {"encoder": "vit"},
+    "methods.DINOv2": {
+        "encoder": "vit",
+        "head": "head",
+        "num_patch_prototypes": 4,
+    },
     "methods.IBOT": {"encoder": "vit", "head": "head"},
     "methods.IJEPA": {"encoder": "vit"},
     "methods.MAE": {"encoder": "vit"},
@@ -317,6 +324,12 @@ BASE = {
     "ops.variance_hinge": {
         "values": random(2, 3, 4),
         "mask": np.ones((2, 3), bool),
+    },
+    "ops.weighted_cross_entropy": {
+        "targets": random(2, 4),
+        "logits": random(2, 4),
+        "weights": random(2),
+        "temperature": 0.1,
     },
     "ops.view_cross_entropy": {
         "targets": random(2, 2, 4),

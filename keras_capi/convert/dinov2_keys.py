@@ -91,8 +91,8 @@ def check_model(model, path):
 def select_model(tensors, path):
     """Picks the weights of student, teacher, heads, and the centers: all."""
     tensors = _without_chunks(tensors, path)
-    names = {name: ours for ours, name in LOSSES.items()}
-    names = {key: names.get(key, key) for key in tensors}
+    ours = {name: center for center, name in LOSSES.items()}
+    names = {key: ours.get(key, key) for key in tensors}
     return renamed(tensors, dino_keys.with_old_names(names), path)
 
 
@@ -107,6 +107,9 @@ def paired_model(state, model):
     Returns:
         List of pairs of a variable and an array of its shape.
     """
+    if model.centering_kind != "softmax":
+        # Nothing uses them.
+        state = {k: v for k, v in state.items() if k not in LOSSES}
     return pair_entries(dinov2_entries(model), state)
 
 

@@ -9,15 +9,16 @@ PARTS = ("student", "teacher")
 def load_torch_checkpoint(path, part="teacher", **overrides):
     """Builds an encoder from weights of the authors' PyTorch implementation.
 
-    The names in the file tell whose it is (BEiT, CAPI, data2vec, DINO, iBOT,
-    I-JEPA, MAE or SimMIM), the shapes of the tensors the architecture. The file
-    is loaded without running any code in it.
+    The names in the file tell whose it is (BEiT, CAPI, data2vec, DINO, DINOv2,
+    iBOT, I-JEPA, MAE or SimMIM), the shapes of the tensors the architecture.
+    The file is loaded without running any code in it.
 
     - CAPI: the published files, and checkpoints of the training code.
     - MAE: encoders, with or without decoder, and fine-tuned ones. The latter
       have no norm of the tokens, so that of the encoder stays as it is made;
       their features are those of `encode(..., normalize=False)`.
     - DINO, iBOT: encoders, and full checkpoints. Vision transformers only.
+    - DINOv2: encoders, with registers and gates too, and trainings.
     - data2vec: trainings with student and teacher, single networks, encoders.
     - I-JEPA: the published files, which hold all networks, and encoders.
     - BEiT: trainings, encoders and fine-tuned encoders.
@@ -59,6 +60,7 @@ def load_torch_checkpoint(path, part="teacher", **overrides):
     - [CAPI weights](https://github.com/facebookresearch/capi)
     - [MAE weights](https://github.com/facebookresearch/mae)
     - [DINO weights](https://github.com/facebookresearch/dino)
+    - [DINOv2 weights](https://github.com/facebookresearch/dinov2)
     - [I-JEPA weights](https://github.com/facebookresearch/ijepa)
     """
     if part not in PARTS:

@@ -9,9 +9,9 @@ def load_torch_weights(model, path):
 
     To go on with a training from a published checkpoint, or to look at what its
     decoder or head does: encoder and decoder of MAE; student, teacher, their
-    heads and the centers of DINO and iBOT; student, teacher and predictor of
-    I-JEPA; encoder and head of BEiT, and DALL-E's tokenizer. The state of their
-    optimizer is not loaded.
+    heads and the centers of DINO, iBOT and DINOv2; student, teacher and
+    predictor of I-JEPA; encoder and head of BEiT, and DALL-E's tokenizer. The
+    state of their optimizer is not loaded.
 
     Args:
         model: A method such as `keras_capi.methods.MAE` or

@@ -245,12 +245,7 @@ class DINOv2(NetworkOptimizerMixin, DINO):
             training=training,
         )
         features, patches = encode_view_patches(
-            self.student,
-            views,
-            training,
-            lambda tokens: self.mask_token(
-                tokens, ops.reshape(mask, (-1, mask.shape[-1]))
-            ),
+            self.student, views, training, mask, self.mask_token
         )
         spread = sum(koleo(x) for x in ops.unstack(features, axis=1))
         if "local_views" in inputs:

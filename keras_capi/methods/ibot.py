@@ -220,12 +220,7 @@ class IBOT(DINO):
             self.score_patches(patches, of_teacher=True), training=training
         )
         features, patches = encode_view_patches(
-            self.student,
-            views,
-            training,
-            lambda tokens: self.mask_token(
-                tokens, ops.reshape(mask, (-1, mask.shape[-1]))
-            ),
+            self.student, views, training, mask, self.mask_token
         )
         if "local_views" in inputs:
             others = encode_views(self.student, inputs["local_views"], training)

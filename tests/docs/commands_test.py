@@ -43,6 +43,7 @@ SMALLER = {
     "ijepa_small": ("predictor.num_layers=1", *SMALLER_ENCODER),
     "mae_small": ("data.image_size=32", *SMALLER_ENCODER),
     "dino_small": ("views.num_local_views=1", *SMALLER_ENCODER),
+    "dinov2_small": ("views.num_local_views=1", *SMALLER_ENCODER),
     "ibot_small": ("views.num_local_views=1", *SMALLER_ENCODER),
     "relative_position_small": ("views.crop_size=16", *SMALLER_ENCODER),
     "rotation_small": ("data.image_size=32", *SMALLER_ENCODER),

@@ -1,15 +1,12 @@
 import keras
 import numpy as np
 import pytest
-from helpers import make_images
 from helpers import make_vit
 from helpers import to_numpy
 from methods.ibot_test import MASKED
 from methods.ibot_test import VIEWS
 
 import keras_capi
-
-IMAGES = make_images(4)
 
 
 def make_dinov2(encoder=None, **arguments):
@@ -25,8 +22,9 @@ def losses(model, inputs=MASKED):
     return {name: float(to_numpy(value)) for name, value in values.items()}
 
 
-@pytest.mark.parametrize("centering", ["sinkhorn", "softmax"])
-@pytest.mark.parametrize("num_patch_prototypes", [10, None])
+@pytest.mark.parametrize(
+    ("centering", "num_patch_prototypes"), [("sinkhorn", 10), ("softmax", None)]
+)
 def test_few_rows_give_the_same_loss(centering, num_patch_prototypes):
     """Hidden patches alone go through the heads, and others pad them."""
     model = make_dinov2(
@@ -38,8 +36,9 @@ def test_few_rows_give_the_same_loss(centering, num_patch_prototypes):
     assert prepared["hidden_indices"].shape == (bound,)
     assert prepared["mask"].shape == (4, 2, 16)
     own = {k: prepared[k] for k in ("global_views", "local_views", "mask")}
-    for name, value in losses(model, prepared).items():
-        assert value == pytest.approx(losses(model, own)[name], rel=1e-4), name
+    assert losses(model, prepared) == pytest.approx(
+        losses(model, own), rel=1e-4
+    )
 
 
 def test_views_without_mask_count_as_zero():
@@ -132,22 +131,19 @@ def test_published_views_masks_and_heads():
     assert model.head.prototypes.trainable_gain
     assert model.patch_head.bottleneck_dim == 256
     assert model.patch_head.prototypes.num_prototypes == 4
-    prepared = model.prepare({"images": IMAGES}, training=True)
-    assert prepared["mask"].shape == (4, 2, 24)
 
 
 @pytest.mark.parametrize(
     "masking",
     [
-        keras_capi.layers.ScatteredMasking(mask_ratio=0.7),
         keras_capi.layers.BlockwiseMasking(mask_ratio=0.4),
         keras_capi.layers.CellMasking(),
     ],
 )
 def test_other_maskings_without_local_views(masking):
-    views = keras_capi.layers.MultiCrop(16, 8, num_local_views=0)
-    model = make_dinov2(views=views, masking=masking)
-    prepared = model.prepare({"images": IMAGES}, training=True)
+    model = make_dinov2(masking=masking)
+    views = {"global_views": VIEWS["global_views"]}
+    prepared = model.prepare(views, training=True)
     hidden = to_numpy(prepared["mask"]).sum()
     assert hidden <= prepared["hidden_indices"].shape[0]
     assert losses(model, prepared)["patch_loss"] > 0.0

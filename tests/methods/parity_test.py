@@ -77,7 +77,7 @@ COMPARED = {
     "dinov2": {
         "forward": 13,
         "gradients": 20,
-        "losses": 20,
+        "losses": 10,
         "schedules": 9,
         "masks": 3,
     },

@@ -70,6 +70,7 @@ SETTINGS = {
     "simmim_small": ["data.image_size=16"],
 }
 SETTINGS["ibot_small"] = SETTINGS["dino_small"]
+SETTINGS["dinov2_small"] = [*SETTINGS["dino_small"], "num_patch_prototypes=8"]
 IMAGES = np.random.default_rng(0).integers(0, 256, (9, 20, 30, 3), "uint8")
 
 
@@ -245,6 +246,28 @@ def test_the_published_ibot_is_complete():
     assert model.optimizer.groups["last_layer"].frozen_steps == 2
     assert model.masking.mask_ratio == ((0.0, 0.0), (0.1, 0.5))
     assert float(model.patch_temperature(1599)) == pytest.approx(0.07)
+
+
+def test_the_published_dinov2_is_complete():
+    recipe = load_recipe("dinov2_base")
+    assert recipe["head"]["num_prototypes"] == 65536
+    assert recipe["views"]["num_local_views"] == 8
+    small = small_recipe("dinov2_small", "data.batch_size=256")
+    for name in ("optimizer", "ema_momentum", "teacher_temperature"):
+        small[name] = recipe[name]
+    for name in ("masking", "centering"):
+        small[name] = recipe[name]
+    for name in ("layer_scale", "drop_path_rate", "drop_path_method"):
+        small["encoder"][name] = recipe["encoder"][name]
+    model = make_model(small, 1000)
+    assert model.student.drop_path.method == "efficient"
+    rate = model.optimizer.get_config()["learning_rate"]["config"]
+    assert rate["base_value"] == pytest.approx(2e-3)
+    assert model.optimizer.clip_scope == ["encoder", "head", "patch_head"]
+    assert model.optimizer.groups["last_layer"].frozen_steps == 10
+    assert model.masking.mask_ratio == ((0.1, 0.5),)
+    assert float(model.teacher_temperature(999)) == pytest.approx(0.07)
+    assert float(model.moving_average.momentum(0)) == pytest.approx(0.992)
 
 
 def test_the_published_ijepa_is_complete():

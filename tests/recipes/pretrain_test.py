@@ -68,6 +68,8 @@ def test_the_packages_recipes_make_models():
         "denoising_autoencoder_small",
         "dino_base",
         "dino_small",
+        "dinov2_base",
+        "dinov2_small",
         "discrete_vae_small",
         "ibot_base",
         "ibot_small",

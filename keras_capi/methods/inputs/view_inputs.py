@@ -141,23 +141,27 @@ def encode_views(encoder, views, training=False):
     return _by_view(features, views)
 
 
-def encode_view_patches(encoder, views, training=False, replace=None):
+def encode_view_patches(
+    encoder, views, training=False, mask=None, mask_token=None
+):
     """Returns the features of several views and of each of their patches.
 
     Args:
         encoder: `keras_capi.encoders.Encoder`.
         views: Float tensor of shape `(batch, views, height, width, channels)`.
         training: Boolean. Whether to apply stochastic depth.
-        replace: Optional function from the tokens of all views, of shape
-            `(batch * views, patches, hidden_dim)`, to those to encode.
+        mask: Optional Boolean tensor of shape `(batch, views, patches)`: whose
+            tokens are replaced.
+        mask_token: `keras_capi.layers.MaskToken`, which does so.
 
     Returns:
         Two tensors of shapes `(batch, views, global_dim)` and `(batch, views,
         patches, hidden_dim)`.
     """
     tokens, positions = encoder.embed(_as_images(views))
-    if replace is not None:
-        tokens = replace(tokens)
+    if mask is not None:
+        mask = ops.reshape(mask, (-1, mask.shape[-1]))
+        tokens = mask_token(tokens, mask)
     outputs = encoder.encode(tokens, positions, training=training)
     features = encoder.pool(outputs, training)
     return _by_view(features, views), _by_view(outputs["patches"], views)
