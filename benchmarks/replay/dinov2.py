@@ -180,7 +180,7 @@ def _padding(arrays, config):
         masking = keras_capi.layers.StratifiedMasking(
             mask_ratio=(low, high), masked_share=config["mask_probability"]
         )
-        bound = masking.count_hidden(mask.shape[1], (1, mask.shape[2]))
+        bound = masking.count_hidden_in_batch(mask.shape[1], (1, mask.shape[2]))
         places = to_numpy(find_hidden(mask, bound))
         results |= {
             f"{prefix}mask_indices_list": places[:count].astype("int64"),

@@ -18,6 +18,7 @@ from keras_capi.methods.inputs.view_inputs import encode_views
 from keras_capi.methods.inputs.view_inputs import mask_views
 from keras_capi.methods.inputs.view_inputs import view_sizes
 from keras_capi.methods.shared.distillation import FIRST_TEMPERATURE
+from keras_capi.methods.shared.distillation import another_head
 from keras_capi.methods.shared.distillation import start_of
 from keras_capi.methods.shared.network_optimizer import NetworkOptimizerMixin
 from keras_capi.ops.losses.cross_entropy import entropy
@@ -25,8 +26,8 @@ from keras_capi.ops.losses.koleo import koleo
 from keras_capi.ops.losses.view_cross_entropy import view_cross_entropy
 from keras_capi.ops.losses.weighted_cross_entropy import weighted_cross_entropy
 from keras_capi.optimizers.epoch_warmup import EpochWarmup
+from keras_capi.training.grid_size import static_grid_size
 from keras_capi.validation import check_non_negative
-from keras_capi.validation import check_positive_integer
 
 CENTERINGS = ("sinkhorn", "softmax")
 # Of the teacher, in the end, and the epochs that it takes.
@@ -57,7 +58,9 @@ class DINOv2(NetworkOptimizerMixin, DINO):
             size and eight local views of three sevenths of it. Defaults to
             `None`.
         masking: Layer from global views to `"mask"`, or `None` for
-            `keras_capi.layers.StratifiedMasking`. Defaults to `None`.
+            `keras_capi.layers.StratifiedMasking`. One that can
+            `count_hidden_in_batch` saves time and memory, as visible patches
+            are not scored then. Defaults to `None`.
         head: `keras_capi.layers.DINOHead`, or `None` for the published one with
             `num_prototypes`. That of patches is like it. Defaults to `None`.
         student_temperature: Float. Divides the student's scores. Defaults to
@@ -170,17 +173,9 @@ class DINOv2(NetworkOptimizerMixin, DINO):
             )
             self.patch_head = self.teacher_patch_head = None
             if num_patch_prototypes is not None:
-                check_positive_integer(
-                    "num_patch_prototypes", num_patch_prototypes
+                self.patch_head = another_head(
+                    self.head, num_patch_prototypes, encoder.hidden_dim
                 )
-                self.patch_head = type(self.head).from_config(
-                    {
-                        **self.head.get_config(),
-                        "num_prototypes": num_patch_prototypes,
-                        "name": "patch_head",
-                    }
-                )
-                self.patch_head.build((None, encoder.hidden_dim))
                 self.teacher_patch_head = follow(
                     self.patch_head, name="teacher_patch_head"
                 )
@@ -225,11 +220,16 @@ class DINOv2(NetworkOptimizerMixin, DINO):
         inputs = super().prepare(inputs, training)
         if "mask" in inputs:
             return inputs
-        mask, count = mask_views(
-            self.student, self.masking, inputs["global_views"]
-        )
-        places = find_hidden(mask, count)
-        return {**inputs, "mask": mask, "hidden_indices": places}
+        views = inputs["global_views"]
+        mask = mask_views(self.student, self.masking, views)
+        inputs = {**inputs, "mask": mask}
+        if hasattr(self.masking, "count_hidden_in_batch"):
+            count = self.masking.count_hidden_in_batch(
+                ops.shape(views)[0] * views.shape[1],
+                static_grid_size(views[:, 0], self.student),
+            )
+            inputs["hidden_indices"] = find_hidden(mask, count)
+        return inputs
 
     def compute_losses(self, inputs, training):
         views, mask = inputs["global_views"], inputs["mask"]

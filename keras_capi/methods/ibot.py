@@ -209,8 +209,8 @@ class IBOT(DINO):
         inputs = super().prepare(inputs, training)
         if "mask" in inputs:
             return inputs
-        mask, _ = mask_views(self.student, self.masking, inputs["global_views"])
-        return {**inputs, "mask": mask}
+        views = inputs["global_views"]
+        return {**inputs, "mask": mask_views(self.student, self.masking, views)}
 
     def compute_losses(self, inputs, training):
         views, mask = inputs["global_views"], inputs["mask"]

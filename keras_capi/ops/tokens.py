@@ -102,13 +102,14 @@ def list_hidden(mask, count):
 
     Args:
         mask: Boolean tensor of shape `(batch, patches)`, true where hidden.
-        count: Integer. How many indices to return of each image.
+        count: Integer, or integer scalar tensor. How many indices to return of
+            each image.
 
     Returns:
         Int32 tensor of shape `(batch, count)`: first those of hidden patches,
         both in ascending order.
     """
-    num_patches = mask.shape[1]
+    num_patches = ops.shape(mask)[1]
     cells = ops.arange(num_patches, dtype="int32")
     order = ops.argsort(ops.where(mask, cells, cells + num_patches), axis=1)
     return ops.cast(order[:, :count], "int32")

@@ -44,18 +44,6 @@ class GridMasking(keras.layers.Layer):
         """
         return self.random_state.uniform((ops.shape(inputs)[0], count))
 
-    def count_hidden(self, batch_size, grid_size):
-        """Returns how many patches of a batch are hidden at most.
-
-        Args:
-            batch_size: Integer or integer scalar tensor.
-            grid_size: Tuple of two integers, rows and columns of patches.
-
-        Returns:
-            A number of the kind of `batch_size`.
-        """
-        return batch_size * grid_size[0] * grid_size[1]
-
     def resolve_grid_size(self, grid_size):
         """Returns the grid of a call, or the constructor's."""
         if grid_size is None:

@@ -61,10 +61,17 @@ class ReplacementMasking(GridMasking):
         targets = ratios * num_patches + ROUNDING
         return ops.where(ratios > 0.0, targets, 0.0)
 
-    def count_hidden(self, batch_size, grid_size):
-        highest = max(high for _, high in self._bounds)
-        share = grid_size[0] * grid_size[1] * highest
-        return batch_size * int(share + ROUNDING)
+    def count_hidden_in_batch(self, batch_size, grid_size):
+        """Returns how many patches of a batch are hidden at most.
+
+        Args:
+            batch_size: Integer or integer scalar tensor.
+            grid_size: Tuple of two integers, rows and columns of patches.
+
+        Returns:
+            A number of the kind of `batch_size`.
+        """
+        return batch_size * self.count_hidden(grid_size)
 
     def count_hidden(self, grid_size):
         """Returns how many patches a mask may hide.

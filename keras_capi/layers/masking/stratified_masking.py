@@ -14,7 +14,7 @@ class StratifiedMasking(BlockwiseMasking):
     range is cut into as many parts as there are masks, each mask draws its
     ratio from another part. So batches are alike, and how many patches are
     hidden in a whole batch is bounded from above closely, see
-    `count_hidden`. The masks themselves are made of blocks, see
+    `count_hidden_in_batch`. The masks themselves are made of blocks, see
     `keras_capi.layers.BlockwiseMasking`.
 
     Args:
@@ -104,7 +104,7 @@ class StratifiedMasking(BlockwiseMasking):
         count = ops.cast(batch_size, "float64") * self.masked_share
         return ops.cast(count, "int32")
 
-    def count_hidden(self, batch_size, grid_size):
+    def count_hidden_in_batch(self, batch_size, grid_size):
         num_masked = self.count_masked(batch_size)
         low, high = self.mask_ratio[0]
         num_patches = grid_size[0] * grid_size[1]

@@ -2,6 +2,8 @@
 
 from keras import ops
 
+from keras_capi.ops.tokens import list_hidden
+
 
 def find_hidden(mask, count):
     """Returns where the hidden patches of a batch are.
@@ -14,11 +16,7 @@ def find_hidden(mask, count):
         Int32 tensor of shape `(count,)`: places among all patches of the batch,
         those of hidden patches first, in order.
     """
-    hidden = ops.reshape(mask, (-1,))
-    size = ops.shape(hidden)[0]
-    places = ops.arange(size, dtype="int32")
-    order = ops.argsort(ops.where(hidden, places, places + size))
-    return ops.cast(order[:count], "int32")
+    return list_hidden(ops.reshape(mask, (1, -1)), count)[0]
 
 
 def hidden_weights(mask):

@@ -116,14 +116,11 @@ def mask_views(encoder, masking, views):
         views: Float tensor of shape `(batch, views, height, width, channels)`.
 
     Returns:
-        Boolean tensor of shape `(batch, views, patches)`, and how many patches
-        are hidden at most.
+        Boolean tensor of shape `(batch, views, patches)`.
     """
     images = _as_images(views)
     grid_size = static_grid_size(images, encoder)
-    mask = masking(images, grid_size=grid_size)["mask"]
-    count = masking.count_hidden(ops.shape(images)[0], grid_size)
-    return _by_view(mask, views), count
+    return _by_view(masking(images, grid_size=grid_size)["mask"], views)
 
 
 def encode_views(encoder, views, training=False):

@@ -19,6 +19,22 @@ def start_of(temperature):
     return FIRST_TEMPERATURE if callable(temperature) else temperature
 
 
+def another_head(head, num_patch_prototypes, width):
+    """Returns a head of patches, like that of images, built.
+
+    Args:
+        head: `keras_capi.layers.DINOHead`.
+        num_patch_prototypes: Integer.
+        width: Integer. The width of the features of patches.
+    """
+    check_positive_integer("num_patch_prototypes", num_patch_prototypes)
+    config = head.get_config()
+    config |= {"num_prototypes": num_patch_prototypes, "name": "patch_head"}
+    patch_head = type(head).from_config(config)
+    patch_head.build((None, width))
+    return patch_head
+
+
 def more_prototypes(head, number, shared):
     """Returns prototypes of patches beside a head's of images, built.
 

@@ -63,13 +63,14 @@ def test_blocks_are_as_published():
 
 def test_how_many_are_hidden_at_most():
     masking = StratifiedMasking((14, 14), seed=1)
-    bound = masking.count_hidden(40, (14, 14))
+    bound = masking.count_hidden_in_batch(40, (14, 14))
     assert bound == sum(int(end * 196) for end in np.linspace(0.1, 0.5, 21)[1:])
     hidden = draw(masking, 40).sum()
     assert 0.9 * bound < hidden <= bound
     # Without masks there still is something to score.
-    assert StratifiedMasking(masked_share=0.0).count_hidden(4, (2, 2)) == 1
-    assert not draw(StratifiedMasking((4, 4), masked_share=0.0), 6).any()
+    masking = StratifiedMasking((4, 4), masked_share=0.0)
+    assert masking.count_hidden_in_batch(4, (4, 4)) == 1
+    assert not draw(masking, 6).any()
 
 
 @pytest.mark.parametrize(
