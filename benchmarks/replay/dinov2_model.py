@@ -1,5 +1,7 @@
 """DINOv2 as a file describes it, and where its weights go."""
 
+import numpy as np
+
 import keras_capi
 from benchmarks.replay.files import under
 from benchmarks.replay.groups import trained_names
@@ -40,19 +42,19 @@ def make_model(arrays, config, combination, temperature):
     """
     centering, sharing = combination
     size = config["table_image_size"]
-    mlp = under(arrays, "weights/student.backbone.blocks.0.mlp.")
-    gated = "w3.weight" in mlp
+    block = under(arrays, "weights/student.backbone.blocks.0.")
+    gated = "mlp.w3.weight" in block
     encoder = keras_capi.encoders.ViT(
         config["patch_size"],
         config["depth"],
         config["width"],
         config["heads"],
         image_shape=(size, size, arrays["collated_global_crops"].shape[1]),
-        mlp_dim=mlp["w3.weight" if gated else "fc2.weight"].shape[1],
+        mlp_dim=block[f"mlp.{'w3' if gated else 'fc2'}.weight"].shape[1],
         activation="swiglu" if gated else "gelu",
         num_register_tokens=config["registers"],
         interpolation_offset=0.1,
-        layer_scale=config["layerscale"],
+        layer_scale=config["layerscale"] if "ls1.gamma" in block else None,
     )
     untied = sharing == "untied"
     model = keras_capi.methods.DINOv2(
@@ -84,7 +86,8 @@ def make_model(arrays, config, combination, temperature):
     if centering == "centering":
         for name, layer in centers_of(model).items():
             center = arrays[f"weights/{name}"].reshape(-1)
-            layer.center.assign(center[: layer.center.shape[0]])
+            center = np.resize(center, layer.center.shape)
+            layer.center.assign(center)
     return model
 
 

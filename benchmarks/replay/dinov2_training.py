@@ -16,6 +16,7 @@ from benchmarks.replay.dinov2_step import logged_losses
 from benchmarks.replay.dinov2_step import run_recorded
 from benchmarks.replay.files import named
 from benchmarks.replay.groups import multipliers
+from benchmarks.replay.groups import names_of
 from benchmarks.replay.weights import in_their_layout
 from benchmarks.replay.weights import to_numpy
 
@@ -130,10 +131,11 @@ def _groups(model, arrays):
         multipliers(model, f"{kind}_multiplier", *of_student)
         for kind in ("learning_rate", "weight_decay")
     )
-    frozen = multipliers(model, "frozen_steps", *of_student)
+    last_layer = {id(v) for v in model.parameter_groups()["last_layer"]}
+    last_layer = set(names_of(last_layer, *of_student))
     return {
         "train/parameters": np.array(names),
         "train/lr_multiplier": np.array([rates[name] for name in names]),
         "train/wd_multiplier": np.array([decays[name] for name in names]),
-        "train/is_last_layer": np.array([frozen[name] > 0 for name in names]),
+        "train/is_last_layer": np.array([name in last_layer for name in names]),
     }

@@ -53,25 +53,21 @@ def multipliers(model, attribute, make_pairs, shapes):
 
     Args:
         model: Method of this package, compiled.
-        attribute: String. A number of `keras_capi.optimizers.Group`, such as
-            `"learning_rate_multiplier"`; of several groups the product, of
-            `"frozen_steps"` the sum.
+        attribute: String. A multiplier of `keras_capi.optimizers.Group`, such
+            as `"learning_rate_multiplier"`; of several groups the product.
         make_pairs: See `in_their_layout`.
         shapes: Likewise.
 
     Returns:
         Dictionary from the authors' names to floats.
     """
-    adds = attribute == "frozen_steps"
-    values = {id(weight): 0.0 if adds else 1.0 for weight in model.weights}
+    values = {id(weight): 1.0 for weight in model.weights}
     groups = model.optimizer.groups
     for name, variables in model.parameter_groups().items():
         if name not in groups:
             continue
-        value = getattr(groups[name], attribute)
         for variable in variables:
-            before = values[id(variable)]
-            values[id(variable)] = before + value if adds else before * value
+            values[id(variable)] *= getattr(groups[name], attribute)
     filled = in_their_layout(
         make_pairs,
         shapes,
