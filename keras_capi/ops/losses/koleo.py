@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from keras_capi.ops.collectives import gather_samples
 from keras_capi.ops.normalization import l2_normalize
 
 # Of the norm, in each channel of a difference, and in the logarithm.
@@ -15,7 +16,8 @@ def koleo(features):
     each to its nearest neighbour in the batch: Kozachenko and Leonenko's
     estimate of the entropy, but for a constant. Both ends of a pair move apart.
 
-    Two views of one image must not be in one batch: they are to be alike.
+    Two views of one image must not be in one batch: they are to be alike. The
+    batch is that of all devices; in DINOv2's code it is each device's.
 
     Args:
         features: Float tensor of shape `(batch, width)`.
@@ -33,12 +35,14 @@ def koleo(features):
     - [DINOv2](https://arxiv.org/abs/2304.07193), section 4 (KoLeo regularizer)
     """
     features = l2_normalize(features, epsilon=EPSILON)
-    fixed = ops.stop_gradient(features)
-    similarities = ops.matmul(fixed, ops.transpose(fixed))
-    count = ops.shape(features)[0]
-    is_same = ops.arange(count)[:, None] == ops.arange(count)
+    everything, places = gather_samples(features)
+    similarities = ops.matmul(
+        ops.stop_gradient(features),
+        ops.transpose(ops.stop_gradient(everything)),
+    )
+    is_same = places[:, None] == ops.arange(ops.shape(everything)[0])
     similarities = ops.where(is_same, -1.0, similarities)
-    nearest = ops.take(features, ops.argmax(similarities, axis=-1), axis=0)
+    nearest = ops.take(everything, ops.argmax(similarities, axis=-1), axis=0)
     squares = ops.square(features - nearest + EPSILON)
     distances = ops.sqrt(ops.sum(squares, axis=-1))
     return -ops.mean(ops.log(distances + EPSILON))
