@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from helpers import make_backbone
 from helpers import make_vit
 from helpers import to_numpy
 from methods.ibot_test import MASKED
@@ -168,3 +169,11 @@ def test_bad_arguments(arguments, message):
 def test_bad_layer_decay():
     with pytest.raises(ValueError, match=r"`layer_decay` must be in \(0, 1\]"):
         make_dinov2().published_optimizer(10, 4, layer_decay=0.0)
+
+
+def test_an_encoder_with_rotary_positions():
+    model = make_dinov2(make_backbone(image_shape=(16, 16, 3)))
+    model.compile(model.published_optimizer(10, batch_size=4))
+    assert np.isfinite(model.train_on_batch(MASKED)[0])
+    patches = model.parameter_groups()["patch_embedding"]
+    assert len(patches) > 0

@@ -102,10 +102,12 @@ class NetworkOptimizerMixin:
 
     def parameter_groups(self):
         first, *others = self.student.weights_by_depth()
+        # A `CAPIBackbone` has its encoder in it.
+        encoder = getattr(self.student, "encoder", self.student)
         depths = [[*first, *self.mask_token.weights], *others]
         return {
             **super().parameter_groups(),
             **self.networks(),
-            "patch_embedding": self.student.patch_embedding.weights,
+            "patch_embedding": encoder.patch_embedding.weights,
             **{f"depth_{depth}": x for depth, x in enumerate(depths)},
         }
