@@ -26,8 +26,8 @@ from keras_capi.ops.losses.pixel_targets import pixel_targets
 from keras_capi.ops.losses.smooth_l1 import smooth_l1
 from keras_capi.ops.losses.variance_hinge import variance_hinge
 from keras_capi.ops.losses.view_cross_entropy import view_cross_entropy
-from keras_capi.ops.neighbor_pairs import neighbor_pairs
 from keras_capi.ops.losses.weighted_cross_entropy import weighted_cross_entropy
+from keras_capi.ops.neighbor_pairs import neighbor_pairs
 from keras_capi.ops.normalization import instance_normalize
 from keras_capi.ops.normalization import l2_normalize
 from keras_capi.ops.normalization import layer_normalize
