@@ -35,6 +35,7 @@ from benchmarks.replay import relative_position
 from benchmarks.replay import rotation
 from benchmarks.replay import simclr
 from benchmarks.replay import simmim
+from benchmarks.replay import swav
 from benchmarks.replay.comparison import compare
 from benchmarks.replay.files import read_file
 
@@ -63,6 +64,7 @@ METHODS = {
     "simclr": simclr,
     "simmim": simmim,
     "simmim_masks": simmim,
+    "swav": swav,
 }
 REFERENCE = ROOT / "tests" / "reference"
 

@@ -30,10 +30,12 @@ class Noise:
     Attributes:
         entries: Boolean array of the array's shape.
         bound: Float. How far these entries can be off all the same.
+        reason: String. Why there is noise. Defaults to that of attention.
     """
 
     entries: np.ndarray
     bound: float
+    reason: str = "the gradient of keys' biases is zero"
 
 
 @dataclasses.dataclass
@@ -155,8 +157,8 @@ def compare(arrays, replay, shapes=None):
     for name, noise in replay.noise.items():
         not_compared[name] = (
             f"{noise.entries.sum()} of {noise.entries.size} entries, which are "
-            "rounding noise: the gradient of keys' biases is zero. They are "
-            f"within {noise.bound:.1e}, as far as the optimizer can have gone"
+            f"rounding noise: {noise.reason}. They are within "
+            f"{noise.bound:.1e}, as far as the optimizer can have gone"
         )
     lines = []
     for group in TOLERANCES:

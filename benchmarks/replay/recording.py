@@ -6,11 +6,12 @@ import functools
 
 
 @contextlib.contextmanager
-def recorded(layers):
+def recorded(layers, method="call"):
     """Records what passes through layers, outside of compiled functions.
 
     Args:
         layers: Dictionary from name to layer.
+        method: String. Which of its methods. Defaults to `"call"`.
 
     Yields:
         Dictionary from name to list: of each call, the first argument and what
@@ -19,12 +20,13 @@ def recorded(layers):
     passed = collections.defaultdict(list)
     for name, layer in layers.items():
         # Past Keras, which would take it for a part of the layer.
-        object.__setattr__(layer, "call", _recorder(layer.call, passed[name]))
+        recorder = _recorder(getattr(layer, method), passed[name])
+        object.__setattr__(layer, method, recorder)
     try:
         yield passed
     finally:
         for layer in layers.values():
-            object.__delattr__(layer, "call")
+            object.__delattr__(layer, method)
 
 
 def _recorder(call, calls):

@@ -10,6 +10,8 @@ from keras_capi.layers.heads.pair_head import PairHead
 from keras_capi.layers.heads.projection_head import ProjectionHead
 from keras_capi.layers.heads.prototype_head import PrototypeHead
 from keras_capi.layers.heads.simclr_head import SimCLRHead
+from keras_capi.layers.heads.swav_head import SwAVHead
+from keras_capi.layers.heads.unit_prototypes import UnitPrototypes
 from keras_capi.layers.imagenet_normalization import ImageNetNormalization
 from keras_capi.layers.layer_normalization import LayerNormalization
 from keras_capi.layers.layer_scale import LayerScale
@@ -97,5 +99,7 @@ __all__ = [
     "SimCLRHead",
     "SinkhornCentering",
     "StratifiedMasking",
+    "SwAVHead",
     "TransformerBlock",
+    "UnitPrototypes",
 ]

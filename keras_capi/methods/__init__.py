@@ -16,6 +16,7 @@ from keras_capi.methods.relative_position import RelativePosition
 from keras_capi.methods.rotation_prediction import RotationPrediction
 from keras_capi.methods.simclr import SimCLR
 from keras_capi.methods.simmim import SimMIM
+from keras_capi.methods.swav import SwAV
 
 __all__ = [
     "BEiT",
@@ -34,4 +35,5 @@ __all__ = [
     "RotationPrediction",
     "SimCLR",
     "SimMIM",
+    "SwAV",
 ]

@@ -27,6 +27,7 @@ from keras_capi.methods.relative_position import RelativePosition
 from keras_capi.methods.rotation_prediction import RotationPrediction
 from keras_capi.methods.simclr import SimCLR
 from keras_capi.methods.simmim import SimMIM
+from keras_capi.methods.swav import SwAV
 from keras_capi.tasks.feature_extractor import FeatureExtractor
 from keras_capi.tasks.image_classifier import ImageClassifier
 from keras_capi.tasks.image_segmenter import ImageSegmenter
@@ -66,6 +67,7 @@ __all__ = [
     "SelfAttentionPredictor",
     "SimCLR",
     "SimMIM",
+    "SwAV",
     "ViT",
     "ViTEncoder",
 ]

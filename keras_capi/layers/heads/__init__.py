@@ -4,10 +4,14 @@ from keras_capi.layers.heads.dino_head import DINOHead
 from keras_capi.layers.heads.projection_head import ProjectionHead
 from keras_capi.layers.heads.prototype_head import PrototypeHead
 from keras_capi.layers.heads.simclr_head import SimCLRHead
+from keras_capi.layers.heads.swav_head import SwAVHead
+from keras_capi.layers.heads.unit_prototypes import UnitPrototypes
 
 __all__ = [
     "DINOHead",
     "ProjectionHead",
     "PrototypeHead",
     "SimCLRHead",
+    "SwAVHead",
+    "UnitPrototypes",
 ]

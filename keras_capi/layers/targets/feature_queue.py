@@ -68,6 +68,19 @@ class FeatureQueue(keras.layers.Layer):
         """Boolean tensor of shape `(size,)`."""
         return ops.arange(self.size) < self._num_filled
 
+    @property
+    def is_full(self):
+        """Boolean scalar tensor."""
+        return self._num_filled >= self.size
+
+    def clear(self, condition):
+        """Empties the queue, or leaves it as it is.
+
+        Args:
+            condition: Boolean scalar tensor: whether to.
+        """
+        self._num_filled.assign(ops.where(condition, 0, self._num_filled))
+
     def call(self, inputs):
         inputs = ops.cast(ops.stop_gradient(inputs), "float32")
         together = ops.concatenate([inputs, self.features], axis=0)

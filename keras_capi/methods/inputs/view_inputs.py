@@ -10,6 +10,8 @@ from keras_capi.validation import is_array
 # Published sizes, and their ratio.
 GLOBAL_SIZE = 224
 LOCAL_RATIO = 96 / 224
+# In the order of all views.
+VIEW_NAMES = ("global_views", "local_views")
 
 
 def view_sizes(encoder):
@@ -48,7 +50,7 @@ def check_views(inputs, encoder):
             check_images(inputs["images"], 1, num_channels)
         return
     counts = {}
-    for name in ("global_views", "local_views"):
+    for name in VIEW_NAMES:
         if name not in inputs or not is_array(inputs[name]):
             continue
         views = inputs[name]

@@ -5,15 +5,17 @@ from keras import ops
 from keras_capi.validation import check_positive
 
 
-def view_cross_entropy(targets, logits, temperature):
+def view_cross_entropy(targets, logits, temperature, target_views=None):
     """Averages the cross-entropy over all pairs of different views.
 
     Args:
         targets: Float tensor of shape `(batch, teacher_views, classes)`:
-            probabilities for the first views.
+            probabilities.
         logits: Float tensor of shape `(batch, views, classes)`: scores for all
-            views, those of the targets first.
+            views.
         temperature: Float. Divides the logits.
+        target_views: Sequence of integers: which views the targets are for, or
+            `None` for the first ones. Defaults to `None`.
 
     Returns:
         Float32 scalar tensor: the mean over the batch and all pairs of a target
@@ -30,6 +32,24 @@ def view_cross_entropy(targets, logits, temperature):
     )
     # Of all views together, without that of the target itself.
     total = ops.sum(log_probabilities, axis=1, keepdims=True)
-    others = total - log_probabilities[:, :num_targets]
+    if target_views is None:
+        own = log_probabilities[:, :num_targets]
+    else:
+        own = take_views(log_probabilities, target_views)
+    others = total - own
     entropies = -ops.sum(ops.multiply(targets, others), axis=(1, 2))
     return ops.mean(entropies) / (num_targets * (num_views - 1))
+
+
+def take_views(values, views):
+    """Returns what there is for some of the views.
+
+    Args:
+        values: Tensor of shape `(batch, all_views, ...)`.
+        views: Sequence of integers.
+
+    Returns:
+        Tensor of shape `(batch, views, ...)`.
+    """
+    # Not `take`, whose gradient costs more.
+    return ops.stack([values[:, view] for view in views], axis=1)

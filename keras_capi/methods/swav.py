@@ -1,0 +1,302 @@
+import keras
+from keras import ops
+
+from keras_capi.fitting.passed_on_arguments import passes_on_to
+from keras_capi.layers.heads.swav_head import SwAVHead
+from keras_capi.layers.heads.unit_prototypes import UnitPrototypes
+from keras_capi.layers.targets.feature_queue import FeatureQueue
+from keras_capi.layers.views.multi_crop import MultiCrop
+from keras_capi.methods.inputs.view_inputs import VIEW_NAMES
+from keras_capi.methods.inputs.view_inputs import check_views
+from keras_capi.methods.inputs.view_inputs import encode_views
+from keras_capi.methods.inputs.view_inputs import view_sizes
+from keras_capi.ops.losses.cross_entropy import entropy
+from keras_capi.ops.losses.view_cross_entropy import take_views
+from keras_capi.ops.losses.view_cross_entropy import view_cross_entropy
+from keras_capi.ops.sinkhorn import sinkhorn_knopp
+from keras_capi.optimizers.group import Group
+from keras_capi.optimizers.larc import LARC
+from keras_capi.optimizers.warmup_cosine import WarmupCosine
+from keras_capi.training.check_trainable import check_trainable
+from keras_capi.training.pretraining import Pretraining
+from keras_capi.validation import check_each
+from keras_capi.validation import check_images
+from keras_capi.validation import check_non_negative_integer
+from keras_capi.validation import check_positive
+from keras_capi.validation import check_positive_integer
+from keras_capi.validation import check_seed
+
+# Of the published training: ten of them warm up, and in the first one the
+# prototypes are not trained.
+PUBLISHED_EPOCHS = 800
+# Where the queue stands for the samples that a score lacks.
+NOTHING = -1e30
+
+
+@keras.saving.register_keras_serializable(package="keras_capi")
+class SwAV(Pretraining):
+    """Pretrains an encoder by clusters that views of an image agree on.
+
+    Two large and several small crops of each image are projected to vectors of
+    length 1 and scored against prototypes. The Sinkhorn-Knopp algorithm turns
+    the scores of a batch, for each large crop by itself, into soft assignments
+    that use all prototypes equally; the scores of all other crops of the image
+    are to predict them. There is no teacher, so that a step costs less than
+    DINO's; as there, images should show one subject each.
+
+    The assignments of a batch need more samples than there are in a small one:
+    with fewer images than a tenth of the prototypes, take a queue.
+
+    Args:
+        encoder: `keras_capi.encoders.Encoder`.
+        num_prototypes: Integer. Defaults to `3000`.
+        views: Layer from images to `"global_views"` and `"local_views"`, or
+            `None` for `keras_capi.layers.MultiCrop` with the encoder's image
+            size and six local views of three sevenths of it. Defaults to
+            `None`.
+        head: Layer from features to vectors of length 1, or `None` for
+            `keras_capi.layers.SwAVHead`. Defaults to `None`.
+        temperature: Float. Divides the scores that predict. Defaults to `0.1`.
+        epsilon: Float. Divides the scores that are balanced: the smaller, the
+            harder the assignments. Defaults to `0.05`; the authors' advice
+            against collapse is `0.03`.
+        num_iterations: Integer. Sinkhorn-Knopp iterations. Defaults to `3`.
+        assigned_views: Tuple of integers. Which views are assigned, the large
+            ones counted first. Defaults to `(0, 1)`.
+        queue_size: Integer. How many images of the batches before are balanced
+            together with the present one, once there are so many; best a
+            multiple of the batch size. Defaults to `0`; published for batches
+            of 256 is 3840.
+        queue_start: Integer. Updates before the queue begins to fill; published
+            are 15 epochs. Defaults to `0`.
+        seed: Integer or `None`. Seed of the default views. Defaults to `None`.
+
+    Inputs:
+        Images, a float tensor of shape `(batch, height, width, channels)`, best
+        larger than the views; or a dictionary with own views:
+        `{"global_views": (batch, 2, height, width, channels), "local_views":
+        (batch, count, ...)}`, the latter of another size or not there.
+
+    Output shape:
+        The encoder's features, a dictionary, see `keras_capi.encoders.Encoder`.
+
+    Raises:
+        ValueError: If arguments or inputs are out of range, or do not suit each
+            other.
+
+    Example:
+
+    >>> encoder = keras_capi.encoders.ViT(8, 2, 48, 4, image_shape=(32, 32, 3))
+    >>> model = keras_capi.methods.SwAV(encoder, num_prototypes=64)
+    >>> model.compile(model.published_optimizer(1000, batch_size=16))
+    >>> images = np.random.rand(32, 48, 48, 3).astype("float32")
+    >>> history = model.fit(images, batch_size=16)
+    >>> features = model.predict(images)["global"]
+
+    Reference:
+
+    - [SwAV](https://arxiv.org/abs/2006.09882)
+    """
+
+    loss_weights = {"swav_loss": 1.0}
+
+    def __init__(
+        self,
+        encoder,
+        num_prototypes=3000,
+        views=None,
+        head=None,
+        temperature=0.1,
+        epsilon=0.05,
+        num_iterations=3,
+        assigned_views=(0, 1),
+        queue_size=0,
+        queue_start=0,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(encoder, **kwargs)
+        if self.trainable:
+            check_trainable("encoder", encoder)
+        check_positive("temperature", temperature)
+        check_positive("epsilon", epsilon)
+        check_positive_integer("num_iterations", num_iterations)
+        check_non_negative_integer("queue_size", queue_size)
+        check_non_negative_integer("queue_start", queue_start)
+        check_seed("seed", seed)
+        self.temperature = temperature
+        self.epsilon = epsilon
+        self.num_iterations = num_iterations
+        self.assigned_views = check_each(
+            "assigned_views", assigned_views, check_non_negative_integer
+        )
+        self.queue_size = queue_size
+        self.queue_start = queue_start
+        self.seed = seed
+        self.encoder = encoder
+        # A `keras.RematScope` is for the blocks, see `RotaryViT`.
+        with keras.RematScope(mode=None):
+            self.views = views or self._make_views(encoder, seed)
+            self.head = head or SwAVHead(dtype=self.dtype_policy, name="head")
+            if not self.head.built:
+                self.head.build((None, encoder.global_dim))
+            width = self.head.compute_output_spec(
+                keras.KerasTensor((None, encoder.global_dim))
+            ).shape[-1]
+            self.prototypes = UnitPrototypes(
+                num_prototypes, dtype=self.dtype_policy, name="prototypes"
+            )
+            self.prototypes.build((None, width))
+            self.queue = None
+            if queue_size:
+                self.queue = FeatureQueue(queue_size, name="queue")
+                self.queue.build((None, len(self.assigned_views), width))
+        self.built = True
+
+    def _make_views(self, encoder, seed):
+        return MultiCrop(
+            *view_sizes(encoder),
+            num_local_views=6,
+            global_scale=(0.14, 1.0),
+            local_scale=(0.05, 0.14),
+            jitter=(0.8, 0.8, 0.8, 0.2),
+            blur_rates=(0.5, 0.5, 0.5),
+            solarize_rates=(0.0, 0.0, 0.0),
+            seed=seed,
+        )
+
+    def check_inputs(self, inputs):
+        check_views(inputs, self.encoder)
+
+    def prepare(self, inputs, training):
+        if "global_views" in inputs:
+            return inputs
+        check_images(inputs["images"], 1, self.encoder.image_shape[-1])
+        return self.views(inputs["images"])
+
+    def compute_losses(self, inputs, training):
+        features = [
+            encode_views(self.encoder, inputs[name], training)
+            for name in VIEW_NAMES
+            if name in inputs
+        ]
+        embeddings = self.head(
+            ops.concatenate(features, axis=1), training=training
+        )
+        scores = self.prototypes(embeddings)
+        targets = self.assign(take_views(scores, self.assigned_views))
+        if self.queue is not None and training:
+            self.queue(take_views(embeddings, self.assigned_views))
+        return {
+            "swav_loss": view_cross_entropy(
+                targets, scores, self.temperature, self.assigned_views
+            ),
+            "target_entropy": entropy(targets),
+        }
+
+    def assign(self, scores):
+        """Returns balanced assignments, of each view by itself.
+
+        Args:
+            scores: Float tensor of shape `(batch, assigned_views,
+                num_prototypes)`.
+
+        Returns:
+            Float32 tensor of the same shape, without a gradient, that sums to 1
+            over the prototypes.
+        """
+        scores = together = ops.stop_gradient(scores)
+        if self.queue is not None:
+            # By today's prototypes.
+            earlier = ops.convert_to_tensor(self.queue.features)
+            earlier = ops.stop_gradient(self.prototypes(earlier))
+            earlier = ops.where(self.queue.is_full, earlier, NOTHING)
+            together = ops.concatenate([scores, earlier], axis=0)
+        assignments = sinkhorn_knopp(
+            together / self.epsilon,
+            self.num_iterations,
+            sample_axis=0,
+            across_replicas=True,
+        )
+        return assignments[: ops.shape(scores)[0]]
+
+    def before_update(self, step):
+        self.prototypes.normalize()
+
+    def after_update(self, step, applied):
+        if self.queue is not None:
+            self.queue.clear(step < self.queue_start)
+
+    @passes_on_to(LARC)
+    def published_optimizer(
+        self,
+        total_steps,
+        batch_size,
+        learning_rate=None,
+        frozen_steps=None,
+        **overrides,
+    ):
+        """Returns the published optimizer and its schedule.
+
+        Args:
+            total_steps: Integer. Updates of the whole training. As many of
+                them warm up as ten of the published 800 epochs are.
+            batch_size: Integer. Images in a batch, of all devices together. The
+                rate is `0.6 * (batch_size / 256)**0.75`, which gives the two
+                that are published: 0.6 for 256 and 4.8 for 4096.
+            learning_rate: Float or schedule in place of that. A float warms up
+                from a sixteenth and ends at a thousandth of it. Defaults to
+                `None`.
+            frozen_steps: Integer or `None`. Updates at the start that leave the
+                prototypes as they are; `None` is the first of these epochs.
+                Defaults to `None`.
+            **overrides: Other arguments of `keras_capi.optimizers.LARC`.
+
+        Returns:
+            A Keras optimizer.
+        """
+        check_positive_integer("total_steps", total_steps)
+        check_positive_integer("batch_size", batch_size)
+        if learning_rate is None:
+            learning_rate = 0.6 * (batch_size / 256) ** 0.75
+        if not callable(learning_rate):
+            learning_rate = WarmupCosine(
+                learning_rate,
+                total_steps,
+                warmup_steps=total_steps * 10 // PUBLISHED_EPOCHS,
+                start_value=learning_rate / 16,
+                final_value=learning_rate / 1000,
+                truncate=1.0,
+            )
+        if frozen_steps is None:
+            frozen_steps = total_steps // PUBLISHED_EPOCHS
+        return LARC(
+            **{
+                "learning_rate": learning_rate,
+                "groups": {"prototypes": Group(frozen_steps=frozen_steps)},
+                **overrides,
+            }
+        )
+
+    def parameter_groups(self):
+        return {"prototypes": self.prototypes.trainable_variables}
+
+    def list_unused_parts(self):
+        return self.encoder.list_unused_parts(uses_global=True)
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "encoder": serialize(self.encoder),
+            "num_prototypes": self.prototypes.num_prototypes,
+            "views": serialize(self.views),
+            "head": serialize(self.head),
+            "temperature": self.temperature,
+            "epsilon": self.epsilon,
+            "num_iterations": self.num_iterations,
+            "assigned_views": self.assigned_views,
+            "queue_size": self.queue_size,
+            "queue_start": self.queue_start,
+            "seed": self.seed,
+        }
