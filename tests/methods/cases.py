@@ -18,6 +18,7 @@ from methods.relative_position_battery_test import CASE as relative_position
 from methods.rotation_battery_test import CASE as rotation
 from methods.simclr_battery_test import CASE as simclr
 from methods.simmim_battery_test import CASE as simmim
+from methods.swav_battery_test import CASE as swav
 
 CASES = {
     "beit": beit,
@@ -36,4 +37,5 @@ CASES = {
     "rotation": rotation,
     "simclr": simclr,
     "simmim": simmim,
+    "swav": swav,
 }

@@ -79,7 +79,8 @@ class FeatureQueue(keras.layers.Layer):
         Args:
             condition: Boolean scalar tensor: whether to.
         """
-        self._num_filled.assign(ops.where(condition, 0, self._num_filled))
+        num_filled = ops.convert_to_tensor(self._num_filled)
+        self._num_filled.assign(ops.where(condition, 0, num_filled))
 
     def call(self, inputs):
         inputs = ops.cast(ops.stop_gradient(inputs), "float32")
