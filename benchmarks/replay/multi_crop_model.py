@@ -3,6 +3,7 @@
 import numpy as np
 
 import keras_capi
+from benchmarks.replay.comparison import DIFFERENT
 from benchmarks.replay.comparison import TOLERANCES
 from benchmarks.replay.comparison import Noise
 from benchmarks.replay.patch_trunk import PatchTrunk
@@ -96,6 +97,25 @@ def make_optimizer(model, config, total_steps, batch_size):
         frozen_steps=config["freeze_prototypes_niters"],
         weight_decay=config["wd"],
     )
+
+
+def rates_error(rates):
+    """Returns the function from the file's learning rates to their error.
+
+    Beyond what float32 tells apart, as rates are above 1 here.
+
+    Args:
+        rates: Sequence of floats.
+    """
+    rates = np.array(rates, "float32")
+
+    def error(theirs):
+        if theirs.shape != rates.shape or not np.isfinite(theirs).all():
+            return DIFFERENT
+        difference = np.abs(rates - theirs) - np.spacing(rates)
+        return float(max(difference.max(), 0.0) / max(theirs.max(), 1.0))
+
+    return error
 
 
 def bias_noise(results, rates, weight_decay):

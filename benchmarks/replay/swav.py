@@ -12,6 +12,7 @@ from benchmarks.replay.multi_crop_model import batch_of
 from benchmarks.replay.multi_crop_model import bias_noise
 from benchmarks.replay.multi_crop_model import count_batches
 from benchmarks.replay.multi_crop_model import make_optimizer
+from benchmarks.replay.multi_crop_model import rates_error
 from benchmarks.replay.multi_crop_model import without_counter
 from benchmarks.replay.recording import recorded
 from benchmarks.replay.swav_model import make_model
@@ -190,7 +191,7 @@ def _training(arrays, config):
     return (
         {"train/losses": np.array(losses)},
         {
-            "schedule/lr": np.array(rates),
+            "schedule/lr": rates_error(rates),
             "schedule/prototypes_frozen": np.arange(total_steps) < frozen_steps,
             "schedule/queue_used": np.array(used),
         },

@@ -110,6 +110,13 @@ COMPARED = {
         "schedules": 3,
         "final": 15,
     },
+    "swav": {
+        "forward": 15,
+        "gradients": 20,
+        "losses": 6,
+        "schedules": 3,
+        "final": 15,
+    },
     "simmim": {
         "forward": 10,
         "gradients": 25,
@@ -162,6 +169,7 @@ def tampered(values):
     elif values.dtype.kind in "biu":
         place = min(1, values.size - 1)
         # Of packed masks, this changes one bit.
+        place = min(1, values.size - 1)
         yield (
             "one number",
             values ^ (np.arange(values.size) == place).reshape(values.shape),
@@ -265,6 +273,12 @@ INPUTS = {
         "train/views",
     ],
     "simmim": ["weights/encoder.mask_token", "mask", "train/images"],
+    "swav": [
+        "weights/projection_head.1.running_mean",
+        "queue",
+        "views_1",
+        "train/views_0",
+    ],
 }
 
 

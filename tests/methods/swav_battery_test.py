@@ -18,8 +18,6 @@ def make(image_shape=(16, 16, 3), **arguments):
         ),
         "head": keras_capi.layers.SwAVHead(hidden_dim=16, output_dim=8),
         "num_prototypes": 6,
-        "queue_size": 8,
-        "queue_start": 1,
     }
     return keras_capi.methods.SwAV(encoder, **{**defaults, **arguments})
 
@@ -42,6 +40,7 @@ CASE = battery.Case(
         "queue_size": 4,
         "queue_start": 2,
     },
+    normalizes_by_batch=True,
 )
 
 
