@@ -161,7 +161,9 @@ BASE = {
     "layers.SimCLRHead": {},
     "layers.SinkhornCentering": {},
     "layers.StratifiedMasking": {},
+    "layers.SwAVHead": {},
     "layers.TransformerBlock": {"num_heads": 2},
+    "layers.UnitPrototypes": {"num_prototypes": 2},
     "methods.BEiT": {"encoder": "vit", "tokenizer": "tokenizer"},
     "methods.CAPI": {"backbone": "student", "num_clusters": 2},
     "encoders.CAPIBackbone": {**SIZES, "predictor_num_layers": 1},
@@ -186,6 +188,7 @@ BASE = {
     "methods.MAE": {"encoder": "vit"},
     "methods.SimCLR": {"encoder": "vit"},
     "methods.SimMIM": {"encoder": "vit"},
+    "methods.SwAV": {"encoder": "vit"},
     "decoders.MaskTokenDecoder": {
         "context_dim": 8,
         "output_dim": 4,
@@ -346,6 +349,7 @@ BASE = {
     },
     "optimizers.Group": {},
     "optimizers.LARS": {},
+    "optimizers.LARC": {},
     "optimizers.LayerDecayAdamW": {},
     "optimizers.LateWarmup": {
         "schedule": keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)

@@ -1,5 +1,4 @@
 import keras
-from keras import ops
 
 from keras_capi.fitting.passed_on_arguments import passes_on_to
 from keras_capi.fitting.schedule_settings import schedule_settings
@@ -7,6 +6,7 @@ from keras_capi.layers.heads.dino_head import DINOHead
 from keras_capi.layers.targets.centering import Centering
 from keras_capi.layers.views.multi_crop import MultiCrop
 from keras_capi.methods.inputs.view_inputs import check_views
+from keras_capi.methods.inputs.view_inputs import encode_all_views
 from keras_capi.methods.inputs.view_inputs import encode_views
 from keras_capi.methods.inputs.view_inputs import view_sizes
 from keras_capi.methods.shared.distillation import distillation_groups
@@ -191,12 +191,8 @@ class DINO(Pretraining):
         global_views = inputs["global_views"]
         scores = self.teacher_head(encode_views(self.teacher, global_views))
         targets = self.centering(scores, training=training)
-        features = [
-            encode_views(self.student, inputs[name], training)
-            for name in ("global_views", "local_views")
-            if name in inputs
-        ]
-        logits = self.head(ops.concatenate(features, axis=1))
+        features = encode_all_views(self.student, inputs, training)
+        logits = self.head(features)
         return {
             "dino_loss": view_cross_entropy(
                 targets, logits, self.student_temperature

@@ -6,9 +6,8 @@ from keras_capi.layers.heads.swav_head import SwAVHead
 from keras_capi.layers.heads.unit_prototypes import UnitPrototypes
 from keras_capi.layers.targets.feature_queue import FeatureQueue
 from keras_capi.layers.views.multi_crop import MultiCrop
-from keras_capi.methods.inputs.view_inputs import VIEW_NAMES
 from keras_capi.methods.inputs.view_inputs import check_views
-from keras_capi.methods.inputs.view_inputs import encode_views
+from keras_capi.methods.inputs.view_inputs import encode_all_views
 from keras_capi.methods.inputs.view_inputs import view_sizes
 from keras_capi.ops.losses.cross_entropy import entropy
 from keras_capi.ops.losses.view_cross_entropy import take_views
@@ -26,10 +25,9 @@ from keras_capi.validation import check_positive
 from keras_capi.validation import check_positive_integer
 from keras_capi.validation import check_seed
 
-# Of the published training: ten of them warm up, and in the first one the
-# prototypes are not trained.
+# Ten of them warm up, and in the first one prototypes are not trained.
 PUBLISHED_EPOCHS = 800
-# Where the queue stands for the samples that a score lacks.
+# A score that has no share in any prototype.
 NOTHING = -1e30
 
 
@@ -44,8 +42,8 @@ class SwAV(Pretraining):
     are to predict them. There is no teacher, so that a step costs less than
     DINO's; as there, images should show one subject each.
 
-    The assignments of a batch need more samples than there are in a small one:
-    with fewer images than a tenth of the prototypes, take a queue.
+    Small batches, of fewer images than there are prototypes, need a queue. On
+    TensorFlow and torch each device has a queue of its own.
 
     Args:
         encoder: `keras_capi.encoders.Encoder`.
@@ -58,8 +56,8 @@ class SwAV(Pretraining):
             `keras_capi.layers.SwAVHead`. Defaults to `None`.
         temperature: Float. Divides the scores that predict. Defaults to `0.1`.
         epsilon: Float. Divides the scores that are balanced: the smaller, the
-            harder the assignments. Defaults to `0.05`; the authors' advice
-            against collapse is `0.03`.
+            harder; the authors advise `0.03` against collapse. Defaults to
+            `0.05`.
         num_iterations: Integer. Sinkhorn-Knopp iterations. Defaults to `3`.
         assigned_views: Tuple of integers. Which views are assigned, the large
             ones counted first. Defaults to `(0, 1)`.
@@ -162,6 +160,7 @@ class SwAV(Pretraining):
             jitter=(0.8, 0.8, 0.8, 0.2),
             blur_rates=(0.5, 0.5, 0.5),
             solarize_rates=(0.0, 0.0, 0.0),
+            interpolation="bilinear",
             seed=seed,
         )
 
@@ -175,14 +174,8 @@ class SwAV(Pretraining):
         return self.views(inputs["images"])
 
     def compute_losses(self, inputs, training):
-        features = [
-            encode_views(self.encoder, inputs[name], training)
-            for name in VIEW_NAMES
-            if name in inputs
-        ]
-        embeddings = self.head(
-            ops.concatenate(features, axis=1), training=training
-        )
+        features = encode_all_views(self.encoder, inputs, training)
+        embeddings = self.head(features, training=training)
         scores = self.prototypes(embeddings)
         targets = self.assign(take_views(scores, self.assigned_views))
         if self.queue is not None and training:

@@ -93,13 +93,15 @@ def central_window(image_size, aspect_ratio):
     return tuple(ops.cast(x, "int32") for x in window)
 
 
-def cubic_resampling_matrix(start, size, input_size, output_size):
-    """Returns matrices that crop and resize one axis bicubically.
+def resampling_matrix(
+    start, size, input_size, output_size, interpolation="bicubic"
+):
+    """Returns matrices that crop and resize one axis.
 
     A row holds the weights of one output pixel: the cubic kernel of Keys with
-    `a = -0.5`, widened by the scale where the window shrinks, so that nothing
-    aliases. As if the window were cropped first, pixels outside it have no
-    weight, and every row sums to 1. This is what PIL computes, and what
+    `a = -0.5`, or a triangle, widened by the scale where the window shrinks, so
+    that nothing aliases. As if the window were cropped first, pixels outside it
+    have no weight, and every row sums to 1. This is what PIL computes, and what
     `keras.ops.image.scale_and_translate` does for the window of a whole image.
 
     Args:
@@ -108,6 +110,8 @@ def cubic_resampling_matrix(start, size, input_size, output_size):
             least 1.
         input_size: Integer or integer scalar tensor. Pixels of the input.
         output_size: Integer. Pixels of the output.
+        interpolation: String, `"bicubic"` or `"bilinear"`. Defaults to
+            `"bicubic"`.
 
     Returns:
         Float32 tensor of shape `(batch, output_size, input_size)`.
@@ -122,7 +126,9 @@ def cubic_resampling_matrix(start, size, input_size, output_size):
     centers = start + (_pixel_centers(output_size)[:, None] * pixels_per_output)
     positions = _pixel_centers(input_size)
     distances = ops.abs(positions - centers)
-    weights = _cubic_kernel(distances / ops.maximum(pixels_per_output, 1.0))
+    weights = KERNELS[interpolation](
+        distances / ops.maximum(pixels_per_output, 1.0)
+    )
     inside = ops.logical_and(positions > start, positions < start + size)
     weights = ops.where(inside, weights, 0.0)
     return weights / ops.sum(weights, axis=-1, keepdims=True)
@@ -138,10 +144,24 @@ def _cubic_kernel(distance):
     return ops.where(distance < 1.0, near, ops.where(distance < 2.0, far, 0.0))
 
 
+def _linear_kernel(distance):
+    return ops.maximum(1.0 - distance, 0.0)
+
+
+KERNELS = {"bicubic": _cubic_kernel, "bilinear": _linear_kernel}
+
+
 def resample_windows(
-    images, tops, lefts, heights, widths, output_size, flips=None
+    images,
+    tops,
+    lefts,
+    heights,
+    widths,
+    output_size,
+    flips=None,
+    interpolation="bicubic",
 ):
-    """Crops windows of its own out of each image and resizes them bicubically.
+    """Crops windows of its own out of each image and resizes them.
 
     Two matrix products with the whole batch, in place of a loop over images.
 
@@ -155,14 +175,20 @@ def resample_windows(
         output_size: Tuple of two integers, height and width of the output.
         flips: Boolean tensor of shape `(windows,)`, which windows to mirror
             left to right, or `None`. Defaults to `None`.
+        interpolation: String, see `resampling_matrix`. Defaults to `"bicubic"`.
 
     Returns:
-        Float32 tensor of shape `(windows, *output_size, channels)`. The kernel
-        has negative lobes: values may overshoot the range of the input.
+        Float32 tensor of shape `(windows, *output_size, channels)`. The cubic
+        kernel has negative lobes: values may overshoot the range of the input.
     """
     batch_size, height, width, channels = ops.shape(images)
-    rows = cubic_resampling_matrix(tops, heights, height, output_size[0])
-    columns = cubic_resampling_matrix(lefts, widths, width, output_size[1])
+    rows, columns = (
+        resampling_matrix(starts, sizes, *lengths, interpolation)
+        for starts, sizes, *lengths in (
+            (tops, heights, height, output_size[0]),
+            (lefts, widths, width, output_size[1]),
+        )
+    )
     if flips is not None:
         mirrored = ops.flip(columns, axis=1)
         columns = ops.where(flips[:, None, None], mirrored, columns)

@@ -1,4 +1,4 @@
-"""The optimizer of all methods, with what they publish, and schedules."""
+"""The optimizers of the methods, with what they publish, and schedules."""
 
 from keras_capi.optimizers.adamw import AdamW
 from keras_capi.optimizers.capi_optimizer import CAPIOptimizer
@@ -16,8 +16,8 @@ __all__ = [
     "CAPIOptimizer",
     "EpochWarmup",
     "Group",
-    "LARS",
     "LARC",
+    "LARS",
     "LateWarmup",
     "LayerDecayAdamW",
     "WarmupCosine",

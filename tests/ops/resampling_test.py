@@ -10,12 +10,14 @@ from PIL import Image
 from keras_capi.ops import resampling
 
 
-def resize_with_pil(image, top, left, height, width, output_size):
+def resize_with_pil(
+    image, top, left, height, width, output_size, interpolation="bicubic"
+):
     channels = []
     for channel in np.moveaxis(image, -1, 0):
         window = channel[top : top + height, left : left + width]
         resized = Image.fromarray(np.ascontiguousarray(window)).resize(
-            output_size[::-1], Image.Resampling.BICUBIC
+            output_size[::-1], Image.Resampling[interpolation.upper()]
         )
         channels.append(np.asarray(resized))
     return np.stack(channels, axis=-1)
@@ -26,21 +28,29 @@ IMAGES = np.random.default_rng(0).random((5, 40, 52, 3), dtype="float32")
 
 
 @pytest.mark.parametrize(
-    "output_size",
-    [(16, 16), (7, 90), (90, 1)],
-    ids=["shrink", "enlarge columns", "enlarge rows"],
+    "output_size, interpolation",
+    [
+        ((16, 16), "bicubic"),
+        ((7, 90), "bicubic"),
+        ((90, 1), "bicubic"),
+        ((7, 90), "bilinear"),
+    ],
+    ids=["shrink", "enlarge columns", "enlarge rows", "linearly"],
 )
-def test_resample_windows_equals_pil(output_size):
+def test_resample_windows_equals_pil(output_size, interpolation):
     # The whole image, a corner, an inner part, a row, and a single pixel.
     tops = [0, 22, 5, 39, 11]
     lefts = [0, 0, 9, 3, 51]
     heights = [40, 18, 20, 1, 1]
     widths = [52, 52, 13, 41, 1]
     outputs = resampling.resample_windows(
-        IMAGES, *map(np.array, (tops, lefts, heights, widths)), output_size
+        IMAGES,
+        *map(np.array, (tops, lefts, heights, widths)),
+        output_size,
+        interpolation=interpolation,
     )
     expected = [
-        resize_with_pil(*window, output_size)
+        resize_with_pil(*window, output_size, interpolation)
         for window in zip(IMAGES, tops, lefts, heights, widths, strict=True)
     ]
     outputs = ops.convert_to_numpy(outputs)
@@ -89,7 +99,7 @@ def test_window_of_the_output_size_is_a_plain_crop():
 def test_matrix_rows_sum_to_one_and_stay_in_the_window():
     start, size = np.array([0, 3, 39, 9, 12]), np.array([40, 9, 1, 31, 2])
     matrix = ops.convert_to_numpy(
-        resampling.cubic_resampling_matrix(start, size, 40, 16)
+        resampling.resampling_matrix(start, size, 40, 16)
     )
     assert matrix.shape == (5, 16, 40)
     np.testing.assert_allclose(matrix.sum(-1), 1.0, atol=1e-6)

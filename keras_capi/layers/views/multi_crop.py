@@ -62,6 +62,8 @@ class MultiCrop(RandomView):
             normalised, see `keras_capi.layers.ColorAugmentation`. Defaults to
             `None`.
         std: Tuple of floats, likewise. Defaults to `None`.
+        interpolation: String, see `keras_capi.layers.RandomResizedCrop`.
+            Defaults to `"bicubic"`.
         seed: Integer or `None`. Defaults to `None`.
 
     Call arguments:
@@ -111,6 +113,7 @@ class MultiCrop(RandomView):
         solarize_rates=(0.0, 0.2, 0.0),
         mean=None,
         std=None,
+        interpolation="bicubic",
         seed=None,
         **kwargs,
     ):
@@ -119,6 +122,7 @@ class MultiCrop(RandomView):
         self.global_size = _check_size("global_size", global_size)
         self.local_size = _check_size("local_size", local_size)
         self.num_local_views = num_local_views
+        self.interpolation = interpolation
         self.global_scale = check_bounds("global_scale", global_scale, 1.0)
         self.local_scale = check_bounds("local_scale", local_scale, 1.0)
         self.aspect_ratio = check_bounds("aspect_ratio", aspect_ratio)
@@ -170,6 +174,7 @@ class MultiCrop(RandomView):
             self.aspect_ratio,
             self.flip_rate,
             num_views,
+            self.interpolation,
             dtype="float32",
         )
 
@@ -237,6 +242,7 @@ class MultiCrop(RandomView):
             "solarize_rates": self.solarize_rates,
             "mean": self.mean,
             "std": self.std,
+            "interpolation": self.interpolation,
         }
 
 

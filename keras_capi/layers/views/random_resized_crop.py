@@ -11,7 +11,7 @@ from keras_capi.validation import check_positive_integer
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class RandomResizedCrop(RandomView):
-    """Crops a random part of each image and resizes it bicubically.
+    """Crops a random part of each image and resizes it.
 
     With a flip it is the only augmentation that CAPI and MAE need. Every image
     of a batch gets a window of its own, sampled and resampled as torchvision
@@ -41,6 +41,8 @@ class RandomResizedCrop(RandomView):
         num_views: Integer or `None`. How many crops to make of each image, on
             an axis of their own; `None` is one, without that axis. Defaults to
             `None`.
+        interpolation: String, `"bicubic"` or `"bilinear"` (SwAV). Defaults to
+            `"bicubic"`.
         seed: Integer or `None`. Defaults to `None`.
 
     Call arguments:
@@ -83,6 +85,7 @@ class RandomResizedCrop(RandomView):
         aspect_ratio=(3 / 4, 4 / 3),
         flip_rate=0.0,
         num_views=None,
+        interpolation="bicubic",
         seed=None,
         **kwargs,
     ):
@@ -97,6 +100,7 @@ class RandomResizedCrop(RandomView):
         self.aspect_ratio = check_bounds("aspect_ratio", aspect_ratio)
         self.flip_rate = flip_rate
         self.num_views = num_views
+        self.interpolation = check_interpolation(interpolation)
 
     @property
     def numbers_per_image(self):
@@ -158,7 +162,11 @@ class RandomResizedCrop(RandomView):
 
     def _crop(self, images, windows, flips=None):
         crops = resampling.resample_windows(
-            images, *windows, (self.height, self.width), flips
+            images,
+            *windows,
+            (self.height, self.width),
+            flips,
+            self.interpolation,
         )
         if self.num_views is None:
             return crops
@@ -179,4 +187,15 @@ class RandomResizedCrop(RandomView):
             "aspect_ratio": self.aspect_ratio,
             "flip_rate": self.flip_rate,
             "num_views": self.num_views,
+            "interpolation": self.interpolation,
         }
+
+
+def check_interpolation(value):
+    """Returns the name of an interpolation, or raises."""
+    if value not in resampling.KERNELS:
+        raise ValueError(
+            f"`interpolation` must be one of {sorted(resampling.KERNELS)}. "
+            f"Received: interpolation={value!r}"
+        )
+    return value

@@ -143,6 +143,26 @@ def encode_views(encoder, views, training=False):
 def encode_view_patches(
     encoder, views, training=False, mask=None, mask_token=None
 ):
+def encode_all_views(encoder, inputs, training=False):
+    """Returns the features of the views of all sizes, the large ones first.
+
+    Args:
+        encoder: `keras_capi.encoders.Encoder`.
+        inputs: Dictionary with some of `VIEW_NAMES`, see `encode_views`.
+        training: Boolean. Whether to apply stochastic depth.
+
+    Returns:
+        Tensor of shape `(batch, views, global_dim)`.
+    """
+    features = [
+        encode_views(encoder, inputs[name], training)
+        for name in VIEW_NAMES
+        if name in inputs
+    ]
+    return ops.concatenate(features, axis=1)
+
+
+def encode_view_patches(encoder, views, training=False, replace=None):
     """Returns the features of several views and of each of their patches.
 
     Args:

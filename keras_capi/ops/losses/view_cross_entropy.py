@@ -51,5 +51,10 @@ def take_views(values, views):
     Returns:
         Tensor of shape `(batch, views, ...)`.
     """
+    if max(views) >= values.shape[1]:
+        raise ValueError(
+            f"There must be views of the numbers {tuple(views)}, from 0. "
+            f"Received: {values.shape[1]} views"
+        )
     # Not `take`, whose gradient costs more.
     return ops.stack([values[:, view] for view in views], axis=1)

@@ -40,6 +40,7 @@ CASE = battery.Case(
         "solarize_rates": (0.1, 0.3, 0.2),
         "mean": (0.5, 0.4, 0.3),
         "std": (0.3, 0.2, 0.4),
+        "interpolation": "bilinear",
         "seed": 4,
     },
     inputs=(IMAGES,),

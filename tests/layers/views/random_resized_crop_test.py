@@ -28,6 +28,7 @@ CASE = battery.Case(
         "aspect_ratio": (0.8, 1.2),
         "flip_rate": 0.5,
         "num_views": 2,
+        "interpolation": "bilinear",
         "seed": 4,
     },
     inputs=(IMAGES,),
@@ -293,6 +294,7 @@ def test_output_shape():
         {"aspect_ratio": None},
         {"flip_rate": 1.5},
         {"num_views": 0},
+        {"interpolation": "nearest"},
     ],
     ids=str,
 )
