@@ -58,8 +58,9 @@ HEALTHY = {
         0.98,
         "the teacher says the same of all images: near 0 it has chosen one "
         "prototype, near 1 it shares each image out to all",
-        "near 0 a higher `teacher_temperature`, near 1 a lower one or more "
-        "steps; in both cases a lower learning rate and a longer warm-up",
+        "near 0 a higher `teacher_temperature`, near 1 a lower one (SwAV: a "
+        "lower `epsilon`) or more steps; in both cases a lower learning rate "
+        "and a longer warm-up",
     ),
     "positional_information": Range(
         -math.inf,

@@ -151,6 +151,11 @@ class SwAV(Pretraining):
                 self.queue.build((None, len(self.assigned_views), width))
         self.built = True
 
+    @property
+    def num_prototypes(self):
+        """How many prototypes an image is shared out to."""
+        return self.prototypes.num_prototypes
+
     def _make_views(self, encoder, seed):
         return MultiCrop(
             *view_sizes(encoder),
@@ -282,7 +287,7 @@ class SwAV(Pretraining):
         return {
             **super().get_config(),
             "encoder": serialize(self.encoder),
-            "num_prototypes": self.prototypes.num_prototypes,
+            "num_prototypes": self.num_prototypes,
             "views": serialize(self.views),
             "head": serialize(self.head),
             "temperature": self.temperature,

@@ -7,6 +7,7 @@ LABELS = {
     "clustering_loss": "clustering loss",
     "dino_loss": "DINO loss",
     "pixel_loss": "pixel loss",
+    "swav_loss": "SwAV loss",
     "target_entropy": "entropy of the targets",
 }
 

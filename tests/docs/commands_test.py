@@ -49,6 +49,7 @@ SMALLER = {
     "rotation_small": ("data.image_size=32", *SMALLER_ENCODER),
     "simclr_small": SMALLER_ENCODER,
     "simmim_small": ("data.image_size=32", *SMALLER_ENCODER),
+    "swav_small": ("views.num_local_views=1", *SMALLER_ENCODER),
 }
 SMALLER_CAPI = (
     "data.image_size=32",

@@ -68,6 +68,18 @@ SETTINGS = {
     "rotation_small": ["data.image_size=16"],
     "simclr_small": ["data.image_size=24", "encoder.image_shape=[16, 16, 3]"],
     "simmim_small": ["data.image_size=16"],
+    "swav_small": [
+        "data.image_size=24",
+        "encoder.image_shape=[16, 16, 3]",
+        "views.global_size=16",
+        "views.local_size=8",
+        "views.num_local_views=1",
+        "num_prototypes=8",
+        "head.hidden_dim=16",
+        "head.output_dim=8",
+        "queue_size=8",
+        "queue_start=1",
+    ],
 }
 SETTINGS["ibot_small"] = SETTINGS["dino_small"]
 SETTINGS["dinov2_small"] = [*SETTINGS["dino_small"], "num_patch_prototypes=8"]
@@ -182,6 +194,31 @@ def test_published_optimizers():
     assert (decay["base_value"], decay["final_value"]) == (0.04, 0.4)
     assert (config["clip_norm"], config["clip_scope"]) == (3.0, "tensor")
     assert float(model.moving_average.momentum(0)) == pytest.approx(0.996)
+
+
+def test_the_published_swav_is_complete():
+    recipe = load_recipe("swav_base")
+    assert recipe["data"]["batch_size"] == 4096
+    assert recipe["training"]["epochs"] == 800
+    recipe["encoder"] |= {"num_layers": 1, "hidden_dim": 24, "num_heads": 2}
+    recipe["training"]["precision"] = "float32"
+    model = make_model(recipe, 8000)
+    rate = model.optimizer.get_config()["learning_rate"]["config"]
+    assert rate["base_value"] == pytest.approx(4.8)
+    assert rate["start_value"] == pytest.approx(0.3)
+    assert rate["final_value"] == pytest.approx(0.0048)
+    assert rate["warmup_steps"] == 100
+    # The recipe says what the defaults are.
+    published = keras_capi.methods.SwAV(model.encoder)
+    for part in ("views", "head"):
+        ours, theirs = (
+            getattr(x, part).get_config() for x in (model, published)
+        )
+        for name in recipe[part].keys() - {"class_name"}:
+            assert ours[name] == theirs[name], name
+    ours, theirs = model.get_config(), published.get_config()
+    for name in recipe.keys() & theirs.keys() - {"encoder", "views", "head"}:
+        assert ours[name] in (theirs[name], list(theirs[name])), name
 
 
 def test_the_published_dino_is_complete():

@@ -87,6 +87,8 @@ def test_the_packages_recipes_make_models():
         "simmim_base",
         "simmim_small",
         "small",
+        "swav_base",
+        "swav_small",
     ]
     for name in ("demo", "small"):
         model = make_model(load_recipe(name), 100)
