@@ -133,7 +133,8 @@ def pretrain(
             metavar="RECIPE",
             help="Of CAPI demo, small, base or paper_large; of others "
             "dino_small, dino_base, ijepa_small, ijepa_base, mae_small, "
-            "mae_base, swav_small or swav_base; or a YAML file, such as the recipe.yaml of a run.",
+            "mae_base, swav_small or swav_base; or a YAML file, such as the "
+            "recipe.yaml of a run.",
         ),
     ] = "small",
     folder: Annotated[
