@@ -186,6 +186,7 @@ BASE = {
     "methods.IBOT": {"encoder": "vit", "head": "head"},
     "methods.IJEPA": {"encoder": "vit"},
     "methods.MAE": {"encoder": "vit"},
+    "methods.RelativePosition": {"encoder": "vit"},
     "methods.SimCLR": {"encoder": "vit"},
     "methods.SimMIM": {"encoder": "vit"},
     "methods.SwAV": {"encoder": "vit"},

@@ -140,9 +140,6 @@ def encode_views(encoder, views, training=False):
     return _by_view(features, views)
 
 
-def encode_view_patches(
-    encoder, views, training=False, mask=None, mask_token=None
-):
 def encode_all_views(encoder, inputs, training=False):
     """Returns the features of the views of all sizes, the large ones first.
 
@@ -162,7 +159,9 @@ def encode_all_views(encoder, inputs, training=False):
     return ops.concatenate(features, axis=1)
 
 
-def encode_view_patches(encoder, views, training=False, replace=None):
+def encode_view_patches(
+    encoder, views, training=False, mask=None, mask_token=None
+):
     """Returns the features of several views and of each of their patches.
 
     Args:

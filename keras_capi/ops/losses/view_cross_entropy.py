@@ -2,6 +2,8 @@
 
 from keras import ops
 
+from keras_capi.validation import check_each
+from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_positive
 
 
@@ -26,6 +28,8 @@ def view_cross_entropy(targets, logits, temperature, target_views=None):
     - [DINO](https://arxiv.org/abs/2104.14294), equation 3
     """
     check_positive("temperature", temperature)
+    if target_views is not None:
+        check_each("target_views", target_views, check_non_negative_integer)
     num_targets, num_views = targets.shape[1], logits.shape[1]
     log_probabilities = ops.log_softmax(
         ops.cast(logits, "float32") / temperature, axis=-1
