@@ -1,26 +1,23 @@
 import keras
 from keras import ops
 
-from keras_capi.fitting.passed_on_arguments import passes_on_to
 from keras_capi.layers.dense import Dense
 from keras_capi.layers.views.corruption import Corruption
 from keras_capi.methods.inputs.corrupted_inputs import check_corrupted_inputs
 from keras_capi.methods.inputs.corrupted_inputs import prepare_corrupted
 from keras_capi.methods.shared.reconstruction_optimizer import (
-    reconstruction_optimizer,
+    ReconstructionOptimizerMixin,
 )
 from keras_capi.ops.losses.pixel_targets import pixel_targets
 from keras_capi.ops.tokens import extract_patches
-from keras_capi.optimizers.adamw import AdamW
 from keras_capi.training.check_trainable import check_trainable
 from keras_capi.training.pretraining import Pretraining
-from keras_capi.training.vectors import list_vectors
 from keras_capi.validation import check_non_negative
 from keras_capi.validation import check_seed
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
-class DenoisingAutoencoder(Pretraining):
+class DenoisingAutoencoder(ReconstructionOptimizerMixin, Pretraining):
     """Pretrains an encoder by restoring corrupted images.
 
     The ancestor of all methods that hide a part of an image and predict it.
@@ -149,55 +146,6 @@ class DenoisingAutoencoder(Pretraining):
         tokens, positions = self.encoder.embed(images)
         encoded = self.encoder.encode(tokens, positions, training=training)
         return self.head(encoded["patches"])
-
-    @passes_on_to(AdamW)
-    def published_optimizer(
-        self,
-        total_steps,
-        batch_size,
-        learning_rate=None,
-        weight_decay=0.05,
-        beta_1=0.9,
-        beta_2=0.95,
-        **overrides,
-    ):
-        """Returns an optimizer and its schedule.
-
-        The papers have plain gradient descent, which does not suit
-        transformers: these are the settings of `keras_capi.methods.MAE`.
-
-        Args:
-            total_steps: Integer. Updates of the whole training, of which a
-                twentieth warms up.
-            batch_size: Integer. Images in a batch, of all devices together. The
-                rate is `1.5e-4 * batch_size / 256`.
-            learning_rate: Float or schedule in place of that. Defaults to
-                `None`.
-            weight_decay: Float or schedule. Defaults to `0.05`.
-            beta_1: Float. Defaults to `0.9`.
-            beta_2: Float. Defaults to `0.95`.
-            **overrides: Other arguments of `keras_capi.optimizers.AdamW`.
-
-        Returns:
-            A Keras optimizer.
-        """
-        return reconstruction_optimizer(
-            total_steps,
-            batch_size,
-            learning_rate,
-            **{
-                "weight_decay": weight_decay,
-                "beta_1": beta_1,
-                "beta_2": beta_2,
-                **overrides,
-            },
-        )
-
-    def parameter_groups(self):
-        return {"vectors": list_vectors(self.trainable_variables)}
-
-    def list_unused_parts(self):
-        return self.encoder.list_unused_parts(uses_global=False)
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object

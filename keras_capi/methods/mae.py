@@ -2,25 +2,22 @@ import keras
 from keras import ops
 
 from keras_capi.decoders.mask_token_decoder import MaskTokenDecoder
-from keras_capi.fitting.passed_on_arguments import passes_on_to
 from keras_capi.layers.masking.random_masking import RandomMasking
 from keras_capi.methods.inputs.masked_inputs import check_masked_inputs
 from keras_capi.methods.inputs.masked_inputs import prepare_masks
 from keras_capi.methods.shared.reconstruction_optimizer import (
-    reconstruction_optimizer,
+    ReconstructionOptimizerMixin,
 )
 from keras_capi.ops.losses.pixel_targets import pixel_targets
 from keras_capi.ops.tokens import gather_tokens
-from keras_capi.optimizers.adamw import AdamW
 from keras_capi.training.check_trainable import check_trainable
 from keras_capi.training.grid_size import static_grid_size
 from keras_capi.training.pretraining import Pretraining
-from keras_capi.training.vectors import list_vectors
 from keras_capi.validation import check_seed
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
-class MAE(Pretraining):
+class MAE(ReconstructionOptimizerMixin, Pretraining):
     """Pretrains an encoder by reconstructing the pixels of hidden patches.
 
     A masked autoencoder. The encoder sees a quarter of the patches, drawn at
@@ -146,52 +143,6 @@ class MAE(Pretraining):
             predict_indices,
             grid_size=static_grid_size(images, self.encoder),
         )
-
-    @passes_on_to(AdamW)
-    def published_optimizer(
-        self,
-        total_steps,
-        batch_size,
-        learning_rate=None,
-        weight_decay=0.05,
-        beta_1=0.9,
-        beta_2=0.95,
-        **overrides,
-    ):
-        """Returns the published optimizer and its schedule.
-
-        Args:
-            total_steps: Integer. Updates of the whole training, of which a
-                twentieth warms up.
-            batch_size: Integer. Images in a batch, of all devices together. The
-                rate is `1.5e-4 * batch_size / 256`.
-            learning_rate: Float or schedule in place of that. Defaults to
-                `None`.
-            weight_decay: Float or schedule. Defaults to `0.05`.
-            beta_1: Float. Defaults to `0.9`.
-            beta_2: Float. Defaults to `0.95`.
-            **overrides: Other arguments of `keras_capi.optimizers.AdamW`.
-
-        Returns:
-            A Keras optimizer.
-        """
-        return reconstruction_optimizer(
-            total_steps,
-            batch_size,
-            learning_rate,
-            **{
-                "weight_decay": weight_decay,
-                "beta_1": beta_1,
-                "beta_2": beta_2,
-                **overrides,
-            },
-        )
-
-    def parameter_groups(self):
-        return {"vectors": list_vectors(self.trainable_variables)}
-
-    def list_unused_parts(self):
-        return self.encoder.list_unused_parts(uses_global=False)
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object

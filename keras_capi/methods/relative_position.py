@@ -1,7 +1,6 @@
 import keras
 from keras import ops
 
-from keras_capi.fitting.passed_on_arguments import passes_on_to
 from keras_capi.layers.heads.pair_head import PairHead
 from keras_capi.layers.views.patch_grid import PatchGrid
 from keras_capi.methods.inputs.pair_inputs import check_pair_inputs
@@ -9,13 +8,11 @@ from keras_capi.methods.inputs.pair_inputs import default_crop_size
 from keras_capi.methods.inputs.pair_inputs import prepare_pairs
 from keras_capi.methods.shared.mean_patches import mean_patches
 from keras_capi.methods.shared.reconstruction_optimizer import (
-    reconstruction_optimizer,
+    ReconstructionOptimizerMixin,
 )
 from keras_capi.ops.losses.label_cross_entropy import label_cross_entropy
-from keras_capi.optimizers.adamw import AdamW
 from keras_capi.training.check_trainable import check_trainable
 from keras_capi.training.pretraining import Pretraining
-from keras_capi.training.vectors import list_vectors
 from keras_capi.validation import check_seed
 
 # Of the hidden layers of the head, in widths of the encoder.
@@ -23,7 +20,7 @@ HEAD_RATIO = 4
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
-class RelativePosition(Pretraining):
+class RelativePosition(ReconstructionOptimizerMixin, Pretraining):
     """Pretrains an encoder by telling where one patch lies from another.
 
     Also called context prediction. Patches of a 3 x 3 grid are cut out of each
@@ -140,56 +137,6 @@ class RelativePosition(Pretraining):
         features = mean_patches(self.encoder, images, training)
         features = ops.reshape(features, (-1, num_patches, features.shape[-1]))
         return self.head(features, pairs, training=training)
-
-    @passes_on_to(AdamW)
-    def published_optimizer(
-        self,
-        total_steps,
-        batch_size,
-        learning_rate=None,
-        weight_decay=0.05,
-        beta_1=0.9,
-        beta_2=0.95,
-        **overrides,
-    ):
-        """Returns an optimizer and its schedule.
-
-        The authors have plain gradient descent with a rate of 1e-5, which does
-        not suit transformers: these are the settings of
-        `keras_capi.methods.MAE`.
-
-        Args:
-            total_steps: Integer. Updates of the whole training, of which a
-                twentieth warms up.
-            batch_size: Integer. Images in a batch, of all devices together. The
-                rate is `1.5e-4 * batch_size / 256`.
-            learning_rate: Float or schedule in place of that. Defaults to
-                `None`.
-            weight_decay: Float or schedule. Defaults to `0.05`.
-            beta_1: Float. Defaults to `0.9`.
-            beta_2: Float. Defaults to `0.95`.
-            **overrides: Other arguments of `keras_capi.optimizers.AdamW`.
-
-        Returns:
-            A Keras optimizer.
-        """
-        return reconstruction_optimizer(
-            total_steps,
-            batch_size,
-            learning_rate,
-            **{
-                "weight_decay": weight_decay,
-                "beta_1": beta_1,
-                "beta_2": beta_2,
-                **overrides,
-            },
-        )
-
-    def parameter_groups(self):
-        return {"vectors": list_vectors(self.trainable_variables)}
-
-    def list_unused_parts(self):
-        return self.encoder.list_unused_parts(uses_global=False)
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object

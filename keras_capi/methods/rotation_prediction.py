@@ -1,24 +1,21 @@
 import keras
 from keras import ops
 
-from keras_capi.fitting.passed_on_arguments import passes_on_to
 from keras_capi.layers.dense import Dense
 from keras_capi.methods.inputs.rotated_inputs import check_rotated_inputs
 from keras_capi.methods.inputs.rotated_inputs import prepare_rotated
 from keras_capi.methods.shared.mean_patches import mean_patches
 from keras_capi.methods.shared.reconstruction_optimizer import (
-    reconstruction_optimizer,
+    ReconstructionOptimizerMixin,
 )
 from keras_capi.ops.losses.label_cross_entropy import label_cross_entropy
 from keras_capi.ops.rotate_quarters import NUM_TURNS
-from keras_capi.optimizers.adamw import AdamW
 from keras_capi.training.check_trainable import check_trainable
 from keras_capi.training.pretraining import Pretraining
-from keras_capi.training.vectors import list_vectors
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
-class RotationPrediction(Pretraining):
+class RotationPrediction(ReconstructionOptimizerMixin, Pretraining):
     """Pretrains an encoder by telling which way up an image is.
 
     Known as RotNet. Each image is shown four times, turned by 0, 90, 180 and
@@ -106,57 +103,6 @@ class RotationPrediction(Pretraining):
             anticlockwise.
         """
         return self.head(mean_patches(self.encoder, images, training))
-
-    @passes_on_to(AdamW)
-    def published_optimizer(
-        self,
-        total_steps,
-        batch_size,
-        learning_rate=None,
-        weight_decay=0.05,
-        beta_1=0.9,
-        beta_2=0.95,
-        **overrides,
-    ):
-        """Returns an optimizer and its schedule.
-
-        The authors have gradient descent with a rate of 0.1, which is no good
-        start for transformers: these are the settings of
-        `keras_capi.methods.MAE`.
-
-        Args:
-            total_steps: Integer. Updates of the whole training, of which a
-                twentieth warms up.
-            batch_size: Integer. Images in a batch, of all devices together,
-                each of which is shown four times. The rate is
-                `1.5e-4 * batch_size / 256`.
-            learning_rate: Float or schedule in place of that. Defaults to
-                `None`.
-            weight_decay: Float or schedule. Defaults to `0.05`.
-            beta_1: Float. Defaults to `0.9`.
-            beta_2: Float. Defaults to `0.95`.
-            **overrides: Other arguments of `keras_capi.optimizers.AdamW`.
-
-        Returns:
-            A Keras optimizer.
-        """
-        return reconstruction_optimizer(
-            total_steps,
-            batch_size,
-            learning_rate,
-            **{
-                "weight_decay": weight_decay,
-                "beta_1": beta_1,
-                "beta_2": beta_2,
-                **overrides,
-            },
-        )
-
-    def parameter_groups(self):
-        return {"vectors": list_vectors(self.trainable_variables)}
-
-    def list_unused_parts(self):
-        return self.encoder.list_unused_parts(uses_global=False)
 
     def get_config(self):
         return {

@@ -1,38 +1,74 @@
-"""The optimizer of methods that reconstruct images."""
-
+from keras_capi.fitting.passed_on_arguments import passes_on_to
 from keras_capi.optimizers.adamw import AdamW
 from keras_capi.optimizers.group import Group
 from keras_capi.optimizers.warmup_cosine import WarmupCosine
+from keras_capi.training.vectors import list_vectors
 from keras_capi.validation import check_positive_integer
 
 
-def reconstruction_optimizer(
-    total_steps, batch_size, learning_rate, **overrides
-):
-    """Returns the optimizer of MAE, see `MAE.published_optimizer`.
+class ReconstructionOptimizerMixin:
+    """How MAE is optimised, and methods of its kind.
 
-    Args:
-        total_steps: Integer. Updates of the whole training.
-        batch_size: Integer. Images in a batch.
-        learning_rate: Float or schedule, or `None` for the published one.
-        **overrides: Other arguments of `keras_capi.optimizers.AdamW`.
+    For a subclass of `keras_capi.training.Pretraining` that trains an `encoder`
+    by its patches alone.
     """
-    check_positive_integer("total_steps", total_steps)
-    check_positive_integer("batch_size", batch_size)
-    if learning_rate is None:
-        learning_rate = 1.5e-4 * batch_size / 256
-    if not callable(learning_rate):
-        learning_rate = WarmupCosine(
-            learning_rate,
-            total_steps,
-            warmup_steps=total_steps // 20,
-            truncate=1.0,
-            warmup_endpoint=False,
+
+    @passes_on_to(AdamW)
+    def published_optimizer(
+        self,
+        total_steps,
+        batch_size,
+        learning_rate=None,
+        weight_decay=0.05,
+        beta_1=0.9,
+        beta_2=0.95,
+        **overrides,
+    ):
+        """Returns the published optimizer and its schedule.
+
+        Those of MAE; methods of convolutional networks have them in place of
+        plain gradient descent, which does not suit transformers.
+
+        Args:
+            total_steps: Integer. Updates of the whole training, of which a
+                twentieth warms up.
+            batch_size: Integer. Images in a batch, of all devices together. The
+                rate is `1.5e-4 * batch_size / 256`.
+            learning_rate: Float or schedule in place of that. Defaults to
+                `None`.
+            weight_decay: Float or schedule. Defaults to `0.05`.
+            beta_1: Float. Defaults to `0.9`.
+            beta_2: Float. Defaults to `0.95`.
+            **overrides: Other arguments of `keras_capi.optimizers.AdamW`.
+
+        Returns:
+            A Keras optimizer.
+        """
+        check_positive_integer("total_steps", total_steps)
+        check_positive_integer("batch_size", batch_size)
+        if learning_rate is None:
+            learning_rate = 1.5e-4 * batch_size / 256
+        if not callable(learning_rate):
+            learning_rate = WarmupCosine(
+                learning_rate,
+                total_steps,
+                warmup_steps=total_steps // 20,
+                truncate=1.0,
+                warmup_endpoint=False,
+            )
+        return AdamW(
+            **{
+                "learning_rate": learning_rate,
+                "weight_decay": weight_decay,
+                "beta_1": beta_1,
+                "beta_2": beta_2,
+                "groups": {"vectors": Group(weight_decay_multiplier=0.0)},
+                **overrides,
+            }
         )
-    return AdamW(
-        **{
-            "learning_rate": learning_rate,
-            "groups": {"vectors": Group(weight_decay_multiplier=0.0)},
-            **overrides,
-        }
-    )
+
+    def parameter_groups(self):
+        return {"vectors": list_vectors(self.trainable_variables)}
+
+    def list_unused_parts(self):
+        return self.encoder.list_unused_parts(uses_global=False)
