@@ -70,6 +70,24 @@ def test_stochastic_depth_is_for_training_and_grows():
     assert len(np.unique(second.round(4), axis=0)) == 4
 
 
+def test_stochastic_depth_of_one_rate():
+    # Of 40 samples 20 take each branch, of the first block too.
+    encoder = ViT(
+        **SIZES, drop_path_rate=0.5, drop_path_method="efficient", seed=0
+    )
+    images = np.repeat(make_images(1), 40, axis=0)
+    outputs = encoder.encode(
+        *encoder.embed(images), layers=(1,), training=True, normalize=False
+    )
+    tokens = encoder.add_positions(*encoder.embed(images))
+    difference = to_numpy(outputs["layer_1"])[:, 0] - to_numpy(tokens)[:, 0]
+    kinds, counts = np.unique(difference.round(3), axis=0, return_counts=True)
+    assert len(kinds) == 4
+    untouched = counts[(kinds == 0).all(axis=1)]
+    assert 0 < untouched[0] < 20
+    assert encoder.get_config()["drop_path_method"] == "efficient"
+
+
 def test_initialisers():
     bounds = []
     for initializer in ("glorot_uniform", "zeros"):
@@ -111,6 +129,8 @@ def test_sines_do_not_train():
         ({"num_heads": 3}, "divide the width.*num_heads=3, width=16"),
         ({"drop_path_rate": 1.0}, r"`drop_path_rate` must be in \[0, 1\)"),
         ({"num_register_tokens": -1}, "`num_register_tokens`.*-1"),
+        ({"drop_path_method": "none"}, "`method` must be one of.*none"),
+        ({"activation": "relu"}, "`activation` must be one of.*'relu'"),
         ({"lora_rank": 0}, "`lora_rank` must be a positive integer.*=0"),
     ],
 )
