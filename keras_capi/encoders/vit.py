@@ -1,5 +1,4 @@
 import keras
-import numpy as np
 from keras import ops
 
 from keras_capi.encoders.encoder import Encoder
@@ -74,6 +73,9 @@ class ViT(Encoder):
         patch_initializer: Initializer of the kernel of the patch embedding, as
             a matrix. Defaults to `"glorot_uniform"`, MAE's; DINO has
             `keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")`.
+        token_initializer: Initializer of class token and registers, or `None`
+            for a normal one of 0.02. DINOv2 has
+            `keras.initializers.RandomNormal(stddev=1e-6)`. Defaults to `None`.
         pad: Boolean. Whether to take images of any size, see
             `keras_capi.encoders.Encoder`. Defaults to `False`.
         seed: Integer or `None`. Seed of the stochastic depth. Defaults to
@@ -121,6 +123,7 @@ class ViT(Encoder):
         drop_path_method="naive",
         kernel_initializer="glorot_uniform",
         patch_initializer="glorot_uniform",
+        token_initializer=None,
         pad=False,
         seed=None,
         lora_rank=None,
@@ -140,6 +143,7 @@ class ViT(Encoder):
             self.prefix_tokens = PrefixTokens(
                 class_token,
                 num_register_tokens,
+                token_initializer,
                 dtype=self.dtype_policy,
                 name="prefix_tokens",
             )
@@ -224,7 +228,7 @@ class ViT(Encoder):
             self.blocks,
             self.add_positions(tokens, positions),
             self.drop_path if training else None,
-            self._drop_path_rates,
+            self.drop_path.rates_by_depth(self.num_layers),
             self.positions.attention_biases(positions),
             attention_mask=attention_mask,
         )
@@ -234,12 +238,6 @@ class ViT(Encoder):
             if number in (*layers, self.num_layers)
         }
         return self.name_outputs(outputs, positions, layers)
-
-    @property
-    def _drop_path_rates(self):
-        if self.drop_path.method == "efficient":
-            return None
-        return np.linspace(0.0, self.drop_path.rate, self.num_layers)
 
     def add_positions(self, tokens, positions):
         return self.prefix_tokens(
@@ -296,5 +294,6 @@ class ViT(Encoder):
             "patch_initializer": keras.initializers.serialize(
                 self.patch_embedding.kernel_initializer
             ),
+            "token_initializer": prefix.get_config()["initializer"],
             "seed": self.seed,
         }

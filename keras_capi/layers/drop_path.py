@@ -1,4 +1,5 @@
 import keras
+import numpy as np
 from keras import ops
 
 from keras_capi.layers.random_state import RandomState
@@ -106,6 +107,20 @@ class DropPath(keras.layers.Layer):
             return ops.cast(uniform >= rates, "float32") / (1.0 - rates)
         kept = stochastic_depth.num_kept(batch_size, self.rate)
         return ops.cast(ops.argsort(uniform, axis=-1)[:, :kept], "int32")
+
+    def rates_by_depth(self, num_blocks):
+        """Returns the rate of each block of a network.
+
+        Args:
+            num_blocks: Integer.
+
+        Returns:
+            List of floats that grow linearly from 0 to `rate`, or `None` if
+            `method="efficient"`, which has one rate for all.
+        """
+        if self.method == "efficient":
+            return None
+        return np.linspace(0.0, self.rate, num_blocks).tolist()
 
     def call(self, inputs, branch=None, arguments=(), training=None):
         sample = None

@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from keras_capi.layers.attention import new_initializer
 from keras_capi.validation import check_non_negative_integer
 
 
@@ -17,6 +18,8 @@ class PrefixTokens(keras.layers.Layer):
             `True`.
         num_registers: Integer. Registers, between class token and patches.
             Defaults to `0`.
+        initializer: Initializer of all of them, or `None` for a normal
+            distribution of standard deviation 0.02. Defaults to `None`.
 
     Call arguments:
         tokens: Float tensor of shape `(batch, tokens, width)`.
@@ -38,11 +41,14 @@ class PrefixTokens(keras.layers.Layer):
     - [Darcet et al., 2023](https://arxiv.org/abs/2309.16588)
     """
 
-    def __init__(self, class_token=True, num_registers=0, **kwargs):
+    def __init__(
+        self, class_token=True, num_registers=0, initializer=None, **kwargs
+    ):
         super().__init__(**kwargs)
         check_non_negative_integer("num_registers", num_registers)
         self.has_class_token = bool(class_token)
         self.num_registers = num_registers
+        self.initializer = keras.initializers.get(initializer)
 
     @property
     def num_tokens(self):
@@ -62,7 +68,9 @@ class PrefixTokens(keras.layers.Layer):
         return self.add_weight(
             name=name,
             shape=(count, width),
-            initializer=keras.initializers.RandomNormal(stddev=0.02),
+            initializer=new_initializer(
+                self.initializer, keras.initializers.RandomNormal(stddev=0.02)
+            ),
         )
 
     def call(self, tokens, class_position=None):
@@ -92,4 +100,5 @@ class PrefixTokens(keras.layers.Layer):
             **super().get_config(),
             "class_token": self.has_class_token,
             "num_registers": self.num_registers,
+            "initializer": keras.initializers.serialize(self.initializer),
         }

@@ -296,7 +296,11 @@ def test_the_published_dinov2_is_complete():
         small[name] = recipe[name]
     for name in ("layer_scale", "drop_path_rate", "drop_path_method"):
         small["encoder"][name] = recipe["encoder"][name]
+    for name in ("kernel_initializer", "token_initializer"):
+        small["encoder"][name] = recipe["encoder"][name]
     model = make_model(small, 1000)
+    token = to_numpy(model.student.prefix_tokens.class_token)
+    assert 0 < np.abs(token).max() < 1e-5
     assert model.student.drop_path.method == "efficient"
     rate = model.optimizer.get_config()["learning_rate"]["config"]
     assert rate["base_value"] == pytest.approx(2e-3)
