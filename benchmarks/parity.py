@@ -23,6 +23,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.replay import beit
 from benchmarks.replay import beit_tokenizer
 from benchmarks.replay import capi
+from benchmarks.replay import colorization
 from benchmarks.replay import context_encoder
 from benchmarks.replay import data2vec
 from benchmarks.replay import denoising_autoencoder
@@ -44,6 +45,7 @@ METHODS = {
     "beit_masks": beit,
     "beit_tokenizer": beit_tokenizer,
     "capi": capi,
+    "colorization": colorization,
     "context_encoder": context_encoder,
     "context_encoder_masks": context_encoder,
     "data2vec": data2vec,

@@ -37,6 +37,7 @@ from keras_capi.layers.relative_position_bias import RelativePositionBias
 from keras_capi.layers.rms_normalization import RMSNormalization
 from keras_capi.layers.rotary_attention import RotaryAttention
 from keras_capi.layers.targets.centering import Centering
+from keras_capi.layers.targets.color_targets import ColorTargets
 from keras_capi.layers.targets.distilled_targets import DistilledTargets
 from keras_capi.layers.targets.feature_queue import FeatureQueue
 from keras_capi.layers.targets.latent_targets import LatentTargets
@@ -46,6 +47,7 @@ from keras_capi.layers.targets.sinkhorn_centering import SinkhornCentering
 from keras_capi.layers.transformer_block import TransformerBlock
 from keras_capi.layers.views.center_region import CenterRegion
 from keras_capi.layers.views.color_augmentation import ColorAugmentation
+from keras_capi.layers.views.color_removal import ColorRemoval
 from keras_capi.layers.views.corruption import Corruption
 from keras_capi.layers.views.multi_crop import MultiCrop
 from keras_capi.layers.views.patch_grid import PatchGrid
@@ -61,6 +63,8 @@ __all__ = [
     "CenterRegion",
     "Centering",
     "ColorAugmentation",
+    "ColorRemoval",
+    "ColorTargets",
     "CoordinateTable",
     "Corruption",
     "DINOHead",

@@ -2,6 +2,7 @@
 
 from keras_capi.methods.beit import BEiT
 from keras_capi.methods.capi import CAPI
+from keras_capi.methods.colorization import Colorization
 from keras_capi.methods.context_encoder import ContextEncoder
 from keras_capi.methods.data2vec import Data2Vec
 from keras_capi.methods.data2vec2 import Data2Vec2
@@ -21,6 +22,7 @@ from keras_capi.methods.swav import SwAV
 __all__ = [
     "BEiT",
     "CAPI",
+    "Colorization",
     "ContextEncoder",
     "DINO",
     "DINOv2",

@@ -13,6 +13,7 @@ from keras_capi.encoders.rotary_vit import RotaryViT
 from keras_capi.encoders.vit import ViT
 from keras_capi.methods.beit import BEiT
 from keras_capi.methods.capi import CAPI
+from keras_capi.methods.colorization import Colorization
 from keras_capi.methods.context_encoder import ContextEncoder
 from keras_capi.methods.data2vec import Data2Vec
 from keras_capi.methods.data2vec2 import Data2Vec2
@@ -43,6 +44,7 @@ __all__ = [
     "CAPIBackbone",
     "CAPIClassifier",
     "CAPISegmenter",
+    "Colorization",
     "ContextEncoder",
     "ConvolutionalEncoder",
     "CrossAttentionPredictor",

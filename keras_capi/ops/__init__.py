@@ -8,10 +8,16 @@ from keras_capi.ops.block_masks import select_patches
 from keras_capi.ops.block_masks import split_at_random
 from keras_capi.ops.chunks import choose_chunk_size
 from keras_capi.ops.chunks import sum_over_chunks
+from keras_capi.ops.color_bins import color_bins
+from keras_capi.ops.color_codes import annealed_mean
+from keras_capi.ops.color_codes import encode_colors
+from keras_capi.ops.color_codes import rebalancing_weights
 from keras_capi.ops.coordinates import patch_coordinates
 from keras_capi.ops.coordinates import register_coordinates
 from keras_capi.ops.coordinates import scale_to_bounding_box
 from keras_capi.ops.feature_deviation import feature_deviation
+from keras_capi.ops.lab import lab_to_rgb
+from keras_capi.ops.lab import rgb_to_lab
 from keras_capi.ops.losses.binary_cross_entropy import binary_cross_entropy
 from keras_capi.ops.losses.cross_entropy import entropy
 from keras_capi.ops.losses.cross_entropy import soft_cross_entropy
@@ -23,6 +29,7 @@ from keras_capi.ops.losses.label_cross_entropy import label_cross_entropy
 from keras_capi.ops.losses.masked_mean import masked_mean
 from keras_capi.ops.losses.patch_cross_entropy import patch_cross_entropy
 from keras_capi.ops.losses.pixel_targets import pixel_targets
+from keras_capi.ops.losses.shared_cross_entropy import shared_cross_entropy
 from keras_capi.ops.losses.smooth_l1 import smooth_l1
 from keras_capi.ops.losses.variance_hinge import variance_hinge
 from keras_capi.ops.losses.view_cross_entropy import view_cross_entropy
@@ -55,13 +62,16 @@ from keras_capi.ops.tokens import slice_tokens
 __all__ = [
     "add_to_all",
     "add_to_subset",
+    "annealed_mean",
     "apply_rotary",
     "attach_gradients",
     "average_layers",
     "binary_cross_entropy",
     "block_sizes",
     "choose_chunk_size",
+    "color_bins",
     "contrast_views",
+    "encode_colors",
     "entropy",
     "extract_patches",
     "feature_deviation",
@@ -73,6 +83,7 @@ __all__ = [
     "join_patches",
     "koleo",
     "l2_normalize",
+    "lab_to_rgb",
     "label_cross_entropy",
     "layer_normalize",
     "masked_mean",
@@ -81,10 +92,12 @@ __all__ = [
     "patch_coordinates",
     "patch_cross_entropy",
     "pixel_targets",
+    "rebalancing_weights",
     "register_coordinates",
     "relative_position_index",
     "resample_positions",
     "resample_relative_positions",
+    "rgb_to_lab",
     "rms_normalize",
     "rotary_angles",
     "rotary_frequencies",
@@ -92,6 +105,7 @@ __all__ = [
     "sample_blocks",
     "scale_to_bounding_box",
     "select_patches",
+    "shared_cross_entropy",
     "sine_positions",
     "sinkhorn_knopp",
     "slice_tokens",

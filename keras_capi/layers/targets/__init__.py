@@ -1,6 +1,7 @@
 """What turns a teacher's features into targets."""
 
 from keras_capi.layers.targets.centering import Centering
+from keras_capi.layers.targets.color_targets import ColorTargets
 from keras_capi.layers.targets.distilled_targets import DistilledTargets
 from keras_capi.layers.targets.feature_queue import FeatureQueue
 from keras_capi.layers.targets.latent_targets import LatentTargets
@@ -10,6 +11,7 @@ from keras_capi.layers.targets.sinkhorn_centering import SinkhornCentering
 
 __all__ = [
     "Centering",
+    "ColorTargets",
     "DistilledTargets",
     "FeatureQueue",
     "LatentTargets",

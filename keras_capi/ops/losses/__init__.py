@@ -10,6 +10,7 @@ from keras_capi.ops.losses.label_cross_entropy import label_cross_entropy
 from keras_capi.ops.losses.masked_mean import masked_mean
 from keras_capi.ops.losses.patch_cross_entropy import patch_cross_entropy
 from keras_capi.ops.losses.pixel_targets import pixel_targets
+from keras_capi.ops.losses.shared_cross_entropy import shared_cross_entropy
 from keras_capi.ops.losses.smooth_l1 import smooth_l1
 from keras_capi.ops.losses.variance_hinge import variance_hinge
 from keras_capi.ops.losses.view_cross_entropy import view_cross_entropy
@@ -24,6 +25,7 @@ __all__ = [
     "masked_mean",
     "patch_cross_entropy",
     "pixel_targets",
+    "shared_cross_entropy",
     "smooth_l1",
     "soft_cross_entropy",
     "soft_cross_entropy_gradient",

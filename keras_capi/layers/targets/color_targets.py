@@ -1,0 +1,195 @@
+import keras
+import numpy as np
+from keras import ops
+
+from keras_capi.ops.collectives import all_reduce_sum
+from keras_capi.ops.color_bins import color_bins
+from keras_capi.ops.color_codes import encode_colors
+from keras_capi.ops.color_codes import rebalancing_weights
+from keras_capi.validation import check_non_negative
+from keras_capi.validation import check_number
+from keras_capi.validation import check_positive
+from keras_capi.validation import check_positive_integer
+
+
+@keras.saving.register_keras_serializable(package="keras_capi")
+class ColorTargets(keras.layers.Layer):
+    """Turns colours into classes to be predicted, and says how they count.
+
+    A colour is shared out to the nearest of some bins. Places with rare colours
+    count more, and those of images without colours not at all.
+
+    How often the bins occur is counted in training: the mean of all batches so
+    far, the first of which is a uniform one. Images without colours are left
+    out.
+
+    Args:
+        bins: Array-like of shape `(bins, 2)`, a and b of CIE Lab, or `None` for
+            the published 313, see `keras_capi.ops.color_bins`. Defaults to
+            `None`.
+        num_neighbors: Integer. How many bins share a colour. Defaults to `10`,
+            as in the authors' code; the paper has 5.
+        deviation: Float, see `keras_capi.ops.encode_colors`. Defaults to `5.0`.
+        prior: Array-like of shape `(bins,)`: how often bins occur, or `None` to
+            count. Defaults to `None`.
+        mixing: Float in `[0, 1]`, see `keras_capi.ops.rebalancing_weights`.
+            Defaults to `0.5`.
+        power: Float, not negative, likewise. Defaults to `1.0`.
+        gray_threshold: Float, not negative. An image has colours if a or b of a
+            place is farther from 0. Defaults to `5.0`.
+
+    Call arguments:
+        colors: Float tensor of shape `(batch, rows, columns, 2)`.
+        training: Boolean. Whether to count.
+
+    Output shape:
+        Tuple of three tensors: which bins, int32, and their shares, float32, of
+        shape `(batch, rows, columns, num_neighbors)`; and how much places
+        count, float32, of shape `(batch, rows, columns)`.
+
+    Raises:
+        ValueError: If an argument is out of range, or does not suit another.
+
+    Example:
+
+    >>> targets = keras_capi.layers.ColorTargets(num_neighbors=5)
+    >>> colors = keras.random.uniform((2, 8, 8, 2), -50.0, 50.0)
+    >>> indices, shares, weights = targets(colors, training=True)
+    >>> indices.shape  # (2, 8, 8, 5)
+    >>> weights.shape  # (2, 8, 8)
+
+    Reference:
+
+    - [Colorful image colorization](https://arxiv.org/abs/1603.08511), sections
+      2.1 and 2.2
+    """
+
+    def __init__(
+        self,
+        bins=None,
+        num_neighbors=10,
+        deviation=5.0,
+        prior=None,
+        mixing=0.5,
+        power=1.0,
+        gray_threshold=5.0,
+        **kwargs,
+    ):
+        # Recomputed under a `keras.RematScope`, it would count twice; half
+        # precision would round colours.
+        with keras.RematScope(mode=None):
+            super().__init__(autocast=False, **kwargs)
+        self.bins = _check_bins(bins)
+        check_positive_integer("num_neighbors", num_neighbors)
+        if num_neighbors > self.num_bins:
+            raise ValueError(
+                "`num_neighbors` must not be above the number of bins. "
+                f"Received: num_neighbors={num_neighbors}, {self.num_bins} bins"
+            )
+        check_positive("deviation", deviation)
+        check_number("mixing", mixing, "[0, 1]")
+        check_non_negative("power", power)
+        check_non_negative("gray_threshold", gray_threshold)
+        self.num_neighbors = num_neighbors
+        self.deviation = deviation
+        self.prior = _check_prior(prior, self.num_bins)
+        self.mixing = mixing
+        self.power = power
+        self.gray_threshold = gray_threshold
+        self.shares = self._add_state(
+            "shares",
+            (self.num_bins,),
+            keras.initializers.Constant(1.0 / self.num_bins)
+            if prior is None
+            else lambda shape, dtype: ops.convert_to_tensor(self.prior, dtype),
+        )
+        self.num_batches = self._add_state("num_batches", (), "ones")
+        self.built = True
+
+    def _add_state(self, name, shape, initializer):
+        return self.add_weight(
+            name=name,
+            shape=shape,
+            initializer=initializer,
+            dtype="float32",
+            trainable=False,
+            autocast=False,
+        )
+
+    @property
+    def num_bins(self):
+        return len(self.bins)
+
+    def call(self, colors, training=None):
+        indices, shares = encode_colors(
+            colors, np.array(self.bins), self.num_neighbors, self.deviation
+        )
+        distances = ops.max(ops.abs(colors), axis=(1, 2, 3))
+        has_colors = ops.cast(distances > self.gray_threshold, "float32")
+        if training and self.prior is None:
+            self._count(indices, shares * has_colors[:, None, None, None])
+        weights = rebalancing_weights(
+            ops.convert_to_tensor(self.shares), self.mixing, self.power
+        )
+        weights = ops.take(weights, indices[..., 0], axis=0)
+        return indices, shares, weights * has_colors[:, None, None]
+
+    def _count(self, indices, shares):
+        sums = all_reduce_sum(
+            ops.segment_sum(
+                ops.reshape(shares, (-1,)),
+                ops.reshape(indices, (-1,)),
+                self.num_bins,
+            )
+        )
+        total = ops.sum(sums)
+        has_any = total > 0
+        num_batches = self.num_batches + ops.cast(has_any, "float32")
+        change = (sums / ops.maximum(total, 1.0) - self.shares) / num_batches
+        self.shares.assign(self.shares + ops.where(has_any, change, 0.0))
+        self.num_batches.assign(num_batches)
+
+    def compute_output_spec(self, colors, training=None):
+        shape = (*colors.shape[:-1], self.num_neighbors)
+        return (
+            keras.KerasTensor(shape, "int32"),
+            keras.KerasTensor(shape, "float32"),
+            keras.KerasTensor(shape[:-1], "float32"),
+        )
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "bins": self.bins,
+            "num_neighbors": self.num_neighbors,
+            "deviation": self.deviation,
+            "prior": self.prior,
+            "mixing": self.mixing,
+            "power": self.power,
+            "gray_threshold": self.gray_threshold,
+        }
+
+
+def _check_bins(bins):
+    """Returns bins as a list of pairs, or raises."""
+    bins = np.asarray(color_bins() if bins is None else bins, "float64")
+    if bins.ndim != 2 or bins.shape[1] != 2 or not np.isfinite(bins).all():
+        raise ValueError(
+            "`bins` must be finite, of shape (bins, 2). "
+            f"Received: bins of shape {bins.shape}"
+        )
+    return bins.tolist()
+
+
+def _check_prior(prior, num_bins):
+    """Returns a prior as a list that adds up to 1, or `None`, or raises."""
+    if prior is None:
+        return None
+    prior = np.asarray(prior, "float64")
+    # Where nothing is mixed in, what never occurs would count without end.
+    if prior.shape != (num_bins,) or not (prior > 0).all():
+        raise ValueError(
+            "`prior` must have a value above 0 for each of the bins. "
+            f"Received: shape {prior.shape}, {num_bins} bins"
+        )
+    return (prior / prior.sum()).tolist()

@@ -1,0 +1,251 @@
+import keras
+from keras import ops
+
+from keras_capi.fitting.passed_on_arguments import passes_on_to
+from keras_capi.layers.dense import Dense
+from keras_capi.layers.targets.color_targets import ColorTargets
+from keras_capi.layers.views.color_removal import ColorRemoval
+from keras_capi.methods.inputs.gray_inputs import check_gray_inputs
+from keras_capi.methods.shared.reconstruction_optimizer import (
+    reconstruction_optimizer,
+)
+from keras_capi.ops.color_codes import annealed_mean
+from keras_capi.ops.losses.shared_cross_entropy import shared_cross_entropy
+from keras_capi.ops.tokens import extract_patches
+from keras_capi.ops.tokens import join_patches
+from keras_capi.optimizers.adamw import AdamW
+from keras_capi.training.check_trainable import check_trainable
+from keras_capi.training.pretraining import Pretraining
+from keras_capi.training.vectors import list_vectors
+from keras_capi.validation import check_images
+
+# One pixel in so many, in both directions, has its colour predicted.
+STRIDE = 4
+
+
+@keras.saving.register_keras_serializable(package="keras_capi")
+class Colorization(Pretraining):
+    """Pretrains an encoder by colouring grey images.
+
+    The encoder sees the lightness of an image, and one linear layer says of
+    each place which of 313 colours it has. What could be red or green, such as
+    an apple, may be shared out to both; rare colours count more, or all would
+    be grey. Who knows what things are knows their colours, if they have any of
+    their own. There is no teacher, and nothing that could collapse.
+
+    Args:
+        encoder: `keras_capi.encoders.Encoder` of three channels, which sees
+            grey images normalised as the images are, and can be used on
+            coloured ones; or of one channel, which sees the lightness.
+        targets: `keras_capi.layers.ColorTargets`, or `None` for the published
+            ones. Defaults to `None`.
+        corruption: `keras_capi.layers.ColorRemoval`, which says how images are
+            normalised, or `None` for ImageNet's mean and deviation. Defaults to
+            `None`.
+
+    Inputs:
+        Images, a float tensor of shape `(batch, height, width, 3)`, red, green
+        and blue; or a dictionary with own images without colours:
+        `{"corrupted_images": (batch, height, width, channels), "colors":
+        (batch, height / stride, width / stride, 2)}`, the latter a and b of CIE
+        Lab.
+
+    Output shape:
+        The encoder's features of images as they are, a dictionary, see
+        `keras_capi.encoders.Encoder`. The loss is not about a class token, so
+        take the mean of `"feature_map"` as the feature of a whole image. An
+        encoder of one channel takes the lightness here, too.
+
+    Raises:
+        ValueError: If arguments or inputs are out of range, or do not suit each
+            other.
+
+    Example:
+
+    >>> encoder = keras_capi.encoders.ViT(8, 2, 48, 4, image_shape=(64, 64, 3))
+    >>> model = keras_capi.methods.Colorization(encoder)
+    >>> model.compile(model.published_optimizer(1000, batch_size=16))
+    >>> images = np.random.rand(32, 64, 64, 3).astype("float32")
+    >>> history = model.fit(images, batch_size=16)
+    >>> features = model.predict(images)["feature_map"]
+
+    Reference:
+
+    - [Colorful image colorization](https://arxiv.org/abs/1603.08511)
+    """
+
+    loss_weights = {"color_loss": 1.0}
+
+    def __init__(self, encoder, targets=None, corruption=None, **kwargs):
+        super().__init__(encoder, **kwargs)
+        if self.trainable:
+            check_trainable("encoder", encoder)
+        num_channels = encoder.image_shape[-1]
+        with keras.RematScope(mode=None):
+            self.targets = targets or ColorTargets(name="targets")
+            self.corruption = corruption or ColorRemoval(
+                num_channels, _find_stride(encoder.patch_size)
+            )
+            stride = self.corruption.stride
+            if self.corruption.num_channels != num_channels:
+                raise ValueError(
+                    "`corruption` must have the encoder's number of channels. "
+                    f"Received: {self.corruption.num_channels}, and "
+                    f"{num_channels} of the encoder"
+                )
+            if encoder.patch_size % stride:
+                raise ValueError(
+                    "The stride of `corruption` must divide the encoder's "
+                    f"patch size. Received: a stride of {stride}, patches of "
+                    f"{encoder.patch_size}"
+                )
+            self.places_per_side = encoder.patch_size // stride
+            self.head = Dense(
+                self.places_per_side**2 * self.targets.num_bins,
+                dtype=self.dtype_policy,
+                name="head",
+            )
+        self.encoder = encoder
+        self.head.build((None, None, encoder.hidden_dim))
+        self.built = True
+
+    def check_inputs(self, inputs):
+        check_gray_inputs(self.encoder, self.corruption.stride, inputs)
+
+    def prepare(self, inputs, training):
+        self.check_inputs(inputs)
+        if "colors" in inputs:
+            return inputs
+        images = inputs["images"]
+        check_images(images, self.encoder.patch_size, 3)
+        return self.corruption(images)
+
+    def compute_losses(self, inputs, training):
+        logits = self.predict_logits(inputs["corrupted_images"], training)
+        indices, shares, weights = self.targets(
+            ops.cast(inputs["colors"], "float32"), training=training
+        )
+        costs = shared_cross_entropy(indices, shares, logits)
+        return {
+            "color_loss": ops.mean(weights * costs),
+            "color_cross_entropy": ops.mean(costs),
+        }
+
+    def predict_logits(self, images, training=None):
+        """Scores all colours for each place.
+
+        Args:
+            images: Float tensor of shape `(batch, height, width, channels)`,
+                without colours.
+            training: Boolean. Whether to apply stochastic depth.
+
+        Returns:
+            Tensor of shape `(batch, height / stride, width / stride, bins)`.
+        """
+        encoder = self.encoder
+        tokens, positions = encoder.embed(images)
+        encoded = encoder.encode(tokens, positions, training=training)
+        return join_patches(
+            self.head(encoded["patches"]),
+            self.places_per_side,
+            encoder.grid_size(ops.shape(images)[1:]),
+        )
+
+    def predict_colors(self, images, temperature=0.38, training=None):
+        """Predicts one colour for each place.
+
+        Args:
+            images: Float tensor of shape `(batch, height, width, channels)`,
+                without colours.
+            temperature: Float, see `keras_capi.ops.annealed_mean`. Defaults to
+                `0.38`.
+            training: Boolean. Whether to apply stochastic depth.
+
+        Returns:
+            Float32 tensor of shape `(batch, height / stride, width / stride,
+            2)`: a and b of CIE Lab.
+        """
+        logits = self.predict_logits(images, training)
+        return annealed_mean(logits, self.targets.bins, temperature)
+
+    def predict_pixels(self, images, training=None):
+        """Colours images.
+
+        Args:
+            images: Float tensor of shape `(batch, height, width, channels)`,
+                without colours.
+            training: Boolean. Whether to apply stochastic depth.
+
+        Returns:
+            Float32 tensor of shape `(batch, patches, patch_size**2 * 3)`,
+            normalised as images are, values in the order row, column, channel;
+            `keras_capi.ops.join_patches` makes images of them.
+        """
+        colors = self.predict_colors(images, training=training)
+        return extract_patches(
+            self.corruption.restore(images, colors), self.encoder.patch_size
+        )
+
+    @passes_on_to(AdamW)
+    def published_optimizer(
+        self,
+        total_steps,
+        batch_size,
+        learning_rate=None,
+        weight_decay=0.05,
+        beta_1=0.9,
+        beta_2=0.95,
+        **overrides,
+    ):
+        """Returns an optimizer and its schedule.
+
+        The authors have Adam with a decay in the gradient and a rate that falls
+        twice, for convolutions: these are the settings of
+        `keras_capi.methods.MAE`, which suit transformers.
+
+        Args:
+            total_steps: Integer. Updates of the whole training, of which a
+                twentieth warms up.
+            batch_size: Integer. Images in a batch, of all devices together. The
+                rate is `1.5e-4 * batch_size / 256`.
+            learning_rate: Float or schedule in place of that. Defaults to
+                `None`.
+            weight_decay: Float or schedule. Defaults to `0.05`.
+            beta_1: Float. Defaults to `0.9`.
+            beta_2: Float. Defaults to `0.95`.
+            **overrides: Other arguments of `keras_capi.optimizers.AdamW`.
+
+        Returns:
+            A Keras optimizer.
+        """
+        return reconstruction_optimizer(
+            total_steps,
+            batch_size,
+            learning_rate,
+            **{
+                "weight_decay": weight_decay,
+                "beta_1": beta_1,
+                "beta_2": beta_2,
+                **overrides,
+            },
+        )
+
+    def parameter_groups(self):
+        return {"vectors": list_vectors(self.trainable_variables)}
+
+    def list_unused_parts(self):
+        return self.encoder.list_unused_parts(uses_global=False)
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "encoder": serialize(self.encoder),
+            "targets": serialize(self.targets),
+            "corruption": serialize(self.corruption),
+        }
+
+
+def _find_stride(patch_size):
+    """Returns the published stride, or the next smaller one that fits."""
+    return max(n for n in range(1, STRIDE + 1) if patch_size % n == 0)

@@ -1,0 +1,38 @@
+"""Images without colours, with the colours beside them."""
+
+from keras_capi.validation import check_images
+from keras_capi.validation import is_array
+from keras_capi.validation import known_shape
+
+NAMES = {"corrupted_images", "colors"}
+
+
+def check_gray_inputs(encoder, stride, inputs):
+    """Raises a `ValueError` if arrays of images, or own ones, do not suit.
+
+    Args:
+        encoder: `keras_capi.encoders.Encoder`.
+        stride: Integer. One pixel in so many has its colour.
+        inputs: Dictionary of arrays.
+    """
+    if set(inputs) == {"images"}:
+        if is_array(inputs["images"]):
+            check_images(inputs["images"], encoder.patch_size, 3)
+        return
+    if not set(inputs) >= NAMES:
+        raise ValueError(
+            "Inputs must be `images`, or images without colours with the "
+            f"colours beside them, {sorted(NAMES)}. Received: {sorted(inputs)}"
+        )
+    images, colors = inputs["corrupted_images"], inputs["colors"]
+    if not is_array(images) or not is_array(colors):
+        return
+    check_images(images, encoder.patch_size, encoder.image_shape[-1])
+    count, height, width, _ = known_shape("corrupted_images", images)
+    expected = (count, height // stride, width // stride, 2)
+    if known_shape("colors", colors) != expected:
+        raise ValueError(
+            f"`colors` must have shape (batch, height / {stride}, width / "
+            f"{stride}, 2), here {expected}. "
+            f"Received: colors.shape={tuple(colors.shape)}"
+        )

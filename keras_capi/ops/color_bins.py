@@ -1,0 +1,58 @@
+"""The colours among which colourisation chooses."""
+
+import numpy as np
+
+STEP = 10
+# First and last b for each a from -90 to 100.
+PUBLISHED = (
+    *((50, 90), (20, 90), (0, 90), (-20, 90), (-30, 100), (-40, 100)),
+    *((-50, 100), (-50, 100), (-60, 100), (-70, 100), (-80, 90), (-80, 90)),
+    *((-90, 90), (-100, 90), (-100, 80), (-110, 80), (-110, 80), (-110, 70)),
+    *((-110, 70), (-90, 0)),
+)
+GAMUT = (
+    *((80, 80), (40, 80), (20, 90), (0, 90), (-20, 90), (-30, 90)),
+    *((-40, 90), (-40, 90), (-50, 90), (-60, 90), (-70, 80), (-70, 80)),
+    *((-80, 80), (-90, 80), (-90, 70), (-100, 70), (-110, 70), (-110, 70)),
+    *((-90, 0), (-70, -50)),
+)
+KINDS = {"published": PUBLISHED, "gamut": GAMUT}
+
+
+def color_bins(kind="published"):
+    """Returns the colours of a lattice that pictures can have.
+
+    Args:
+        kind: String. `"published"`: the 313 of the authors' files, which the
+            five nearest colours of some picture reach; `"gamut"`: the 261 that
+            are the nearest of some colour that can be shown. From scratch the
+            latter do as well. Defaults to `"published"`.
+
+    Returns:
+        Float32 array of shape `(bins, 2)`: a and b of CIE Lab, by a, then b, in
+        steps of 10.
+
+    Raises:
+        ValueError: If there is no such kind.
+
+    Example:
+
+    >>> keras_capi.ops.color_bins().shape  # (313, 2)
+
+    Reference:
+
+    - [Colorful image colorization](https://arxiv.org/abs/1603.08511), section
+      2.1
+    """
+    if kind not in KINDS:
+        raise ValueError(
+            f"`kind` must be one of {sorted(KINDS)}. Received: kind={kind!r}"
+        )
+    bins = [
+        (a, b)
+        for a, (first, last) in zip(
+            range(-90, 101, STEP), KINDS[kind], strict=True
+        )
+        for b in range(first, last + 1, STEP)
+    ]
+    return np.array(bins, "float32")

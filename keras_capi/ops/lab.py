@@ -1,0 +1,89 @@
+"""Colours as CIE Lab: lightness, green to red, blue to yellow."""
+
+import numpy as np
+from keras import ops
+
+# Of sRGB's red, green and blue in X, Y and Z, and what white is there (D65);
+# scikit-image's digits.
+XYZ_FROM_RGB = np.array(
+    [
+        [0.412453, 0.357580, 0.180423],
+        [0.212671, 0.715160, 0.072169],
+        [0.019334, 0.119193, 0.950227],
+    ]
+)
+RGB_FROM_XYZ = np.linalg.inv(XYZ_FROM_RGB)
+WHITE = (0.95047, 1.0, 1.08883)
+# Below these, curves are straight.
+DARK_SRGB, DARK_LINEAR = 0.04045, 0.0031308
+DARK_XYZ, DARK_LAB = 0.008856, 0.2068966
+SLOPE, OFFSET = 7.787, 16.0 / 116.0
+
+
+def rgb_to_lab(images):
+    """Turns sRGB into CIE Lab.
+
+    Args:
+        images: Float tensor of shape `(..., 3)`: red, green and blue from 0 to
+            1.
+
+    Returns:
+        Float32 tensor of that shape: lightness from 0 to 100, and the two axes
+        of colour, from about -110 to 110; 0 is grey.
+
+    Example:
+
+    >>> red = np.array([1.0, 0.0, 0.0])
+    >>> keras_capi.ops.rgb_to_lab(red)  # [53.24, 80.09, 67.20]
+
+    Reference:
+
+    - [skimage.color.rgb2lab](https://scikit-image.org/docs/stable/api/skimage.color.html#skimage.color.rgb2lab),
+      whose constants these are
+    """
+    images = ops.cast(images, "float32")
+    # A power has no finite value of its own below 0.
+    bright = ops.power((ops.maximum(images, 0.0) + 0.055) / 1.055, 2.4)
+    linear = ops.where(images > DARK_SRGB, bright, images / 12.92)
+    xyz = _mix(linear, XYZ_FROM_RGB / np.array(WHITE)[:, None])
+    bright = ops.power(ops.maximum(xyz, DARK_XYZ), 1.0 / 3.0)
+    x, y, z = ops.unstack(
+        ops.where(xyz > DARK_XYZ, bright, SLOPE * xyz + OFFSET), axis=-1
+    )
+    return ops.stack(
+        [116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)], axis=-1
+    )
+
+
+def lab_to_rgb(lab):
+    """Turns CIE Lab into sRGB, the inverse of `rgb_to_lab`.
+
+    Args:
+        lab: Float tensor of shape `(..., 3)`.
+
+    Returns:
+        Float32 tensor of that shape, clipped to `[0, 1]`: not every colour can
+        be shown.
+    """
+    lightness, a, b = ops.unstack(ops.cast(lab, "float32"), axis=-1)
+    y = (lightness + 16.0) / 116.0
+    curved = ops.stack([y + a / 500.0, y, y - b / 200.0], axis=-1)
+    straight = (curved - OFFSET) / SLOPE
+    xyz = ops.where(curved > DARK_LAB, ops.power(curved, 3), straight)
+    linear = _mix(xyz, RGB_FROM_XYZ * np.array(WHITE))
+    bright = ops.power(ops.maximum(linear, DARK_LINEAR), 1.0 / 2.4)
+    images = ops.where(
+        linear > DARK_LINEAR, 1.055 * bright - 0.055, 12.92 * linear
+    )
+    return ops.clip(images, 0.0, 1.0)
+
+
+def _mix(values, matrix):
+    """Multiplies the last axis by a matrix, without loss of digits."""
+    # A product of matrices has fewer digits on some accelerators.
+    parts = ops.unstack(values, axis=-1)
+    rows = [
+        sum(float(share) * part for share, part in zip(row, parts, strict=True))
+        for row in matrix
+    ]
+    return ops.stack(rows, axis=-1)
