@@ -126,6 +126,8 @@ BASE = {
     "layers.Centering": {},
     "layers.ColorAugmentation": {},
     "layers.CoordinateTable": {"grid_size": (2, 2)},
+    "layers.ColorRemoval": {},
+    "layers.ColorTargets": {},
     "layers.Corruption": {},
     "layers.DINOHead": {},
     "layers.Discriminator": {},
@@ -167,6 +169,7 @@ BASE = {
     "methods.BEiT": {"encoder": "vit", "tokenizer": "tokenizer"},
     "methods.CAPI": {"backbone": "student", "num_clusters": 2},
     "encoders.CAPIBackbone": {**SIZES, "predictor_num_layers": 1},
+    "methods.Colorization": {"encoder": "vit"},
     "methods.ContextEncoder": {"encoder": "vit"},
     "methods.Data2Vec": {"encoder": "vit"},
     "methods.Data2Vec2": {"encoder": "vit"},
@@ -246,11 +249,21 @@ BASE = {
         "vocabulary_size": 8,
         "num_channels": 3,
     },
+    "ops.annealed_mean": {
+        "logits": random(2, 4),
+        "bins": random(4, 2),
+        "temperature": 1.0,
+    },
     "ops.block_sizes": BLOCKS,
     "ops.choose_chunk_size": {"length": 4, "numbers_per_item": 8},
     "ops.contrast_views": {
         "embeddings": random(2, 2, 4),
         "temperature": 0.1,
+    },
+    "ops.encode_colors": {
+        "colors": random(3, 2),
+        "bins": random(4, 2),
+        "num_neighbors": 2,
     },
     "ops.extract_patches": {"images": IMAGES, "patch_size": 4},
     "ops.gather_tokens_in_range": {
@@ -286,6 +299,7 @@ BASE = {
         "cells": np.zeros((1, 1, 2)),
         "grid_size": (2, 2),
     },
+    "ops.rebalancing_weights": {"prior": random(4)},
     "ops.resample_positions": {
         "table": random(4, 8),
         "grid_size": (2, 2),

@@ -81,9 +81,5 @@ def lab_to_rgb(lab):
 def _mix(values, matrix):
     """Multiplies the last axis by a matrix, without loss of digits."""
     # A product of matrices has fewer digits on some accelerators.
-    parts = ops.unstack(values, axis=-1)
-    rows = [
-        sum(float(share) * part for share, part in zip(row, parts, strict=True))
-        for row in matrix
-    ]
-    return ops.stack(rows, axis=-1)
+    matrix = ops.convert_to_tensor(matrix, "float32")
+    return ops.sum(values[..., None, :] * matrix, axis=-1)

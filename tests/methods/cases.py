@@ -2,6 +2,7 @@
 
 from methods.beit_battery_test import CASE as beit
 from methods.capi_battery_test import CASE as capi
+from methods.colorization_battery_test import CASE as colorization
 from methods.context_encoder_battery_test import CASE as context_encoder
 from methods.data2vec2_battery_test import CASE as data2vec2
 from methods.data2vec_battery_test import CASE as data2vec
@@ -23,6 +24,7 @@ from methods.swav_battery_test import CASE as swav
 CASES = {
     "beit": beit,
     "capi": capi,
+    "colorization": colorization,
     "context_encoder": context_encoder,
     "data2vec": data2vec,
     "data2vec2": data2vec2,

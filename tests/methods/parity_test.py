@@ -27,6 +27,13 @@ COMPARED = {
         "final": 104,
         "masks": 1,
     },
+    "colorization": {
+        "forward": 16,
+        "gradients": 12,
+        "losses": 3,
+        "schedules": 1,
+        "final": 13,
+    },
     "context_encoder": {
         "forward": 8,
         "gradients": 18,
@@ -221,6 +228,7 @@ INPUTS = {
         "train/images",
     ],
     "beit": ["weights/lm_head.bias", "mask", "train/token_ids"],
+    "colorization": ["weights/head.bias", "images", "prior", "train/images"],
     "context_encoder": [
         "weights/netG.head.weight",
         "weights/netD.norms.0.weight",

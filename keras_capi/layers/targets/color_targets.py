@@ -30,8 +30,8 @@ class ColorTargets(keras.layers.Layer):
         num_neighbors: Integer. How many bins share a colour. Defaults to `10`,
             as in the authors' code; the paper has 5.
         deviation: Float, see `keras_capi.ops.encode_colors`. Defaults to `5.0`.
-        prior: Array-like of shape `(bins,)`: how often bins occur, or `None` to
-            count. Defaults to `None`.
+        prior: Array-like of shape `(bins,)`: how often bins occur, in any unit,
+            or `None` to count. Defaults to `None`.
         mixing: Float in `[0, 1]`, see `keras_capi.ops.rebalancing_weights`.
             Defaults to `0.5`.
         power: Float, not negative, likewise. Defaults to `1.0`.
@@ -99,12 +99,14 @@ class ColorTargets(keras.layers.Layer):
         self.shares = self._add_state(
             "shares",
             (self.num_bins,),
-            keras.initializers.Constant(1.0 / self.num_bins)
-            if prior is None
-            else lambda shape, dtype: ops.convert_to_tensor(self.prior, dtype),
+            self._start,
         )
         self.num_batches = self._add_state("num_batches", (), "ones")
         self.built = True
+
+    def _start(self, shape, dtype):
+        start = np.array(self.prior or [1.0] * self.num_bins)
+        return ops.convert_to_tensor(start / start.sum(), dtype)
 
     def _add_state(self, name, shape, initializer):
         return self.add_weight(
@@ -182,7 +184,7 @@ def _check_bins(bins):
 
 
 def _check_prior(prior, num_bins):
-    """Returns a prior as a list that adds up to 1, or `None`, or raises."""
+    """Returns a prior as a list, or `None`, or raises."""
     if prior is None:
         return None
     prior = np.asarray(prior, "float64")
@@ -192,4 +194,4 @@ def _check_prior(prior, num_bins):
             "`prior` must have a value above 0 for each of the bins. "
             f"Received: shape {prior.shape}, {num_bins} bins"
         )
-    return (prior / prior.sum()).tolist()
+    return prior.tolist()
