@@ -35,6 +35,7 @@ SMALLER_ENCODER = (
     "encoder.num_heads=2",
 )
 SMALLER = {
+    "colorization_small": ("data.image_size=32", *SMALLER_ENCODER),
     "context_encoder_small": ("data.image_size=32", *SMALLER_ENCODER),
     "beit_small": SMALLER_ENCODER,
     "data2vec_small": SMALLER_ENCODER,

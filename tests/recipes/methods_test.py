@@ -32,6 +32,7 @@ SETTINGS = {
         "decoder.hidden_dim=16",
         "decoder.num_heads=2",
     ],
+    "colorization_small": ["data.image_size=16"],
     "context_encoder_small": [
         "data.image_size=16",
         "discriminator.filters=[4]",
@@ -244,6 +245,21 @@ def test_the_published_dino_is_complete():
     # Uniform up to one over the root of the 48 values of a patch.
     kernel = to_numpy(encoder.patch_embedding.kernel)
     assert np.abs(kernel).max() == pytest.approx(48**-0.5, rel=0.05)
+
+
+def test_the_published_colorization_is_complete():
+    recipe = load_recipe("colorization_base")
+    assert recipe["data"]["image_size"] == 176
+    recipe["encoder"] |= {"num_layers": 1, "hidden_dim": 24, "num_heads": 2}
+    model = make_model(recipe, 1000)
+    # The recipe says what the defaults are.
+    published = keras_capi.methods.Colorization(model.encoder)
+    for part in ("targets", "corruption"):
+        ours, theirs = (
+            getattr(x, part).get_config() for x in (model, published)
+        )
+        for name in recipe[part].keys() - {"class_name"}:
+            assert ours[name] == theirs[name], name
 
 
 def test_the_published_simclr_is_complete():

@@ -58,6 +58,8 @@ def test_the_packages_recipes_make_models():
         "base",
         "beit_base",
         "beit_small",
+        "colorization_base",
+        "colorization_small",
         "context_encoder_base",
         "context_encoder_small",
         "data2vec2_small",
