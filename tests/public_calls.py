@@ -169,7 +169,6 @@ BASE = {
     "methods.BEiT": {"encoder": "vit", "tokenizer": "tokenizer"},
     "methods.CAPI": {"backbone": "student", "num_clusters": 2},
     "encoders.CAPIBackbone": {**SIZES, "predictor_num_layers": 1},
-    "methods.Colorization": {"encoder": "vit"},
     "methods.ContextEncoder": {"encoder": "vit"},
     "methods.Data2Vec": {"encoder": "vit"},
     "methods.Data2Vec2": {"encoder": "vit"},
