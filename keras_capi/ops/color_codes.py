@@ -36,8 +36,10 @@ def encode_colors(colors, bins, num_neighbors=10, deviation=5.0):
         colors[..., 1:] - bins[:, 1]
     )
     nearest, indices = ops.top_k(-distances, num_neighbors)
-    # Relative to the nearest, as all may be far.
-    shares = ops.exp((nearest - nearest[..., :1]) / (2.0 * deviation**2))
+    # Relative to the nearest, as all may be far. It is the first, but XLA sorts
+    # all bins where a part of the largest is taken again.
+    nearest = nearest - ops.max(nearest, axis=-1, keepdims=True)
+    shares = ops.exp(nearest / (2.0 * deviation**2))
     shares = shares / ops.sum(shares, axis=-1, keepdims=True)
     return ops.cast(indices, "int32"), shares
 

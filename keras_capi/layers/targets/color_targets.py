@@ -133,7 +133,8 @@ class ColorTargets(keras.layers.Layer):
         weights = rebalancing_weights(
             ops.convert_to_tensor(self.shares), self.mixing, self.power
         )
-        weights = ops.take(weights, indices[..., 0], axis=0)
+        # Of the nearest, which is taken last for the sake of `encode_colors`.
+        weights = ops.take(weights, indices, axis=0)[..., 0]
         return indices, shares, weights * has_colors[:, None, None]
 
     def _count(self, indices, shares):
