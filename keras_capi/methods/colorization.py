@@ -1,22 +1,19 @@
 import keras
 from keras import ops
 
-from keras_capi.fitting.passed_on_arguments import passes_on_to
 from keras_capi.layers.dense import Dense
 from keras_capi.layers.targets.color_targets import ColorTargets
 from keras_capi.layers.views.color_removal import ColorRemoval
 from keras_capi.methods.inputs.gray_inputs import check_gray_inputs
 from keras_capi.methods.shared.reconstruction_optimizer import (
-    reconstruction_optimizer,
+    ReconstructionOptimizerMixin,
 )
 from keras_capi.ops.color_codes import annealed_mean
 from keras_capi.ops.losses.shared_cross_entropy import shared_cross_entropy
 from keras_capi.ops.tokens import extract_patches
 from keras_capi.ops.tokens import join_patches
-from keras_capi.optimizers.adamw import AdamW
 from keras_capi.training.check_trainable import check_trainable
 from keras_capi.training.pretraining import Pretraining
-from keras_capi.training.vectors import list_vectors
 from keras_capi.validation import check_images
 
 # One pixel in so many, in both directions, has its colour predicted.
@@ -24,7 +21,7 @@ STRIDE = 4
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
-class Colorization(Pretraining):
+class Colorization(ReconstructionOptimizerMixin, Pretraining):
     """Pretrains an encoder by colouring grey images.
 
     The encoder sees the lightness of an image, and one linear layer says of
@@ -185,56 +182,6 @@ class Colorization(Pretraining):
         return extract_patches(
             self.corruption.restore(images, colors), self.encoder.patch_size
         )
-
-    @passes_on_to(AdamW)
-    def published_optimizer(
-        self,
-        total_steps,
-        batch_size,
-        learning_rate=None,
-        weight_decay=0.05,
-        beta_1=0.9,
-        beta_2=0.95,
-        **overrides,
-    ):
-        """Returns an optimizer and its schedule.
-
-        The authors have Adam with a decay in the gradient and a rate that falls
-        twice, for convolutions: these are the settings of
-        `keras_capi.methods.MAE`, which suit transformers.
-
-        Args:
-            total_steps: Integer. Updates of the whole training, of which a
-                twentieth warms up.
-            batch_size: Integer. Images in a batch, of all devices together. The
-                rate is `1.5e-4 * batch_size / 256`.
-            learning_rate: Float or schedule in place of that. Defaults to
-                `None`.
-            weight_decay: Float or schedule. Defaults to `0.05`.
-            beta_1: Float. Defaults to `0.9`.
-            beta_2: Float. Defaults to `0.95`.
-            **overrides: Other arguments of `keras_capi.optimizers.AdamW`.
-
-        Returns:
-            A Keras optimizer.
-        """
-        return reconstruction_optimizer(
-            total_steps,
-            batch_size,
-            learning_rate,
-            **{
-                "weight_decay": weight_decay,
-                "beta_1": beta_1,
-                "beta_2": beta_2,
-                **overrides,
-            },
-        )
-
-    def parameter_groups(self):
-        return {"vectors": list_vectors(self.trainable_variables)}
-
-    def list_unused_parts(self):
-        return self.encoder.list_unused_parts(uses_global=False)
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object
