@@ -20,6 +20,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 # ruff: noqa: E402
+from benchmarks.replay import aim
 from benchmarks.replay import beit
 from benchmarks.replay import beit_tokenizer
 from benchmarks.replay import capi
@@ -41,6 +42,7 @@ from benchmarks.replay.comparison import compare
 from benchmarks.replay.files import read_file
 
 METHODS = {
+    "aim": aim,
     "beit": beit,
     "beit_masks": beit,
     "beit_tokenizer": beit_tokenizer,

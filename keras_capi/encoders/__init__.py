@@ -1,5 +1,6 @@
 """Networks from images to features: all that a method pretrains."""
 
+from keras_capi.encoders.aim_encoder import AIMEncoder
 from keras_capi.encoders.capi_backbone import CAPIBackbone
 from keras_capi.encoders.convolutional_encoder import ConvolutionalEncoder
 from keras_capi.encoders.encoder import Encoder
@@ -8,6 +9,7 @@ from keras_capi.encoders.rotary_vit import RotaryViT
 from keras_capi.encoders.vit import ViT
 
 __all__ = [
+    "AIMEncoder",
     "CAPIBackbone",
     "ConvolutionalEncoder",
     "Encoder",

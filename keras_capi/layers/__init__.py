@@ -7,6 +7,7 @@ from keras_capi.layers.drop_path import DropPath
 from keras_capi.layers.heads.dino_head import DINOHead
 from keras_capi.layers.heads.discriminator import Discriminator
 from keras_capi.layers.heads.pair_head import PairHead
+from keras_capi.layers.heads.patch_mlp import PatchMLP
 from keras_capi.layers.heads.projection_head import ProjectionHead
 from keras_capi.layers.heads.prototype_head import PrototypeHead
 from keras_capi.layers.heads.simclr_head import SimCLRHead
@@ -25,6 +26,7 @@ from keras_capi.layers.masking.inverse_square_masking import (
 )
 from keras_capi.layers.masking.multi_block_masking import MultiBlockMasking
 from keras_capi.layers.masking.patch_masking import PatchMasking
+from keras_capi.layers.masking.prefix_masking import PrefixMasking
 from keras_capi.layers.masking.random_masking import RandomMasking
 from keras_capi.layers.masking.scattered_masking import ScatteredMasking
 from keras_capi.layers.masking.stratified_masking import StratifiedMasking
@@ -85,9 +87,11 @@ __all__ = [
     "PairHead",
     "PatchEmbedding",
     "PatchGrid",
+    "PatchMLP",
     "PatchMasking",
     "PatchTargets",
     "PositionTable",
+    "PrefixMasking",
     "PrefixTokens",
     "ProjectionHead",
     "PrototypeHead",

@@ -1,5 +1,6 @@
 """The systems of pretraining: one class a file, named as in its paper."""
 
+from keras_capi.methods.aim import AIM
 from keras_capi.methods.beit import BEiT
 from keras_capi.methods.capi import CAPI
 from keras_capi.methods.colorization import Colorization
@@ -20,6 +21,7 @@ from keras_capi.methods.simmim import SimMIM
 from keras_capi.methods.swav import SwAV
 
 __all__ = [
+    "AIM",
     "BEiT",
     "CAPI",
     "Colorization",

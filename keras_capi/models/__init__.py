@@ -7,10 +7,12 @@ from keras_capi.decoders.fused_predictor import FusedPredictor
 from keras_capi.decoders.joint_predictor import JointPredictor
 from keras_capi.decoders.mask_token_decoder import MaskTokenDecoder
 from keras_capi.decoders.self_attention_predictor import SelfAttentionPredictor
+from keras_capi.encoders.aim_encoder import AIMEncoder
 from keras_capi.encoders.capi_backbone import CAPIBackbone
 from keras_capi.encoders.convolutional_encoder import ConvolutionalEncoder
 from keras_capi.encoders.rotary_vit import RotaryViT
 from keras_capi.encoders.vit import ViT
+from keras_capi.methods.aim import AIM
 from keras_capi.methods.beit import BEiT
 from keras_capi.methods.capi import CAPI
 from keras_capi.methods.colorization import Colorization
@@ -39,6 +41,8 @@ CAPISegmenter = ImageSegmenter
 ViTEncoder = RotaryViT
 
 __all__ = [
+    "AIM",
+    "AIMEncoder",
     "BEiT",
     "CAPI",
     "CAPIBackbone",

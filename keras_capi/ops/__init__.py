@@ -44,6 +44,7 @@ from keras_capi.ops.positions import patch_cells
 from keras_capi.ops.positions import relative_position_index
 from keras_capi.ops.positions import resample_positions
 from keras_capi.ops.positions import sine_positions
+from keras_capi.ops.prefix_mask import prefix_mask
 from keras_capi.ops.relative_tables import resample_relative_positions
 from keras_capi.ops.rotary import apply_rotary
 from keras_capi.ops.rotary import rotary_angles
@@ -92,6 +93,7 @@ __all__ = [
     "patch_coordinates",
     "patch_cross_entropy",
     "pixel_targets",
+    "prefix_mask",
     "rebalancing_weights",
     "register_coordinates",
     "relative_position_index",

@@ -1,5 +1,6 @@
 """The methods of the battery, by name."""
 
+from methods.aim_battery_test import CASE as aim
 from methods.beit_battery_test import CASE as beit
 from methods.capi_battery_test import CASE as capi
 from methods.colorization_battery_test import CASE as colorization
@@ -22,6 +23,7 @@ from methods.simmim_battery_test import CASE as simmim
 from methods.swav_battery_test import CASE as swav
 
 CASES = {
+    "aim": aim,
     "beit": beit,
     "capi": capi,
     "colorization": colorization,

@@ -11,6 +11,13 @@ from benchmarks.replay.files import read_file
 
 # How many arrays of each group the tests' files hold.
 COMPARED = {
+    "aim": {
+        "forward": 14,
+        "gradients": 52,
+        "losses": 3,
+        "schedules": 1,
+        "final": 30,
+    },
     "beit": {
         "forward": 5,
         "gradients": 22,
@@ -226,6 +233,12 @@ INPUTS = {
     "capi": [
         "weights/backbone.encoder.blocks.1.residual1.norm.weight",
         "train/images",
+    ],
+    "aim": [
+        "weights/head.norm.bias",
+        "prefix_length",
+        "trunk/weights/head.bias",
+        "train/prefix_length",
     ],
     "beit": ["weights/lm_head.bias", "mask", "train/token_ids"],
     "colorization": ["weights/head.bias", "images", "prior", "train/images"],

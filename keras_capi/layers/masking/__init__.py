@@ -9,6 +9,7 @@ from keras_capi.layers.masking.inverse_square_masking import (
 )
 from keras_capi.layers.masking.multi_block_masking import MultiBlockMasking
 from keras_capi.layers.masking.patch_masking import PatchMasking
+from keras_capi.layers.masking.prefix_masking import PrefixMasking
 from keras_capi.layers.masking.random_masking import RandomMasking
 from keras_capi.layers.masking.scattered_masking import ScatteredMasking
 from keras_capi.layers.masking.stratified_masking import StratifiedMasking
@@ -21,6 +22,7 @@ __all__ = [
     "InverseSquareMasking",
     "MultiBlockMasking",
     "PatchMasking",
+    "PrefixMasking",
     "RandomMasking",
     "ScatteredMasking",
     "StratifiedMasking",

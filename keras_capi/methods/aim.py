@@ -1,0 +1,221 @@
+import keras
+from keras import ops
+
+from keras_capi.fitting.passed_on_arguments import passes_on_to
+from keras_capi.layers.heads.patch_mlp import PatchMLP
+from keras_capi.layers.masking.prefix_masking import PrefixMasking
+from keras_capi.methods.inputs.prefix_inputs import check_prefix_inputs
+from keras_capi.methods.inputs.prefix_inputs import prepare_prefixes
+from keras_capi.ops.losses.masked_mean import masked_mean
+from keras_capi.ops.losses.pixel_targets import pixel_targets
+from keras_capi.ops.prefix_mask import prefix_mask
+from keras_capi.optimizers.adamw import AdamW
+from keras_capi.optimizers.group import Group
+from keras_capi.optimizers.warmup_cosine import WarmupCosine
+from keras_capi.training.check_trainable import check_trainable
+from keras_capi.training.grid_size import static_grid_size
+from keras_capi.training.pretraining import Pretraining
+from keras_capi.training.vectors import list_vectors
+from keras_capi.validation import check_positive_integer
+from keras_capi.validation import check_seed
+
+# Share of the steps that warm up, one in so many.
+WARMUP_SHARE = 16
+
+
+@keras.saving.register_keras_serializable(package="keras_capi")
+class AIM(Pretraining):
+    """Pretrains an encoder by predicting the next patch, as texts are learnt.
+
+    Autoregressive image model. Patches are in row-major order; each place
+    predicts the pixels of the next patch from those up to itself. Of each image
+    a first part of random length is given, and seen in both directions, so that
+    the encoder can be used without an order afterwards. There is no teacher,
+    and nothing that could collapse; a better loss means better features.
+
+    Args:
+        encoder: `keras_capi.encoders.Encoder` whose blocks attend, best a
+            `keras_capi.encoders.AIMEncoder`. Class token and registers belong
+            to the part that is given.
+        masking: `keras_capi.layers.PrefixMasking`, or `None` for one. Defaults
+            to `None`.
+        head: Layer from patches and `grid_size` to pixels, or `None` for a
+            `keras_capi.layers.PatchMLP` of twelve perceptrons as wide as the
+            encoder; published are 2048. Defaults to `None`.
+        normalize_pixels: Boolean. Whether each patch is predicted with a mean
+            of 0 and a deviation of 1. Defaults to `True`.
+        seed: Integer or `None`. Seed of the default masking. Defaults to
+            `None`.
+
+    Inputs:
+        Images, a float tensor of shape `(batch, height, width, channels)`, or a
+        dictionary with own prefixes: `{"images": ..., "prefix_length":
+        (batch,)}`, from one patch to all but one.
+
+    Output shape:
+        The encoder's features, a dictionary, see `keras_capi.encoders.Encoder`,
+        with attention in both directions. Those of middle layers are better
+        than those of the last.
+
+    Raises:
+        ValueError: If arguments or inputs are out of range, or do not suit each
+            other.
+
+    Example:
+
+    >>> encoder = keras_capi.encoders.AIMEncoder(
+    ...     8, 2, 48, 4, image_shape=(64, 64, 3)
+    ... )
+    >>> model = keras_capi.methods.AIM(encoder)
+    >>> model.compile(model.published_optimizer(1000, batch_size=16))
+    >>> images = np.random.rand(32, 64, 64, 3).astype("float32")
+    >>> history = model.fit(images, batch_size=16)
+    >>> features = model.predict(images)["feature_map"]
+
+    Reference:
+
+    - [AIM](https://arxiv.org/abs/2401.08541)
+    """
+
+    loss_weights = {"pixel_loss": 1.0}
+
+    def __init__(
+        self,
+        encoder,
+        masking=None,
+        head=None,
+        normalize_pixels=True,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(encoder, **kwargs)
+        if self.trainable:
+            check_trainable("encoder", encoder)
+        check_seed("seed", seed)
+        with keras.RematScope(mode=None):
+            self.masking = masking or PrefixMasking(seed=seed)
+            self.head = head or PatchMLP.for_encoder(
+                encoder, dtype=self.dtype_policy, name="head"
+            )
+            if not self.head.built:
+                self.head.build((None, None, encoder.hidden_dim))
+        self.encoder = encoder
+        self.normalize_pixels = normalize_pixels
+        self.seed = seed
+        self.built = True
+
+    def check_inputs(self, inputs):
+        check_prefix_inputs(self.encoder, inputs)
+
+    def prepare(self, inputs, training):
+        return prepare_prefixes(self.encoder, self.masking, inputs)
+
+    def compute_losses(self, inputs, training):
+        predictions = self.predict_pixels(**inputs, training=training)
+        targets = pixel_targets(
+            inputs["images"], self.encoder.patch_size, self.normalize_pixels
+        )
+        # Each place predicts the next patch; the last one predicts nothing.
+        errors = ops.cast(predictions[:, :-1], "float32") - targets[:, 1:]
+        errors = ops.mean(ops.square(errors), axis=-1)
+        places = ops.arange(1, predictions.shape[1], dtype="int32")
+        lengths = ops.cast(inputs["prefix_length"], "int32")
+        is_counted = places >= lengths[:, None]
+        return {"pixel_loss": masked_mean(errors, is_counted)}
+
+    def predict_pixels(self, images, prefix_length, training=None):
+        """Predicts the pixels of the patch that comes after each.
+
+        Args:
+            images: Float tensor of shape `(batch, height, width, channels)`.
+            prefix_length: Integer tensor of shape `(batch,)`: patches that all
+                places see.
+            training: Boolean. Whether to apply stochastic depth.
+
+        Returns:
+            Tensor of shape `(batch, patches, patch_size**2 * channels)`: at
+            each place what the next patch is to be, in the order row, column,
+            channel.
+        """
+        grid_size = static_grid_size(images, self.encoder)
+        tokens, positions = self.encoder.embed(images)
+        encoded = self.encoder.encode(
+            tokens,
+            positions,
+            training=training,
+            attention_mask=prefix_mask(
+                prefix_length,
+                grid_size[0] * grid_size[1],
+                self.encoder.num_prefix_tokens,
+            ),
+        )
+        return self.head(encoded["patches"], grid_size=grid_size)
+
+    @passes_on_to(AdamW)
+    def published_optimizer(
+        self,
+        total_steps,
+        batch_size,
+        learning_rate=1e-3,
+        weight_decay=0.05,
+        beta_1=0.9,
+        beta_2=0.95,
+        clip_norm=1.0,
+        **overrides,
+    ):
+        """Returns the published optimizer and its schedule.
+
+        Args:
+            total_steps: Integer. Updates of the whole training, of which a
+                sixteenth warms up.
+            batch_size: Integer. Images in a batch, of all devices together.
+                Published are 4096; the rate does not follow it.
+            learning_rate: Float or schedule. Defaults to `1e-3`.
+            weight_decay: Float or schedule. Defaults to `0.05`.
+            beta_1: Float. Defaults to `0.9`.
+            beta_2: Float. Defaults to `0.95`.
+            clip_norm: Float or `None`. Defaults to `1.0`.
+            **overrides: Other arguments of `keras_capi.optimizers.AdamW`.
+
+        Returns:
+            A Keras optimizer.
+        """
+        check_positive_integer("total_steps", total_steps)
+        check_positive_integer("batch_size", batch_size)
+        if not callable(learning_rate):
+            warmup_steps = total_steps // WARMUP_SHARE
+            learning_rate = WarmupCosine(
+                learning_rate,
+                total_steps,
+                warmup_steps=warmup_steps,
+                start_value=learning_rate / max(warmup_steps, 1),
+                truncate=1.0,
+            )
+        return AdamW(
+            **{
+                "learning_rate": learning_rate,
+                "weight_decay": weight_decay,
+                "beta_1": beta_1,
+                "beta_2": beta_2,
+                "clip_norm": clip_norm,
+                "groups": {"vectors": Group(weight_decay_multiplier=0.0)},
+                **overrides,
+            }
+        )
+
+    def parameter_groups(self):
+        return {"vectors": list_vectors(self.trainable_variables)}
+
+    def list_unused_parts(self):
+        return self.encoder.list_unused_parts(uses_global=False)
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "encoder": serialize(self.encoder),
+            "masking": serialize(self.masking),
+            "head": serialize(self.head),
+            "normalize_pixels": self.normalize_pixels,
+            "seed": self.seed,
+        }

@@ -1,0 +1,56 @@
+"""Images with the lengths of their prefixes: drawn, or the user's own."""
+
+import keras
+from keras import ops
+
+from keras_capi.training.grid_size import static_grid_size
+from keras_capi.validation import check_images
+from keras_capi.validation import is_array
+
+NAME = "prefix_length"
+
+
+def check_prefix_inputs(encoder, inputs):
+    """Raises a `ValueError` if arrays of images, or lengths, do not suit.
+
+    Args:
+        encoder: `keras_capi.encoders.Encoder`.
+        inputs: Dictionary of arrays.
+    """
+    images = inputs.get("images")
+    if images is not None and not is_array(images):
+        return
+    if len(inputs) > 1 and set(inputs) != {"images", NAME}:
+        raise ValueError(
+            "Inputs with own prefixes must have the keys "
+            f"{sorted(('images', NAME))}. Received: {sorted(inputs)}"
+        )
+    check_images(images, encoder.patch_size, encoder.image_shape[-1])
+    lengths = inputs.get(NAME)
+    if not is_array(lengths):
+        return
+    dtype = keras.backend.standardize_dtype(lengths.dtype)
+    if len(lengths.shape) != 1 or not keras.backend.is_int_dtype(dtype):
+        raise ValueError(
+            f"`{NAME}` must be integers of shape (batch,). Received: dtype "
+            f"{dtype}, shape {tuple(lengths.shape)}"
+        )
+
+
+def prepare_prefixes(encoder, masking, inputs):
+    """Draws how many patches of each image are given, unless the user says it.
+
+    Args:
+        encoder: `keras_capi.encoders.Encoder`.
+        masking: Layer from images and `grid_size` to `{"prefix_length": ...}`.
+        inputs: Dictionary with `"images"`, and perhaps the lengths.
+
+    Returns:
+        Dictionary of both.
+    """
+    check_prefix_inputs(encoder, inputs)
+    if NAME in inputs:
+        return {**inputs, NAME: ops.cast(inputs[NAME], "int32")}
+    images = inputs["images"]
+    grid_size = static_grid_size(images, encoder)
+    return {"images": images, **masking(images, grid_size=grid_size)}
