@@ -6,9 +6,13 @@ from keras_capi.layers.layer_normalization import LayerNormalization
 # What tells it from other `ViT`s, and is not to be chosen.
 FIXED = {
     "class_token": False,
+    "num_register_tokens": 0,
     "positions": "sine",
+    "interpolation_offset": 0.0,
+    "relative_positions": None,
     "use_bias": False,
     "use_key_bias": False,
+    "layer_scale": None,
 }
 
 
@@ -27,8 +31,23 @@ class AIMEncoder(ViT):
         hidden_dim: Integer, divisible by 4. Width of the tokens. Defaults to
             `1536`.
         num_heads: Integer. Number of attention heads. Defaults to `12`.
-        **kwargs: Other arguments of `keras_capi.encoders.ViT`, but for
-            `class_token`, `positions`, `use_bias` and `use_key_bias`.
+        image_shape: Tuple `(height, width, channels)`: the size that positions
+            are for. Other images can be encoded too. Defaults to
+            `(224, 224, 3)`.
+        mlp_dim: Integer or `None`. Hidden width of the perceptrons; `None` is
+            `4 * hidden_dim`. Defaults to `None`.
+        drop_path_rate: Float in `[0, 1)`. Stochastic depth of the last block;
+            from 0 in the first one it grows linearly. Defaults to `0.0`.
+        kernel_initializer: Initializer of the kernels of the blocks. Defaults
+            to `"glorot_uniform"`.
+        patch_initializer: Initializer of the kernel of the patch embedding, as
+            a matrix. Defaults to `"glorot_uniform"`, as published.
+        pad: Boolean. Whether to take images of any size, see
+            `keras_capi.encoders.Encoder`. Defaults to `False`.
+        seed: Integer or `None`. Seed of the stochastic depth. Defaults to
+            `None`.
+        lora_rank: Integer or `None`. As if `enable_lora` had been called with
+            it. Defaults to `None`.
 
     Call arguments and output:
         Those of `keras_capi.encoders.Encoder`, without a prefix.
@@ -44,7 +63,7 @@ class AIMEncoder(ViT):
     Reference:
 
     - [AIM](https://arxiv.org/abs/2401.08541), section 3.1: the defaults are
-      those of AIM-0.6B, all of which have patches of 14 pixels
+      those of AIM-0.6B
     """
 
     def __init__(
@@ -53,10 +72,31 @@ class AIMEncoder(ViT):
         num_layers=24,
         hidden_dim=1536,
         num_heads=12,
+        image_shape=(224, 224, 3),
+        mlp_dim=None,
+        drop_path_rate=0.0,
+        kernel_initializer="glorot_uniform",
+        patch_initializer="glorot_uniform",
+        pad=False,
+        seed=None,
+        lora_rank=None,
         **kwargs,
     ):
         super().__init__(
-            patch_size, num_layers, hidden_dim, num_heads, **{**kwargs, **FIXED}
+            patch_size,
+            num_layers,
+            hidden_dim,
+            num_heads,
+            image_shape=image_shape,
+            mlp_dim=mlp_dim,
+            drop_path_rate=drop_path_rate,
+            kernel_initializer=kernel_initializer,
+            patch_initializer=patch_initializer,
+            pad=pad,
+            seed=seed,
+            lora_rank=lora_rank,
+            **FIXED,
+            **kwargs,
         )
 
     def build(self, images_shape):

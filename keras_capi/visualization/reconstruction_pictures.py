@@ -161,9 +161,14 @@ def _predict(model, masking, images):
 def _spread(values, masks, shape):
     """Returns the values of all patches, and which are visible and predicted.
 
-    Masks are lists of patches that are dropped or predicted, or flags of those
-    that are replaced and predicted.
+    Masks are lists of patches that are dropped or predicted, flags of those
+    that are replaced and predicted, or how many come before those predicted
+    one after the other.
     """
+    if "prefix_length" in masks:
+        is_given = np.arange(shape[1]) < masks["prefix_length"][:, None]
+        # Each place predicts the next.
+        return np.roll(values, 1, axis=1), is_given, ~is_given
     if "mask" in masks:
         return values, ~masks["mask"], masks["mask"]
     visible, hidden = masks["visible_indices"], masks["predict_indices"]

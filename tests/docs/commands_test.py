@@ -37,6 +37,7 @@ SMALLER_ENCODER = (
 SMALLER = {
     "colorization_small": ("data.image_size=32", *SMALLER_ENCODER),
     "context_encoder_small": ("data.image_size=32", *SMALLER_ENCODER),
+    "aim_small": ("data.image_size=32", *SMALLER_ENCODER),
     "beit_small": SMALLER_ENCODER,
     "data2vec_small": SMALLER_ENCODER,
     "denoising_autoencoder_small": ("data.image_size=32", *SMALLER_ENCODER),

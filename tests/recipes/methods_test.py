@@ -1,5 +1,7 @@
 """Recipes of other methods than CAPI: nothing but a file says which."""
 
+import inspect
+
 import keras
 import numpy as np
 import pytest
@@ -53,6 +55,11 @@ SETTINGS = {
         "head.num_prototypes=8",
         "head.hidden_dim=16",
         "head.bottleneck_dim=8",
+    ],
+    "aim_small": [
+        "data.image_size=16",
+        "head.num_layers=1",
+        "head.hidden_dim=16",
     ],
     "data2vec_small": ["data.image_size=16"],
     "data2vec2_small": [
@@ -109,7 +116,7 @@ def test_trains_goes_on_and_does_the_same_again(name, tmp_path):
     path = tmp_path / "run" / "recipe.yaml"
     written = yaml.safe_load(path.read_text())
     assert written["method"] == recipe["method"]
-    assert written["encoder"]["class_name"] == "ViT"
+    assert written["encoder"]["class_name"] in ("AIMEncoder", "ViT")
     settings = written["optimizer"]
     assert settings.get("beta_1", settings.get("momentum")) == 0.9
     repeated = pretrain(
@@ -439,6 +446,17 @@ def test_the_large_relative_positions_are_complete():
     head = keras_capi.layers.PairHead().get_config()
     assert tuple(recipe["head"]["hidden_dims"]) == head["hidden_dims"]
     assert recipe["training"]["steps"] == 1_000_000
+
+
+def test_the_published_aim_is_complete():
+    recipe = load_recipe("aim_base")
+    published = keras_capi.encoders.AIMEncoder
+    for name, parameter in inspect.signature(published).parameters.items():
+        if name in recipe["encoder"]:
+            assert recipe["encoder"][name] == parameter.default
+    assert recipe["head"]["num_layers"] == 12
+    assert recipe["data"]["batch_size"] == 4096
+    assert recipe["training"]["steps"] == 500_000
 
 
 def test_sizes_follow_from_the_images():

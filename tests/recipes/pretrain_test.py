@@ -55,6 +55,8 @@ def run(*arguments):
 
 def test_the_packages_recipes_make_models():
     assert list_recipes() == [
+        "aim_base",
+        "aim_small",
         "base",
         "beit_base",
         "beit_small",

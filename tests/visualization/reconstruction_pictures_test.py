@@ -12,6 +12,7 @@ from helpers import to_numpy
 from keras_capi.layers import Corruption
 from keras_capi.layers import ImageNetNormalization
 from keras_capi.layers import InverseBlockMasking
+from keras_capi.methods import AIM
 from keras_capi.ops.losses.pixel_targets import pixel_targets
 from keras_capi.ops.tokens import gather_tokens
 from keras_capi.visualization import reconstruction_pictures
@@ -165,3 +166,21 @@ def test_bad_arguments():
         reconstruction_pictures(model, IMAGES, PICTURES[:2])
     with pytest.raises(ValueError, match="divisible by the patch size"):
         reconstruction_pictures(model, IMAGES[:, :14])
+
+
+def test_aim_shows_patches_where_they_are_and_not_where_they_are_predicted():
+    model = AIM(make_vit(image_shape=(16, 24, 3)), seed=3)
+
+    def predict_pixels(images, prefix_length, training):
+        targets = to_numpy(pixel_targets(images, 4))
+        # The last place predicts nothing that counts.
+        return np.concatenate([targets[:, 1:], 9.0 + targets[:, :1]], axis=1)
+
+    object.__setattr__(model, "predict_pixels", predict_pixels)
+    pictures = reconstruction_pictures(model, IMAGES, PICTURES)
+    np.testing.assert_allclose(
+        pictures["reconstruction"], PICTURES / 255.0, atol=2e-3
+    )
+    # A part is given, from the upper left on.
+    shown = np.isclose(pictures["visible"], PICTURES / 255.0).all(axis=-1)
+    assert shown[:, :4, :4].all() and not shown[:, 12:, 20:].all()
