@@ -6,7 +6,7 @@ from keras_capi.layers.heads.patch_mlp import PatchMLP
 from keras_capi.layers.masking.prefix_masking import PrefixMasking
 from keras_capi.methods.inputs.prefix_inputs import check_prefix_inputs
 from keras_capi.methods.inputs.prefix_inputs import prepare_prefixes
-from keras_capi.ops.losses.masked_mean import masked_mean
+from keras_capi.ops.collectives import all_reduce_sum
 from keras_capi.ops.losses.pixel_targets import pixel_targets
 from keras_capi.ops.prefix_mask import prefix_mask
 from keras_capi.optimizers.adamw import AdamW
@@ -120,8 +120,13 @@ class AIM(Pretraining):
         errors = ops.mean(ops.square(errors), axis=-1)
         places = ops.arange(1, predictions.shape[1], dtype="int32")
         lengths = ops.cast(inputs["prefix_length"], "int32")
-        is_counted = places >= lengths[:, None]
-        return {"pixel_loss": masked_mean(errors, is_counted)}
+        counted = ops.cast(places >= lengths[:, None], "float32")
+        # Over all patches of all devices, which have other prefixes each.
+        num_images = ops.cast(ops.shape(errors)[0], "float32")
+        totals = all_reduce_sum(ops.stack([num_images, ops.sum(counted)]))
+        patches_per_image = ops.maximum(totals[1], 1.0) / totals[0]
+        errors = ops.sum(errors * counted, axis=1)
+        return {"pixel_loss": ops.mean(errors) / patches_per_image}
 
     def predict_pixels(self, images, prefix_length, training=None):
         """Predicts the pixels of the patch that comes after each.
