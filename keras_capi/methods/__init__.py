@@ -7,6 +7,7 @@ from keras_capi.methods.colorization import Colorization
 from keras_capi.methods.context_encoder import ContextEncoder
 from keras_capi.methods.data2vec import Data2Vec
 from keras_capi.methods.data2vec2 import Data2Vec2
+from keras_capi.methods.deepcluster import DeepCluster
 from keras_capi.methods.denoising_autoencoder import DenoisingAutoencoder
 from keras_capi.methods.dino import DINO
 from keras_capi.methods.dinov2 import DINOv2
@@ -30,6 +31,7 @@ __all__ = [
     "DINOv2",
     "Data2Vec",
     "Data2Vec2",
+    "DeepCluster",
     "DenoisingAutoencoder",
     "DiscreteVAE",
     "IBOT",

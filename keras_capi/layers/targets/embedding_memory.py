@@ -1,0 +1,117 @@
+import keras
+import numpy as np
+from keras import ops
+
+from keras_capi.validation import check_positive_integer
+
+# In place of a cluster, and of the number of an image.
+NOTHING = -100
+
+
+@keras.saving.register_keras_serializable(package="keras_capi")
+class EmbeddingMemory(keras.layers.Layer):
+    """Remembers the embeddings of an epoch's images, and their clusters.
+
+    For methods that cluster a data set between epochs without a pass of their
+    own: each training batch leaves its embeddings behind, row by row. `labels`
+    are the clusters that were made of them, by the number of the image.
+
+    Args:
+        num_images: Integer. Images of the data set.
+        num_views: Integer. Embeddings of each image.
+        num_labels: Integer. How many clusterings there are.
+
+    Call arguments:
+        indices: Integer tensor of shape `(batch,)`: the numbers of the images.
+        embeddings: Float tensor of shape `(batch, num_views, width)`.
+
+    Output shape:
+        None: the layer returns nothing.
+
+    Example:
+
+    >>> memory = keras_capi.layers.EmbeddingMemory(8, 2, 1)
+    >>> memory(np.arange(4), keras.random.normal((4, 2, 16)))
+
+    Reference:
+
+    - [SwAV](https://arxiv.org/abs/2006.09882), appendix D (DeepCluster-v2)
+    """
+
+    def __init__(self, num_images, num_views, num_labels, **kwargs):
+        # Recomputed under a `keras.RematScope`, it would take a batch twice.
+        with keras.RematScope(mode=None):
+            super().__init__(**kwargs)
+        for name, value in (
+            ("num_images", num_images),
+            ("num_views", num_views),
+            ("num_labels", num_labels),
+        ):
+            check_positive_integer(name, value)
+        self.num_images = num_images
+        self.num_views = num_views
+        self.num_labels = num_labels
+
+    def build(self, indices_shape, embeddings_shape):
+        nothing = keras.initializers.Constant(NOTHING)
+        rows = (self.num_images, self.num_views, embeddings_shape[-1])
+        self.embeddings = self._add_state("embeddings", rows, "float32")
+        self.indices = self._add_state(
+            "indices", (self.num_images,), "int32", nothing
+        )
+        self.labels = self._add_state(
+            "labels", (self.num_labels, self.num_images), "int32", nothing
+        )
+        self.position = self._add_state("position", (), "int32")
+
+    def _add_state(self, name, shape, dtype, initializer="zeros"):
+        return self.add_weight(
+            name=name,
+            shape=shape,
+            initializer=initializer,
+            dtype=dtype,
+            trainable=False,
+            autocast=False,
+        )
+
+    def call(self, indices, embeddings):
+        position = ops.convert_to_tensor(self.position)
+        batch_size = ops.shape(indices)[0]
+        # In an epoch that is longer than the data set the oldest fall out.
+        rows = (position + ops.arange(batch_size, dtype="int32")) % (
+            self.num_images
+        )
+        for variable, values in (
+            (self.indices, indices),
+            (self.embeddings, ops.stop_gradient(embeddings)),
+        ):
+            former = ops.convert_to_tensor(variable)
+            values = ops.cast(values, variable.dtype)
+            variable.assign(ops.scatter_update(former, rows[:, None], values))
+        self.position.assign(position + batch_size)
+
+    def rewind(self):
+        """Has the next batch written to the first rows."""
+        self.position.assign(ops.zeros((), "int32"))
+
+    def filled(self):
+        """Returns what there is, of images that have been seen.
+
+        Returns:
+            Tuple of NumPy arrays of shapes `(rows,)` and `(rows, num_views,
+            width)`.
+        """
+        indices = ops.convert_to_numpy(self.indices)
+        rows = np.flatnonzero(indices >= 0)
+        return indices[rows], ops.convert_to_numpy(self.embeddings)[rows]
+
+    def compute_output_spec(self, indices, embeddings):
+        return None
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_images": self.num_images,
+            "num_views": self.num_views,
+            "num_labels": self.num_labels,
+        }

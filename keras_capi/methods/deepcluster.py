@@ -1,0 +1,345 @@
+import functools
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_capi.fitting.passed_on_arguments import passes_on_to
+from keras_capi.layers.heads.swav_head import SwAVHead
+from keras_capi.layers.heads.unit_prototypes import UnitPrototypes
+from keras_capi.layers.targets.embedding_memory import NOTHING
+from keras_capi.layers.targets.embedding_memory import EmbeddingMemory
+from keras_capi.methods.inputs.view_inputs import check_views
+from keras_capi.methods.inputs.view_inputs import encode_all_views
+from keras_capi.methods.shared.cluster_assignments import ClusterAssignments
+from keras_capi.methods.shared.multi_crop_clustering import clustering_optimizer
+from keras_capi.methods.shared.multi_crop_clustering import clustering_views
+from keras_capi.ops.losses.label_cross_entropy import label_cross_entropy
+from keras_capi.ops.losses.masked_mean import masked_mean
+from keras_capi.ops.losses.view_cross_entropy import take_views
+from keras_capi.ops.spherical_kmeans import spherical_kmeans
+from keras_capi.optimizers.larc import LARC
+from keras_capi.training.check_trainable import check_trainable
+from keras_capi.training.pretraining import Pretraining
+from keras_capi.validation import check_each
+from keras_capi.validation import check_images
+from keras_capi.validation import check_non_negative_integer
+from keras_capi.validation import check_positive
+from keras_capi.validation import check_positive_integer
+from keras_capi.validation import check_seed
+from keras_capi.validation import is_array
+
+
+@keras.saving.register_keras_serializable(package="keras_capi")
+class DeepCluster(Pretraining):
+    """Pretrains an encoder by clusters that are made between epochs.
+
+    Version 2. The embeddings of an epoch's crops are kept, and clustered by
+    k-means before the next one, several times with different numbers of
+    clusters. The centroids become the prototypes, and all crops of an image are
+    to be told to be of its cluster. `fit` clusters by itself.
+
+    Images have to be told apart from one epoch to the next: arrays are numbered
+    by `fit`, data sets must have `"indices"` beside `"images"`.
+
+    Args:
+        encoder: `keras_capi.encoders.Encoder`.
+        num_prototypes: Sequence of integers, the clusters of each clustering.
+            Defaults to `(3000, 3000, 3000)`; with fewer images there are as
+            many clusters as images at most.
+        views: Layer from images to `"global_views"` and `"local_views"`, or
+            `None` for `keras_capi.layers.MultiCrop` with the encoder's image
+            size and six local views of three sevenths of it. Defaults to
+            `None`.
+        head: Layer from features to vectors of length 1, or `None` for
+            `keras_capi.layers.SwAVHead`. Defaults to `None`.
+        temperature: Float. Divides the scores. Defaults to `0.1`.
+        num_iterations: Integer. Iterations of k-means. Defaults to `10`.
+        memory_views: Tuple of integers. Which views are clustered, in turn, the
+            large ones counted first. Defaults to `(0, 1)`.
+        num_images: Integer, the size of the data set, or `None` for what `fit`
+            gets as an array. Defaults to `None`.
+        seed: Integer or `None`. Seed of the default views. Defaults to `None`.
+
+    Inputs:
+        Images, a float tensor of shape `(batch, height, width, channels)`, best
+        larger than the views; or a dictionary of `"images"` and `"indices"`,
+        integers of shape `(batch,)`; or with own views in place of the images,
+        as of `keras_capi.methods.SwAV`.
+
+    Output shape:
+        The encoder's features, a dictionary, see `keras_capi.encoders.Encoder`.
+
+    Raises:
+        ValueError: If arguments or inputs are out of range, or do not suit each
+            other.
+
+    Example:
+
+    >>> encoder = keras_capi.encoders.ViT(8, 2, 48, 4, image_shape=(32, 32, 3))
+    >>> model = keras_capi.methods.DeepCluster(encoder, num_prototypes=(8, 6))
+    >>> model.compile(model.published_optimizer(1000, batch_size=16))
+    >>> images = np.random.rand(32, 48, 48, 3).astype("float32")
+    >>> history = model.fit(images, batch_size=16)
+    >>> features = model.predict(images)["global"]
+
+    Reference:
+
+    - [SwAV](https://arxiv.org/abs/2006.09882), appendix D (DeepCluster-v2)
+    """
+
+    loss_weights = {"cluster_loss": 1.0}
+
+    def __init__(
+        self,
+        encoder,
+        num_prototypes=(3000, 3000, 3000),
+        views=None,
+        head=None,
+        temperature=0.1,
+        num_iterations=10,
+        memory_views=(0, 1),
+        num_images=None,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(encoder, **kwargs)
+        if self.trainable:
+            check_trainable("encoder", encoder)
+        check_positive("temperature", temperature)
+        check_positive_integer("num_iterations", num_iterations)
+        check_positive_integer("num_images", num_images, or_none=True)
+        check_seed("seed", seed)
+        self.num_prototypes = check_each(
+            "num_prototypes", num_prototypes, check_positive_integer
+        )
+        self.memory_views = check_each(
+            "memory_views", memory_views, check_non_negative_integer
+        )
+        self.temperature = temperature
+        self.num_iterations = num_iterations
+        self.seed = seed
+        self.encoder = encoder
+        self.memory = None
+        # A `keras.RematScope` is for the blocks, see `RotaryViT`.
+        with keras.RematScope(mode=None):
+            self.views = views or clustering_views(encoder, seed)
+            self.head = head or SwAVHead(dtype=self.dtype_policy, name="head")
+            if not self.head.built:
+                self.head.build((None, encoder.global_dim))
+            self.prototypes = [
+                UnitPrototypes(
+                    count, dtype=self.dtype_policy, name=f"prototypes_{number}"
+                )
+                for number, count in enumerate(self.num_prototypes)
+            ]
+            for layer in self.prototypes:
+                layer.build((None, self.head.output_dim))
+        if num_images is not None:
+            self.make_memory(num_images)
+        self.built = True
+
+    def make_memory(self, num_images):
+        """Makes room for the embeddings and clusters of a data set.
+
+        Args:
+            num_images: Integer.
+        """
+        memory = EmbeddingMemory(
+            num_images,
+            len(self.memory_views),
+            len(self.prototypes),
+            name="memory",
+        )
+        shape = (None, len(self.memory_views), self.head.output_dim)
+        memory.build((None,), shape)
+        self.memory = memory
+
+    def check_inputs(self, inputs):
+        check_views(inputs, self.encoder)
+
+    def prepare(self, inputs, training):
+        if "indices" not in inputs:
+            raise ValueError(
+                "A data set must give the numbers of its images, from 0, as "
+                '`"indices"` beside `"images"`, so that each is told its '
+                f"cluster; arrays are numbered by `fit`. Received: "
+                f"{sorted(inputs)}"
+            )
+        if "global_views" in inputs:
+            return inputs
+        check_images(inputs["images"], 1, self.encoder.image_shape[-1])
+        return {**self.views(inputs["images"]), "indices": inputs["indices"]}
+
+    def compute_losses(self, inputs, training):
+        indices = ops.cast(inputs["indices"], "int32")
+        features = encode_all_views(self.encoder, inputs, training)
+        embeddings = self.head(features, training=training)
+        labels = ops.take(self.memory.labels, indices, axis=1)
+        losses = []
+        for number, layer in enumerate(self.prototypes):
+            known = labels[number] >= 0
+            losses.append(
+                masked_mean(
+                    self._image_losses(
+                        ops.maximum(labels[number], 0), layer(embeddings)
+                    ),
+                    known,
+                )
+            )
+        if training:
+            self.memory(indices, take_views(embeddings, self.memory_views))
+        return {"cluster_loss": ops.mean(ops.stack(losses))}
+
+    def _image_losses(self, labels, scores):
+        """Returns the mean over an image's views, of each image."""
+        labels = ops.repeat(labels[:, None], scores.shape[1], axis=1)
+        losses = label_cross_entropy(labels, scores / self.temperature)
+        return ops.mean(losses, axis=1)
+
+    def remember(self, inputs):
+        """Fills a part of the memory without training on it.
+
+        Each view by itself goes through the head in training mode, so that the
+        running averages of its batch normalisation move.
+
+        Args:
+            inputs: Dictionary of a batch, as for a training step.
+        """
+        prepared = self.prepare(inputs, True)
+        features = encode_all_views(self.encoder, prepared, True)
+        embeddings = [
+            self.head(features[:, view], training=True)
+            for view in self.memory_views
+        ]
+        self.memory(prepared["indices"], ops.stack(embeddings, axis=1))
+
+    def assign_clusters(self, seed=None, starts=None):
+        """Clusters what the memory has, and makes prototypes of it.
+
+        Args:
+            seed: Integer or `None`. Seed of the first centroids. Defaults to
+                `None`.
+            starts: Sequence of integer arrays, a permutation of the rows of the
+                memory for each clustering, whose first rows are the first
+                centroids; `None` draws them. Defaults to `None`.
+        """
+        indices, embeddings = self.memory.filled()
+        generator = np.random.default_rng(seed)
+        labels = np.full(self.memory.labels.shape, NOTHING, "int32")
+        for number, layer in enumerate(self.prototypes):
+            if starts is None:
+                order = generator.permutation(len(indices))
+            else:
+                order = starts[number]
+            # The memories of the views take turns.
+            centroids, assignments = spherical_kmeans(
+                ops.convert_to_tensor(
+                    embeddings[:, number % len(self.memory_views)]
+                ),
+                np.resize(order, layer.num_prototypes),
+                self.num_iterations,
+            )
+            layer.kernel.assign(ops.transpose(centroids))
+            labels[number, indices] = ops.convert_to_numpy(assignments)
+        self.memory.labels.assign(labels)
+
+    def fit(self, x=None, *args, **kwargs):
+        x = self._numbered(x)
+        if self.memory is None:
+            self.make_memory(self._count_images(x))
+        return super().fit(x, *args, **kwargs)
+
+    def _numbered(self, x):
+        if is_array(x):
+            x = {"images": x}
+        if isinstance(x, dict) and "indices" not in x:
+            count = len(next(iter(x.values())))
+            x = {**x, "indices": np.arange(count, dtype="int32")}
+        return x
+
+    def _count_images(self, x):
+        if isinstance(x, dict):
+            return len(x["indices"])
+        raise ValueError(
+            "`num_images` must be given if `fit` gets a data set in place of "
+            f"arrays. Received: x={type(x).__name__}, num_images=None"
+        )
+
+    def _fit(self, x, y, batch_size, *, callbacks, **kwargs):
+        fill = functools.partial(self._fill_memory, x, batch_size)
+        # First, so that what others save is of the epoch to come.
+        callbacks = [ClusterAssignments(fill), *callbacks]
+        return super()._fit(x, y, batch_size, callbacks=callbacks, **kwargs)
+
+    def _fill_memory(self, x, batch_size):
+        """Remembers all images that `fit` gets, batch by batch, in order."""
+        if isinstance(x, dict):
+            size = batch_size or 32
+            starts = range(0, len(x["indices"]), size)
+            x = (
+                {
+                    name: values[start : start + size]
+                    for name, values in x.items()
+                }
+                for start in starts
+            )
+        for batch in x:
+            batch = batch[0] if isinstance(batch, tuple) else batch
+            self.remember(batch)
+
+    @passes_on_to(LARC)
+    def published_optimizer(
+        self,
+        total_steps,
+        batch_size,
+        learning_rate=None,
+        frozen_steps=None,
+        **overrides,
+    ):
+        """Returns the published optimizer and its schedule.
+
+        Args:
+            total_steps: Integer. See `SwAV.published_optimizer`.
+            batch_size: Integer. Likewise.
+            learning_rate: Float or schedule. Likewise. Defaults to `None`.
+            frozen_steps: Integer or `None`. Updates at the start that leave the
+                prototypes as k-means made them; `None` is all. Defaults to
+                `None`.
+            **overrides: Other arguments of `keras_capi.optimizers.LARC`.
+
+        Returns:
+            A Keras optimizer.
+        """
+        if frozen_steps is None:
+            frozen_steps = total_steps
+        return clustering_optimizer(
+            total_steps, batch_size, learning_rate, frozen_steps, **overrides
+        )
+
+    def parameter_groups(self):
+        return {
+            "prototypes": [
+                variable
+                for layer in self.prototypes
+                for variable in layer.trainable_variables
+            ]
+        }
+
+    def list_unused_parts(self):
+        return self.encoder.list_unused_parts(uses_global=True)
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "encoder": serialize(self.encoder),
+            "num_prototypes": self.num_prototypes,
+            "views": serialize(self.views),
+            "head": serialize(self.head),
+            "temperature": self.temperature,
+            "num_iterations": self.num_iterations,
+            "memory_views": self.memory_views,
+            "num_images": self.memory and self.memory.num_images,
+            "seed": self.seed,
+        }

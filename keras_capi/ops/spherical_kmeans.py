@@ -1,0 +1,52 @@
+"""Clusters of directions."""
+
+from keras import ops
+
+from keras_capi.ops.normalization import l2_normalize
+from keras_capi.validation import check_positive_integer
+
+
+def spherical_kmeans(vectors, starts, num_iterations=10):
+    """Clusters vectors of length 1 by their cosine similarities.
+
+    In turn assigns each vector to the most similar centroid and makes centroids
+    the normalised means of their vectors. Those without any stay as they are.
+
+    Args:
+        vectors: Float tensor of shape `(samples, width)`, each of length 1.
+        starts: Integer array of shape `(clusters,)`: the vectors that are the
+            first centroids.
+        num_iterations: Integer. Defaults to `10`.
+
+    Returns:
+        Tuple of the centroids, a float32 tensor of shape `(clusters, width)`,
+        and the assignments to them, an int32 tensor of shape `(samples,)`.
+
+    Example:
+
+    >>> vectors = keras.utils.normalize(np.random.normal(size=(8, 3)))
+    >>> centroids, labels = keras_capi.ops.spherical_kmeans(vectors, [0, 1])
+
+    Reference:
+
+    - [SwAV](https://arxiv.org/abs/2006.09882), appendix D (DeepCluster-v2)
+    """
+    check_positive_integer("num_iterations", num_iterations)
+    vectors = ops.cast(vectors, "float32")
+    centroids = ops.take(vectors, ops.cast(starts, "int32"), axis=0)
+    num_clusters = centroids.shape[0]
+    for _ in range(num_iterations):
+        labels = _nearest(vectors, centroids)
+        sums = ops.segment_sum(vectors, labels, num_clusters)
+        counts = ops.bincount(labels, minlength=num_clusters)
+        counts = ops.cast(counts, "float32")[:, None]
+        means = sums / ops.maximum(counts, 1.0)
+        centroids = l2_normalize(
+            ops.where(counts > 0, means, centroids), epsilon=1e-12
+        )
+    return centroids, _nearest(vectors, centroids)
+
+
+def _nearest(vectors, centroids):
+    similarities = ops.matmul(vectors, ops.transpose(centroids))
+    return ops.cast(ops.argmax(similarities, axis=-1), "int32")
