@@ -135,6 +135,11 @@ BASE = {
     "layers.LatentTargets": {},
     "layers.ProjectionHead": {},
     "layers.DropPath": {"rate": 0.1},
+    "layers.EmbeddingMemory": {
+        "num_images": 4,
+        "num_views": 2,
+        "num_labels": 1,
+    },
     "layers.FeatureQueue": {"size": 2},
     "layers.ImageNetNormalization": {},
     "layers.InverseBlockMasking": {"prediction_ratio": 0.5},
@@ -188,6 +193,7 @@ BASE = {
         "codebook_dim": 4,
     },
     "methods.DINO": {"encoder": "vit", "head": "head"},
+    "methods.DeepCluster": {"encoder": "vit"},
     "methods.DenoisingAutoencoder": {"encoder": "vit"},
     "methods.DINOv2": {
         "encoder": "vit",
@@ -342,6 +348,7 @@ BASE = {
         "num_visible": 2,
         "num_predict": 1,
     },
+    "ops.spherical_kmeans": {"vectors": random(4, 3), "starts": [0, 1]},
     "ops.sum_over_chunks": {
         "function": lambda start, size: [keras.ops.ones(())],
         "length": 4,

@@ -107,15 +107,13 @@ def _step(model, arrays):
     """One step on the memory and clusters that are there."""
     batch = numbered_batch(arrays, "step/", 0)
     batch_size = len(batch["indices"])
-    # Gradients are of the weights before the memory was filled: only running
-    # averages have moved since, and the prototypes are the centroids.
     scores = {
         f"step/scores_{number}": layer
         for number, layer in enumerate(model.prototypes)
     }
     values = [to_numpy(weight) for weight in model.weights]
     with recorded({"step/embeddings": model.head, **scores}) as passed:
-        losses = model.compute_losses(batch, training=True)
+        model.compute_losses(batch, training=True)
     results = {
         name: by_view(flat(calls[0][1]), batch_size)
         for name, calls in passed.items()

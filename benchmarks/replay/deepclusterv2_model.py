@@ -42,11 +42,8 @@ def pairs_of(model):
 
 def numbered_batch(arrays, prefix, step):
     """Views of a step with the numbers of their images."""
-    indices = arrays[f"{prefix}indices"][step]
-    return {
-        **batch_of(arrays, prefix, step),
-        "indices": indices.astype("int32"),
-    }
+    indices = arrays[f"{prefix}indices"][step].astype("int32")
+    return {**batch_of(arrays, prefix, step), "indices": indices}
 
 
 def fill_memory(model, arrays, prefix):

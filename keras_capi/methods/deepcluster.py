@@ -1,5 +1,3 @@
-import functools
-
 import keras
 import numpy as np
 from keras import ops
@@ -9,6 +7,11 @@ from keras_capi.layers.heads.swav_head import SwAVHead
 from keras_capi.layers.heads.unit_prototypes import UnitPrototypes
 from keras_capi.layers.targets.embedding_memory import NOTHING
 from keras_capi.layers.targets.embedding_memory import EmbeddingMemory
+from keras_capi.methods.inputs.numbered_images import check_numbered
+from keras_capi.methods.inputs.numbered_images import check_one_process
+from keras_capi.methods.inputs.numbered_images import count_images
+from keras_capi.methods.inputs.numbered_images import list_batches
+from keras_capi.methods.inputs.numbered_images import number_images
 from keras_capi.methods.inputs.view_inputs import check_views
 from keras_capi.methods.inputs.view_inputs import encode_all_views
 from keras_capi.methods.shared.cluster_assignments import ClusterAssignments
@@ -27,7 +30,6 @@ from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_positive
 from keras_capi.validation import check_positive_integer
 from keras_capi.validation import check_seed
-from keras_capi.validation import is_array
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
@@ -39,14 +41,13 @@ class DeepCluster(Pretraining):
     clusters. The centroids become the prototypes, and all crops of an image are
     to be told to be of its cluster. `fit` clusters by itself.
 
-    Images have to be told apart from one epoch to the next: arrays are numbered
-    by `fit`, data sets must have `"indices"` beside `"images"`.
+    Arrays are numbered by `fit`, to know images from one epoch to the next;
+    data sets must have `"indices"` beside `"images"`. One process trains.
 
     Args:
         encoder: `keras_capi.encoders.Encoder`.
         num_prototypes: Sequence of integers, the clusters of each clustering.
-            Defaults to `(3000, 3000, 3000)`; with fewer images there are as
-            many clusters as images at most.
+            Defaults to `(3000, 3000, 3000)`.
         views: Layer from images to `"global_views"` and `"local_views"`, or
             `None` for `keras_capi.layers.MultiCrop` with the encoder's image
             size and six local views of three sevenths of it. Defaults to
@@ -71,8 +72,7 @@ class DeepCluster(Pretraining):
         The encoder's features, a dictionary, see `keras_capi.encoders.Encoder`.
 
     Raises:
-        ValueError: If arguments or inputs are out of range, or do not suit each
-            other.
+        ValueError: If arguments or inputs are out of range.
 
     Example:
 
@@ -121,7 +121,7 @@ class DeepCluster(Pretraining):
         self.seed = seed
         self.encoder = encoder
         self.memory = None
-        # A `keras.RematScope` is for the blocks, see `RotaryViT`.
+        # Scopes of rematerialisation are for the blocks, see `RotaryViT`.
         with keras.RematScope(mode=None):
             self.views = views or clustering_views(encoder, seed)
             self.head = head or SwAVHead(dtype=self.dtype_policy, name="head")
@@ -145,27 +145,17 @@ class DeepCluster(Pretraining):
         Args:
             num_images: Integer.
         """
-        memory = EmbeddingMemory(
-            num_images,
-            len(self.memory_views),
-            len(self.prototypes),
-            name="memory",
+        num_views = len(self.memory_views)
+        self.memory = EmbeddingMemory(
+            num_images, num_views, len(self.prototypes), name="memory"
         )
-        shape = (None, len(self.memory_views), self.head.output_dim)
-        memory.build((None,), shape)
-        self.memory = memory
+        self.memory.build((None,), (None, num_views, self.head.output_dim))
 
     def check_inputs(self, inputs):
         check_views(inputs, self.encoder)
 
     def prepare(self, inputs, training):
-        if "indices" not in inputs:
-            raise ValueError(
-                "A data set must give the numbers of its images, from 0, as "
-                '`"indices"` beside `"images"`, so that each is told its '
-                f"cluster; arrays are numbered by `fit`. Received: "
-                f"{sorted(inputs)}"
-            )
+        check_numbered(inputs)
         if "global_views" in inputs:
             return inputs
         check_images(inputs["images"], 1, self.encoder.image_shape[-1])
@@ -176,32 +166,26 @@ class DeepCluster(Pretraining):
         features = encode_all_views(self.encoder, inputs, training)
         embeddings = self.head(features, training=training)
         labels = ops.take(self.memory.labels, indices, axis=1)
-        losses = []
-        for number, layer in enumerate(self.prototypes):
-            known = labels[number] >= 0
-            losses.append(
-                masked_mean(
-                    self._image_losses(
-                        ops.maximum(labels[number], 0), layer(embeddings)
-                    ),
-                    known,
-                )
-            )
+        losses = [
+            self._cluster_loss(labels[number], layer(embeddings))
+            for number, layer in enumerate(self.prototypes)
+        ]
         if training:
             self.memory(indices, take_views(embeddings, self.memory_views))
         return {"cluster_loss": ops.mean(ops.stack(losses))}
 
-    def _image_losses(self, labels, scores):
-        """Returns the mean over an image's views, of each image."""
-        labels = ops.repeat(labels[:, None], scores.shape[1], axis=1)
-        losses = label_cross_entropy(labels, scores / self.temperature)
-        return ops.mean(losses, axis=1)
+    def _cluster_loss(self, labels, scores):
+        """Averages over all views of the images that have a cluster."""
+        of_views = ops.repeat(labels[:, None], scores.shape[1], axis=1)
+        losses = label_cross_entropy(
+            ops.maximum(of_views, 0), scores / self.temperature
+        )
+        return masked_mean(losses, of_views >= 0)
 
     def remember(self, inputs):
         """Fills a part of the memory without training on it.
 
-        Each view by itself goes through the head in training mode, so that the
-        running averages of its batch normalisation move.
+        Each view by itself goes through the head in training mode.
 
         Args:
             inputs: Dictionary of a batch, as for a training step.
@@ -220,9 +204,9 @@ class DeepCluster(Pretraining):
         Args:
             seed: Integer or `None`. Seed of the first centroids. Defaults to
                 `None`.
-            starts: Sequence of integer arrays, a permutation of the rows of the
-                memory for each clustering, whose first rows are the first
-                centroids; `None` draws them. Defaults to `None`.
+            starts: Sequence of permutations of the rows of the memory, whose
+                first rows are the first centroids; `None` draws them. Defaults
+                to `None`.
         """
         indices, embeddings = self.memory.filled()
         generator = np.random.default_rng(seed)
@@ -245,48 +229,20 @@ class DeepCluster(Pretraining):
         self.memory.labels.assign(labels)
 
     def fit(self, x=None, *args, **kwargs):
-        x = self._numbered(x)
+        check_one_process("DeepCluster")
+        x = number_images(x)
         if self.memory is None:
-            self.make_memory(self._count_images(x))
+            self.make_memory(count_images(x))
         return super().fit(x, *args, **kwargs)
 
-    def _numbered(self, x):
-        if is_array(x):
-            x = {"images": x}
-        if isinstance(x, dict) and "indices" not in x:
-            count = len(next(iter(x.values())))
-            x = {**x, "indices": np.arange(count, dtype="int32")}
-        return x
-
-    def _count_images(self, x):
-        if isinstance(x, dict):
-            return len(x["indices"])
-        raise ValueError(
-            "`num_images` must be given if `fit` gets a data set in place of "
-            f"arrays. Received: x={type(x).__name__}, num_images=None"
-        )
-
     def _fit(self, x, y, batch_size, *, callbacks, **kwargs):
-        fill = functools.partial(self._fill_memory, x, batch_size)
+        def fill():
+            for batch in list_batches(x, batch_size):
+                self.remember(batch)
+
         # First, so that what others save is of the epoch to come.
         callbacks = [ClusterAssignments(fill), *callbacks]
         return super()._fit(x, y, batch_size, callbacks=callbacks, **kwargs)
-
-    def _fill_memory(self, x, batch_size):
-        """Remembers all images that `fit` gets, batch by batch, in order."""
-        if isinstance(x, dict):
-            size = batch_size or 32
-            starts = range(0, len(x["indices"]), size)
-            x = (
-                {
-                    name: values[start : start + size]
-                    for name, values in x.items()
-                }
-                for start in starts
-            )
-        for batch in x:
-            batch = batch[0] if isinstance(batch, tuple) else batch
-            self.remember(batch)
 
     @passes_on_to(LARC)
     def published_optimizer(
@@ -300,9 +256,9 @@ class DeepCluster(Pretraining):
         """Returns the published optimizer and its schedule.
 
         Args:
-            total_steps: Integer. See `SwAV.published_optimizer`.
-            batch_size: Integer. Likewise.
-            learning_rate: Float or schedule. Likewise. Defaults to `None`.
+            total_steps: Integer, see `SwAV.published_optimizer`.
+            batch_size: Integer, likewise.
+            learning_rate: Float or schedule, likewise. Defaults to `None`.
             frozen_steps: Integer or `None`. Updates at the start that leave the
                 prototypes as k-means made them; `None` is all. Defaults to
                 `None`.

@@ -5,17 +5,16 @@ from keras_capi.fitting.passed_on_arguments import passes_on_to
 from keras_capi.layers.heads.swav_head import SwAVHead
 from keras_capi.layers.heads.unit_prototypes import UnitPrototypes
 from keras_capi.layers.targets.feature_queue import FeatureQueue
-from keras_capi.layers.views.multi_crop import MultiCrop
 from keras_capi.methods.inputs.view_inputs import check_views
 from keras_capi.methods.inputs.view_inputs import encode_all_views
-from keras_capi.methods.inputs.view_inputs import view_sizes
+from keras_capi.methods.shared.multi_crop_clustering import PUBLISHED_EPOCHS
+from keras_capi.methods.shared.multi_crop_clustering import clustering_optimizer
+from keras_capi.methods.shared.multi_crop_clustering import clustering_views
 from keras_capi.ops.losses.cross_entropy import entropy
 from keras_capi.ops.losses.view_cross_entropy import take_views
 from keras_capi.ops.losses.view_cross_entropy import view_cross_entropy
 from keras_capi.ops.sinkhorn import sinkhorn_knopp
-from keras_capi.optimizers.group import Group
 from keras_capi.optimizers.larc import LARC
-from keras_capi.optimizers.warmup_cosine import WarmupCosine
 from keras_capi.training.check_trainable import check_trainable
 from keras_capi.training.pretraining import Pretraining
 from keras_capi.validation import check_each
@@ -25,8 +24,6 @@ from keras_capi.validation import check_positive
 from keras_capi.validation import check_positive_integer
 from keras_capi.validation import check_seed
 
-# Ten of them warm up, and in the first one prototypes are not trained.
-PUBLISHED_EPOCHS = 800
 # A score that has no share in any prototype.
 NOTHING = -1e30
 
@@ -134,7 +131,7 @@ class SwAV(Pretraining):
         self.encoder = encoder
         # A `keras.RematScope` is for the blocks, see `RotaryViT`.
         with keras.RematScope(mode=None):
-            self.views = views or self._make_views(encoder, seed)
+            self.views = views or clustering_views(encoder, seed)
             self.head = head or SwAVHead(dtype=self.dtype_policy, name="head")
             if not self.head.built:
                 self.head.build((None, encoder.global_dim))
@@ -155,19 +152,6 @@ class SwAV(Pretraining):
     def num_prototypes(self):
         """How many prototypes an image is shared out to."""
         return self.prototypes.num_prototypes
-
-    def _make_views(self, encoder, seed):
-        return MultiCrop(
-            *view_sizes(encoder),
-            num_local_views=6,
-            global_scale=(0.14, 1.0),
-            local_scale=(0.05, 0.14),
-            jitter=(0.8, 0.8, 0.8, 0.2),
-            blur_rates=(0.5, 0.5, 0.5),
-            solarize_rates=(0.0, 0.0, 0.0),
-            interpolation="bilinear",
-            seed=seed,
-        )
 
     def check_inputs(self, inputs):
         check_views(inputs, self.encoder)
@@ -253,27 +237,10 @@ class SwAV(Pretraining):
         Returns:
             A Keras optimizer.
         """
-        check_positive_integer("total_steps", total_steps)
-        check_positive_integer("batch_size", batch_size)
-        if learning_rate is None:
-            learning_rate = 0.6 * (batch_size / 256) ** 0.75
-        if not callable(learning_rate):
-            learning_rate = WarmupCosine(
-                learning_rate,
-                total_steps,
-                warmup_steps=total_steps * 10 // PUBLISHED_EPOCHS,
-                start_value=learning_rate / 16,
-                final_value=learning_rate / 1000,
-                truncate=1.0,
-            )
         if frozen_steps is None:
             frozen_steps = total_steps // PUBLISHED_EPOCHS
-        return LARC(
-            **{
-                "learning_rate": learning_rate,
-                "groups": {"prototypes": Group(frozen_steps=frozen_steps)},
-                **overrides,
-            }
+        return clustering_optimizer(
+            total_steps, batch_size, learning_rate, frozen_steps, **overrides
         )
 
     def parameter_groups(self):

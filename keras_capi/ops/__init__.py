@@ -51,6 +51,7 @@ from keras_capi.ops.rotary import rotary_angles
 from keras_capi.ops.rotary import rotary_frequencies
 from keras_capi.ops.rotate_quarters import rotate_quarters
 from keras_capi.ops.sinkhorn import sinkhorn_knopp
+from keras_capi.ops.spherical_kmeans import spherical_kmeans
 from keras_capi.ops.stochastic_depth import add_to_all
 from keras_capi.ops.stochastic_depth import add_to_subset
 from keras_capi.ops.swiglu import swiglu
@@ -114,6 +115,7 @@ __all__ = [
     "smooth_l1",
     "soft_cross_entropy",
     "soft_cross_entropy_gradient",
+    "spherical_kmeans",
     "split_at_random",
     "sum_over_chunks",
     "swiglu",

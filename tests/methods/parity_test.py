@@ -74,6 +74,13 @@ COMPARED = {
         "final": 72,
         "masks": 5,
     },
+    "deepclusterv2": {
+        "forward": 22,
+        "gradients": 12,
+        "losses": 3,
+        "schedules": 1,
+        "final": 21,
+    },
     "denoising_autoencoder": {
         "forward": 5,
         "gradients": 9,
@@ -259,6 +266,12 @@ INPUTS = {
         "train/images",
     ],
     "mae": ["weights/blocks.1.norm1.weight", "noise", "train/noise"],
+    "deepclusterv2": [
+        "weights/trunk.hidden.bias",
+        "memory/indices",
+        "cluster/start_indices",
+        "train/epoch_1/views_0",
+    ],
     "denoising_autoencoder": [
         "weights/head.weight",
         "noise/patch_uniform",

@@ -3,6 +3,7 @@
 from keras_capi.layers.targets.centering import Centering
 from keras_capi.layers.targets.color_targets import ColorTargets
 from keras_capi.layers.targets.distilled_targets import DistilledTargets
+from keras_capi.layers.targets.embedding_memory import EmbeddingMemory
 from keras_capi.layers.targets.feature_queue import FeatureQueue
 from keras_capi.layers.targets.latent_targets import LatentTargets
 from keras_capi.layers.targets.online_clustering import OnlineClustering
@@ -13,6 +14,7 @@ __all__ = [
     "Centering",
     "ColorTargets",
     "DistilledTargets",
+    "EmbeddingMemory",
     "FeatureQueue",
     "LatentTargets",
     "OnlineClustering",

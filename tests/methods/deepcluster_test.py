@@ -1,0 +1,156 @@
+import keras
+import numpy as np
+import pytest
+from helpers import make_images
+from helpers import make_vit
+from helpers import to_numpy
+from helpers import weights_of
+
+import keras_capi
+from keras_capi.callbacks import Checkpoint
+from keras_capi.ops import spherical_kmeans
+
+IMAGES = make_images(10)
+VIEWS = {
+    "global_views": make_images(20).reshape(10, 2, 16, 16, 3),
+    "local_views": make_images(20, 8, 8).reshape(10, 2, 8, 8, 3),
+}
+
+
+def make_deepcluster(**arguments):
+    return keras_capi.methods.DeepCluster(
+        make_vit(),
+        **{
+            "num_prototypes": (3, 4),
+            "head": keras_capi.layers.SwAVHead(12, 6),
+            **arguments,
+        },
+    )
+
+
+def compiled(**arguments):
+    keras.utils.set_random_seed(0)
+    model = make_deepcluster(**arguments)
+    model.compile(model.published_optimizer(6, batch_size=4, learning_rate=1.0))
+    return model
+
+
+class NumberedCrops(keras_capi.data.RandomCrops):
+    def __getitem__(self, index):
+        (crops,) = super().__getitem__(index)
+        return ({"images": crops, "indices": np.arange(4, dtype="int32")},)
+
+
+def train(folder, interrupt=None):
+    views = keras_capi.layers.MultiCrop(16, 8, num_local_views=1, seed=0)
+    model, seen = compiled(views=views, num_images=8), []
+    crops = NumberedCrops(list(make_images(3, 20, 24)), 16, 4, 2, seed=0)
+
+    def count(batch, logs):
+        seen.append(batch)
+        if len(seen) == interrupt:
+            raise KeyboardInterrupt
+
+    model.fit(
+        crops,
+        epochs=2,
+        callbacks=[
+            keras.callbacks.LambdaCallback(on_train_batch_end=count),
+            Checkpoint(folder, crops, every=1),
+        ],
+        verbose=0,
+    )
+    return model
+
+
+@pytest.fixture(scope="module")
+def trained():
+    model = compiled()
+    model.fit(VIEWS, batch_size=5, epochs=2, verbose=0)
+    return model
+
+
+def test_clusters_become_prototypes_and_labels(trained):
+    indices, embeddings = trained.memory.filled()
+    np.testing.assert_array_equal(np.sort(indices), np.arange(10))
+    starts = [np.arange(10), np.arange(10)[::-1]]
+    trained.assign_clusters(starts=starts)
+    for number, layer in enumerate(trained.prototypes):
+        # The first clustering is of the first views, the second of the others.
+        centroids, labels = spherical_kmeans(
+            keras.ops.convert_to_tensor(embeddings[:, number]),
+            starts[number][: layer.num_prototypes],
+        )
+        np.testing.assert_allclose(
+            to_numpy(layer.kernel).T, to_numpy(centroids), atol=1e-6
+        )
+        np.testing.assert_array_equal(
+            to_numpy(trained.memory.labels)[number, indices], to_numpy(labels)
+        )
+
+
+def test_goes_on_after_a_crash(trained, tmp_path):
+    """Bit for bit, in the midst of an epoch, with its clusters."""
+    reference = weights_of(train(tmp_path / "whole"))
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "run", interrupt=3)
+    for weight, expected in zip(
+        weights_of(train(tmp_path / "run")), reference, strict=True
+    ):
+        np.testing.assert_array_equal(weight, expected)
+
+
+def test_saved_model(trained, tmp_path):
+    trained.save(tmp_path / "model.keras")
+    clone = keras.saving.load_model(tmp_path / "model.keras")
+    for weight, expected in zip(
+        weights_of(clone), weights_of(trained), strict=True
+    ):
+        np.testing.assert_array_equal(weight, expected)
+    assert clone.memory.num_images == 10
+    np.testing.assert_allclose(
+        clone.predict(IMAGES, verbose=0)["global"],
+        trained.predict(IMAGES, verbose=0)["global"],
+        atol=1e-6,
+    )
+
+
+def test_images_without_a_cluster_do_not_count():
+    model = compiled(num_images=10)
+    inputs = {**VIEWS, "indices": np.arange(10, dtype="int32")}
+    losses = model.compute_losses(inputs, False)
+    assert to_numpy(losses["cluster_loss"]) == 0
+    labels = np.full((2, 10), -100, "int32")
+    labels[:, 3] = 1
+    model.memory.labels.assign(labels)
+    expected = model.compute_losses(
+        {name: values[3:4] for name, values in inputs.items()}, False
+    )
+    found = model.compute_losses(inputs, False)
+    assert to_numpy(found["cluster_loss"]) == pytest.approx(
+        float(to_numpy(expected["cluster_loss"])), rel=1e-5
+    )
+
+
+def test_prototypes_are_frozen_as_published():
+    optimizer = make_deepcluster().published_optimizer(800, 4096)
+    assert optimizer.groups["prototypes"].frozen_steps == 800
+    assert float(optimizer._learning_rate(9)) == pytest.approx(4.8)
+
+
+def test_an_array_of_images():
+    views = keras_capi.layers.MultiCrop(16, 8, num_local_views=1)
+    model = compiled(views=views)
+    history = model.fit(IMAGES, batch_size=5, verbose=0).history
+    assert np.isfinite(history["cluster_loss"][0])
+    assert model.memory.num_images == 10
+
+
+def test_errors():
+    crops = keras_capi.data.RandomCrops([IMAGES[0]], 16, 2, 1, seed=0)
+    with pytest.raises(ValueError, match="`num_images` must be given"):
+        compiled().fit(crops)
+    with pytest.raises(ValueError, match='"indices"'):
+        compiled(num_images=2).fit(crops, verbose=0)
+    with pytest.raises(ValueError, match="num_prototypes"):
+        make_deepcluster(num_prototypes=(3, 0))
