@@ -49,9 +49,7 @@ class DeepCluster(Pretraining):
         num_prototypes: Sequence of integers, the clusters of each clustering.
             Defaults to `(3000, 3000, 3000)`.
         views: Layer from images to `"global_views"` and `"local_views"`, or
-            `None` for `keras_capi.layers.MultiCrop` with the encoder's image
-            size and six local views of three sevenths of it. Defaults to
-            `None`.
+            `None` for `SwAV`'s. Defaults to `None`.
         head: Layer from features to vectors of length 1, or `None` for
             `keras_capi.layers.SwAVHead`. Defaults to `None`.
         temperature: Float. Divides the scores. Defaults to `0.1`.

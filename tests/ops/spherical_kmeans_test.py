@@ -1,0 +1,32 @@
+import numpy as np
+from helpers import to_numpy
+
+from keras_capi.ops import spherical_kmeans
+
+
+def unit(x):
+    return x / np.linalg.norm(x, axis=-1, keepdims=True)
+
+
+def test_equals_numpy():
+    vectors = unit(np.random.default_rng(0).normal(size=(30, 4)))
+    centroids = vectors[:5].copy()
+    for _ in range(3):
+        labels = (vectors @ centroids.T).argmax(axis=1)
+        sums = [vectors[labels == k].mean(axis=0) for k in range(5)]
+        centroids = unit(np.array(sums))
+    found, assigned = spherical_kmeans(
+        vectors.astype("float32"), np.arange(5), num_iterations=3
+    )
+    np.testing.assert_allclose(to_numpy(found), centroids, atol=1e-5)
+    np.testing.assert_array_equal(
+        to_numpy(assigned), (vectors @ centroids.T).argmax(axis=1)
+    )
+
+
+def test_a_cluster_without_vectors_stays():
+    vectors = np.eye(3, dtype="float32")[[0, 0, 1]]
+    # Of equal centroids the first has all vectors.
+    centroids, labels = spherical_kmeans(vectors, [0, 1, 2])
+    np.testing.assert_array_equal(to_numpy(centroids), vectors)
+    np.testing.assert_array_equal(to_numpy(labels), [0, 0, 2])
