@@ -183,6 +183,7 @@ BASE = {
         "image_shape": (16, 16, 3),
     },
     "encoders.CAPIBackbone": {**SIZES, "predictor_num_layers": 1},
+    "methods.AIM": {"encoder": "vit"},
     "methods.ContextEncoder": {"encoder": "vit"},
     "methods.Data2Vec": {"encoder": "vit"},
     "methods.Data2Vec2": {"encoder": "vit"},
