@@ -119,6 +119,12 @@ class ConvolutionalEncoder(Encoder):
         normalize=True,
         attention_mask=None,
     ):
+        if attention_mask is not None:
+            raise ValueError(
+                "Convolutions see all patches around: a method whose encoder "
+                "attends to some of them needs another encoder, such as `ViT`. "
+                f"Received: {type(self).__name__} with an `attention_mask`"
+            )
         return self.name_outputs({self.num_layers: tokens}, positions, layers)
 
     def get_config(self):
