@@ -374,7 +374,7 @@ def test_momentum_and_accumulation():
 
 
 def test_bad_recipes(photos, tmp_path):
-    with pytest.raises(ValueError, match="one of base, .*demo.*nothing"):
+    with pytest.raises(ValueError, match="one of aim_base, .*demo.*nothing"):
         load_recipe("nothing")
     with pytest.raises(ValueError, match=r"section.setting=value.*layers=3"):
         load_recipe("demo", ["layers=3"])
