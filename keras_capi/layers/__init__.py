@@ -2,6 +2,7 @@
 
 from keras_capi.layers.attention import Attention
 from keras_capi.layers.attention_pooling import AttentionPooling
+from keras_capi.layers.color_palette import ColorPalette
 from keras_capi.layers.coordinate_table import CoordinateTable
 from keras_capi.layers.drop_path import DropPath
 from keras_capi.layers.heads.dino_head import DINOHead
@@ -20,6 +21,7 @@ from keras_capi.layers.mask_token import MaskToken
 from keras_capi.layers.masking.block_masking import BlockMasking
 from keras_capi.layers.masking.blockwise_masking import BlockwiseMasking
 from keras_capi.layers.masking.cell_masking import CellMasking
+from keras_capi.layers.masking.independent_masking import IndependentMasking
 from keras_capi.layers.masking.inverse_block_masking import InverseBlockMasking
 from keras_capi.layers.masking.inverse_square_masking import (
     InverseSquareMasking,
@@ -66,6 +68,7 @@ __all__ = [
     "CenterRegion",
     "Centering",
     "ColorAugmentation",
+    "ColorPalette",
     "ColorRemoval",
     "ColorTargets",
     "CoordinateTable",
@@ -77,6 +80,7 @@ __all__ = [
     "EmbeddingMemory",
     "FeatureQueue",
     "ImageNetNormalization",
+    "IndependentMasking",
     "InverseBlockMasking",
     "InverseSquareMasking",
     "LatentTargets",

@@ -4,6 +4,7 @@ from keras_capi import backend
 from keras_capi.layers.layer_normalization import LayerNormalization
 from keras_capi.layers.layer_scale import LayerScale
 from keras_capi.layers.rms_normalization import RMSNormalization
+from keras_capi.ops.quick_gelu import quick_gelu
 from keras_capi.ops.swiglu import swiglu
 from keras_capi.validation import check_number
 
@@ -11,7 +12,11 @@ NORMALIZATIONS = {
     "layer": LayerNormalization,
     "rms": RMSNormalization,
 }
-ACTIVATIONS = {"gelu": backend.gelu, "swiglu": swiglu}
+ACTIVATIONS = {
+    "gelu": backend.gelu,
+    "quick_gelu": quick_gelu,
+    "swiglu": swiglu,
+}
 
 
 def check_block_parts(normalization, activation, layer_scale):

@@ -63,8 +63,8 @@ class TransformerBlock(keras.layers.Layer):
         layer_scale: Float or `None`. Where the factors of
             `keras_capi.layers.LayerScale` behind both branches start; `None`
             has no such factors. Defaults to `None`.
-        activation: `"gelu"`, exact, or `"swiglu"`, see
-            `keras_capi.ops.swiglu`. Defaults to `"gelu"`.
+        activation: `"gelu"`, exact, `"quick_gelu"`, or `"swiglu"`, see
+            `keras_capi.ops`. Defaults to `"gelu"`.
         kernel_initializer: Initializer of all kernels; with `None` as CAPI has
             it, see `keras_capi.layers.Attention`. Defaults to `None`.
 

@@ -34,6 +34,7 @@ from keras_capi.ops.losses.smooth_l1 import smooth_l1
 from keras_capi.ops.losses.variance_hinge import variance_hinge
 from keras_capi.ops.losses.view_cross_entropy import view_cross_entropy
 from keras_capi.ops.losses.weighted_cross_entropy import weighted_cross_entropy
+from keras_capi.ops.nearest_colors import nearest_colors
 from keras_capi.ops.neighbor_pairs import neighbor_pairs
 from keras_capi.ops.normalization import instance_normalize
 from keras_capi.ops.normalization import l2_normalize
@@ -45,6 +46,7 @@ from keras_capi.ops.positions import relative_position_index
 from keras_capi.ops.positions import resample_positions
 from keras_capi.ops.positions import sine_positions
 from keras_capi.ops.prefix_mask import prefix_mask
+from keras_capi.ops.quick_gelu import quick_gelu
 from keras_capi.ops.relative_tables import resample_relative_positions
 from keras_capi.ops.rotary import apply_rotary
 from keras_capi.ops.rotary import rotary_angles
@@ -89,12 +91,14 @@ __all__ = [
     "label_cross_entropy",
     "layer_normalize",
     "masked_mean",
+    "nearest_colors",
     "neighbor_pairs",
     "patch_cells",
     "patch_coordinates",
     "patch_cross_entropy",
     "pixel_targets",
     "prefix_mask",
+    "quick_gelu",
     "rebalancing_weights",
     "register_coordinates",
     "relative_position_index",

@@ -1,6 +1,6 @@
 from keras import ops
 
-from keras_capi.ops.resampling import resample_windows
+from keras_capi.ops.resize_images import resize_images
 from keras_capi.saving.base_model import BaseModel
 from keras_capi.saving.quantization import serialize_dtype
 from keras_capi.validation import check_images
@@ -64,7 +64,8 @@ class Tokenizer(BaseModel):
             Int32 tensor of shape `(batch, rows * columns)`, row-major.
         """
         check_images(images, 1, self.num_channels)
-        images = resize(images, [n * self.patch_size for n in grid_size])
+        size = [n * self.patch_size for n in grid_size]
+        images = resize_images(images, size)
         words = ops.argmax(self.word_scores(images), axis=-1)
         num_patches = grid_size[0] * grid_size[1]
         return ops.reshape(ops.cast(words, "int32"), (-1, num_patches))
@@ -75,17 +76,3 @@ class Tokenizer(BaseModel):
             "dtype": serialize_dtype(self),
             "vocabulary_size": self.vocabulary_size,
         }
-
-
-def resize(images, size):
-    """Resizes images bicubically, unless they have the size already."""
-    height, width = images.shape[1:3]
-    if (height, width) == tuple(size):
-        return images
-    count = ops.shape(images)[0]
-    corners = ops.zeros((count,), "int32")
-    heights, widths = (
-        ops.zeros((count,), "int32") + n for n in ops.shape(images)[1:3]
-    )
-    images = ops.cast(images, "float32")
-    return resample_windows(images, corners, corners, heights, widths, size)

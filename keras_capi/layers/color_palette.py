@@ -1,0 +1,188 @@
+import keras
+import numpy as np
+from keras import ops
+
+from keras_capi.layers.imagenet_normalization import MEAN
+from keras_capi.layers.imagenet_normalization import STANDARD_DEVIATION
+from keras_capi.ops.nearest_colors import nearest_colors
+from keras_capi.validation import check_positive_integer
+
+
+@keras.saving.register_keras_serializable(package="keras_capi")
+class ColorPalette(keras.layers.Layer):
+    """Names pixels by the closest of a few colours.
+
+    Its weight `colors`, of shape `(num_colors, num_channels)`, does not train;
+    values are from -1, black, to 1. It starts as an even grid, and is to be
+    replaced by `assign_colors`.
+
+    Args:
+        num_colors: Integer. Defaults to `512`.
+        num_channels: Integer. Channels of the images. Defaults to `3`.
+        mean: Sequence of `num_channels` numbers: what was subtracted from the
+            images' colours, which were in `[0, 1]` before; or `None` for what
+            `keras_capi.layers.ImageNetNormalization` subtracts, for images that
+            are not of three channels the mean of that. Defaults to `None`.
+        standard_deviation: Likewise, by which they were divided after that.
+
+    Call arguments:
+        images: Float tensor of shape `(..., num_channels)`, normalised.
+
+    Output shape:
+        `(...,)`, int32: the number of each pixel's colour.
+
+    Raises:
+        ValueError: If an argument is out of range.
+
+    Example:
+
+    >>> layer = keras_capi.layers.ColorPalette(num_colors=64)
+    >>> images = np.random.rand(2, 8, 8, 3).astype("float32")
+    >>> token_ids = layer(images)  # (2, 8, 8)
+    >>> layer.restore(token_ids).shape  # (2, 8, 8, 3)
+
+    Reference:
+
+    - [Chen et al., 2020](https://cdn.openai.com/papers/Generative_Pretraining_from_Pixels_V2.pdf),
+      section 3.1
+    """
+
+    def __init__(
+        self,
+        num_colors=512,
+        num_channels=3,
+        mean=None,
+        standard_deviation=None,
+        **kwargs,
+    ):
+        # Half precision would give pixels the names of other colours.
+        super().__init__(autocast=False, **kwargs)
+        check_positive_integer("num_colors", num_colors)
+        check_positive_integer("num_channels", num_channels)
+        self.num_colors = num_colors
+        self.num_channels = num_channels
+        self.mean = channel_values("mean", mean, num_channels, MEAN)
+        self.standard_deviation = channel_values(
+            "standard_deviation",
+            standard_deviation,
+            num_channels,
+            STANDARD_DEVIATION,
+        )
+        grid = even_colors(num_colors, num_channels)
+        self.colors = self.add_weight(
+            name="colors",
+            shape=grid.shape,
+            initializer=lambda shape, dtype: ops.convert_to_tensor(grid, dtype),
+            dtype="float32",
+            trainable=False,
+        )
+        self.built = True
+
+    def assign_colors(self, colors):
+        """Replaces the colours.
+
+        Args:
+            colors: Float array of shape `(num_colors, num_channels)`, from -1
+                to 1.
+        """
+        colors = np.asarray(colors, "float32")
+        if colors.shape != tuple(self.colors.shape):
+            raise ValueError(
+                "A palette must have the shape (num_colors, num_channels), "
+                f"here {tuple(self.colors.shape)}. Received: {colors.shape}"
+            )
+        if not np.isfinite(colors).all():
+            raise ValueError(
+                "A palette must be of finite numbers. Received: NaN or infinity"
+            )
+        self.colors.assign(colors)
+
+    def call(self, images):
+        mean, deviation = self._normalization()
+        pixels = ops.cast(images, "float32") * deviation + mean
+        return nearest_colors(2.0 * pixels - 1.0, self.colors)
+
+    def restore(self, token_ids):
+        """Returns normalised pixels of colours.
+
+        Args:
+            token_ids: Integer tensor of any shape.
+
+        Returns:
+            Float32 tensor of that shape with one more axis, the channels.
+        """
+        mean, deviation = self._normalization()
+        pixels = ops.take(self.colors, token_ids, axis=0)
+        return ((pixels + 1.0) / 2.0 - mean) / deviation
+
+    def _normalization(self):
+        return (
+            ops.convert_to_tensor(values, "float32")
+            for values in (self.mean, self.standard_deviation)
+        )
+
+    def compute_output_spec(self, images):
+        return keras.KerasTensor(images.shape[:-1], "int32")
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_colors": self.num_colors,
+            "num_channels": self.num_channels,
+            "mean": self.mean,
+            "standard_deviation": self.standard_deviation,
+        }
+
+
+def channel_values(name, values, num_channels, default):
+    """Returns a number for each channel of images as a tuple, or raises.
+
+    Args:
+        name: String. The name of the argument.
+        values: Sequence of numbers, or `None` for the default.
+        num_channels: Integer.
+        default: Tuple of three floats; other channels get their mean.
+    """
+    if values is None:
+        if num_channels == len(default):
+            return tuple(default)
+        return num_channels * (sum(default) / len(default),)
+    try:
+        values = tuple(float(value) for value in values)
+        is_right = len(values) == num_channels and np.isfinite(values).all()
+    except (TypeError, ValueError):
+        is_right = False
+    if not is_right:
+        raise ValueError(
+            f"`{name}` must be {num_channels} numbers, one for each channel. "
+            f"Received: {name}={values!r}"
+        )
+    return values
+
+
+def even_colors(num_colors, num_channels):
+    """Returns colours on a grid, as even as their number allows.
+
+    Args:
+        num_colors: Integer. 512 are eight levels of each of three channels.
+        num_channels: Integer.
+
+    Returns:
+        Float32 array of shape `(num_colors, num_channels)`, from -1 to 1.
+    """
+    levels = [1] * num_channels
+    for factor in reversed(_prime_factors(num_colors)):
+        levels[levels.index(min(levels))] *= factor
+    axes = [np.linspace(-1.0, 1.0, count + 2)[1:-1] for count in levels]
+    grid = np.meshgrid(*axes, indexing="ij")
+    return np.stack(grid, axis=-1).reshape(-1, num_channels).astype("float32")
+
+
+def _prime_factors(number):
+    factors, factor = [], 2
+    while number > 1:
+        while number % factor == 0:
+            factors.append(factor)
+            number //= factor
+        factor += 1
+    return factors

@@ -1,0 +1,66 @@
+import keras
+import numpy as np
+import pytest
+from helpers import to_numpy
+
+from keras_capi.layers import ColorPalette
+from keras_capi.layers import ImageNetNormalization
+from keras_capi.layers.color_palette import even_colors
+
+
+def test_names_what_was_normalised():
+    layer = ColorPalette(num_colors=3)
+    palette = np.array([[0, 0, 0], [255, 0, 128], [255, 255, 255]])
+    layer.assign_colors(palette / 127.5 - 1.0)
+    pixels = np.array([[[250, 10, 120], [3, 9, 30], [200, 180, 220]]])
+    names = layer(ImageNetNormalization()(pixels))
+    np.testing.assert_array_equal(to_numpy(names), [[1, 0, 2]])
+    expected = to_numpy(ImageNetNormalization()(palette[[1, 0, 2]]))
+    restored = to_numpy(layer.restore(names))[0]
+    np.testing.assert_allclose(restored, expected, atol=1e-5)
+
+
+def test_half_precision_changes_no_name():
+    pixels = np.random.default_rng(0).normal(size=(50, 3)).astype("float32")
+    names = [
+        to_numpy(ColorPalette(512, dtype=dtype)(pixels))
+        for dtype in ("float32", "mixed_bfloat16")
+    ]
+    np.testing.assert_array_equal(*names)
+
+
+@pytest.mark.parametrize(
+    ("num_colors", "levels"),
+    [(512, [8, 8, 8]), (32, [4, 4, 2]), (12, [3, 2, 2]), (7, [7, 1, 1])],
+)
+def test_the_first_colours_are_even(num_colors, levels):
+    colors = even_colors(num_colors, 3)
+    assert colors.shape == (num_colors, 3)
+    assert len(np.unique(colors, axis=0)) == num_colors
+    assert [len(np.unique(channel)) for channel in colors.T] == levels
+    np.testing.assert_allclose(colors.mean(axis=0), 0.0, atol=1e-6)
+
+
+def test_other_channels_and_round_trip():
+    layer = ColorPalette(8, 1)
+    assert layer.mean == pytest.approx((0.449,))
+    clone = ColorPalette.from_config(layer.get_config())
+    assert clone.get_config() == layer.get_config()
+    assert layer(np.zeros((2, 4, 1), "float32")).shape == (2, 4)
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"mean": (0.5, 0.5)}, {"standard_deviation": "grey"}]
+)
+def test_bad_arguments(arguments):
+    with pytest.raises(ValueError, match=f"`{next(iter(arguments))}` must be"):
+        ColorPalette(8, **arguments)
+
+
+def test_bad_palettes():
+    layer = ColorPalette(8)
+    with pytest.raises(ValueError, match="must have the shape"):
+        layer.assign_colors(np.zeros((9, 3)))
+    with pytest.raises(ValueError, match="finite"):
+        layer.assign_colors(np.full((8, 3), np.nan))
+    assert keras.ops.all(keras.ops.isfinite(layer.colors))
