@@ -32,6 +32,7 @@ from benchmarks.replay import denoising_autoencoder
 from benchmarks.replay import dino
 from benchmarks.replay import dinov2
 from benchmarks.replay import ibot
+from benchmarks.replay import igpt
 from benchmarks.replay import ijepa
 from benchmarks.replay import mae
 from benchmarks.replay import relative_position
@@ -62,6 +63,7 @@ METHODS = {
     "ibot": ibot,
     "ibot_masks": ibot,
     "ibot_untied": ibot,
+    "igpt": igpt,
     "ijepa": ijepa,
     "mae": mae,
     "mae_masks": mae,

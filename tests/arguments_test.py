@@ -84,6 +84,7 @@ def stand_ins(tmp_path_factory):
             4, 8, hidden_dim=4, codebook_dim=4
         ),
         "vit": helpers.make_vit(),
+        "image_gpt": keras_capi.encoders.ImageGPTEncoder(1, 16, 2, 4),
         # The published one takes long to make.
         "head": keras_capi.layers.DINOHead(4, hidden_dim=8, bottleneck_dim=8),
         "recipe": keras_capi.recipes.load_recipe("demo"),

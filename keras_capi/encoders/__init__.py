@@ -4,6 +4,7 @@ from keras_capi.encoders.aim_encoder import AIMEncoder
 from keras_capi.encoders.capi_backbone import CAPIBackbone
 from keras_capi.encoders.convolutional_encoder import ConvolutionalEncoder
 from keras_capi.encoders.encoder import Encoder
+from keras_capi.encoders.image_gpt import ImageGPTEncoder
 from keras_capi.encoders.resize_vit import resize_vit
 from keras_capi.encoders.rotary_vit import RotaryViT
 from keras_capi.encoders.vit import ViT
@@ -13,6 +14,7 @@ __all__ = [
     "CAPIBackbone",
     "ConvolutionalEncoder",
     "Encoder",
+    "ImageGPTEncoder",
     "RotaryViT",
     "ViT",
     "resize_vit",

@@ -14,6 +14,7 @@ from keras_capi.methods.dinov2 import DINOv2
 from keras_capi.methods.discrete_vae import DiscreteVAE
 from keras_capi.methods.ibot import IBOT
 from keras_capi.methods.ijepa import IJEPA
+from keras_capi.methods.image_gpt import ImageGPT
 from keras_capi.methods.mae import MAE
 from keras_capi.methods.relative_position import RelativePosition
 from keras_capi.methods.rotation_prediction import RotationPrediction
@@ -36,6 +37,7 @@ __all__ = [
     "DiscreteVAE",
     "IBOT",
     "IJEPA",
+    "ImageGPT",
     "MAE",
     "RelativePosition",
     "RotationPrediction",

@@ -10,6 +10,7 @@ from keras_capi.decoders.self_attention_predictor import SelfAttentionPredictor
 from keras_capi.encoders.aim_encoder import AIMEncoder
 from keras_capi.encoders.capi_backbone import CAPIBackbone
 from keras_capi.encoders.convolutional_encoder import ConvolutionalEncoder
+from keras_capi.encoders.image_gpt import ImageGPTEncoder
 from keras_capi.encoders.rotary_vit import RotaryViT
 from keras_capi.encoders.vit import ViT
 from keras_capi.methods.aim import AIM
@@ -26,6 +27,7 @@ from keras_capi.methods.dinov2 import DINOv2
 from keras_capi.methods.discrete_vae import DiscreteVAE
 from keras_capi.methods.ibot import IBOT
 from keras_capi.methods.ijepa import IJEPA
+from keras_capi.methods.image_gpt import ImageGPT
 from keras_capi.methods.mae import MAE
 from keras_capi.methods.relative_position import RelativePosition
 from keras_capi.methods.rotation_prediction import RotationPrediction
@@ -65,6 +67,8 @@ __all__ = [
     "IBOT",
     "IJEPA",
     "ImageClassifier",
+    "ImageGPT",
+    "ImageGPTEncoder",
     "ImageSegmenter",
     "JointPredictor",
     "MAE",

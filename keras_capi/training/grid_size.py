@@ -25,4 +25,4 @@ def static_grid_size(images, encoder):
             "to the encoder as `image_shape` if the data set does not "
             f"tell it. Received: images.shape={tuple(images.shape)}"
         )
-    return tuple(size // encoder.patch_size for size in sizes)
+    return encoder.grid_size(sizes)

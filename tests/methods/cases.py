@@ -15,6 +15,7 @@ from methods.dinov2_battery_test import CASE as dinov2
 from methods.discrete_vae_battery_test import CASE as discrete_vae
 from methods.ibot_battery_test import CASE as ibot
 from methods.ijepa_battery_test import CASE as ijepa
+from methods.image_gpt_battery_test import CASE as image_gpt
 from methods.mae_battery_test import CASE as mae
 from methods.relative_position_battery_test import CASE as relative_position
 from methods.rotation_battery_test import CASE as rotation
@@ -36,6 +37,7 @@ CASES = {
     "discrete_vae": discrete_vae,
     "ibot": ibot,
     "ijepa": ijepa,
+    "image_gpt": image_gpt,
     "mae": mae,
     "relative_position": relative_position,
     "rotation": rotation,

@@ -50,6 +50,13 @@ COMPARED = {
         "masks": 2,
     },
     "beit_tokenizer": {"forward": 6, "gradients": 24, "losses": 2},
+    "igpt": {
+        "forward": 14,
+        "gradients": 43,
+        "losses": 6,
+        "schedules": 1,
+        "final": 43,
+    },
     "ijepa": {
         "forward": 8,
         "gradients": 33,
@@ -259,6 +266,14 @@ INPUTS = {
         "weights/teacher.blocks.1.norm2.weight",
         "mask",
         "train/images",
+    ],
+    "igpt": [
+        "weights/model/sos",
+        "tokens",
+        "bert_uniform",
+        "labels",
+        "palette/pixels",
+        "train/bert_uniform",
     ],
     "ijepa": [
         "weights/target_encoder.norm.weight",

@@ -1,0 +1,21 @@
+"""Images of which nothing is hidden."""
+
+from keras_capi.validation import check_images
+from keras_capi.validation import is_array
+
+
+def check_images_alone(encoder, inputs):
+    """Raises a `ValueError` if there is more than images, or they do not suit.
+
+    Args:
+        encoder: `keras_capi.encoders.Encoder`.
+        inputs: Dictionary of arrays.
+    """
+    if set(inputs) != {"images"}:
+        raise ValueError(
+            "Of these images nothing is hidden: inputs must have the key "
+            f"'images' alone. Received: {sorted(inputs)}"
+        )
+    images = inputs["images"]
+    if is_array(images):
+        check_images(images, encoder.patch_size, encoder.image_shape[-1])
