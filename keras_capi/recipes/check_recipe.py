@@ -136,6 +136,8 @@ def _check_names(recipe):
     for section, content in recipe.items():
         if section not in known:
             _raise_unknown(known, section, [section])
+        if content is None and _may_be_none(settings, section):
+            continue
         if section in SECTIONS or section in DEFAULT_CLASSES:
             _check_is_section(section, content)
         if section in SINGLE or not isinstance(content, dict):
@@ -155,6 +157,10 @@ def _check_names(recipe):
             "`training` must have a precision and a seed. Received: none for "
             f"{sorted(missing)}"
         )
+
+
+def _may_be_none(settings, section):
+    return section in settings and settings[section].default is None
 
 
 def _check_is_section(section, content):

@@ -64,11 +64,12 @@ def pretrain(recipe, output, verbose="auto"):
     folder.check(recipe)
     steps = training.get("steps") or training["epochs"] * len(dataset)
     model = make_model(recipe, steps)
-    if hasattr(model, "masking"):
-        grid = dataset.image_size // model.encoder.patch_size
+    if getattr(model, "masking", None) is not None:
+        size = dataset.image_size
         # Now, before there is a folder: raises if no mask suits the images.
         model.masking.compute_output_spec(
-            keras.KerasTensor((1,)), grid_size=(grid, grid)
+            keras.KerasTensor((1,)),
+            grid_size=model.encoder.grid_size((size, size)),
         )
     folder.begin(recipe)
     history = keras.callbacks.CSVLogger(str(folder.history), append=True)

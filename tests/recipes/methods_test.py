@@ -73,6 +73,11 @@ SETTINGS = {
         "views.crop_size=8",
         "head.hidden_dims=[16, 16, 16]",
     ],
+    "image_gpt_small": [
+        "data.image_size=16",
+        "encoder.image_size=16",
+        "encoder.num_colors=8",
+    ],
     "rotation_small": ["data.image_size=16"],
     "simclr_small": ["data.image_size=24", "encoder.image_shape=[16, 16, 3]"],
     "simmim_small": ["data.image_size=16"],
@@ -96,6 +101,8 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (9, 20, 30, 3), "uint8")
 
 def small_recipe(name, *overrides):
     settings = [*SMALL, *SETTINGS[name], *overrides]
+    if "patch_size" not in load_recipe(name)["encoder"]:
+        settings.remove("encoder.patch_size=4")
     return {**load_recipe(name, settings), "images": IMAGES}
 
 
@@ -116,7 +123,11 @@ def test_trains_goes_on_and_does_the_same_again(name, tmp_path):
     path = tmp_path / "run" / "recipe.yaml"
     written = yaml.safe_load(path.read_text())
     assert written["method"] == recipe["method"]
-    assert written["encoder"]["class_name"] in ("AIMEncoder", "ViT")
+    assert written["encoder"]["class_name"] in (
+        "AIMEncoder",
+        "ImageGPTEncoder",
+        "ViT",
+    )
     settings = written["optimizer"]
     assert settings.get("beta_1", settings.get("momentum")) == 0.9
     repeated = pretrain(
@@ -457,6 +468,21 @@ def test_the_published_aim_is_complete():
     assert recipe["head"]["num_layers"] == 12
     assert recipe["data"]["batch_size"] == 4096
     assert recipe["training"]["steps"] == 500_000
+
+
+def test_the_published_image_gpt_is_complete():
+    recipe = load_recipe("image_gpt_base")
+    encoder = recipe["encoder"]
+    names = ("num_layers", "hidden_dim", "num_heads", "image_size")
+    assert [encoder[name] for name in names] == [24, 512, 8, 32]
+    assert encoder["num_colors"] == 512
+    assert encoder["feature_layer"] == 12
+    assert recipe["data"]["image_size"] == encoder["image_size"]
+    assert recipe["data"]["batch_size"] == 128
+    optimizer = recipe["optimizer"]
+    assert optimizer["learning_rate"] == 3e-3
+    assert (optimizer["beta_1"], optimizer["beta_2"]) == (0.9, 0.95)
+    assert recipe["training"]["steps"] == 1_000_000
 
 
 def test_sizes_follow_from_the_images():

@@ -79,6 +79,8 @@ def test_the_packages_recipes_make_models():
         "ibot_small",
         "ijepa_base",
         "ijepa_small",
+        "image_gpt_base",
+        "image_gpt_small",
         "mae_base",
         "mae_small",
         "paper_large",
