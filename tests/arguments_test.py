@@ -58,6 +58,10 @@ def numeric_arguments(name):
 SWEPT = [name for name in PUBLIC if numeric_arguments(name)]
 
 
+def _make_image_gpt():
+    return keras_capi.encoders.ImageGPTEncoder(1, 16, 2, 2, num_colors=8)
+
+
 @pytest.fixture(scope="module")
 def stand_ins(tmp_path_factory):
     """What the names in `BASE` stand for."""
@@ -84,7 +88,8 @@ def stand_ins(tmp_path_factory):
             4, 8, hidden_dim=4, codebook_dim=4
         ),
         "vit": helpers.make_vit(),
-        "image_gpt": keras_capi.encoders.ImageGPTEncoder(1, 16, 2, 4),
+        "image_gpt": _make_image_gpt(),
+        "image_gpt_model": keras_capi.methods.ImageGPT(_make_image_gpt()),
         # The published one takes long to make.
         "head": keras_capi.layers.DINOHead(4, hidden_dim=8, bottleneck_dim=8),
         "recipe": keras_capi.recipes.load_recipe("demo"),

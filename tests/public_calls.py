@@ -406,6 +406,10 @@ BASE = {
     },
     "training.MovingAverage": {},
     "visualization.attention_maps": {"backbone": "backbone", "images": IMAGES},
+    "visualization.completion_pictures": {
+        "model": "image_gpt_model",
+        "images": IMAGES,
+    },
     "visualization.dictionary_maps": {"feature_maps": [random(4, 4, 8)]},
     "visualization.nearest_patches": {
         "model": "model",

@@ -4,7 +4,6 @@ from keras import ops
 from keras_capi.encoders.encoder import Encoder
 from keras_capi.encoders.encoder_inputs import check_encoder_inputs
 from keras_capi.encoders.fine_tuning_mixin import split_by_depth
-from keras_capi.encoders.image_gpt_parts import causal_mask
 from keras_capi.encoders.image_gpt_parts import draw_attention
 from keras_capi.encoders.image_gpt_parts import make_table
 from keras_capi.layers.block_stack import block_attention
@@ -13,6 +12,7 @@ from keras_capi.layers.block_stack import run_blocks
 from keras_capi.layers.color_palette import ColorPalette
 from keras_capi.layers.prefix_tokens import PrefixTokens
 from keras_capi.layers.rms_normalization import RMSNormalization
+from keras_capi.ops.prefix_mask import prefix_mask
 from keras_capi.ops.resize_images import resize_images
 from keras_capi.ops.tokens import gather_tokens
 from keras_capi.ops.tokens import replace_tokens
@@ -242,7 +242,11 @@ class ImageGPTEncoder(Encoder):
         tokens = ops.cast(tokens, self.compute_dtype)
         if self.causal:
             tokens = self.start_token(tokens)[:, :-1]
-            attention_mask = causal_mask(ops.shape(tokens)[1], attention_mask)
+            # Nothing is given beforehand.
+            order = prefix_mask(ops.zeros((1,), "int32"), tokens.shape[1])
+            if attention_mask is not None:
+                order = ops.logical_and(attention_mask, order)
+            attention_mask = order
         tokens = tokens + ops.cast(positions, self.compute_dtype)
         return tokens, attention_mask
 
@@ -256,7 +260,6 @@ class ImageGPTEncoder(Encoder):
         weights = block_attention(
             self.blocks, tokens, layer, attention_mask=mask
         )
-        # What is averaged for the feature of an image has seen this.
         return {self.prefix_name: ops.mean(weights, axis=2, keepdims=True)}
 
     def list_unused_parts(self, uses_global, normalize=True):

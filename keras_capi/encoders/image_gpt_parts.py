@@ -1,7 +1,6 @@
 """What image GPT's encoder is made of, beside blocks."""
 
 import keras
-from keras import ops
 
 
 def make_table(count, width, deviation, name, dtype):
@@ -42,21 +41,3 @@ def draw_attention(blocks, width):
             )
             kernel = projection.kernel
             kernel.assign(initializer(kernel.shape, kernel.dtype))
-
-
-def causal_mask(num_tokens, attention_mask=None):
-    """Returns which tokens may attend to which: to those up to themselves.
-
-    Args:
-        num_tokens: Integer or integer scalar tensor.
-        attention_mask: Optional Boolean tensor of shape
-            `(batch or 1, tokens, tokens)`, to which the order is added.
-
-    Returns:
-        Boolean tensor of shape `(batch or 1, tokens, tokens)`.
-    """
-    places = ops.arange(num_tokens, dtype="int32")
-    mask = (places[None] <= places[:, None])[None]
-    if attention_mask is None:
-        return mask
-    return ops.logical_and(attention_mask, mask)

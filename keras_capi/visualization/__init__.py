@@ -1,6 +1,7 @@
 """Pictures of what a model has learned and of how it was trained."""
 
 from keras_capi.visualization.attention_maps import attention_maps
+from keras_capi.visualization.completion_pictures import completion_pictures
 from keras_capi.visualization.dictionary_maps import dictionary_maps
 from keras_capi.visualization.feature_pictures import feature_pictures
 from keras_capi.visualization.feature_pictures import principal_components
@@ -16,6 +17,7 @@ from keras_capi.visualization.word_pictures import word_pictures
 
 __all__ = [
     "attention_maps",
+    "completion_pictures",
     "dictionary_maps",
     "feature_pictures",
     "nearest_patches",
