@@ -42,6 +42,7 @@ SMALLER = {
     "data2vec_small": SMALLER_ENCODER,
     "denoising_autoencoder_small": ("data.image_size=32", *SMALLER_ENCODER),
     "discrete_vae_small": ("data.image_size=32", "hidden_dim=8"),
+    "image_gpt_small": ("encoder.image_size=4", *SMALLER_ENCODER),
     "ijepa_small": ("predictor.num_layers=1", *SMALLER_ENCODER),
     "mae_small": ("data.image_size=32", *SMALLER_ENCODER),
     "dino_small": ("views.num_local_views=1", *SMALLER_ENCODER),
