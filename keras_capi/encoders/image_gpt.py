@@ -5,6 +5,7 @@ from keras_capi.encoders.encoder import Encoder
 from keras_capi.encoders.encoder_inputs import check_encoder_inputs
 from keras_capi.encoders.fine_tuning_mixin import split_by_depth
 from keras_capi.encoders.image_gpt_parts import draw_attention
+from keras_capi.encoders.image_gpt_parts import look_up
 from keras_capi.encoders.image_gpt_parts import make_table
 from keras_capi.layers.block_stack import block_attention
 from keras_capi.layers.block_stack import make_blocks
@@ -162,8 +163,8 @@ class ImageGPTEncoder(Encoder):
             token_ids: Integer tensor of shape `(batch, rows * columns)`.
             visible_indices: As for `embed`.
         """
-        tokens = self.color_embedding(token_ids)
-        table = ops.convert_to_tensor(self.position_embedding.embeddings)
+        tokens = look_up(self.color_embedding, token_ids)
+        table = self.position_embedding.embeddings
         positions = ops.cast(table, "float32")[None]
         if visible_indices is not None:
             tokens = gather_tokens(tokens, visible_indices)
@@ -257,9 +258,8 @@ class ImageGPTEncoder(Encoder):
 
     def attention_weights(self, images, layer):
         tokens, mask = self._order(*self.embed(images))
-        weights = block_attention(
-            self.blocks, tokens, layer, attention_mask=mask
-        )
+        blocks = self.blocks
+        weights = block_attention(blocks, tokens, layer, attention_mask=mask)
         return {self.prefix_name: ops.mean(weights, axis=2, keepdims=True)}
 
     def list_unused_parts(self, uses_global, normalize=True):

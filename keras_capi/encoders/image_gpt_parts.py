@@ -1,6 +1,7 @@
 """What image GPT's encoder is made of, beside blocks."""
 
 import keras
+from keras import ops
 
 
 def make_table(count, width, deviation, name, dtype):
@@ -22,6 +23,24 @@ def make_table(count, width, deviation, name, dtype):
     )
     table.build()
     return table
+
+
+def look_up(table, token_ids):
+    """Returns vectors of a table.
+
+    A call of the table would do the same, but TensorFlow's gradient is sparse
+    then, and came out wrong with a `MirroredStrategy`. That of the product is
+    dense.
+
+    Args:
+        table: What `make_table` returns.
+        token_ids: Integer tensor of any shape.
+
+    Returns:
+        Tensor of that shape with one more axis.
+    """
+    vectors = ops.multiply(table.embeddings, 1.0)
+    return ops.take(vectors, token_ids, axis=0)
 
 
 def draw_attention(blocks, width):

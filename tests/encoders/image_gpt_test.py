@@ -5,6 +5,7 @@ from helpers import make_images
 from helpers import to_numpy
 
 from keras_capi.encoders import ImageGPTEncoder
+from keras_capi.tasks import ImageClassifier
 
 
 def make(num_layers=2, **arguments):
@@ -155,3 +156,12 @@ def test_round_trip(tmp_path):
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         make(**arguments)
+
+
+@pytest.mark.parametrize("feature_layer", [1, 2])
+def test_fine_tunes_without_what_is_behind_the_features(feature_layer):
+    model = ImageClassifier(make(2, feature_layer=feature_layer), 3)
+    model.compile("adam", "sparse_categorical_crossentropy")
+    # Optimizers warn of weights without a gradient.
+    history = model.fit(make_images(6), np.arange(6) % 3, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
