@@ -2,8 +2,6 @@ import gc
 import json
 import os
 import pathlib
-import subprocess
-import sys
 
 # Lets tests, and the processes that they start, share what JAX and torch
 # compile. Set before JAX is imported.
@@ -14,27 +12,9 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 # Tests mostly compile what then runs for an instant.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
 # Threads of several test processes wait for each other, on tiny arrays.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-
-def choose_emitters():
-    """Lets XLA compile for JAX without its newer emitters of fusions.
-
-    That takes two thirds of the time. Releases without the flag abort.
-    """
-    if os.environ.get("KERAS_BACKEND") != "jax" or "XLA_FLAGS" in os.environ:
-        return
-    flags = {"XLA_FLAGS": "--xla_cpu_use_fusion_emitters=false"}
-    probe = subprocess.run(
-        [sys.executable, "-c", "import jax; jax.devices()"],
-        env={**os.environ, **flags},
-        stderr=subprocess.DEVNULL,
-    )
-    os.environ.update(flags if probe.returncode == 0 else {"XLA_FLAGS": ""})
-
-
-choose_emitters()
 
 # ruff: noqa: E402
 import keras

@@ -26,10 +26,7 @@ def run_worker(worker, engine, folder):
     """
     environment = worker_environment()
     if engine.endswith("parallel"):
-        flags = environment.get("XLA_FLAGS", "")
-        environment["XLA_FLAGS"] = (
-            f"{flags} --xla_force_host_platform_device_count=2"
-        )
+        environment["XLA_FLAGS"] += " --xla_force_host_platform_device_count=2"
     places = [{}]
     command = [sys.executable]
     if engine == "torchrun":

@@ -12,7 +12,7 @@ def run_example(script, folder, *arguments, launcher=(), **environment):
     """Runs a script of the examples in a folder, as a user does."""
     inherited = os.environ.copy()
     # Of `conftest`, where the example has its own.
-    inherited.pop("XLA_FLAGS", None)
+    inherited.pop("XLA_FLAGS")
     finished = subprocess.run(
         [sys.executable, *launcher, ROOT / "examples" / script]
         + [str(argument) for argument in arguments],
