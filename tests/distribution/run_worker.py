@@ -26,7 +26,7 @@ def run_worker(worker, engine, folder):
     """
     environment = worker_environment()
     if engine.endswith("parallel"):
-        environment["XLA_FLAGS"] += " --xla_force_host_platform_device_count=2"
+        environment["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
     places = [{}]
     command = [sys.executable]
     if engine == "torchrun":

@@ -10,14 +10,11 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 def run_example(script, folder, *arguments, launcher=(), **environment):
     """Runs a script of the examples in a folder, as a user does."""
-    inherited = os.environ.copy()
-    # Of `conftest`, where the example has its own.
-    inherited.pop("XLA_FLAGS")
     finished = subprocess.run(
         [sys.executable, *launcher, ROOT / "examples" / script]
         + [str(argument) for argument in arguments],
         env={
-            **inherited,
+            **os.environ,
             "KERAS_BACKEND": keras.backend.backend(),
             "PYTHONPATH": str(ROOT),
             **environment,
