@@ -1,13 +1,12 @@
 import keras
 from keras import ops
 
-from keras_capi.optimizers.grouped_optimizer import GroupedOptimizer
-from keras_capi.validation import check_number
+from keras_capi.optimizers.trust_optimizer import TrustOptimizer
 from keras_capi.validation import check_positive
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
-class LARC(GroupedOptimizer):
+class LARC(TrustOptimizer):
     """Gradient descent with momentum and a rate of its own for each variable.
 
     Layer-wise adaptive rate control: each variable moves by a share of its own
@@ -74,33 +73,14 @@ class LARC(GroupedOptimizer):
         super().__init__(
             learning_rate,
             weight_decay,
-            groups,
-            gradient_accumulation_steps,
+            momentum,
+            trust_coefficient,
+            groups=groups,
+            gradient_accumulation_steps=gradient_accumulation_steps,
             **kwargs,
         )
-        check_number("momentum", momentum, "[0, 1)")
-        check_positive("trust_coefficient", trust_coefficient)
         check_positive("epsilon", epsilon)
-        self.momentum = momentum
-        self.trust_coefficient = trust_coefficient
         self.epsilon = epsilon
-
-    def build(self, variables):
-        if self.built:
-            return
-        super().build(variables)
-        if not all(rule.is_uniform for rule in self._rules):
-            raise ValueError(
-                "`groups` must have single numbers as multipliers, as a "
-                f"variable has one trust. Received: groups={self.groups}"
-            )
-        (self._momentums,) = self.add_optimizer_variables(
-            variables, ["momentum"]
-        )
-
-    def _backend_update_step(self, gradients, variables, learning_rate):
-        step = self.step_values(learning_rate)
-        super()._backend_update_step(gradients, variables, step)
 
     def update_step(self, gradient, variable, step):
         index = self._get_variable_index(variable)
@@ -135,7 +115,5 @@ class LARC(GroupedOptimizer):
     def get_config(self):
         return {
             **super().get_config(),
-            "momentum": self.momentum,
-            "trust_coefficient": self.trust_coefficient,
             "epsilon": self.epsilon,
         }

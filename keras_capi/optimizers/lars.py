@@ -1,13 +1,11 @@
 import keras
 from keras import ops
 
-from keras_capi.optimizers.grouped_optimizer import GroupedOptimizer
-from keras_capi.validation import check_number
-from keras_capi.validation import check_positive
+from keras_capi.optimizers.trust_optimizer import TrustOptimizer
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
-class LARS(GroupedOptimizer):
+class LARS(TrustOptimizer):
     """Gradient descent whose steps are in proportion to the weights.
 
     With batches of thousands of images the gradients of some layers are large
@@ -77,29 +75,12 @@ class LARS(GroupedOptimizer):
         super().__init__(
             learning_rate,
             weight_decay,
-            groups,
-            gradient_accumulation_steps,
+            momentum,
+            trust_coefficient,
+            groups=groups,
+            gradient_accumulation_steps=gradient_accumulation_steps,
             **kwargs,
         )
-        check_number("momentum", momentum, "[0, 1)")
-        check_positive("trust_coefficient", trust_coefficient)
-        self.momentum = momentum
-        self.trust_coefficient = trust_coefficient
-
-    def build(self, variables):
-        if self.built:
-            return
-        super().build(variables)
-        if not all(rule.is_uniform for rule in self._rules):
-            raise ValueError(
-                "`groups` must have single numbers as multipliers, as a "
-                f"variable has one trust. Received: groups={self.groups}"
-            )
-        self._momentums = self.add_optimizer_variables(variables, "momentum")
-
-    def _backend_update_step(self, gradients, variables, learning_rate):
-        step = self.step_values(learning_rate)
-        super()._backend_update_step(gradients, variables, step)
 
     def update_step(self, gradient, variable, step):
         index = self._get_variable_index(variable)
@@ -130,10 +111,3 @@ class LARS(GroupedOptimizer):
         is_usual = ops.logical_and(size > 0, slope > 0)
         trust = self.trust_coefficient * size / ops.where(is_usual, slope, 1.0)
         return ops.where(is_usual, trust, 1.0)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "momentum": self.momentum,
-            "trust_coefficient": self.trust_coefficient,
-        }
