@@ -13,7 +13,7 @@ import re
 
 COMMAND = re.compile(r"methods\.py (\w+)_small (?!.*--set)")
 LINE = re.compile(
-    r"# (?:untrained|(?P<steps>\d+) steps +\((?P<seconds>\d+) s\)) +(?P<rest>.*)"
+    r"# (?:untrained|(?P<steps>\d+) steps +\((?P<seconds>\d+) s\)) +(?P<all>.+)"
 )
 SCORES = re.compile(r"(patches|global) ([\d.]+) / ([\d.]+)")
 
@@ -28,12 +28,10 @@ def read_runs(text):
             continue
         matches = [match for match in map(LINE.match, lines) if match]
         first, last = (
-            {what: scores for what, *scores in SCORES.findall(match["rest"])}
+            {what: scores for what, *scores in SCORES.findall(match["all"])}
             for match in (matches[0], matches[-1])
         )
-        runs[command[1]] = last_run = (matches[-1], first, last)
-        if not last_run[0]["steps"]:
-            raise ValueError(f"No step is recorded. Received: {head}")
+        runs[command[1]] = matches[-1], first, last
     return runs
 
 
