@@ -1,13 +1,11 @@
 """AIM as a file describes it, on its own trunk and CAPI's."""
 
-import re
-
 import keras_capi
 from benchmarks.replay.files import under
 from benchmarks.replay.rotary_trunk import make_trunk
 from benchmarks.replay.rotary_trunk import trunk_pairs
 from benchmarks.replay.weights import assign
-from keras_capi.convert.vit_keys import block_keys
+from keras_capi.convert.aim_keys import encoder_entries
 from keras_capi.convert.vit_keys import linear_keys
 from keras_capi.convert.vit_keys import pair_entries
 
@@ -57,29 +55,17 @@ def pairs_of(state, model):
         state: Dictionary from the name in the file to array.
         model: `keras_capi.methods.AIM` around an `AIMEncoder`.
     """
-    # `norm_1` of the authors is `norm1` of others.
-    state = {re.sub(r"\bnorm_(\d)", r"norm\1", k): v for k, v in state.items()}
-    encoder, head = model.encoder, model.head
-    patches = "preprocessor.patchifier."
-    kernel = state.pop(f"{patches}proj.weight")
-    yield (
-        encoder.patch_embedding.kernel,
-        kernel.transpose(2, 3, 1, 0).reshape(-1, kernel.shape[0]),
-    )
-    yield encoder.patch_embedding.bias, state.pop(f"{patches}proj.bias")
+    head = model.head
     entries = {
-        **linear_keys(f"{patches}norm", encoder.patch_norm),
-        **linear_keys("trunk.post_trunk_norm", encoder.final_norm),
+        **encoder_entries(model.encoder),
         **linear_keys("head.embed", head.embedding),
         **linear_keys("head.norm", head.final_norm),
         **linear_keys("head.out", head.prediction),
     }
-    for index, block in enumerate(encoder.blocks):
-        entries |= block_keys(f"trunk.blocks.{index}.", block)
     for index, norm in enumerate(head.norms):
         entries |= {
             **linear_keys(f"head.norms.{index}", norm),
             **linear_keys(f"head.mlps.{index}.fc1", head.hidden[index]),
             **linear_keys(f"head.mlps.{index}.fc2", head.outputs[index]),
         }
-    yield from pair_entries(entries, state)
+    return pair_entries(entries, state)

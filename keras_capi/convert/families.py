@@ -1,5 +1,6 @@
 """The methods whose authors' checkpoints are known, by the names in them."""
 
+from keras_capi.convert import aim_keys
 from keras_capi.convert import beit_keys
 from keras_capi.convert import capi_keys
 from keras_capi.convert import dalle_keys
@@ -17,6 +18,7 @@ from keras_capi.convert.read_tensors import read_tensors
 # data2vec has SimMIM's with more around them, and BEiT another head of theirs.
 FAMILIES = (
     capi_keys,
+    aim_keys,
     dinov2_keys,
     data2vec_keys,
     beit_keys,

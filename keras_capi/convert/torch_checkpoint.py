@@ -9,8 +9,9 @@ PARTS = ("student", "teacher")
 def load_torch_checkpoint(path, part="teacher", **overrides):
     """Builds an encoder from weights of the authors' PyTorch implementation.
 
-    The names in the file tell whose it is (BEiT, CAPI, data2vec, DINO, DINOv2,
-    iBOT, I-JEPA, MAE or SimMIM), the shapes of the tensors the architecture.
+    The names in the file tell whose it is (AIM, BEiT, CAPI, data2vec, DINO,
+    DINOv2, iBOT, I-JEPA, MAE or SimMIM), the shapes of the tensors the
+    architecture.
     The file is loaded without running any code in it.
 
     - CAPI: the published files, and checkpoints of the training code.
@@ -22,6 +23,7 @@ def load_torch_checkpoint(path, part="teacher", **overrides):
     - data2vec: trainings with student and teacher, single networks, encoders.
     - I-JEPA: the published files, which hold all networks, and encoders.
     - BEiT: trainings, encoders and fine-tuned encoders.
+    - AIM: the published encoders, with or without their attentive probe.
     - SimMIM: encoders, trainings and fine-tuned encoders. Vision transformers
       only.
 
@@ -33,14 +35,15 @@ def load_torch_checkpoint(path, part="teacher", **overrides):
         part: `"teacher"` or `"student"`: which encoder to take from a
             checkpoint with both. The teacher is the one with the better
             features. Defaults to `"teacher"`.
-        **overrides: Further arguments of `keras_capi.encoders.CAPIBackbone` or
-            `keras_capi.encoders.ViT`, for what shapes do not tell, such as
-            `drop_path_rate=0.0`, `register_coordinates="zeros"`, `image_shape`
-            of images that are not square, or `num_heads` where heads are not
-            as published: 64 wide, or 16 of encoders that are 1280 or 1408 wide.
+        **overrides: Further arguments of the encoder that comes back, for
+            what shapes do not tell, such as `drop_path_rate=0.0`,
+            `register_coordinates="zeros"`, `image_shape` of images that are not
+            square, or of AIM not of 224 pixels, or `num_heads` where heads are
+            not as published: 64 wide, those of AIM 128, or 16 of encoders that
+            are 1280 or 1408 wide.
 
     Returns:
-        A `keras_capi.encoders.CAPIBackbone` or `keras_capi.encoders.ViT` on the
+        A `keras_capi.encoders.CAPIBackbone`, `AIMEncoder` or `ViT` on the
         active backend.
 
     Raises:
@@ -57,6 +60,7 @@ def load_torch_checkpoint(path, part="teacher", **overrides):
 
     Reference:
 
+    - [AIM weights](https://github.com/apple/ml-aim)
     - [CAPI weights](https://github.com/facebookresearch/capi)
     - [MAE weights](https://github.com/facebookresearch/mae)
     - [DINO weights](https://github.com/facebookresearch/dino)
