@@ -6,12 +6,12 @@ from keras_capi.layers.heads.patch_mlp import PatchMLP
 from keras_capi.layers.masking.prefix_masking import PrefixMasking
 from keras_capi.methods.inputs.prefix_inputs import check_prefix_inputs
 from keras_capi.methods.inputs.prefix_inputs import prepare_prefixes
+from keras_capi.methods.shared.warmup_from_zero import warmup_from_zero
 from keras_capi.ops.collectives import all_reduce_sum
 from keras_capi.ops.losses.pixel_targets import pixel_targets
 from keras_capi.ops.prefix_mask import prefix_mask
 from keras_capi.optimizers.adamw import AdamW
 from keras_capi.optimizers.group import Group
-from keras_capi.optimizers.warmup_cosine import WarmupCosine
 from keras_capi.training.check_trainable import check_trainable
 from keras_capi.training.grid_size import static_grid_size
 from keras_capi.training.pretraining import Pretraining
@@ -188,13 +188,8 @@ class AIM(Pretraining):
         check_positive_integer("total_steps", total_steps)
         check_positive_integer("batch_size", batch_size)
         if not callable(learning_rate):
-            warmup_steps = total_steps // WARMUP_SHARE
-            learning_rate = WarmupCosine(
-                learning_rate,
-                total_steps,
-                warmup_steps=warmup_steps,
-                start_value=learning_rate / max(warmup_steps, 1),
-                truncate=1.0,
+            learning_rate = warmup_from_zero(
+                learning_rate, total_steps, total_steps // WARMUP_SHARE
             )
         return AdamW(
             **{

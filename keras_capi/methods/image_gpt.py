@@ -12,10 +12,10 @@ from keras_capi.methods.inputs.replaced_inputs import prepare_replaced
 from keras_capi.methods.shared.color_clusters import cluster_colors
 from keras_capi.methods.shared.color_clusters import sample_colors
 from keras_capi.methods.shared.draw_words import draw_words
+from keras_capi.methods.shared.warmup_from_zero import warmup_from_zero
 from keras_capi.ops.losses.label_cross_entropy import label_cross_entropy
 from keras_capi.ops.tokens import replace_tokens
 from keras_capi.optimizers.adamw import AdamW
-from keras_capi.optimizers.warmup_cosine import WarmupCosine
 from keras_capi.training.check_trainable import check_trainable
 from keras_capi.training.pretraining import Pretraining
 from keras_capi.validation import check_images
@@ -269,12 +269,8 @@ class ImageGPT(Pretraining):
         if not callable(learning_rate):
             if warmup_steps is None:
                 warmup_steps = total_steps // 100
-            learning_rate = WarmupCosine(
-                learning_rate,
-                total_steps,
-                warmup_steps,
-                start_value=learning_rate / max(warmup_steps, 1),
-                truncate=1.0,
+            learning_rate = warmup_from_zero(
+                learning_rate, total_steps, warmup_steps
             )
         return AdamW(
             **{
