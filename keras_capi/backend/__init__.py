@@ -23,6 +23,7 @@ from keras_capi.backend.gathering import add_to_samples
 from keras_capi.backend.gathering import split
 from keras_capi.backend.gathering import take_samples
 from keras_capi.backend.gathering import take_tokens
+from keras_capi.backend.gradients import dense_gradients
 from keras_capi.backend.gradients import value_and_gradients
 from keras_capi.backend.moving_average import move_average
 from keras_capi.backend.numerics import gelu
@@ -58,6 +59,7 @@ __all__ = [
     "compiled_block",
     "compiled_blocks",
     "compiled_training",
+    "dense_gradients",
     "dot_product_attention",
     "fused_adamw",
     "gelu",

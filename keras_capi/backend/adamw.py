@@ -126,7 +126,7 @@ def _apply_adam(
             beta1=beta_1,
             beta2=beta_2,
             epsilon=epsilon,
-            grad=tf.cast(tf.convert_to_tensor(gradient), value.dtype),
+            grad=tf.cast(gradient, value.dtype),
         )
 
 
@@ -156,8 +156,4 @@ def share_gradients(gradients):
     count = replica()[1]
     if BACKEND != "tensorflow" or count == 1:
         return gradients, 1.0
-    import tensorflow as tf
-
-    # Those of gathered rows are slices, which cannot be divided.
-    gradients = [tf.convert_to_tensor(x) for x in gradients]
     return [all_reduce(x, "sum") / count for x in gradients], float(count)

@@ -1,4 +1,4 @@
-"""Gradients within a forward pass."""
+"""Gradients within a forward pass, and as optimizers take them."""
 
 from keras_capi.backend.active import BACKEND
 
@@ -37,3 +37,23 @@ def value_and_gradients(function, tensors):
         value = function(tensors)
         gradients = torch.autograd.grad(value, tensors)
     return value.detach(), list(gradients)
+
+
+def dense_gradients(gradients):
+    """Returns gradients as tensors of the shapes of their variables.
+
+    TensorFlow has slices for a variable of which rows were gathered, the same
+    row as often as it was taken. Keras squares them one by one, where the
+    square of their sum is asked for: in moments, and in norms to clip by.
+
+    Args:
+        gradients: List of tensors, slices or `None`s.
+    """
+    if BACKEND != "tensorflow":
+        return gradients
+    import tensorflow as tf
+
+    return [
+        tf.convert_to_tensor(x) if isinstance(x, tf.IndexedSlices) else x
+        for x in gradients
+    ]

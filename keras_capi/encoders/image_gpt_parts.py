@@ -29,7 +29,9 @@ def look_up(table, token_ids):
     """Returns vectors of a table.
 
     A call of the table would do the same, but TensorFlow's gradient is sparse
-    then, and came out wrong with a `MirroredStrategy`. That of the product is
+    then, with a slice for each time that a row is taken. Keras's optimizers
+    square the slices of a row one by one, not their sum, as `keras.ops.square`
+    does, so that Adam's second moments come out wrong. That of the product is
     dense.
 
     Args:

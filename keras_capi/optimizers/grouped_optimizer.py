@@ -2,6 +2,7 @@ import dataclasses
 
 import keras
 
+from keras_capi import backend
 from keras_capi.optimizers.checks import as_rate
 from keras_capi.optimizers.checks import check_accumulation
 from keras_capi.optimizers.checks import check_groups
@@ -111,6 +112,9 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
 
     def _evaluate(self, value):
         return value(self.iterations) if callable(value) else value
+
+    def apply(self, grads, trainable_variables=None):
+        super().apply(backend.dense_gradients(grads), trainable_variables)
 
     def _apply_weight_decay(self, variables):
         """Does nothing: the decay is a part of the update."""
