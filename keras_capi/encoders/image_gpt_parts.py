@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_capi.layers.block_stack import run_blocks_on_next
+
 
 def make_table(count, width, deviation, name, dtype):
     """Returns a table of vectors, built.
@@ -43,6 +45,32 @@ def look_up(table, token_ids):
     """
     vectors = ops.multiply(table.embeddings, 1.0)
     return ops.take(vectors, token_ids, axis=0)
+
+
+def encode_next(encoder, token_ids, caches, place):
+    """Does what `encode` does for one place, given those before it.
+
+    Args:
+        encoder: `ImageGPTEncoder` that is causal.
+        token_ids: Integer tensor of shape `(batch,)`: the word before the
+            place, whatever stands there for the first.
+        caches: What `make_caches` or the call for the place before returned.
+        place: Integer or scalar tensor.
+
+    Returns:
+        Tuple of a tensor of shape `(batch, 1, hidden_dim)` and the caches for
+        the place behind.
+    """
+    dtype = encoder.compute_dtype
+    token = ops.cast(look_up(encoder.color_embedding, token_ids), dtype)
+    start = ops.cast(encoder.start_token.class_token, dtype)
+    token = ops.where(ops.equal(place, 0), start, token)
+    positions = ops.cast(encoder.position_embedding.embeddings, "float32")
+    token = token + ops.cast(ops.take(positions, place, axis=0), dtype)
+    token, caches = run_blocks_on_next(
+        encoder.blocks, token[:, None], caches, place
+    )
+    return encoder.final_norm(token), caches
 
 
 def draw_attention(blocks, width):

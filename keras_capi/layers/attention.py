@@ -132,6 +132,31 @@ class Attention(keras.layers.Layer):
             self._project(inputs, context), attention_bias, attention_mask
         )
 
+    def attend_next(self, inputs, keys, values, place):
+        """Does for one token what a call does for all, given those before it.
+
+        For self-attention of texts, word by word; not with rotary positions.
+
+        Args:
+            inputs: Float tensor of shape `(batch, 1, width)`.
+            keys: Float tensor of shape
+                `(batch, tokens, num_heads, width / num_heads)`: those of the
+                tokens before this one; what stands behind them is not seen.
+            values: Likewise.
+            place: Integer or scalar tensor: how many tokens come before.
+
+        Returns:
+            Tuple of a tensor of the shape of `inputs`, and of `keys` and
+            `values` with those of this token too.
+        """
+        query, key, value = self._project(inputs, None)
+        places = ops.arange(keys.shape[1])
+        is_here = (places == place)[:, None, None]
+        keys = ops.where(is_here, key, keys)
+        values = ops.where(is_here, value, values)
+        mask = (places <= place)[None, None]
+        return self._attend((query, keys, values), None, mask), keys, values
+
     def attention_weights(
         self, inputs, context=None, attention_bias=None, attention_mask=None
     ):

@@ -70,6 +70,45 @@ def run_blocks(
         yield tokens
 
 
+def make_caches(blocks, batch_size, num_tokens):
+    """Makes room for the keys and values of tokens, for `run_blocks_on_next`.
+
+    Args:
+        blocks: List of `TransformerBlock`s of self-attention.
+        batch_size: Integer.
+        num_tokens: Integer. How many there will be.
+
+    Returns:
+        List of pairs of tensors.
+    """
+
+    def room(attention):
+        shape = (batch_size, num_tokens, attention.num_heads)
+        return ops.zeros((*shape, attention.head_dim), attention.compute_dtype)
+
+    return [(room(x.attention), room(x.attention)) for x in blocks]
+
+
+def run_blocks_on_next(blocks, token, caches, place):
+    """Runs blocks on one token more, each of which sees those before it.
+
+    Args:
+        blocks: List of `TransformerBlock`s without rotary positions.
+        token: Float tensor of shape `(batch, 1, width)`.
+        caches: List of pairs, see `make_caches`.
+        place: Integer or scalar tensor: how many tokens came before.
+
+    Returns:
+        Tuple of a tensor of the shape of `token`, and of the caches for the
+        next token.
+    """
+    new_caches = []
+    for block, cache in zip(blocks, caches, strict=True):
+        token, *cache = block.call_next(token, *cache, place)
+        new_caches.append(tuple(cache))
+    return token, new_caches
+
+
 def block_attention(blocks, tokens, number, attention_biases=None, **arguments):
     """Returns how much each token attends to each other one in a block.
 

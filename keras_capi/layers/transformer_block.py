@@ -251,6 +251,13 @@ class TransformerBlock(keras.layers.Layer):
         hidden = ACTIVATIONS[self.activation](hidden)
         return _scale(self.mlp_output(hidden), self.mlp_scale)
 
+    def call_next(self, x, *cache):
+        """Does a call for one token, see `Attention.attend_next`."""
+        x_normed = self.attention_norm(x)
+        attended, *cache = self.attention.attend_next(x_normed, *cache)
+        x = x + _scale(attended, self.attention_scale)
+        return x + self.feed_forward(x), *cache
+
     def rematerialized_call(self, layer_call, *args, **kwargs):
         """Rematerialises the call; TensorFlow's needs tensors, by position."""
         names = ("inputs", *FOR_ATTENTION[:3], "drop_path_sample")

@@ -226,7 +226,8 @@ class ImageGPT(Pretraining):
                 f"Received: causal={self.encoder.causal}"
             )
         token_ids = draw_words(
-            self.predict_logits,
+            self.encoder,
+            self.head,
             self.encoder.tokenize(images),
             num_given,
             temperature,

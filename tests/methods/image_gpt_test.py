@@ -98,6 +98,36 @@ def test_draws_what_it_has_learnt():
     assert np.abs(drawn - model.sample(6, seed=2)).max() > 0.1
 
 
+def drawn_anew(model, token_ids, num_given, temperature, seed):
+    """Draws words from the scores of all places, each time."""
+    token_ids = to_numpy(token_ids).copy()
+    generator = np.random.default_rng(seed)
+    for place in range(num_given, token_ids.shape[1]):
+        logits = to_numpy(model.predict_logits(token_ids))[:, place]
+        noise = generator.gumbel(size=logits.shape)
+        token_ids[:, place] = np.argmax(logits / temperature + noise, axis=-1)
+    return token_ids
+
+
+def test_draws_the_same_as_from_all_places_anew():
+    """What is kept of the places before changes nothing."""
+    keras.utils.set_random_seed(0)
+    encoder = ImageGPTEncoder(3, 16, 2, image_size=4, num_colors=NUM_COLORS)
+    model = ImageGPT(encoder)
+    generator = np.random.default_rng(1)
+    for weight in model.trainable_weights:
+        # Each place must make a difference.
+        weight.assign(0.5 * generator.normal(size=weight.shape))
+    images = make_images(5, 4, 4)
+    token_ids = encoder.tokenize(images)
+    expected = drawn_anew(model, token_ids, 3, 0.8, seed=3)
+    drawn = model.complete(images, 3, temperature=0.8, seed=3)
+    colors = encoder.palette.restore(expected.reshape(5, 4, 4))
+    np.testing.assert_allclose(drawn, to_numpy(colors), atol=1e-6)
+    # And they are not the most likely ones alone.
+    assert len(np.unique(expected[:, -1])) > 1
+
+
 def test_given_pixels_stay():
     model = make()
     images = make_images(2, 4, 4)

@@ -1,23 +1,27 @@
 """Words one after the other, each by its probability."""
 
+import keras
 import numpy as np
 from keras import ops
 
 from keras_capi import backend
+from keras_capi.encoders.image_gpt_parts import encode_next
+from keras_capi.layers.block_stack import make_caches
 from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_positive
 from keras_capi.validation import check_seed
 
 
-def draw_words(predict_logits, token_ids, num_given, temperature, seed):
+def draw_words(encoder, head, token_ids, num_given, temperature, seed):
     """Draws the last words of texts.
 
-    Each step computes the scores of all places anew.
+    Keys and values of the places before are kept, so that a step costs one
+    place.
 
     Args:
-        predict_logits: Function from the array of all words to scores of shape
-            `(batch, places, words)`, of which those of a place depend on the
-            words before it alone.
+        encoder: `keras_capi.encoders.ImageGPTEncoder` that is causal.
+        head: Layer from what the encoder makes of a place to scores of its
+            word.
         token_ids: Integer tensor of shape `(batch, places)`.
         num_given: Integer. How many of each text are kept.
         temperature: Float. Divides the scores.
@@ -30,12 +34,28 @@ def draw_words(predict_logits, token_ids, num_given, temperature, seed):
     check_positive("temperature", temperature)
     check_seed("seed", seed, or_none=False)
     token_ids = ops.convert_to_numpy(token_ids).copy()
-    predict_logits = backend.compiled(predict_logits)
+    batch_size, num_places = token_ids.shape
+    if num_given >= num_places:
+        return token_ids
+
+    def predict_next(words, caches, place):
+        encoded, caches = encode_next(encoder, words, caches, place)
+        logits = ops.cast(head(encoded)[:, 0], "float32")
+        # What torch would keep for gradients grows with each step.
+        return keras.tree.map_structure(ops.stop_gradient, (logits, caches))
+
+    predict_next = backend.compiled(predict_next)
     generator = np.random.default_rng(seed)
-    for place in range(num_given, token_ids.shape[1]):
-        logits = ops.cast(predict_logits(token_ids)[:, place], "float32")
-        # The highest sum with such noise is a draw by probability.
-        noise = generator.gumbel(size=logits.shape)
-        scores = ops.convert_to_numpy(logits) / temperature + noise
-        token_ids[:, place] = np.argmax(scores, axis=-1)
+    words = np.zeros_like(token_ids[:, 0])
+    caches = make_caches(encoder.blocks, batch_size, num_places)
+    for place in range(num_places):
+        # A tensor, as compiled functions are made anew for other numbers.
+        place_tensor = ops.convert_to_tensor(place, "int32")
+        logits, caches = predict_next(words, caches, place_tensor)
+        if place >= num_given:
+            # The highest sum with such noise is a draw by probability.
+            noise = generator.gumbel(size=logits.shape)
+            scores = ops.convert_to_numpy(logits) / temperature + noise
+            token_ids[:, place] = np.argmax(scores, axis=-1)
+        words = token_ids[:, place]
     return token_ids
