@@ -18,6 +18,9 @@ PACKAGE = pathlib.Path(keras_capi.__file__).parent
 
 # Examples that take more than a machine without a network has.
 NOT_RUN = {
+    "convert/image_gpt_checkpoint.py:load_image_gpt_checkpoint": (
+        "needs files of 300 MB"
+    ),
     "saving/preset.py:from_preset": "downloads 1.8 GB",
     "convert/torch_weights.py:load_torch_weights": "needs a file of 1.3 GB",
 }
