@@ -17,6 +17,8 @@ SINGLE = {"method", "images"}
 TRAINING = {"steps", "epochs", "precision", "seed"}
 # In place of a number of clusters, as many as suit the number of images.
 CLUSTERS, MAX_CLUSTERS = "num_clusters", "max_num_clusters"
+# A palette of the images' own colours.
+PALETTE, FIT = "palette", "fit"
 # A model takes the size of the images, unless a recipe says another.
 FOLLOWS_FROM_DATA = "image_shape"
 PRECISIONS = (
@@ -53,6 +55,12 @@ def check_recipe(recipe):
             f"Received: training.precision={training['precision']!r}"
         )
     _check_momentum(recipe)
+    palette = recipe.get(PALETTE)
+    if isinstance(palette, str) and not is_fitted(palette):
+        raise ValueError(
+            f"`{PALETTE}` must be {FIT}, for the images' own colours, colours, "
+            f"or null. Received: {PALETTE}={palette!r}"
+        )
     if "images" in recipe:
         _check_images(recipe["images"])
     for section in list_parts(recipe):
@@ -92,6 +100,15 @@ def with_defaults(recipe):
     full = {**full, **_defaults(settings_of_method(recipe), said), **full}
     images = {"images": full.pop("images")} if "images" in full else {}
     return {**_as_plain(full), **images}
+
+
+def is_fitted(palette):
+    """Whether a recipe's palette is to be found on the images.
+
+    Args:
+        palette: String, array or `None`.
+    """
+    return isinstance(palette, str) and palette == FIT
 
 
 def settings_of_part(recipe, section):

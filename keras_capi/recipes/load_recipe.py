@@ -59,6 +59,9 @@ def load_recipe(recipe, overrides=()):
     place takes as many as suit the number of images, see
     `keras_capi.recipes.propose_settings`.
 
+    `palette: fit` finds the colours of the images before the training, by
+    `keras_capi.methods.ImageGPT.fit_palette`.
+
     Floats may be written as 1e-3. Aliases of YAML are not taken.
 
     Args:

@@ -15,7 +15,8 @@ def make_model(recipe, total_steps):
 
     Args:
         recipe: Dictionary from `keras_capi.recipes.load_recipe`. With
-            `max_num_clusters` the model gets that many.
+            `max_num_clusters` the model gets that many, and with
+            `palette: fit` the colours that it has by itself.
         total_steps: Integer. Batches of the whole training, for the schedules.
 
     Returns:

@@ -7,6 +7,7 @@ from keras_capi.optimizers.warmup_cosine import WarmupCosine
 from keras_capi.recipes.check_recipe import CLUSTERS
 from keras_capi.recipes.check_recipe import FOLLOWS_FROM_DATA
 from keras_capi.recipes.check_recipe import MAX_CLUSTERS
+from keras_capi.recipes.check_recipe import is_fitted
 from keras_capi.recipes.find_classes import CLASS_NAME
 from keras_capi.recipes.find_classes import find_part
 from keras_capi.recipes.find_classes import list_parts
@@ -31,7 +32,7 @@ def make_parts(recipe, num_updates):
     arguments = {
         name: recipe[name]
         for name in settings_of_method(recipe)
-        if name in recipe
+        if name in recipe and not is_fitted(recipe[name])
     }
     seed = recipe["training"]["seed"]
     size = recipe["data"]["image_size"]

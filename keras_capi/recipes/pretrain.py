@@ -9,8 +9,10 @@ from keras_capi.paths import PATH_TYPES
 from keras_capi.paths import as_path
 from keras_capi.recipes.check_recipe import CLUSTERS
 from keras_capi.recipes.check_recipe import MAX_CLUSTERS
+from keras_capi.recipes.check_recipe import PALETTE
 from keras_capi.recipes.check_recipe import check_recipe
 from keras_capi.recipes.find_classes import list_parts
+from keras_capi.recipes.fitted_palette import fitted_palette
 from keras_capi.recipes.make_model import make_model
 from keras_capi.recipes.propose_settings import choose_num_clusters
 from keras_capi.recipes.run_folder import RunFolder
@@ -26,7 +28,9 @@ def pretrain(recipe, output, verbose="auto"):
     Writes to `output`: `recipe.yaml`, with all settings, defaults too, with
     which the same can be done again, `checkpoints`, `history.csv`, and at the
     end `model.keras` and `pictures.npy`, of which `keras-capi report` makes a
-    page. A start that fails before anything was learned leaves nothing.
+    page. With `palette: fit` it has `palette.npy`, the colours of the images
+    that k-means found, too. A start that fails before anything was learned
+    leaves nothing.
 
     Args:
         recipe: Dictionary from `keras_capi.recipes.load_recipe`, with `images`,
@@ -63,7 +67,9 @@ def pretrain(recipe, output, verbose="auto"):
     recipe = _with_clusters(recipe, len(dataset.source))
     folder.check(recipe)
     steps = training.get("steps") or training["epochs"] * len(dataset)
-    model = make_model(recipe, steps)
+    palette = fitted_palette(recipe, dataset, folder)
+    own = {} if palette is None else {PALETTE: palette.tolist()}
+    model = make_model({**recipe, **own}, steps)
     if getattr(model, "masking", None) is not None:
         size = dataset.image_size
         # Now, before there is a folder: raises if no mask suits the images.
@@ -71,7 +77,7 @@ def pretrain(recipe, output, verbose="auto"):
             keras.KerasTensor((1,)),
             grid_size=model.encoder.grid_size((size, size)),
         )
-    folder.begin(recipe)
+    folder.begin(recipe, palette)
     history = keras.callbacks.CSVLogger(str(folder.history), append=True)
     try:
         model.fit(

@@ -1,4 +1,5 @@
 import keras
+import numpy as np
 
 from keras_capi.paths import PATH_TYPES
 from keras_capi.paths import as_path
@@ -12,6 +13,7 @@ from keras_capi.version import __version__
 MODEL_FILE = "model.keras"
 RECIPE_FILE = "recipe.yaml"
 PICTURES_FILE = "pictures.npy"
+PALETTE_FILE = "palette.npy"
 HISTORY_FILE = "history.csv"
 CHECKPOINTS = "checkpoints"
 HEADING = "# Written by keras-capi"
@@ -35,6 +37,7 @@ class RunFolder:
         check_output("output", self.path, is_folder=True)
         self.model = self.path / MODEL_FILE
         self.pictures = self.path / PICTURES_FILE
+        self.palette = self.path / PALETTE_FILE
         self.history = self.path / HISTORY_FILE
         self.checkpoints = self.path / CHECKPOINTS
         self._recipe = self.path / RECIPE_FILE
@@ -76,12 +79,17 @@ class RunFolder:
                 f"folder. Received: {self.path}, but {'; '.join(different)}"
             )
 
-    def begin(self, recipe):
+    def begin(self, recipe, palette=None):
         """Writes the recipe, unless there is a run to go on with.
 
         Args:
             recipe: Dictionary of sections.
+            palette: Array of colours that were found for it, or `None`.
+                Defaults to `None`.
         """
+        if palette is not None:
+            self.path.mkdir(parents=True, exist_ok=True)
+            np.save(self.palette, palette)
         if self._must_keep_recipe():
             return
         self.path.mkdir(parents=True, exist_ok=True)
@@ -104,6 +112,7 @@ class RunFolder:
             return
         if not self._must_keep_recipe():
             self._recipe.unlink(missing_ok=True)
+        self.palette.unlink(missing_ok=True)
         if self.history.is_file() and not self.history.stat().st_size:
             self.history.unlink()
         for folder in (self.checkpoints, self.path):

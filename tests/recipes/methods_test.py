@@ -485,6 +485,48 @@ def test_the_published_image_gpt_is_complete():
     assert recipe["training"]["steps"] == 1_000_000
 
 
+def test_a_palette_is_found_on_the_images(tmp_path, monkeypatch):
+    recipe = small_recipe("image_gpt_small", "data.image_size=8")
+    assert recipe["palette"] == "fit"
+    recipe["encoder"]["image_size"] = 4
+    # Reds alone.
+    recipe["images"] = IMAGES * np.array([1, 0, 0], "uint8")
+    model = pretrain(recipe, tmp_path / "run", verbose=0)
+    colors = to_numpy(model.encoder.palette.colors)
+    np.testing.assert_allclose(colors[:, 1:], -1.0, atol=1e-6)
+    assert len(np.unique(colors[:, 0].round(3))) == 8
+    np.testing.assert_array_equal(
+        np.load(tmp_path / "run" / "palette.npy"), colors
+    )
+    # What goes on has the same, without another search.
+    (tmp_path / "run" / "model.keras").unlink()
+    monkeypatch.setattr(keras_capi.methods.ImageGPT, "fit_palette", None)
+    again = pretrain(recipe, tmp_path / "run", verbose=0)
+    np.testing.assert_array_equal(
+        to_numpy(again.encoder.palette.colors), colors
+    )
+    np.testing.assert_array_equal(again.get_config()["palette"], colors)
+
+
+def test_palettes_of_recipes(tmp_path):
+    recipe = small_recipe("image_gpt_small")
+    dark = {**recipe, "images": np.zeros((9, 20, 30, 3), "uint8")}
+    match = "num_colors=8, 1 different pixels.*recipe's `palette`"
+    with pytest.raises(ValueError, match=match):
+        pretrain(dark, tmp_path / "run", verbose=0)
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(ValueError, match="`palette` must be fit.*'fitted'"):
+        load_recipe("image_gpt_small", ["palette=fitted"])
+    # Without images, or with null, it is even; colours are taken as they are.
+    even = to_numpy(make_model(recipe, 10).encoder.palette.colors)
+    np.testing.assert_allclose(np.abs(even), 1 / 3, atol=1e-6)
+    own = [[x / 10] * 3 for x in range(8)]
+    model = make_model({**recipe, "palette": own}, 10)
+    np.testing.assert_allclose(
+        to_numpy(model.encoder.palette.colors), own, atol=1e-6
+    )
+
+
 def test_sizes_follow_from_the_images():
     model = make_model(small_recipe("mae_small", "data.image_size=24"), 10)
     assert model.encoder.image_shape == (24, 24, 3)

@@ -1,0 +1,63 @@
+"""The colours of a recipe, found on its images."""
+
+import numpy as np
+
+from keras_capi.data.augmented_images import AugmentedImages
+from keras_capi.recipes.check_recipe import PALETTE
+from keras_capi.recipes.check_recipe import is_fitted
+from keras_capi.recipes.check_recipe import with_defaults
+from keras_capi.recipes.find_classes import find_method
+from keras_capi.recipes.make_parts import naming_the_section
+
+# More do not change the colours much.
+NUM_IMAGES = 2048
+
+
+def fitted_palette(recipe, dataset, folder):
+    """Returns the colours that `palette: fit` stands for, `None` without it.
+
+    They are those that the folder's run began with, if there is one.
+
+    Args:
+        recipe: Dictionary of sections.
+        dataset: `keras_capi.data.AugmentedImages` of its images.
+        folder: `RunFolder`.
+
+    Returns:
+        Float32 array of shape `(num_colors, 3)`, from -1 to 1, or `None`.
+
+    Raises:
+        ImportError: If scikit-learn is not installed.
+        ValueError: If the images have fewer colours than the palette.
+    """
+    if not is_fitted(recipe.get(PALETTE)):
+        return None
+    if folder.has_run and folder.palette.is_file():
+        return np.load(folder.palette)
+    encoder = with_defaults(recipe)["encoder"]
+    with naming_the_section(PALETTE):
+        colors = find_method(recipe).fit_palette(
+            _small_images(dataset, int(np.max(encoder["image_size"]))),
+            encoder["num_colors"],
+            seed=dataset.seed,
+        )
+    # The same whatever the number of threads, which add up in any order.
+    return colors.round(4)
+
+
+def _small_images(dataset, image_size):
+    """Returns images as the training crops them, from 0 to 255."""
+    small = AugmentedImages(
+        dataset.source,
+        image_size,
+        min(len(dataset.source), NUM_IMAGES),
+        scale=dataset.scale,
+        aspect_ratio=dataset.aspect_ratio,
+        normalization=lambda images: images,
+        key=dataset.key,
+        seed=dataset.seed,
+        max_skipped=dataset.max_skipped,
+        white_level=dataset.white_level,
+    )
+    (images,) = small.make_batch(0, 0)
+    return images.astype("uint8")
