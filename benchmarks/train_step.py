@@ -27,14 +27,26 @@ sys.path.insert(0, str(ROOT))
 # ruff: noqa: E402
 from benchmarks.speed import main
 from benchmarks.speed import make_parser
+from benchmarks.steps import aim
 from benchmarks.steps import beit
 from benchmarks.steps import capi
+from benchmarks.steps import colorization
+from benchmarks.steps import context_encoder
 from benchmarks.steps import data2vec
+from benchmarks.steps import data2vec2
+from benchmarks.steps import deepclusterv2
+from benchmarks.steps import denoising_autoencoder
 from benchmarks.steps import dino
+from benchmarks.steps import dinov2
 from benchmarks.steps import ibot
 from benchmarks.steps import ijepa
+from benchmarks.steps import image_gpt
 from benchmarks.steps import mae
+from benchmarks.steps import relative_position
+from benchmarks.steps import rotation
+from benchmarks.steps import simclr
 from benchmarks.steps import simmim
+from benchmarks.steps import swav
 
 METHODS = {
     "capi": capi,
@@ -45,6 +57,18 @@ METHODS = {
     "ibot": ibot,
     "beit": beit,
     "data2vec": data2vec,
+    "data2vec2": data2vec2,
+    "dinov2": dinov2,
+    "swav": swav,
+    "deepclusterv2": deepclusterv2,
+    "simclr": simclr,
+    "aim": aim,
+    "image_gpt": image_gpt,
+    "rotation": rotation,
+    "relative_position": relative_position,
+    "colorization": colorization,
+    "denoising_autoencoder": denoising_autoencoder,
+    "context_encoder": context_encoder,
 }
 
 

@@ -1,9 +1,11 @@
 """DINO's training step, on views that are there: two large, eight small."""
 
 from benchmarks.speed import SIZES
-from benchmarks.speed import block_flops
-from benchmarks.speed import count_patches
-from benchmarks.speed import make_images
+from benchmarks.steps import views
+from benchmarks.steps.views import encoder_flops
+from benchmarks.steps.views import name_views
+from benchmarks.steps.views import perceptron_flops
+from benchmarks.steps.views import view_sizes
 from benchmarks.steps.vit import make_vit
 
 NUM_GLOBAL, NUM_LOCAL = 2, 8
@@ -11,22 +13,9 @@ HEAD_WIDTHS = 2048, 2048, 256
 DROP_PATH_RATE = 0.1
 
 
-def view_sizes(options):
-    """Returns the sides of the views, three sevenths and whole patches."""
-    patch_size = SIZES[options.size][-1]
-    local = round(options.image_size * 3 / 7 / patch_size) * patch_size
-    return options.image_size, local
-
-
 def make_views(options):
     """Returns noise: `(batch, views, height, width, channels)` of each size."""
-    import numpy as np
-
-    counts = NUM_GLOBAL, NUM_LOCAL
-    return [
-        np.stack([make_images(options, size)] * count, axis=1)
-        for size, count in zip(view_sizes(options), counts, strict=True)
-    ]
+    return views.make_views(options, NUM_GLOBAL, NUM_LOCAL)
 
 
 def view_flops(options, size, tokens=1):
@@ -34,14 +23,9 @@ def view_flops(options, size, tokens=1):
 
     Stochastic depth is not subtracted, as published it computes all.
     """
-    width, _, layers, _, patch_size = SIZES[options.size]
-    head, inner = 0, width
-    for outer in (*HEAD_WIDTHS, options.clusters):
-        head += 2 * inner * outer
-        inner = outer
-    patches = count_patches(size, patch_size)
-    embedding = 6 * patch_size**2 * width * patches
-    return embedding + layers * block_flops(width, patches + 1) + tokens * head
+    width, *_ = SIZES[options.size]
+    head = perceptron_flops(width, *HEAD_WIDTHS, options.clusters)
+    return encoder_flops(options, size) + tokens * head
 
 
 def flops(options):
@@ -63,7 +47,4 @@ def build(options):
     optimizer = model.published_optimizer(
         10_000, options.batch_size, frozen_steps=0
     )
-    views = dict(
-        zip(("global_views", "local_views"), make_views(options), strict=True)
-    )
-    return model, optimizer, views
+    return model, optimizer, name_views(make_views(options))

@@ -7,7 +7,8 @@ from benchmarks.steps.dino import NUM_GLOBAL
 from benchmarks.steps.dino import NUM_LOCAL
 from benchmarks.steps.dino import make_views
 from benchmarks.steps.dino import view_flops
-from benchmarks.steps.dino import view_sizes
+from benchmarks.steps.views import name_views
+from benchmarks.steps.views import view_sizes
 from benchmarks.steps.vit import make_vit
 
 # Half of the views have none. How much is hidden changes no product.
@@ -58,10 +59,8 @@ def build(options):
     optimizer = model.published_optimizer(
         10_000, options.batch_size, frozen_steps=0
     )
-    global_views, local_views = make_views(options)
     batch = {
-        "global_views": global_views,
-        "local_views": local_views,
+        **name_views(make_views(options)),
         "mask": make_masks(options).reshape(options.batch_size, NUM_GLOBAL, -1),
     }
     return model, optimizer, batch
