@@ -4,12 +4,13 @@
     python benchmarks/pair.py --authors MAE --method mae --batch-size 8
 
 CAPI is a checkout of github.com/facebookresearch/capi, others those of their
-methods, see `authors/` (MAE's, SimMIM's, BEiT's and data2vec's need the package
-`timm`). Their training step, or with `--what inference` CAPI's encoder, runs
-under `torch.compile`, with `--compile-theirs off` eagerly, in a process beside
-those of our backends. Each process sees one backend, is built and warmed up
-once; then they take turns, a few steps each, so that one computes at a time and
-all see the same machine. Prints a JSON object for each backend:
+methods, see `authors/`, which say what packages some need: `timm`, and SwAV's a
+file of `apex`. Their training step, or with `--what inference` CAPI's encoder,
+runs under `torch.compile` (TensorFlow's under XLA), with `--compile-theirs off`
+eagerly, in a process beside those of our backends. Each process sees one
+backend, is built and warmed up once; then they take turns, a few steps each, so
+that one computes at a time and all see the same machine. Prints a JSON object
+for each backend:
 
 - `ratio`: our time over theirs, the median over the rounds, the least and the
   largest; `cpu_ratio` is the same of the CPU time of all threads, which other
@@ -23,13 +24,14 @@ all see the same machine. Prints a JSON object for each backend:
 
 Both sides get the same batch of noise: theirs as a tensor, ours as an array
 that becomes one in each step. Both wait for the losses in each step, and for
-the features. CAPI's and MAE's masks are drawn inside of our step, CAPI's before
-theirs, as their data loader does; those of other methods come with the batch.
-The products are counted from the sizes, the same for both; the students of CAPI
-and I-JEPA embed all patches in theirs, which is 1 % more, or less. Our BEiT
-scores visible patches too, 14 % more at size `tiny`.
+the features. The masks of CAPI, MAE, BEiT and DINOv2 are drawn inside of our
+step, but for MAE before theirs, as their data loaders do; those of other
+methods come with the batch. The products are counted from the sizes, the same
+for both; the students of CAPI and I-JEPA embed all patches in theirs, which is
+1 % more, or less.
 """
 
+import importlib
 import json
 import pathlib
 import statistics
@@ -105,6 +107,12 @@ def report(ours, theirs, flops, speeds):
     }
 
 
+def authors_backend(method):
+    """Returns the library that the authors' code is written in."""
+    module = importlib.import_module(f"benchmarks.authors.{method}")
+    return getattr(module, "BACKEND", "torch")
+
+
 def pairs(options):
     """Runs theirs and ours in turns.
 
@@ -118,7 +126,7 @@ def pairs(options):
     backends = shared.pop("backend")
     theirs = shared | {
         "side": "authors",
-        "backend": "torch",
+        "backend": authors_backend(options.method),
         "compile": options.compile_theirs,
     }
     ours = [

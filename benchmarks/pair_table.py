@@ -32,6 +32,11 @@ TITLES = {
     "ibot": "iBOT",
     "beit": "BEiT",
     "data2vec": "data2vec",
+    "dinov2": "DINOv2",
+    "swav": "SwAV",
+    "deepclusterv2": "DeepCluster v2",
+    "rotation": "RotNet",
+    "image_gpt": "image GPT",
 }
 
 

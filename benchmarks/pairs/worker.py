@@ -60,6 +60,14 @@ def torch_product(matrix):
     return lambda: torch.mm(matrix, matrix)[0, 0].item()
 
 
+def tensorflow_product(matrix):
+    """Likewise, in TensorFlow."""
+    import tensorflow
+
+    matrix = tensorflow.constant(matrix)
+    return lambda: tensorflow.linalg.matmul(matrix, matrix)[0, 0].numpy()
+
+
 def _memory():
     """Peak memory in GiB: of the process, or since `_forget_memory`."""
     for line in pathlib.Path("/proc/self/status").read_text().splitlines():
@@ -122,7 +130,10 @@ def main(options):
     from benchmarks.speed import keras_product
     from benchmarks.speed import matmul_peak
 
-    product = torch_product if options.side == "authors" else keras_product
+    product = keras_product
+    if options.side == "authors":
+        products = {"torch": torch_product, "tensorflow": tensorflow_product}
+        product = products[options.backend]
     serve(
         build(options),
         lambda: matmul_peak(product, PRODUCTS),

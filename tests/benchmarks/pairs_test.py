@@ -1,12 +1,14 @@
 """How two programs take turns, and what their times say."""
 
 import argparse
+import importlib
 import json
 
 import keras
 import pytest
 
 from benchmarks import pair
+from benchmarks.authors.tensors import check_loss
 from benchmarks.pairs import ratios
 from benchmarks.pairs import worker
 from benchmarks.pairs.contest import ROOT
@@ -147,3 +149,20 @@ def test_models_take_their_batches(method, monkeypatch):
     model, _, batch = METHODS[method].build(options)
     model.check_inputs(batch if isinstance(batch, dict) else {"images": batch})
     assert METHODS[method].flops(options) > 0
+
+
+@pytest.mark.parametrize(
+    "name", [path.stem for path in ROOT.glob("benchmarks/authors/*.py")]
+)
+def test_authors_train_what_we_train(name):
+    module = importlib.import_module(f"benchmarks.authors.{name}")
+    if hasattr(module, "training"):
+        assert name in METHODS
+        expected = "tensorflow" if name == "image_gpt" else "torch"
+        assert pair.authors_backend(name) == expected
+
+
+def test_losses_are_finite():
+    assert check_loss(0.5) == 0.5
+    with pytest.raises(FloatingPointError, match="not finite"):
+        check_loss(float("nan"))
