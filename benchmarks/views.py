@@ -1,21 +1,28 @@
-"""What do views cost, in the training step and in threads beside it?
+"""What do a method's views cost, in its step and in threads beside it?
 
-    KERAS_BACKEND=jax python benchmarks/views.py
+    KERAS_BACKEND=jax taskset -c 0 python benchmarks/views.py --method dino
 
-Makes DINO's published views (2 of 224 and 8 of 96 pixels) of batches of
-images, compiled as in a training step and one operation after the other as in a
-thread. Then trains DINO on a ViT-Ti/16 by `fit`: with views that are there
-already, with views made in the step, and with those that threads make beside it
-(`keras_capi.data.ViewBatches`). Each figure is the least of the repetitions, as
-other programs can only add to it: `seconds` on the clock and `cpu_seconds` of
-all threads, for one batch. The maths has one thread.
+Trains a ViT-Ti/16 by a method that looks at other versions of images: views,
+turns, patches of a grid, images without colours. Steps with such that are there
+already (`given`) and steps that make them (`made`) take turns; `views_share` is
+what making them adds, the median over the turns, as a share of a step without.
+It is to be 1 at most. `encoder` is the encoder's own step: forward and
+backward over the same views, without teacher, heads and optimizer, and
+`encoder_share` what making them adds, as a share of that.
+
+Where a layer makes the views, threads make them too, `--threads` at a time
+(`keras_capi.data.ViewBatches`): images a second on the clock, and what one
+takes of all threads' CPU time. Seconds are CPU time of one batch, which other
+programs disturb least; pin the process to one core for those of steps, and to
+none for several threads. The maths has one thread.
 """
 
 import argparse
+import concurrent.futures
 import json
 import os
+import statistics
 import time
-import warnings
 
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
@@ -32,64 +39,31 @@ import numpy as np
 
 import keras_capi
 
-BACKEND = keras.backend.backend()
-
-
-class Fixed(keras.utils.PyDataset):
-    """The same views again and again."""
-
-    def __init__(self, views, num_batches):
-        super().__init__()
-        self.views = views
-        self.num_batches_ = num_batches
-
-    def __len__(self):
-        return self.num_batches_
-
-    def __getitem__(self, index):
-        return (self.views,)
-
-
-def compiled(function):
-    if BACKEND == "jax":
-        import jax
-
-        return jax.jit(function)
-    if BACKEND == "tensorflow":
-        import tensorflow as tf
-
-        return tf.function(function, jit_compile=True)
-    return function
-
-
-def least(function, repetitions, count=1):
-    """Calls a function, and returns the least times of a `count`th of a call.
-
-    Also those of the first call, which compiles.
-    """
-    times = []
-    for _ in range(repetitions + 1):
-        start = time.perf_counter(), time.process_time()
-        function()
-        end = time.perf_counter(), time.process_time()
-        times.append([(b - a) / count for a, b in zip(start, end, strict=True)])
-    seconds, cpu_seconds = np.min(times[1:], axis=0)
-    return {
-        "seconds": round(float(seconds), 3),
-        "cpu_seconds": round(float(cpu_seconds), 3),
-        "first": round(times[0][0], 1),
-    }
-
-
-def report(name, figures, options):
-    result = {
-        "backend": BACKEND,
-        "batch_size": options.batch_size,
-        "image_size": options.image_size,
-        "measured": name,
-        **figures,
-    }
-    print(json.dumps(result), flush=True)
+# Prototypes as few as a small training has: the encoder is what counts.
+METHODS = {
+    "dino": ("DINO", {"num_prototypes": 4096}),
+    "ibot": ("IBOT", {"num_prototypes": 4096}),
+    "dinov2": (
+        "DINOv2",
+        {"num_prototypes": 4096, "num_patch_prototypes": 4096},
+    ),
+    "swav": ("SwAV", {}),
+    "deepcluster": ("DeepCluster", {}),
+    "simclr": ("SimCLR", {}),
+    "rotation": ("RotationPrediction", {}),
+    "relative_position": ("RelativePosition", {}),
+    "colorization": ("Colorization", {}),
+}
+# What encoders see.
+IMAGES = (
+    "global_views",
+    "local_views",
+    "rotated_images",
+    "patches",
+    "corrupted_images",
+)
+# What is made of given views, too: masks, and which patches are compared.
+MADE_OF_VIEWS = {"mask", "hidden_indices", "pairs"}
 
 
 def make_crops(options):
@@ -99,63 +73,133 @@ def make_crops(options):
     normalize = keras_capi.layers.ImageNetNormalization((0, 1))
     image = keras.ops.convert_to_numpy(normalize(pixels))
     return keras_capi.data.RandomCrops(
-        [image], size, options.batch_size, options.steps, seed=0
+        [image], size, options.batch_size, 16, seed=0
     )
 
 
-def measure_views(images, options):
-    multi_crop = keras_capi.layers.MultiCrop()
-    shape = (len(images), multi_crop.numbers_per_image)
-    numbers = np.random.default_rng(0).random(shape, dtype="float32")
-    ways = {"views, one by one": multi_crop}
-    if BACKEND != "torch":
-        ways["views, compiled"] = compiled(
-            lambda images, numbers: multi_crop(images, numbers)
-        )
-    for name, make_views in ways.items():
-
-        def call(make_views=make_views):
-            views = make_views(images, numbers)
-            return keras.tree.map_structure(keras.ops.convert_to_numpy, views)
-
-        report(name, least(call, options.repetitions), options)
-    return call()
-
-
-def measure_training(name, dataset, options):
+def make_model(options):
     encoder = keras_capi.encoders.ViT(16, 12, 192, 3, interpolation_offset=0.1)
-    model = keras_capi.methods.DINO(encoder, options.prototypes)
-    total_steps = options.steps * (options.repetitions + 1)
-    model.compile(model.published_optimizer(total_steps, options.batch_size))
+    name, arguments = METHODS[options.method]
+    if options.method == "deepcluster":
+        arguments = {**arguments, "num_images": options.batch_size}
+    model = getattr(keras_capi.methods, name)(encoder, **arguments)
+    model.compile(model.published_optimizer(10_000, options.batch_size))
+    return model
 
-    def fit():
-        with warnings.catch_warnings():
-            # Of the end of the training, before that of its schedule.
-            warnings.simplefilter("ignore")
-            model.fit(dataset, verbose=0)
 
-    report(name, least(fit, options.repetitions, options.steps), options)
+class EncoderStep(keras.Model):
+    """Forward and backward over views, and as good as nothing else."""
+
+    def __init__(self, encoder):
+        super().__init__()
+        self.encoder = encoder
+        self.built = True
+
+    def call(self, inputs, training=None):
+        total = 0.0
+        for images in inputs.values():
+            images = keras.ops.reshape(images, (-1, *images.shape[-3:]))
+            features = self.encoder(images, training=training)
+            total += keras.ops.mean(features["global"])
+            total += keras.ops.mean(features["feature_map"])
+        return total
+
+    def compute_loss(self, x, y, y_pred, *arguments, **keywords):
+        return y_pred
+
+
+def cpu_seconds(function):
+    start = time.process_time()
+    function()
+    return time.process_time() - start
+
+
+def measure_steps(model, images, options):
+    """Returns CPU seconds of steps, which take turns."""
+    made = {"images": images}
+    if options.method == "deepcluster":
+        made["indices"] = np.arange(len(images), dtype="int32")
+    given = keras.tree.map_structure(
+        keras.ops.convert_to_numpy, model.prepare(made, True)
+    )
+    views = {k: x for k, x in given.items() if k in IMAGES}
+    if "pairs" in given:
+        del given["labels"]
+    given = {k: x for k, x in given.items() if k not in MADE_OF_VIEWS}
+    student = getattr(model, "student", model.encoder)
+    encoder = EncoderStep(student)
+    encoder.compile(keras.optimizers.SGD(0.0), jit_compile=model.jit_compile)
+    steps = {
+        "given": lambda: model.train_on_batch(given),
+        "made": lambda: model.train_on_batch(made),
+        "encoder": lambda: encoder.train_on_batch(views),
+    }
+    for step in steps.values():
+        step()  # compiles
+    rounds = [
+        {name: cpu_seconds(step) for name, step in steps.items()}
+        for _ in range(options.rounds)
+    ]
+
+    def median(function):
+        return round(statistics.median(map(function, rounds)), 3)
+
+    return {
+        **{name: median(lambda turn, name=name: turn[name]) for name in steps},
+        "views_share": median(
+            lambda turn: (turn["made"] - turn["given"]) / turn["given"]
+        ),
+        "encoder_share": median(
+            lambda turn: (turn["made"] - turn["given"]) / turn["encoder"]
+        ),
+    }
+
+
+def measure_threads(dataset, threads, num_batches):
+    """Returns images a second, and CPU seconds of one."""
+    dataset.make_batch(0, 0)
+    start = time.perf_counter(), time.process_time()
+    with concurrent.futures.ThreadPoolExecutor(threads) as executor:
+        batches = executor.map(
+            lambda batch: dataset.make_batch(1, batch), range(num_batches)
+        )
+        count = sum(dataset.batch_size for _ in batches)
+    seconds = time.perf_counter() - start[0]
+    return {
+        "images_per_second": round(count / seconds, 1),
+        "cpu_seconds_per_image": round(
+            (time.process_time() - start[1]) / count, 4
+        ),
+    }
 
 
 def main(options):
     crops = make_crops(options)
-    views = measure_views(crops[0][0], options)
-    measure_training("step, views given", Fixed(views, options.steps), options)
-    measure_training("step, with views", crops, options)
-    in_threads = keras_capi.data.ViewBatches(
-        crops, keras_capi.layers.MultiCrop(), workers=options.workers
-    )
-    measure_training(
-        f"step, views in {options.workers} thread(s)", in_threads, options
-    )
+    model = make_model(options)
+    shared = {
+        "backend": keras.backend.backend(),
+        "method": options.method,
+        "batch_size": options.batch_size,
+    }
+    if options.rounds:
+        figures = measure_steps(model, crops.make_batch(0, 0)[0], options)
+        print(json.dumps({**shared, **figures}), flush=True)
+    if hasattr(getattr(model, "views", None), "numbers_per_image"):
+        dataset = keras_capi.data.ViewBatches(crops, model.views)
+        for threads in options.threads:
+            figures = measure_threads(dataset, threads, options.batches)
+            print(
+                json.dumps({**shared, "threads": threads, **figures}),
+                flush=True,
+            )
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--method", choices=METHODS, default="dino")
+    parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--image-size", type=int, default=256)
-    parser.add_argument("--prototypes", type=int, default=4096)
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=5)
-    parser.add_argument("--repetitions", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, nargs="*", default=[1])
+    parser.add_argument("--batches", type=int, default=6)
     main(parser.parse_args())
