@@ -39,6 +39,7 @@ SMALLER = {
     "context_encoder_small": ("data.image_size=32", *SMALLER_ENCODER),
     "aim_small": ("data.image_size=32", *SMALLER_ENCODER),
     "beit_small": SMALLER_ENCODER,
+    "data2vec2_small": SMALLER_ENCODER,
     "data2vec_small": SMALLER_ENCODER,
     "denoising_autoencoder_small": ("data.image_size=32", *SMALLER_ENCODER),
     "discrete_vae_small": ("data.image_size=32", "hidden_dim=8"),
