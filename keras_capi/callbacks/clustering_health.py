@@ -1,6 +1,5 @@
 from keras_capi.callbacks.health_watch import HealthWatch
-from keras_capi.evaluation.clustering_health import clustering_health
-from keras_capi.evaluation.healthy_ranges import health_shares
+from keras_capi.evaluation.model_health import model_health
 
 
 class ClusteringHealth(HealthWatch):
@@ -20,7 +19,7 @@ class ClusteringHealth(HealthWatch):
     | `health_usage_share` | at least 0.1 |
     | `health_target_entropy_share` | at most 0.9 |
     | `health_feature_deviation` | at least 0.1 |
-    | `health_effective_rank` | at least 4 |
+    | `health_effective_rank` | at least 5 |
     | `health_positional_information` | at most 0.5 |
     | `health_prediction_gain_share` | at least 0, and rising |
 
@@ -64,8 +63,5 @@ class ClusteringHealth(HealthWatch):
         super().set_model(model)
 
     def measure(self, logs):
-        return health_shares(
-            clustering_health(self.model, self.images, self.batch_size),
-            self.model.clustering.num_clusters,
-            logs.get("val_capi_loss", logs["capi_loss"]),
-        )
+        shares, _ = model_health(self.model, self.images, logs, self.batch_size)
+        return shares

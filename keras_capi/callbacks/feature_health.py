@@ -1,7 +1,7 @@
 from keras_capi.callbacks.health_watch import HealthWatch
-from keras_capi.evaluation.clustering_health import feature_spread
-from keras_capi.evaluation.healthy_ranges import feature_shares
-from keras_capi.evaluation.patch_features import patch_features
+from keras_capi.evaluation.choices import center_drift
+from keras_capi.evaluation.choices import list_centers
+from keras_capi.evaluation.model_health import model_health
 
 
 class FeatureHealth(HealthWatch):
@@ -16,15 +16,28 @@ class FeatureHealth(HealthWatch):
     | log | healthy |
     |---|---|
     | `health_feature_deviation` | at least 0.1 |
-    | `health_effective_rank` | at least 4 |
+    | `health_effective_rank` | at least 5 |
     | `health_prototype_entropy_share` | 0.001 to 0.98 |
+    | `health_choice_information_share` | at least 0.02 |
+    | `health_used_choices` | at least 2 |
+    | `health_center_drift` | 0.001 to 1.5 |
+    | `health_chance_share` | at most 0.98 |
+    | `health_contrastive_accuracy` | at least 0.04 |
 
     The deviation is that of patch features over images and positions, relative
     to their size; the rank the number of dimensions in which they vary
-    (RankMe); the entropy that of the teacher's choice among the prototypes, as
-    a share of the most there can be, for methods that log `target_entropy`.
+    (RankMe). Features are those of `predict`: the teacher's if there is one.
+    Of the others a method has what suits it:
 
-    Features are those of `predict`: the teacher's if there is one.
+    - with prototypes, or colours to choose from (colorization): how certain the
+      targets are, if `target_entropy` is logged, as a share of the most there
+      can be; what a choice tells of the image, their mutual information, as
+      such a share; and the perplexity of the likeliest choices;
+    - with a center (DINO, iBOT): how far it moved since the last look, as a
+      share of its norm;
+    - with a loss that guessing has, too (rotation prediction, relative
+      positions, image GPT): the loss as a share of that;
+    - SimCLR: how often a view finds the other one of its image first.
 
     Args:
         images: Float array of shape `(samples, height, width, channels)`, as
@@ -51,10 +64,13 @@ class FeatureHealth(HealthWatch):
     - [RankMe](https://arxiv.org/abs/2210.02885)
     """
 
+    def set_model(self, model):
+        super().set_model(model)
+        self.centers = list_centers(model)
+
     def measure(self, logs):
-        features = patch_features(self.model, self.images, self.batch_size)
-        return feature_shares(
-            feature_spread(features),
-            getattr(self.model, "num_prototypes", None),
-            logs.get("val_target_entropy", logs.get("target_entropy")),
-        )
+        shares, _ = model_health(self.model, self.images, logs, self.batch_size)
+        before, self.centers = self.centers, list_centers(self.model)
+        if before:
+            shares["center_drift"] = center_drift(before, self.centers)
+        return shares

@@ -47,7 +47,7 @@ HEALTHY = {
         "normalised and not all alike",
     ),
     "effective_rank": Range(
-        4.0,
+        5.0,  # small failed trainings ended at 4.2 to 4.5, good ones above 10
         math.inf,
         "features vary in very few dimensions",
         "a lower learning rate or less weight decay, and more clusters if "
@@ -61,6 +61,39 @@ HEALTHY = {
         "near 0 a higher `teacher_temperature`, near 1 a lower one (SwAV: a "
         "lower `epsilon`) or more steps; in both cases a lower learning rate "
         "and a longer warm-up",
+    ),
+    "used_choices": Range(
+        2.0,
+        math.inf,
+        "nearly all images have the same prototype or colour",
+        "a lower learning rate and a longer warm-up; where targets are "
+        "centered, a `center_momentum` of 0.9",
+    ),
+    "choice_information_share": Range(
+        0.02,  # at 0.01 a training without a center had collapsed
+        1.0,
+        "the choice among prototypes or colours hardly depends on the image",
+        "more steps if training has just begun; a lower learning rate and a "
+        "longer warm-up",
+    ),
+    "center_drift": Range(
+        0.001,
+        1.5,
+        "the center of the teacher's scores stands still, or jumps",
+        "a `center_momentum` of 0.9, and a lower learning rate",
+    ),
+    "chance_share": Range(
+        0.0,
+        0.98,
+        "the model predicts no better than by chance",
+        "more steps, another learning rate, or images that have what is to be "
+        "predicted",
+    ),
+    "contrastive_accuracy": Range(
+        0.04,  # in batches of 64: 0.06 and more, with too high a rate 0.03
+        1.0,
+        "views of an image are hardly found among those of others",
+        "more steps, another learning rate, or weaker changes in the views",
     ),
     "positional_information": Range(
         -math.inf,

@@ -148,6 +148,19 @@ class Colorization(ReconstructionOptimizerMixin, Pretraining):
             encoder.grid_size(ops.shape(images)[1:]),
         )
 
+    def predict_choices(self, images):
+        """Shares places out to the colours, from images that have theirs.
+
+        Args:
+            images: Float tensor of shape `(batch, height, width, 3)`.
+
+        Returns:
+            Float tensor of shape `(batch, height / stride, width / stride,
+            bins)`, which sums to 1.
+        """
+        gray = self.corruption(images)["corrupted_images"]
+        return ops.softmax(self.predict_logits(gray, training=False), axis=-1)
+
     def predict_colors(self, images, temperature=0.38, training=None):
         """Predicts one colour for each place.
 

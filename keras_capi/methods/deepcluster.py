@@ -17,6 +17,7 @@ from keras_capi.methods.inputs.view_inputs import encode_all_views
 from keras_capi.methods.shared.cluster_assignments import ClusterAssignments
 from keras_capi.methods.shared.multi_crop_clustering import clustering_optimizer
 from keras_capi.methods.shared.multi_crop_clustering import clustering_views
+from keras_capi.methods.shared.prototype_choices import PrototypeChoicesMixin
 from keras_capi.ops.losses.label_cross_entropy import label_cross_entropy
 from keras_capi.ops.losses.masked_mean import masked_mean
 from keras_capi.ops.losses.view_cross_entropy import take_views
@@ -33,7 +34,7 @@ from keras_capi.validation import check_seed
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
-class DeepCluster(Pretraining):
+class DeepCluster(PrototypeChoicesMixin, Pretraining):
     """Pretrains an encoder by clusters that are made between epochs.
 
     Version 2. The embeddings of an epoch's crops are kept, and clustered by

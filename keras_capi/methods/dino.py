@@ -178,6 +178,18 @@ class DINO(Pretraining):
         """Returns the layers of prototypes that are trained."""
         return [self.head.prototypes]
 
+    def predict_choices(self, images):
+        """Shares images out to the prototypes, as the teacher does.
+
+        Args:
+            images: Float tensor of shape `(batch, height, width, channels)`.
+
+        Returns:
+            Float32 tensor of shape `(batch, num_prototypes)`, sums to 1.
+        """
+        scores = self.teacher_head(self.teacher(images)["global"])
+        return self.centering.choose(scores)
+
     def check_inputs(self, inputs):
         check_views(inputs, self.student)
 

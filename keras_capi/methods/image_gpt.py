@@ -9,6 +9,7 @@ from keras_capi.layers.masking.independent_masking import IndependentMasking
 from keras_capi.methods.inputs.images_alone import check_images_alone
 from keras_capi.methods.inputs.replaced_inputs import check_replaced_inputs
 from keras_capi.methods.inputs.replaced_inputs import prepare_replaced
+from keras_capi.methods.shared.color_chance import ColorChanceMixin
 from keras_capi.methods.shared.color_clusters import cluster_colors
 from keras_capi.methods.shared.color_clusters import sample_colors
 from keras_capi.methods.shared.draw_words import draw_words
@@ -24,7 +25,7 @@ from keras_capi.validation import check_seed
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
-class ImageGPT(Pretraining):
+class ImageGPT(ColorChanceMixin, Pretraining):
     """Pretrains an encoder by predicting pixels, as texts are learnt.
 
     An image becomes a row of words, the colours of its pixels when it is very
@@ -290,8 +291,6 @@ class ImageGPT(Pretraining):
             **super().get_config(),
             "encoder": serialize(self.encoder),
             "palette": None if palette is None else palette.tolist(),
-            "masking": None
-            if self.masking is None
-            else serialize(self.masking),
+            "masking": serialize(self.masking),
             "seed": self.seed,
         }

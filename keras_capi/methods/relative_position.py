@@ -1,3 +1,5 @@
+import math
+
 import keras
 from keras import ops
 
@@ -17,6 +19,8 @@ from keras_capi.validation import check_seed
 
 # Of the hidden layers of the head, in widths of the encoder.
 HEAD_RATIO = 4
+# That a neighbour may have.
+NUM_PLACES = 8
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
@@ -137,6 +141,10 @@ class RelativePosition(ReconstructionOptimizerMixin, Pretraining):
         features = mean_patches(self.encoder, images, training)
         features = ops.reshape(features, (-1, num_patches, features.shape[-1]))
         return self.head(features, pairs, training=training)
+
+    def chance_losses(self, images):
+        """Returns the losses of guessing, by their names, for any images."""
+        return {"pair_loss": math.log(NUM_PLACES)}
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object

@@ -1,3 +1,5 @@
+import math
+
 import keras
 from keras import ops
 
@@ -103,6 +105,10 @@ class RotationPrediction(ReconstructionOptimizerMixin, Pretraining):
             anticlockwise.
         """
         return self.head(mean_patches(self.encoder, images, training))
+
+    def chance_losses(self, images):
+        """Returns the losses of guessing, by their names, for any images."""
+        return {"rotation_loss": math.log(NUM_TURNS)}
 
     def get_config(self):
         return {

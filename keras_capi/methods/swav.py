@@ -10,6 +10,7 @@ from keras_capi.methods.inputs.view_inputs import encode_all_views
 from keras_capi.methods.shared.multi_crop_clustering import PUBLISHED_EPOCHS
 from keras_capi.methods.shared.multi_crop_clustering import clustering_optimizer
 from keras_capi.methods.shared.multi_crop_clustering import clustering_views
+from keras_capi.methods.shared.prototype_choices import PrototypeChoicesMixin
 from keras_capi.ops.losses.cross_entropy import entropy
 from keras_capi.ops.losses.view_cross_entropy import take_views
 from keras_capi.ops.losses.view_cross_entropy import view_cross_entropy
@@ -29,7 +30,7 @@ NOTHING = -1e30
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
-class SwAV(Pretraining):
+class SwAV(PrototypeChoicesMixin, Pretraining):
     """Pretrains an encoder by clusters that views of an image agree on.
 
     Two large and several small crops of each image are projected to vectors of

@@ -20,6 +20,28 @@ MEASURES = {
         "of the teacher's choice among the prototypes, as a share of the most "
         "there can be",
     ),
+    "choice_information_share": (
+        "information of the choices",
+        "what the choice among prototypes or colours tells of the image, as a "
+        "share of the most there can be",
+    ),
+    "used_choices": (
+        "choices",
+        "perplexity of the likeliest prototypes or colours",
+    ),
+    "chance_share": (
+        "loss against chance",
+        "as a share of the loss of a model that guesses",
+    ),
+    "contrastive_accuracy": (
+        "views found",
+        "how often a view finds the other one of its image first",
+    ),
+    "center_drift": (
+        "center drift",
+        "how far the center of the scores moved since the last look, as a "
+        "share of its norm",
+    ),
     "usage_share": (
         "usage",
         "perplexity of the clusters nearest to patches, as a share of all",
@@ -48,6 +70,7 @@ NOTES = {
     "usage_share": ("usage_perplexity", "{:.1f} clusters"),
     "target_entropy_share": ("target_entropy", "{:.2f} nats"),
     "prototype_entropy_share": ("target_entropy", "{:.2f} nats"),
+    "chance_share": ("chance_bits", "{:.2f} bits"),
 }
 
 
@@ -118,8 +141,9 @@ def _range(name):
     low, high = HEALTHY[name].low, HEALTHY[name].high
     if low == high:
         return f"{low:g}"
-    if name == "prototype_entropy_share":
-        return f"{low:g} to {high:g}"
-    if math.isinf(high) or name in ("usage_share", "prediction_gain_share"):
+    # Shares are 1 at most, and few measures below 0.
+    if high in (1.0, math.inf):
         return f"{low:g} or more"
-    return f"{high:g} or less"
+    if low in (0.0, -math.inf):
+        return f"{high:g} or less"
+    return f"{low:g} to {high:g}"

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_capi.evaluation.model_health import model_health
 from keras_capi.optional_imports import import_optional
 from keras_capi.paths import PATH_TYPES
 from keras_capi.paths import as_path
@@ -14,7 +15,6 @@ from keras_capi.validation import check_positive_integer
 from keras_capi.version import __version__
 from keras_capi.visualization.health_verdict import describe_measures
 from keras_capi.visualization.health_verdict import health_verdict
-from keras_capi.visualization.model_health import model_health
 from keras_capi.visualization.picture_grid import scale_to_unit
 from keras_capi.visualization.report_pictures import draw_curves
 from keras_capi.visualization.report_pictures import draw_maps
@@ -93,7 +93,8 @@ def write_report(
         num_steps = int(ops.convert_to_numpy(model.optimizer.iterations))
     prototypes = draw_prototypes(model, images, pictures)
     curves = {} if history is None else _read_history(history)
-    shares, measures = model_health(model, images, curves)
+    last_logs = {k: x[-1] for k, x in curves.items() if len(x)}
+    shares, measures = model_health(model, images, last_logs)
     shown = spread_indices(len(images), NUM_SHOWN)
     page = (
         jinja2.Environment(

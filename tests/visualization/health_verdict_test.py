@@ -61,7 +61,15 @@ def test_a_student_that_learned_nothing():
 def test_all_measures_are_described():
     described = describe_measures(shares(2.0), MEASURED)
     others = describe_measures(
-        feature_shares(MEASURED, 16, MEASURED["target_entropy"]), MEASURED
+        {
+            **feature_shares(MEASURED, 16, MEASURED["target_entropy"]),
+            "used_choices": 8.0,
+            "choice_information_share": 0.3,
+            "center_drift": 0.6,
+            "chance_share": 0.5,
+            "contrastive_accuracy": 0.7,
+        },
+        {**MEASURED, "chance_bits": 1.0},
     )
     names = {measure["name"] for measure in described + others}
     assert len(names) == len(HEALTHY) == len(MEASURES)
@@ -75,6 +83,9 @@ def test_all_measures_are_described():
     assert by_name["entropy of the targets"]["note"] == "1.00 nats"
     assert by_name["entropy of the targets"]["value"] == "0.36"
     assert by_name["entropy of the targets"]["range"] == "0.001 to 0.98"
+    assert by_name["loss against chance"]["note"] == "1.00 bits"
+    assert by_name["loss against chance"]["range"] == "0.98 or less"
+    assert by_name["information of the choices"]["range"] == "0.02 or more"
 
 
 def test_methods_without_clusters():

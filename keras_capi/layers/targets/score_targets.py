@@ -61,6 +61,24 @@ class ScoreTargets(keras.layers.Layer):
     def call(self, scores, valid=None, training=None):
         raise NotImplementedError
 
+    def choose(self, scores):
+        """Shares scores out to the prototypes, each sample by itself.
+
+        For measures of health: balancing a batch would hide a collapse.
+
+        Args:
+            scores: Float tensor of shape `(batch, num_prototypes)`.
+
+        Returns:
+            Float32 tensor of the same shape: probabilities.
+        """
+        scores = ops.cast(scores, "float32")
+        center = getattr(self, "center", None)
+        if center is None:
+            # What all scores have in common is what balancing takes away.
+            center = ops.mean(scores, axis=0)
+        return ops.softmax((scores - center) / self.current_temperature)
+
     def compute_output_spec(self, scores, valid=None, training=None):
         return keras.KerasTensor(scores.shape, "float32")
 
