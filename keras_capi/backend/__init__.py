@@ -40,6 +40,7 @@ from keras_capi.backend.replicas import all_reduce
 from keras_capi.backend.replicas import all_reduce_with_gradient
 from keras_capi.backend.replicas import check_strategy
 from keras_capi.backend.replicas import num_processes
+from keras_capi.backend.replicas import num_replicas
 from keras_capi.backend.replicas import process_index
 from keras_capi.backend.replicas import replica
 from keras_capi.backend.training_step import compiled_training
@@ -74,6 +75,7 @@ __all__ = [
     "matrix_product",
     "move_average",
     "num_processes",
+    "num_replicas",
     "process_index",
     "replica",
     "restored_on_error",

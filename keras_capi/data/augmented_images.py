@@ -2,22 +2,25 @@ import collections
 import threading
 import warnings
 
-import keras
 import numpy as np
 
 from keras_capi.data.decode_window import decode_window
+from keras_capi.data.epoch_order import check_fills_a_batch
+from keras_capi.data.epoch_order import check_share
+from keras_capi.data.epoch_order import draw_order
 from keras_capi.data.image_files import ImageError
 from keras_capi.data.image_files import skipped_message
 from keras_capi.data.image_source import ImageSource
+from keras_capi.data.numbered_dataset import NumberedDataset
+from keras_capi.data.numbered_dataset import apply_to_batch
 from keras_capi.data.random_window import random_window
-from keras_capi.data.resumable_dataset import ResumableDataset
 from keras_capi.data.sixteen_bits import check_white_level
+from keras_capi.data.whole_images import load_squares
 from keras_capi.data.worker_counts import register
 from keras_capi.data.worker_counts import with_counts
 from keras_capi.layers.imagenet_normalization import imagenet_scale_and_offset
 from keras_capi.validation import check_bounds
 from keras_capi.validation import check_callable
-from keras_capi.validation import check_integers
 from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_number
 from keras_capi.validation import check_positive_integer
@@ -28,7 +31,7 @@ NUM_ATTEMPTS = 20
 ENOUGH_TRIED = 1000
 
 
-class AugmentedImages(ResumableDataset):
+class AugmentedImages(NumberedDataset):
     """Batches to pretrain on, from images of any size and kind.
 
     Threads read, decode and augment images while the model trains: a random
@@ -134,19 +137,9 @@ class AugmentedImages(ResumableDataset):
         check_white_level(white_level)
         check_non_negative_integer("seed", seed)
         check_non_negative_integer("workers", workers)
-        self.share = check_integers("share", share)
-        if len(share) != 2 or not 0 <= share[0] < share[1]:
-            raise ValueError(
-                "`share` must be (index, count) with 0 <= index < count. "
-                f"Received: share={share}"
-            )
+        self.share = check_share(share)
         images = ImageSource(source, key)
-        if len(images) * samples_per_image // share[1] < batch_size:
-            raise ValueError(
-                "There must be enough images for a batch: take a smaller one, "
-                "or raise `samples_per_image`. Received: "
-                f"{len(images)} images, batch_size={batch_size}, share={share}"
-            )
+        check_fills_a_batch(len(images), samples_per_image, batch_size, share)
         self.source = images.items
         self._images = images
         self.image_size = image_size
@@ -159,7 +152,6 @@ class AugmentedImages(ResumableDataset):
         self.seed = seed
         self.counts = collections.Counter()
         self.skipped = {}
-        self._order_of_epoch = (None, None)
         self._lock = threading.Lock()
         self._key = register(self)
 
@@ -188,27 +180,42 @@ class AugmentedImages(ResumableDataset):
 
     @property
     def epoch_length(self):
-        num_samples = len(self._images) * self.samples_per_image
-        return num_samples // self.share[1] // self.batch_size
+        return self.num_samples // self.batch_size
+
+    @property
+    def num_images(self):
+        return len(self._images)
+
+    @property
+    def num_samples(self):
+        return self.num_images * self.samples_per_image // self.share[1]
 
     def make_batch(self, epoch, batch):
         first = batch * self.batch_size
-        order = self._order(epoch)[first : first + self.batch_size]
+        indices = self._order(epoch)[first : first + self.batch_size].copy()
         found = (collections.Counter(), {})
         shape = (self.batch_size, self.image_size, self.image_size, 3)
         images = np.empty(shape, "uint8")
         try:
-            for n, index in enumerate(order):
+            for n, index in enumerate(indices):
                 seed = (self.seed, epoch, first + n)
-                images[n] = self._prepare(int(index), seed, *found)
+                # Another one, if this cannot be read.
+                images[n], indices[n] = self._prepare(int(index), seed, *found)
         finally:
             self.add_counts(*found)
         self._check_skipped()
-        images = self.normalization(images)
-        if not isinstance(images, np.ndarray):
-            images = keras.ops.convert_to_numpy(images)
-        images = images.astype("float32", copy=False)
-        return with_counts((images,), self._key, *found)
+        made = self.as_batch(self._normalize(images), indices)
+        return with_counts(made, self._key, *found)
+
+    def load_whole(self, indices):
+        images, indices = load_squares(
+            self._images, indices, self.image_size, self.white_level
+        )
+        return {"images": self._normalize(images), "indices": indices}
+
+    def _normalize(self, images):
+        images = apply_to_batch(self.normalization, images)
+        return images.astype("float32", copy=False)
 
     def add_counts(self, counts, skipped):
         """Adds what was found in a batch to `counts` and `skipped`."""
@@ -245,18 +252,14 @@ class AugmentedImages(ResumableDataset):
         )
 
     def _order(self, epoch):
-        with self._lock:
-            known, order = self._order_of_epoch
-            if known != epoch:
-                generator = np.random.default_rng((self.seed, epoch))
-                index, count = self.share
-                num_images = len(self._images)
-                num_samples = num_images * self.samples_per_image
-                order = generator.permutation(num_samples) % num_images
-                # All processes have parts of the same size.
-                order = order[: num_samples // count * count][index::count]
-                self._order_of_epoch = (epoch, order)
-            return order
+        if self.drawn_images is not None:
+            return self.drawn_images
+        return draw_order(
+            self.num_images,
+            self.samples_per_image,
+            self.share,
+            (self.seed, epoch),
+        )
 
     def _prepare(self, index, seed, counts, skipped):
         # Counted from 1: seeds with zeros at the end equal those without, and
@@ -280,8 +283,8 @@ class AugmentedImages(ResumableDataset):
                 index = int(generator.integers(len(self._images)))
                 continue
             counts.update(["images", *kinds])
-            image = np.asarray(image)
-            return image[:, ::-1] if generator.random() < 0.5 else image
+            step = -1 if generator.random() < 0.5 else 1
+            return np.asarray(image)[:, ::step], index
         self._raise_unreadable({**self.skipped, **skipped})
 
 

@@ -1,15 +1,15 @@
 import warnings
 
-import keras
 import numpy as np
 
-from keras_capi.data.resumable_dataset import ResumableDataset
+from keras_capi.data.numbered_dataset import NumberedDataset
+from keras_capi.data.numbered_dataset import apply_to_batch
 from keras_capi.validation import check_callable
 from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_positive_integer
 
 
-class RandomCrops(ResumableDataset):
+class RandomCrops(NumberedDataset):
     """Endless batches of random crops of images of different sizes.
 
     To pretrain on images that are larger than the model's input, and to make
@@ -116,21 +116,47 @@ class RandomCrops(ResumableDataset):
     def epoch_length(self):
         return self._num_batches
 
+    @property
+    def num_images(self):
+        return len(self.images)
+
+    @property
+    def num_samples(self):
+        return self._num_batches * self.batch_size
+
     def make_batch(self, epoch, batch):
         # Not one generator for all batches, as workers may make them in any
         # order.
         generator = np.random.default_rng((self.seed, epoch, batch))
-        crops = np.stack(
-            [self._crop(generator) for _ in range(self.batch_size)]
-        )
-        if self.augment is not None:
-            crops = keras.ops.convert_to_numpy(self.augment(crops))
-        return (crops,)
+        first, indices, crops = batch * self.batch_size, [], []
+        for number in range(first, first + self.batch_size):
+            if self.drawn_images is None:
+                index = generator.integers(len(self.images))
+            else:
+                index = self.drawn_images[number]
+            indices.append(index)
+            crops.append(self._crop(index, generator.integers))
+        return self.as_batch(self._augment(crops), indices)
 
-    def _crop(self, generator):
-        image = self.images[generator.integers(len(self.images))]
+    def load_whole(self, indices):
+        crops = [self._crop(index, _halve) for index in indices]
+        indices = np.array(indices, "int32")
+        return {"images": self._augment(crops), "indices": indices}
+
+    def _crop(self, index, choose):
+        image = self.images[index]
         height, width = image.shape[:2]
-        top, left = generator.integers(
+        top, left = choose(
             (height - self.crop_size + 1, width - self.crop_size + 1)
         )
         return image[top : top + self.crop_size, left : left + self.crop_size]
+
+    def _augment(self, crops):
+        crops = np.stack(crops)
+        if self.augment is None:
+            return crops
+        return apply_to_batch(self.augment, crops)
+
+
+def _halve(counts):
+    return [count // 2 for count in counts]

@@ -89,8 +89,25 @@ class ViewBatches(ResumableDataset):
     def batch_size(self):
         return self.dataset.batch_size
 
+    @property
+    def num_images(self):
+        return self.dataset.num_images
+
+    @property
+    def is_numbered(self):
+        """See `NumberedDataset`, which the other data set may be."""
+        return self.dataset.is_numbered
+
+    @is_numbered.setter
+    def is_numbered(self, value):
+        self.dataset.is_numbered = value
+
     def make_batch(self, epoch, batch):
         (images,) = self.dataset.make_batch(epoch, batch)
+        indices = {}
+        if isinstance(images, dict):
+            indices = {"indices": images["indices"]}
+            images = images["images"]
         # A stream of its own, which no other use of such numbers as seed has.
         seed = np.random.SeedSequence(
             (self.seed, epoch, batch, self.dataset.share[0]), spawn_key=(1,)
@@ -102,6 +119,9 @@ class ViewBatches(ResumableDataset):
         with keras.device("cpu"):
             views = self._make_views(images, numbers)
             views = keras.tree.map_structure(keras.ops.convert_to_numpy, views)
+        if indices:
+            views = views if isinstance(views, dict) else {"images": views}
+            views = {**views, **indices}
         return (views,)
 
     def _views_of(self, images, numbers):

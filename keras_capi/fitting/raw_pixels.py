@@ -23,7 +23,7 @@ def warn_of_raw_pixels(x):
     if getattr(x, "is_normalized", False):
         # Its batches would be counted.
         return
-    x = _first_batch(x)
+    x = first_batch(x)
     x = x[0] if isinstance(x, tuple | list) and x else x
     images = x.get("images") if isinstance(x, dict) else x
     if not is_array(images) or len(images.shape) != 4 or not len(images):
@@ -43,7 +43,16 @@ def warn_of_raw_pixels(x):
         )
 
 
-def _first_batch(x):
+def first_batch(x):
+    """Returns the first batch of a data set that can be read again.
+
+    Args:
+        x: What `fit` takes.
+
+    Returns:
+        A batch, of one sample for a torch `DataLoader`; `x` itself if it is of
+        another kind; or `None` if there is no batch.
+    """
     if isinstance(x, keras.utils.PyDataset):
         return x[0] if x.num_batches else None
     if hasattr(x, "element_spec") and hasattr(x, "take"):

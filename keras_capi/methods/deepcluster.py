@@ -8,13 +8,10 @@ from keras_capi.layers.heads.unit_prototypes import UnitPrototypes
 from keras_capi.layers.targets.embedding_memory import NOTHING
 from keras_capi.layers.targets.embedding_memory import EmbeddingMemory
 from keras_capi.methods.inputs.numbered_images import check_numbered
-from keras_capi.methods.inputs.numbered_images import check_one_process
-from keras_capi.methods.inputs.numbered_images import count_images
 from keras_capi.methods.inputs.numbered_images import list_batches
-from keras_capi.methods.inputs.numbered_images import number_images
 from keras_capi.methods.inputs.view_inputs import check_views
 from keras_capi.methods.inputs.view_inputs import encode_all_views
-from keras_capi.methods.shared.cluster_assignments import ClusterAssignments
+from keras_capi.methods.shared.between_epochs import TargetsBetweenEpochs
 from keras_capi.methods.shared.multi_crop_clustering import clustering_optimizer
 from keras_capi.methods.shared.multi_crop_clustering import clustering_views
 from keras_capi.methods.shared.prototype_choices import PrototypeChoicesMixin
@@ -24,7 +21,6 @@ from keras_capi.ops.losses.view_cross_entropy import take_views
 from keras_capi.ops.spherical_kmeans import spherical_kmeans
 from keras_capi.optimizers.larc import LARC
 from keras_capi.training.check_trainable import check_trainable
-from keras_capi.training.pretraining import Pretraining
 from keras_capi.validation import check_each
 from keras_capi.validation import check_images
 from keras_capi.validation import check_non_negative_integer
@@ -34,7 +30,7 @@ from keras_capi.validation import check_seed
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
-class DeepCluster(PrototypeChoicesMixin, Pretraining):
+class DeepCluster(PrototypeChoicesMixin, TargetsBetweenEpochs):
     """Pretrains an encoder by clusters that are made between epochs.
 
     Version 2. The embeddings of an epoch's crops are kept, and clustered by
@@ -119,7 +115,6 @@ class DeepCluster(PrototypeChoicesMixin, Pretraining):
         self.num_iterations = num_iterations
         self.seed = seed
         self.encoder = encoder
-        self.memory = None
         # Scopes of rematerialisation are for the blocks, see `RotaryViT`.
         with keras.RematScope(mode=None):
             self.views = views or clustering_views(encoder, seed)
@@ -201,8 +196,8 @@ class DeepCluster(PrototypeChoicesMixin, Pretraining):
         """Clusters what the memory has, and makes prototypes of it.
 
         Args:
-            seed: Integer or `None`. Seed of the first centroids. Defaults to
-                `None`.
+            seed: Integer, or sequence of such, or `None`. Seed of the first
+                centroids. Defaults to `None`.
             starts: Sequence of permutations of the rows of the memory, whose
                 first rows are the first centroids; `None` draws them. Defaults
                 to `None`.
@@ -227,21 +222,26 @@ class DeepCluster(PrototypeChoicesMixin, Pretraining):
             labels[number, indices] = ops.convert_to_numpy(assignments)
         self.memory.labels.assign(labels)
 
-    def fit(self, x=None, *args, **kwargs):
-        check_one_process("DeepCluster")
-        x = number_images(x)
-        if self.memory is None:
-            self.make_memory(count_images(x))
-        return super().fit(x, *args, **kwargs)
-
-    def _fit(self, x, y, batch_size, *, callbacks, **kwargs):
-        def fill():
-            for batch in list_batches(x, batch_size):
+    def begin_epoch(self, epoch, data, batch_size):
+        if int(ops.convert_to_numpy(self.memory.position)):
+            # In the midst of an epoch, which has its clusters.
+            return
+        if not len(self.memory.filled()[0]):
+            for batch in list_batches(data, batch_size):
                 self.remember(batch)
+            self.memory.rewind()
+        self.assign_clusters(seed=(self.seed or 0, epoch))
 
-        # First, so that what others save is of the epoch to come.
-        callbacks = [ClusterAssignments(fill), *callbacks]
-        return super()._fit(x, y, batch_size, callbacks=callbacks, **kwargs)
+    def end_epoch(self):
+        self.memory.rewind()
+
+    def has_targets(self):
+        return bool(ops.any(self.memory.labels >= 0))
+
+    def begin_with_batch(self, batch):
+        self.remember(batch)
+        self.memory.rewind()
+        self.assign_clusters(seed=self.seed or 0)
 
     @passes_on_to(LARC)
     def published_optimizer(

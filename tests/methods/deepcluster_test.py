@@ -8,6 +8,7 @@ from helpers import weights_of
 
 import keras_capi
 from keras_capi.callbacks import Checkpoint
+from keras_capi.data import RandomCrops
 from keras_capi.ops import spherical_kmeans
 
 IMAGES = make_images(10)
@@ -35,16 +36,10 @@ def compiled(**arguments):
     return model
 
 
-class NumberedCrops(keras_capi.data.RandomCrops):
-    def __getitem__(self, index):
-        (crops,) = super().__getitem__(index)
-        return ({"images": crops, "indices": np.arange(4, dtype="int32")},)
-
-
 def train(folder, interrupt=None):
     views = keras_capi.layers.MultiCrop(16, 8, num_local_views=1, seed=0)
-    model, seen = compiled(views=views, num_images=8), []
-    crops = NumberedCrops(list(make_images(3, 20, 24)), 16, 4, 2, seed=0)
+    model, seen = compiled(views=views), []
+    crops = RandomCrops(list(make_images(3, 20, 24)), 16, 4, 2, seed=0)
 
     def count(batch, logs):
         seen.append(batch)
@@ -93,7 +88,7 @@ def test_goes_on_after_a_crash(trained, tmp_path):
     """Bit for bit, in the midst of an epoch, with its clusters."""
     reference = weights_of(train(tmp_path / "whole"))
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "run", interrupt=3)
+        train(tmp_path / "run", interrupt=4)
     for weight, expected in zip(
         weights_of(train(tmp_path / "run")), reference, strict=True
     ):
@@ -146,11 +141,84 @@ def test_an_array_of_images():
     assert model.memory.num_images == 10
 
 
+def test_a_batch_of_images_is_a_data_set_of_its_own():
+    views = keras_capi.layers.MultiCrop(16, 8, num_local_views=1)
+    model = compiled(views=views)
+    losses = [model.train_on_batch(IMAGES)[0] for _ in range(2)]
+    assert all(np.isfinite(losses)) and min(losses) > 0
+    assert (to_numpy(model.memory.labels) >= 0).all()
+    assert model.test_on_batch(IMAGES)[0] > 0
+    part = {"images": IMAGES[:4], "indices": np.array([9, 3, 3, 0])}
+    assert np.isfinite(model.train_on_batch(part)[0])
+    with pytest.raises(ValueError, match="num_images=10, 4 images"):
+        model.train_on_batch(IMAGES[:4])
+
+
+def test_data_sets_of_users():
+    """Those that give numbers can be of any kind."""
+
+    class Numbered(keras.utils.PyDataset):
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, index):
+            part = slice(5 * index, 5 * index + 5)
+            return ({"images": IMAGES[part], "indices": np.arange(10)[part]},)
+
+    views = keras_capi.layers.MultiCrop(16, 8, num_local_views=1)
+    model = compiled(views=views, num_images=10)
+    history = model.fit(Numbered(), epochs=2, verbose=0).history
+    assert np.isfinite(history["cluster_loss"]).all()
+    indices, _ = model.memory.filled()
+    np.testing.assert_array_equal(np.sort(indices), np.arange(10))
+
+
+def batches():
+    yield (IMAGES,)
+
+
+class Unnumbered(keras.utils.PyDataset):
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        return (IMAGES,)
+
+
+@pytest.mark.parametrize(
+    "data, message",
+    [
+        (batches(), "Received: a generator"),
+        (Unnumbered(), '"indices".*Received: a Unnumbered of arrays'),
+        (IMAGES[:4], "num_images=10, 4 images"),
+        ({"images": IMAGES, "indices": np.arange(1, 11)}, "11 images"),
+    ],
+)
+def test_images_that_are_not_known(data, message):
+    with pytest.raises(ValueError, match=message):
+        compiled(num_images=10).fit(data)
+
+
 def test_errors():
-    crops = keras_capi.data.RandomCrops([IMAGES[0]], 16, 2, 1, seed=0)
+    tensors = [{"images": IMAGES, "indices": np.arange(10)}]
     with pytest.raises(ValueError, match="`num_images` must be given"):
-        compiled().fit(crops)
-    with pytest.raises(ValueError, match='"indices"'):
-        compiled(num_images=2).fit(crops, verbose=0)
+        compiled().fit(iter_again(tensors))
+    for arguments in (
+        {"validation_data": (IMAGES, None)},
+        {"validation_split": 0.5},
+    ):
+        with pytest.raises(ValueError, match="leave out `validation"):
+            compiled().fit(IMAGES, **arguments)
     with pytest.raises(ValueError, match="num_prototypes"):
         make_deepcluster(num_prototypes=(3, 0))
+
+
+def iter_again(batches):
+    class Numbered(keras.utils.PyDataset):
+        def __len__(self):
+            return len(batches)
+
+        def __getitem__(self, index):
+            return batches[index]
+
+    return Numbered()

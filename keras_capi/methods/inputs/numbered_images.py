@@ -1,13 +1,24 @@
 """Images with their numbers, by which they are known from epoch to epoch."""
 
+import collections
+import contextlib
+from concurrent import futures
+
 import keras
 import numpy as np
 
 from keras_capi import backend
+from keras_capi.fitting.raw_pixels import first_batch
 from keras_capi.validation import is_array
 
 # What Keras takes for arrays.
 BATCH_SIZE = 32
+RULE = (
+    "Images must have numbers, so that each is known from one epoch to the "
+    "next: arrays and the data sets of `keras_capi.data` are numbered by "
+    '`fit`; others must give dictionaries with `"indices"`, integers from 0, '
+    'beside `"images"`, each time they are read'
+)
 
 
 def number_images(x):
@@ -27,6 +38,30 @@ def number_images(x):
     return x
 
 
+def can_number(x):
+    """Returns whether a data set gives the numbers of its images if asked."""
+    return hasattr(x, "is_numbered")
+
+
+@contextlib.contextmanager
+def numbered(x):
+    """Has a data set give the numbers of its images for a while.
+
+    Args:
+        x: What `number_images` returns.
+    """
+    if not can_number(x):
+        yield
+        return
+    former, x.is_numbered = x.is_numbered, True
+    try:
+        yield
+    finally:
+        x.is_numbered = former
+        if hasattr(x, "drawn_images"):
+            x.drawn_images = None
+
+
 def count_images(x):
     """Returns how many images there are, by their numbers.
 
@@ -34,25 +69,85 @@ def count_images(x):
         x: What `number_images` returns.
     """
     if isinstance(x, dict):
-        return int(np.max(x["indices"])) + 1
+        return int(np.max(keras.ops.convert_to_numpy(x["indices"]))) + 1
+    if can_number(x):
+        return x.num_images
     raise ValueError(
         "`num_images` must be given if `fit` gets a data set in place of "
         f"arrays. Received: num_images=None, x={type(x).__name__}"
     )
 
 
-def check_one_process(name):
-    """Raises a `ValueError` if several processes share a training.
+def check_number_of_images(x, num_images):
+    """Raises a `ValueError` if images are not those that a model knows.
+
+    Args:
+        x: What `fit` takes, not numbered.
+        num_images: Integer. For how many images the model has a place.
+    """
+    has_numbers = isinstance(x, dict) and "indices" in x
+    if is_array(x) or isinstance(x, dict):
+        count = count_images(number_images(x))
+    elif can_number(x):
+        count, has_numbers = x.num_images, True
+    else:
+        return
+    if count > num_images or (count < num_images and not has_numbers):
+        raise ValueError(
+            "Images without numbers must be a whole data set, as large as the "
+            "model knows it, and numbers below that: of a part of it, give "
+            '`{"images": ..., "indices": ...}`. Received: '
+            f"num_images={num_images}, {count} images"
+        )
+
+
+def check_one_replica(model):
+    """Raises a `ValueError` if several processes or replicas share a training.
 
     Each would know the images of its own batches only.
 
     Args:
-        name: String. The method's name.
+        model: The method.
     """
-    if backend.num_processes() > 1:
+    count = backend.num_replicas(model)
+    if count > 1:
         raise ValueError(
-            f"{name} must be trained by one process. "
-            f"Received: {backend.num_processes()} processes"
+            f"{type(model).__name__} must be trained by one process, and on "
+            f"TensorFlow on one device. Received: {count} replicas"
+        )
+
+
+def check_is_numbered(x):
+    """Raises a `ValueError` unless a data set has the numbers of its images.
+
+    Looks at the first batch of what can be read more than once.
+
+    Args:
+        x: What `fit` takes.
+    """
+    if is_array(x) or isinstance(x, dict) or can_number(x):
+        return
+    if hasattr(x, "__next__"):
+        raise ValueError(f"{RULE}. Received: a {type(x).__name__}")
+    batch = first_batch(x)
+    batch = batch[0] if isinstance(batch, tuple | list) and batch else batch
+    if isinstance(batch, dict):
+        check_numbered(batch)
+    elif batch is not x:
+        raise ValueError(f"{RULE}. Received: a {type(x).__name__} of arrays")
+
+
+def check_can_draw(x):
+    """Raises a `ValueError` unless the images of an epoch can be chosen.
+
+    Args:
+        x: A data set.
+    """
+    if not hasattr(x, "drawn_images"):
+        raise ValueError(
+            "What an epoch has of each cluster is chosen anew each time: give "
+            "arrays, `keras_capi.data.AugmentedImages` or "
+            f"`keras_capi.data.RandomCrops`. Received: {type(x).__name__}"
         )
 
 
@@ -63,11 +158,7 @@ def check_numbered(inputs):
         inputs: Dictionary of tensors.
     """
     if "indices" not in inputs:
-        raise ValueError(
-            'A data set must have the numbers of its images, `"indices"` from '
-            '0, beside `"images"`, so that each is told its cluster; arrays '
-            f"are numbered by `fit`. Received: {sorted(inputs)}"
-        )
+        raise ValueError(f"{RULE}. Received: {sorted(inputs)}")
 
 
 def list_batches(x, batch_size):
@@ -87,6 +178,35 @@ def list_batches(x, batch_size):
     else:
         # Those of Keras count their batches, and would not end by themselves.
         is_counted = isinstance(x, keras.utils.PyDataset)
-        for batch in map(x.__getitem__, range(len(x))) if is_counted else x:
-            batch = batch[0] if isinstance(batch, tuple) else batch
+        for batch in _read_ahead(x) if is_counted else x:
+            batch = batch[0] if isinstance(batch, tuple | list) else batch
             yield batch if isinstance(batch, dict) else {"images": batch}
+
+
+def _read_ahead(dataset):
+    """Yields the batches of a data set, made in threads as for `fit`."""
+    ahead = collections.deque()
+    with futures.ThreadPoolExecutor(max(dataset.workers, 1)) as executor:
+        for index in range(len(dataset)):
+            ahead.append(executor.submit(dataset.__getitem__, index))
+            if len(ahead) > dataset.max_queue_size:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+
+
+def list_whole(data):
+    """Yields the batches of all images, not augmented.
+
+    Args:
+        data: A data set whose images can be chosen.
+
+    Yields:
+        Dictionaries of a batch.
+    """
+    numbers, size = data.image_numbers, data.batch_size
+    for start in range(0, len(numbers), size):
+        batch = data.load_whole(numbers[start : start + size])
+        # None of them may be readable.
+        if len(batch["indices"]):
+            yield batch

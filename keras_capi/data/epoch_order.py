@@ -1,0 +1,57 @@
+"""Which images an epoch takes, and in which order."""
+
+import functools
+
+import numpy as np
+
+from keras_capi.validation import check_integers
+
+
+def check_share(share):
+    """Returns which part of an epoch is for a process, or raises.
+
+    Args:
+        share: Tuple `(index, count)`.
+    """
+    share = check_integers("share", share)
+    if len(share) != 2 or not 0 <= share[0] < share[1]:
+        raise ValueError(
+            "`share` must be (index, count) with 0 <= index < count. "
+            f"Received: share={share}"
+        )
+    return share
+
+
+def check_fills_a_batch(num_images, samples_per_image, batch_size, share):
+    """Raises a `ValueError` if an epoch would have no batch.
+
+    Args:
+        num_images: Integer.
+        samples_per_image: Integer. How often each is taken.
+        batch_size: Integer.
+        share: Tuple `(index, count)`.
+    """
+    if num_images * samples_per_image // share[1] < batch_size:
+        raise ValueError(
+            "There must be enough images for a batch: take a smaller one, "
+            "or raise `samples_per_image`. Received: "
+            f"{num_images} images, batch_size={batch_size}, share={share}"
+        )
+
+
+# All batches of an epoch ask for the same one.
+@functools.lru_cache(maxsize=2)
+def draw_order(num_images, samples_per_image, share, seed):
+    """Draws the numbers of the images of a process's part of an epoch.
+
+    Args:
+        num_images: Integer.
+        samples_per_image: Integer. How often each is taken.
+        share: Tuple `(index, count)`.
+        seed: Tuple of integers, the same for all processes.
+    """
+    index, count = share
+    num_samples = num_images * samples_per_image
+    order = np.random.default_rng(seed).permutation(num_samples) % num_images
+    # All processes have parts of the same size.
+    return order[: num_samples // count * count][index::count]

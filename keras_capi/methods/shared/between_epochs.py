@@ -1,0 +1,144 @@
+"""Trainings with targets that are made between epochs."""
+
+import keras
+
+from keras_capi.fitting.named_arguments import named_arguments
+from keras_capi.methods.inputs.numbered_images import check_is_numbered
+from keras_capi.methods.inputs.numbered_images import check_number_of_images
+from keras_capi.methods.inputs.numbered_images import check_one_replica
+from keras_capi.methods.inputs.numbered_images import count_images
+from keras_capi.methods.inputs.numbered_images import number_images
+from keras_capi.methods.inputs.numbered_images import numbered
+from keras_capi.training.pretraining import Pretraining
+
+
+class BetweenEpochs(keras.callbacks.Callback):
+    """Tells a method where an epoch begins and ends.
+
+    `fit` brings it along.
+
+    Args:
+        data: What `fit` trains on.
+        batch_size: Integer or `None`, of arrays.
+    """
+
+    def __init__(self, data, batch_size):
+        super().__init__()
+        self.data = data
+        self.batch_size = batch_size
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.model.begin_epoch(epoch, self.data, self.batch_size)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.end_epoch()
+
+
+class TargetsBetweenEpochs(Pretraining):
+    """Base of the methods whose targets are made between epochs.
+
+    Images are known by their numbers from one epoch to the next: `fit` numbers
+    those of arrays, and has data sets of this package number theirs.
+
+    A subclass keeps what it remembers of the images in `self.memory`, which has
+    `num_images` and is made by `make_memory` once that is known; makes its
+    targets in `begin_epoch`, and by `begin_with_batch` where there is no
+    training but a single step.
+    """
+
+    def __init__(self, encoder, **kwargs):
+        super().__init__(encoder, **kwargs)
+        self.memory = None
+
+    def make_memory(self, num_images):
+        """Makes room for the targets of a data set.
+
+        Args:
+            num_images: Integer.
+        """
+        raise NotImplementedError
+
+    def begin_epoch(self, epoch, data, batch_size):
+        """Makes targets for an epoch, unless it goes on with those it has.
+
+        Args:
+            epoch: Integer.
+            data: What `fit` trains on.
+            batch_size: Integer or `None`, of arrays.
+        """
+        raise NotImplementedError
+
+    def end_epoch(self):
+        """Notes that an epoch is over."""
+        raise NotImplementedError
+
+    def has_targets(self):
+        """Returns whether there are targets to train on."""
+        raise NotImplementedError
+
+    def begin_with_batch(self, batch):
+        """Makes targets of a single batch.
+
+        Args:
+            batch: Dictionary, with `"indices"`.
+        """
+        raise NotImplementedError
+
+    def as_data(self, data, batch_size):
+        """Returns what to train on, and the size of its batches or `None`.
+
+        Args:
+            data: Dictionary of arrays, or a data set.
+            batch_size: Integer or `None`, of arrays.
+        """
+        return data, batch_size
+
+    def fit(self, x=None, *args, **kwargs):
+        kwargs = named_arguments("fit", "y", args, kwargs)
+        check_one_replica(self)
+        for argument, default in (
+            ("validation_data", None),
+            ("validation_split", 0.0),
+        ):
+            if kwargs.get(argument, default) is not default:
+                raise ValueError(
+                    "Only the images of the training have targets: leave out "
+                    f"`{argument}`, and compare features, for example by "
+                    "`keras_capi.callbacks.KNNEvaluation`. Received: "
+                    f"{argument} of type {type(kwargs[argument]).__name__}"
+                )
+        self._check(x, **kwargs)
+        x = self._number(x)
+        x, batch_size = self.as_data(x, kwargs.pop("batch_size", None))
+        with numbered(x):
+            return super().fit(x, batch_size=batch_size, **kwargs)
+
+    def _fit(self, x, y, batch_size, *, callbacks, **kwargs):
+        # First, so that what others save is of the epoch to come.
+        callbacks = [BetweenEpochs(x, batch_size), *callbacks]
+        return super()._fit(x, y, batch_size, callbacks=callbacks, **kwargs)
+
+    def evaluate(self, x=None, *args, **kwargs):
+        self._check(x)
+        x = self._number(x)
+        with numbered(x):
+            return super().evaluate(x, *args, **kwargs)
+
+    def train_on_batch(self, x, *args, **kwargs):
+        self._check(x)
+        x = self._number(x)
+        if not self.has_targets():
+            self.begin_with_batch(x)
+        return super().train_on_batch(x, *args, **kwargs)
+
+    def test_on_batch(self, x, *args, **kwargs):
+        self._check(x)
+        return super().test_on_batch(self._number(x), *args, **kwargs)
+
+    def _number(self, x):
+        """Numbers images, which must be all there are."""
+        check_is_numbered(x)
+        if self.memory is None:
+            self.make_memory(count_images(number_images(x)))
+        check_number_of_images(x, self.memory.num_images)
+        return number_images(x)
