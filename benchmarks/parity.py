@@ -27,6 +27,7 @@ from benchmarks.replay import capi
 from benchmarks.replay import colorization
 from benchmarks.replay import context_encoder
 from benchmarks.replay import data2vec
+from benchmarks.replay import deepcluster
 from benchmarks.replay import deepclusterv2
 from benchmarks.replay import denoising_autoencoder
 from benchmarks.replay import dino
@@ -55,6 +56,7 @@ METHODS = {
     "data2vec": data2vec,
     "data2vec_masks": data2vec,
     "data2vec_mlp_targets": data2vec,
+    "deepcluster": deepcluster,
     "deepclusterv2": deepclusterv2,
     "denoising_autoencoder": denoising_autoencoder,
     "dino": dino,

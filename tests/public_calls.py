@@ -117,6 +117,7 @@ BASE = {
         "image_size": 8,
         "verbose": 0,
     },
+    "layers.AlexNetHead": {},
     "layers.Attention": {"num_heads": 2},
     "layers.AttentionPooling": {},
     "layers.BlockMasking": {"prediction_ratio": 0.5},
@@ -142,6 +143,7 @@ BASE = {
         "num_labels": 1,
     },
     "layers.FeatureQueue": {"size": 2},
+    "layers.ImageLabels": {"num_images": 4},
     "layers.ImageNetNormalization": {},
     "layers.IndependentMasking": {},
     "layers.InverseBlockMasking": {"prediction_ratio": 0.5},
@@ -197,6 +199,10 @@ BASE = {
     },
     "methods.DINO": {"encoder": "vit", "head": "head"},
     "methods.DeepCluster": {"encoder": "vit"},
+    "methods.DeepClusterV1": {
+        "encoder": "vit",
+        "head": keras_capi.layers.AlexNetHead(8, 4),
+    },
     "methods.DenoisingAutoencoder": {"encoder": "vit"},
     "methods.DINOv2": {
         "encoder": "vit",
@@ -307,6 +313,12 @@ BASE = {
         "patch_size": 4,
         "grid_size": (2, 3),
     },
+    "ops.fit_whitening": {"features": random(6, 3), "num_components": 2},
+    "ops.kmeans": {
+        "vectors": random(6, 2),
+        "centroids": random(3, 2),
+        "num_iterations": 1,
+    },
     "ops.l2_normalize": {"x": random(2, 8), "epsilon": 0.1},
     "ops.neighbor_pairs": {"rows": 2, "columns": 2},
     "ops.patch_cross_entropy": {
@@ -396,6 +408,7 @@ BASE = {
     "optimizers.LateWarmup": {
         "schedule": keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)
     },
+    "optimizers.SGD": {},
     "optimizers.WarmupCosine": {"base_value": 0.1, "total_steps": 100},
     "recipes.make_model": {"recipe": "recipe", "total_steps": 10},
     "recipes.propose_settings": {

@@ -57,7 +57,7 @@ def varied_masks_judge(ours, sizes):
             if not set(masks.sum(axis=1).tolist()) <= sizes:
                 return DIFFERENT
         deviations = [
-            _deviation_of_frequent(
+            deviation_of_frequent(
                 count(theirs), len(theirs), count(ours), len(ours)
             )
             for count in COUNTS
@@ -73,7 +73,7 @@ def _deviation_of_sizes(theirs, ours):
     """How many standard errors the distributions of sizes are apart."""
     sizes = np.arange(ours.shape[1] + 1)
     theirs, ours = (masks.sum(axis=1) for masks in (theirs, ours))
-    return _deviation_of_frequent(
+    return deviation_of_frequent(
         (theirs[:, None] < sizes).sum(axis=0),
         len(theirs),
         (ours[:, None] < sizes).sum(axis=0),
@@ -81,7 +81,7 @@ def _deviation_of_sizes(theirs, ours):
     )
 
 
-def _deviation_of_frequent(events, count, others, other_count):
+def deviation_of_frequent(events, count, others, other_count):
     """The `deviation` of events that are neither rare nor nearly certain."""
     expected = (events + others) * count / (count + other_count)
     is_frequent = np.minimum(expected, count - expected) >= RAREST

@@ -5,6 +5,7 @@ from keras_capi.layers.attention_pooling import AttentionPooling
 from keras_capi.layers.color_palette import ColorPalette
 from keras_capi.layers.coordinate_table import CoordinateTable
 from keras_capi.layers.drop_path import DropPath
+from keras_capi.layers.heads.alexnet_head import AlexNetHead
 from keras_capi.layers.heads.dino_head import DINOHead
 from keras_capi.layers.heads.discriminator import Discriminator
 from keras_capi.layers.heads.pair_head import PairHead
@@ -45,6 +46,7 @@ from keras_capi.layers.targets.color_targets import ColorTargets
 from keras_capi.layers.targets.distilled_targets import DistilledTargets
 from keras_capi.layers.targets.embedding_memory import EmbeddingMemory
 from keras_capi.layers.targets.feature_queue import FeatureQueue
+from keras_capi.layers.targets.image_labels import ImageLabels
 from keras_capi.layers.targets.latent_targets import LatentTargets
 from keras_capi.layers.targets.online_clustering import OnlineClustering
 from keras_capi.layers.targets.patch_targets import PatchTargets
@@ -60,6 +62,7 @@ from keras_capi.layers.views.random_regions import RandomRegions
 from keras_capi.layers.views.random_resized_crop import RandomResizedCrop
 
 __all__ = [
+    "AlexNetHead",
     "Attention",
     "AttentionPooling",
     "BlockMasking",
@@ -79,6 +82,7 @@ __all__ = [
     "DropPath",
     "EmbeddingMemory",
     "FeatureQueue",
+    "ImageLabels",
     "ImageNetNormalization",
     "IndependentMasking",
     "InverseBlockMasking",

@@ -21,6 +21,7 @@ from keras_capi.methods.context_encoder import ContextEncoder
 from keras_capi.methods.data2vec import Data2Vec
 from keras_capi.methods.data2vec2 import Data2Vec2
 from keras_capi.methods.deepcluster import DeepCluster
+from keras_capi.methods.deepcluster_v1 import DeepClusterV1
 from keras_capi.methods.denoising_autoencoder import DenoisingAutoencoder
 from keras_capi.methods.dino import DINO
 from keras_capi.methods.dinov2 import DINOv2
@@ -60,6 +61,7 @@ __all__ = [
     "Data2Vec",
     "Data2Vec2",
     "DeepCluster",
+    "DeepClusterV1",
     "DenoisingAutoencoder",
     "DiscreteVAE",
     "FeatureExtractor",

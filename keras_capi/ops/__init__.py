@@ -16,6 +16,7 @@ from keras_capi.ops.coordinates import patch_coordinates
 from keras_capi.ops.coordinates import register_coordinates
 from keras_capi.ops.coordinates import scale_to_bounding_box
 from keras_capi.ops.feature_deviation import feature_deviation
+from keras_capi.ops.kmeans import kmeans
 from keras_capi.ops.lab import lab_to_rgb
 from keras_capi.ops.lab import rgb_to_lab
 from keras_capi.ops.losses.binary_cross_entropy import binary_cross_entropy
@@ -34,6 +35,7 @@ from keras_capi.ops.losses.smooth_l1 import smooth_l1
 from keras_capi.ops.losses.variance_hinge import variance_hinge
 from keras_capi.ops.losses.view_cross_entropy import view_cross_entropy
 from keras_capi.ops.losses.weighted_cross_entropy import weighted_cross_entropy
+from keras_capi.ops.nearest_centroids import nearest_centroids
 from keras_capi.ops.nearest_colors import nearest_colors
 from keras_capi.ops.neighbor_pairs import neighbor_pairs
 from keras_capi.ops.normalization import instance_normalize
@@ -62,6 +64,7 @@ from keras_capi.ops.tokens import gather_tokens
 from keras_capi.ops.tokens import gather_tokens_in_range
 from keras_capi.ops.tokens import join_patches
 from keras_capi.ops.tokens import slice_tokens
+from keras_capi.ops.whitening import fit_whitening
 
 __all__ = [
     "add_to_all",
@@ -79,18 +82,21 @@ __all__ = [
     "entropy",
     "extract_patches",
     "feature_deviation",
+    "fit_whitening",
     "gather_tokens",
     "gather_tokens_in_range",
     "info_nce",
     "instance_normalize",
     "interpolate_positions",
     "join_patches",
+    "kmeans",
     "koleo",
     "l2_normalize",
     "lab_to_rgb",
     "label_cross_entropy",
     "layer_normalize",
     "masked_mean",
+    "nearest_centroids",
     "nearest_colors",
     "neighbor_pairs",
     "patch_cells",

@@ -9,6 +9,7 @@ from keras_capi.optimizers.larc import LARC
 from keras_capi.optimizers.lars import LARS
 from keras_capi.optimizers.late_warmup import LateWarmup
 from keras_capi.optimizers.layer_decay_adamw import LayerDecayAdamW
+from keras_capi.optimizers.sgd import SGD
 from keras_capi.optimizers.warmup_cosine import WarmupCosine
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "LARS",
     "LateWarmup",
     "LayerDecayAdamW",
+    "SGD",
     "WarmupCosine",
     "capi_optimizer",
 ]

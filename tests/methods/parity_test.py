@@ -81,6 +81,13 @@ COMPARED = {
         "final": 72,
         "masks": 5,
     },
+    "deepcluster": {
+        "forward": 11,
+        "gradients": 4,
+        "losses": 1,
+        "final": 4,
+        "masks": 2,
+    },
     "deepclusterv2": {
         "forward": 22,
         "gradients": 12,
@@ -189,7 +196,8 @@ def tampered(values):
     """Yields an array with one kind of harm after the other."""
     if values.dtype.kind == "f":
         off = values.copy()
-        off.reshape(-1)[0] += 1e-2
+        # Errors are relative to the largest value.
+        off.reshape(-1)[0] += max(1e-2, 1e-4 * np.abs(values).max())
         yield "one number", off
         yield "not a number", values * np.nan
         if values.any():
@@ -234,10 +242,11 @@ def test_every_result_is_watched(replayed):
             assert not compare({}, one, shape).passed
 
 
-# Samples of masks that differ in size: one patch more or less is no harm.
+# Samples of what differs in size: one patch or image more or less is no harm.
 VARIED = {
     ("beit", "masks"),
     ("context_encoder", "masks"),
+    ("deepcluster", "masks"),
     ("dinov2", "masks"),
     ("ibot", "masks"),
 }
@@ -281,6 +290,12 @@ INPUTS = {
         "train/images",
     ],
     "mae": ["weights/blocks.1.norm1.weight", "noise", "train/noise"],
+    "deepcluster": [
+        "features",
+        "kmeans/centroids_after_0",
+        "weights/top_layer.bias",
+        "train/indices",
+    ],
     "deepclusterv2": [
         "weights/trunk.hidden.bias",
         "memory/indices",

@@ -1,5 +1,6 @@
 """What turns features into what a loss compares."""
 
+from keras_capi.layers.heads.alexnet_head import AlexNetHead
 from keras_capi.layers.heads.dino_head import DINOHead
 from keras_capi.layers.heads.projection_head import ProjectionHead
 from keras_capi.layers.heads.prototype_head import PrototypeHead
@@ -8,6 +9,7 @@ from keras_capi.layers.heads.swav_head import SwAVHead
 from keras_capi.layers.heads.unit_prototypes import UnitPrototypes
 
 __all__ = [
+    "AlexNetHead",
     "DINOHead",
     "ProjectionHead",
     "PrototypeHead",

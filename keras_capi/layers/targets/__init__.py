@@ -5,6 +5,7 @@ from keras_capi.layers.targets.color_targets import ColorTargets
 from keras_capi.layers.targets.distilled_targets import DistilledTargets
 from keras_capi.layers.targets.embedding_memory import EmbeddingMemory
 from keras_capi.layers.targets.feature_queue import FeatureQueue
+from keras_capi.layers.targets.image_labels import ImageLabels
 from keras_capi.layers.targets.latent_targets import LatentTargets
 from keras_capi.layers.targets.online_clustering import OnlineClustering
 from keras_capi.layers.targets.patch_targets import PatchTargets
@@ -16,6 +17,7 @@ __all__ = [
     "DistilledTargets",
     "EmbeddingMemory",
     "FeatureQueue",
+    "ImageLabels",
     "LatentTargets",
     "OnlineClustering",
     "PatchTargets",

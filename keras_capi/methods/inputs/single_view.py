@@ -1,0 +1,49 @@
+"""One view of each image: a random one in training, else the middle."""
+
+from keras import ops
+
+from keras_capi.validation import check_images
+from keras_capi.validation import is_array
+
+# Of 256 pixels, the 224 in the middle.
+SHARE_OF_MARGIN = 16
+
+
+def check_single_views(inputs, encoder):
+    """Raises a `ValueError` if arrays of images, or own views, do not suit.
+
+    Args:
+        inputs: Dictionary of arrays.
+        encoder: `keras_capi.encoders.Encoder`.
+    """
+    for name, size in (("images", 1), ("views", encoder.patch_size)):
+        if is_array(inputs.get(name)):
+            check_images(inputs[name], size, encoder.image_shape[-1])
+
+
+def prepare_single_views(inputs, encoder, views, training):
+    """Makes a view of each image, unless there are own ones.
+
+    Args:
+        inputs: Dictionary of tensors, with `"images"` or `"views"`.
+        encoder: `keras_capi.encoders.Encoder`.
+        views: Layer from images to one view of each.
+        training: Boolean. Whether it is random.
+
+    Returns:
+        Dictionary with `"views"` in place of `"images"`.
+    """
+    if "views" in inputs:
+        return inputs
+    inputs = dict(inputs)
+    images = inputs.pop("images")
+    check_images(images, 1, encoder.image_shape[-1])
+    if not training:
+        images = _cut_margins(images)
+    return {**inputs, "views": views(images, training=bool(training))}
+
+
+def _cut_margins(images):
+    _, height, width, _ = ops.shape(images)
+    top, left = height // SHARE_OF_MARGIN, width // SHARE_OF_MARGIN
+    return images[:, top : height - top, left : width - left]

@@ -1,0 +1,42 @@
+"""Which of many centroids is the nearest."""
+
+from keras import ops
+
+# Of the distances that are in memory at a time.
+NUMBERS_AT_A_TIME = 2**24
+
+
+def nearest_centroids(vectors, centroids):
+    """Finds the nearest centroid of each vector.
+
+    Part by part, as the distances of a large data set to thousands of centroids
+    fit no memory.
+
+    Args:
+        vectors: Float tensor of shape `(samples, width)`.
+        centroids: Float tensor of shape `(clusters, width)`.
+
+    Returns:
+        Tuple of the numbers of the nearest centroids, the first of equals, and
+        the squared Euclidean distances to them: an int32 and a float32 tensor
+        of shape `(samples,)`.
+
+    Example:
+
+    >>> vectors = np.array([[0.0, 1.0], [5.0, 4.0]])
+    >>> keras_capi.ops.nearest_centroids(vectors, np.array([[0.0, 0.0]]))
+    """
+    vectors = ops.cast(vectors, "float32")
+    centroids = ops.cast(centroids, "float32")
+    half_squares = ops.sum(ops.square(centroids), axis=1) / 2
+    count = max(NUMBERS_AT_A_TIME // centroids.shape[0], 1)
+    labels, distances = [], []
+    for start in range(0, vectors.shape[0], count):
+        part = vectors[start : start + count]
+        products = ops.matmul(part, ops.transpose(centroids))
+        scores = products - half_squares
+        labels.append(ops.cast(ops.argmax(scores, axis=1), "int32"))
+        squares = ops.sum(ops.square(part), axis=1)
+        distances.append(squares - 2 * ops.max(scores, axis=1))
+    distances = ops.maximum(ops.concatenate(distances), 0.0)
+    return ops.concatenate(labels), distances

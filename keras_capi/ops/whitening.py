@@ -1,0 +1,57 @@
+"""Principal components of the same variance."""
+
+import numpy as np
+
+from keras_capi.validation import check_positive_integer
+
+# Of the largest variance: directions with less are rounding errors.
+SMALLEST_SHARE = 1e-12
+
+
+def fit_whitening(features, num_components):
+    """Finds what turns features into principal components of equal variance.
+
+    Those are `features @ matrix.T + offset`, with a mean of zero. The sum of
+    the squares of each component over all samples is 1; divide by
+    `sqrt(samples)` less for a variance of 1.
+
+    Args:
+        features: Float array of shape `(samples, width)`.
+        num_components: Integer. How many components to keep, at most `width`;
+            those with the largest variance.
+
+    Returns:
+        Tuple of the matrix, of shape `(num_components, width)`, the offset, of
+        shape `(num_components,)`, and the sums of squares of all components
+        before they are whitened, in descending order, of shape `(width,)`: all
+        float32 arrays.
+
+    Raises:
+        ValueError: If `num_components` is larger than the width.
+
+    Example:
+
+    >>> features = np.random.normal(size=(100, 8))
+    >>> matrix, offset, _ = keras_capi.ops.fit_whitening(features, 3)
+    >>> whitened = features @ matrix.T + offset
+
+    Reference:
+
+    - [DeepCluster](https://arxiv.org/abs/1807.05520), section 3.4
+    """
+    check_positive_integer("num_components", num_components)
+    width = features.shape[1]
+    if num_components > width:
+        raise ValueError(
+            "`num_components` must be at most the width of the features. "
+            f"Received: num_components={num_components}, width={width}"
+        )
+    mean = np.mean(features, axis=0, dtype="float64")
+    centered = features - mean
+    squares, directions = np.linalg.eigh(centered.T @ centered)
+    # In ascending order.
+    squares, directions = squares[::-1], directions[:, ::-1]
+    kept = squares[:num_components]
+    kept = np.maximum(kept, SMALLEST_SHARE * max(kept[0], SMALLEST_SHARE))
+    matrix = (directions[:, :num_components] / np.sqrt(kept)).T
+    return tuple(x.astype("float32") for x in (matrix, -matrix @ mean, squares))
