@@ -5,6 +5,7 @@ from helpers import make_images
 from helpers import make_vit
 from helpers import to_numpy
 from helpers import weights_of
+from methods.deepcluster_battery_test import Corners
 
 import keras_capi
 from keras_capi.callbacks import Checkpoint
@@ -37,9 +38,9 @@ def compiled(**arguments):
 
 
 def train(folder, interrupt=None):
-    views = keras_capi.layers.MultiCrop(16, 8, num_local_views=1, seed=0)
+    views = Corners((16, 16))
     model, seen = compiled(views=views), []
-    crops = RandomCrops(list(make_images(3, 20, 24)), 16, 4, 2, seed=0)
+    crops = RandomCrops(list(make_images(3, 20, 24)), 20, 4, 2, seed=0)
 
     def count(batch, logs):
         seen.append(batch)
@@ -133,16 +134,8 @@ def test_prototypes_are_frozen_as_published():
     assert float(optimizer._learning_rate(9)) == pytest.approx(4.8)
 
 
-def test_an_array_of_images():
-    views = keras_capi.layers.MultiCrop(16, 8, num_local_views=1)
-    model = compiled(views=views)
-    history = model.fit(IMAGES, batch_size=5, verbose=0).history
-    assert np.isfinite(history["cluster_loss"][0])
-    assert model.memory.num_images == 10
-
-
 def test_a_batch_of_images_is_a_data_set_of_its_own():
-    views = keras_capi.layers.MultiCrop(16, 8, num_local_views=1)
+    views = Corners((12, 16))
     model = compiled(views=views)
     losses = [model.train_on_batch(IMAGES)[0] for _ in range(2)]
     assert all(np.isfinite(losses)) and min(losses) > 0
@@ -165,7 +158,7 @@ def test_data_sets_of_users():
             part = slice(5 * index, 5 * index + 5)
             return ({"images": IMAGES[part], "indices": np.arange(10)[part]},)
 
-    views = keras_capi.layers.MultiCrop(16, 8, num_local_views=1)
+    views = Corners((12, 16))
     model = compiled(views=views, num_images=10)
     history = model.fit(Numbered(), epochs=2, verbose=0).history
     assert np.isfinite(history["cluster_loss"]).all()

@@ -40,6 +40,26 @@ SETTINGS = {
         "discriminator.filters=[4]",
     ],
     "denoising_autoencoder_small": ["data.image_size=16"],
+    "deepcluster_small": [
+        "data.image_size=24",
+        "encoder.image_shape=[16, 16, 3]",
+        "views.global_size=16",
+        "views.local_size=8",
+        "views.num_local_views=1",
+        "num_prototypes=[2, 3]",
+        "head.hidden_dim=16",
+        "head.output_dim=8",
+    ],
+    "deepcluster_v1_small": [
+        "data.image_size=24",
+        "encoder.image_shape=[16, 16, 3]",
+        "views.height=16",
+        "views.width=16",
+        "num_clusters=3",
+        "head.hidden_dim=16",
+        "head.output_dim=8",
+        "head.dropout_rate=0.5",
+    ],
     "ijepa_small": [
         "data.image_size=16",
         "predictor.num_layers=1",
@@ -238,6 +258,29 @@ def test_the_published_swav_is_complete():
     ours, theirs = model.get_config(), published.get_config()
     for name in recipe.keys() & theirs.keys() - {"encoder", "views", "head"}:
         assert np.array_equal(ours[name], theirs[name]), name
+
+
+@pytest.mark.parametrize("name", ["deepcluster_base", "deepcluster_v1_base"])
+def test_the_published_deepcluster_is_complete(name):
+    recipe = load_recipe(name)
+    recipe["encoder"] |= {"num_layers": 1, "hidden_dim": 24, "num_heads": 2}
+    model = make_model(recipe, 8000)
+    # The recipe says what the defaults are.
+    published = type(model)(model.encoder)
+    for part in ("views", "head"):
+        ours, theirs = (
+            getattr(x, part).get_config() for x in (model, published)
+        )
+        for key in recipe[part].keys() - {"class_name"}:
+            assert np.array_equal(ours[key], theirs[key]), key
+    ours, theirs = model.get_config(), published.get_config()
+    for key in recipe.keys() & theirs.keys() - {"encoder", "views", "head"}:
+        assert np.array_equal(ours[key], theirs[key]), key
+    batch_size = recipe["data"]["batch_size"]
+    optimizer = published.published_optimizer(
+        8000, batch_size, name=model.optimizer.name
+    )
+    assert model.optimizer.get_config() == optimizer.get_config()
 
 
 def test_the_published_dino_is_complete():
