@@ -41,6 +41,7 @@ SMALLER = {
     "beit_small": SMALLER_ENCODER,
     "data2vec2_small": SMALLER_ENCODER,
     "data2vec_small": SMALLER_ENCODER,
+    "deepcluster_small": ("views.num_local_views=1", *SMALLER_ENCODER),
     "denoising_autoencoder_small": ("data.image_size=32", *SMALLER_ENCODER),
     "discrete_vae_small": ("data.image_size=32", "hidden_dim=8"),
     "image_gpt_small": ("encoder.image_size=4", *SMALLER_ENCODER),
