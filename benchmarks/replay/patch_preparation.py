@@ -5,11 +5,11 @@ import numpy as np
 from benchmarks.replay.relative_position_model import FORCE
 from benchmarks.replay.weights import to_numpy
 from keras_capi.ops import neighbor_pairs
-from keras_capi.ops.aberration import PROJECTION
-from keras_capi.ops.aberration import drop_colors
-from keras_capi.ops.aberration import project_colors
-from keras_capi.ops.resampling import resample_windows
-from keras_capi.ops.shrinking import shrinking_matrix
+from keras_capi.ops.colors.aberration import PROJECTION
+from keras_capi.ops.colors.aberration import drop_colors
+from keras_capi.ops.colors.aberration import project_colors
+from keras_capi.ops.images.resampling import resample_windows
+from keras_capi.ops.images.shrinking import shrinking_matrix
 
 CORNERS = "sampling/corners_xy"
 CELLS = "sampling/grid_x_y_startx_starty"

@@ -8,7 +8,7 @@ from keras_capi.convert import vit_keys
 from keras_capi.convert.shapes import check_ranks
 from keras_capi.convert.shapes import count_blocks
 from keras_capi.encoders.vit import ViT
-from keras_capi.ops.positions import sine_positions
+from keras_capi.ops.positions.tables import sine_positions
 from keras_capi.saving.weights_file import check_size
 
 # What some call the encoder within the whole.

@@ -18,7 +18,9 @@ from keras_capi.data.sixteen_bits import check_white_level
 from keras_capi.data.whole_images import load_squares
 from keras_capi.data.worker_counts import register
 from keras_capi.data.worker_counts import with_counts
-from keras_capi.layers.imagenet_normalization import imagenet_scale_and_offset
+from keras_capi.layers.normalizations.imagenet_normalization import (
+    imagenet_scale_and_offset,
+)
 from keras_capi.validation import check_bounds
 from keras_capi.validation import check_callable
 from keras_capi.validation import check_non_negative_integer

@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 
-from keras_capi.ops.resampling import NUM_ATTEMPTS
+from keras_capi.ops.images.resampling import NUM_ATTEMPTS
 
 
 def random_window(generator, image_size, scale, aspect_ratio):

@@ -2,7 +2,7 @@ import keras
 from keras import ops
 
 from keras_capi import backend
-from keras_capi.layers.dense import Dense
+from keras_capi.layers.blocks.dense import Dense
 from keras_capi.layers.grouped_convolution import GroupedConvolution
 from keras_capi.layers.random_state import RandomState
 from keras_capi.ops.normalization import layer_normalize

@@ -2,7 +2,7 @@ import keras
 from keras import ops
 
 from keras_capi.decoders.rotary_predictor import RotaryPredictor
-from keras_capi.layers.block_stack import run_blocks
+from keras_capi.layers.blocks.block_stack import run_blocks
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")

@@ -1,9 +1,9 @@
 import keras
 from keras import ops
 
-from keras_capi.layers.block_stack import make_blocks
-from keras_capi.layers.coordinate_table import make_coordinate_table
-from keras_capi.layers.drop_path import DropPath
+from keras_capi.layers.blocks.block_stack import make_blocks
+from keras_capi.layers.blocks.drop_path import DropPath
+from keras_capi.layers.tokens.coordinate_table import make_coordinate_table
 from keras_capi.ops.normalization import rms_normalize
 from keras_capi.saving.base_model import BaseModel
 from keras_capi.validation import check_number

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_capi.decoders.mask_token_decoder import MaskTokenDecoder
-from keras_capi.layers.default_num_heads import default_num_heads
+from keras_capi.layers.blocks.default_num_heads import default_num_heads
 
 # As published, for encoders of all sizes.
 HIDDEN_DIM = 384

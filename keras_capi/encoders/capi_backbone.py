@@ -6,9 +6,9 @@ from keras_capi.encoders.capi_parts import find_predictor
 from keras_capi.encoders.encoder import Encoder
 from keras_capi.encoders.fine_tuning_mixin import split_by_depth
 from keras_capi.encoders.rotary_vit import RotaryViT
-from keras_capi.layers.block_stack import block_attention
+from keras_capi.layers.blocks.block_stack import block_attention
+from keras_capi.layers.blocks.rotary_attention import RotaryAttention
 from keras_capi.layers.related_seed import related_seed
-from keras_capi.layers.rotary_attention import RotaryAttention
 from keras_capi.validation import check_non_negative_integer
 
 

@@ -3,7 +3,7 @@ from keras import ops
 
 from keras_capi.encoders.encoder import Encoder
 from keras_capi.layers.residual_convolutions import ResidualConvolutions
-from keras_capi.ops.positions import patch_cells
+from keras_capi.ops.positions.tables import patch_cells
 from keras_capi.ops.tokens import gather_tokens
 from keras_capi.validation import check_positive_integer
 

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_capi.layers.block_stack import run_blocks_on_next
+from keras_capi.layers.blocks.block_stack import run_blocks_on_next
 
 
 def make_table(count, width, deviation, name, dtype):

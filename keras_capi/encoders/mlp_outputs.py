@@ -1,6 +1,6 @@
 """What the perceptrons of a vision transformer make of images."""
 
-from keras_capi.layers.block_stack import run_perceptrons
+from keras_capi.layers.blocks.block_stack import run_perceptrons
 
 
 def mlp_outputs(encoder, images, layers):

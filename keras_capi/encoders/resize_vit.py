@@ -1,8 +1,8 @@
 from keras import ops
 
 from keras_capi.encoders.vit import ViT
-from keras_capi.ops.positions import resample_positions
-from keras_capi.ops.relative_tables import resample_relative_positions
+from keras_capi.ops.positions.relative_tables import resample_relative_positions
+from keras_capi.ops.positions.tables import resample_positions
 
 PARTS = ("patch_embedding", "prefix_tokens", "final_norm")
 

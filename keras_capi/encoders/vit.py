@@ -4,13 +4,15 @@ from keras import ops
 from keras_capi.encoders.encoder import Encoder
 from keras_capi.encoders.fine_tuning_mixin import split_by_depth
 from keras_capi.encoders.vit_positions import ViTPositions
-from keras_capi.layers.block_stack import block_attention
-from keras_capi.layers.block_stack import make_blocks
-from keras_capi.layers.block_stack import run_blocks
-from keras_capi.layers.drop_path import DropPath
-from keras_capi.layers.layer_normalization import LayerNormalization
-from keras_capi.layers.patch_embedding import PatchEmbedding
-from keras_capi.layers.prefix_tokens import PrefixTokens
+from keras_capi.layers.blocks.block_stack import block_attention
+from keras_capi.layers.blocks.block_stack import make_blocks
+from keras_capi.layers.blocks.block_stack import run_blocks
+from keras_capi.layers.blocks.drop_path import DropPath
+from keras_capi.layers.normalizations.layer_normalization import (
+    LayerNormalization,
+)
+from keras_capi.layers.tokens.patch_embedding import PatchEmbedding
+from keras_capi.layers.tokens.prefix_tokens import PrefixTokens
 from keras_capi.ops.tokens import gather_tokens
 from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_number

@@ -1,11 +1,11 @@
 import keras
 from keras import ops
 
-from keras_capi.layers.position_table import KINDS
-from keras_capi.layers.position_table import PositionTable
-from keras_capi.layers.relative_position_bias import RelativePositionBias
-from keras_capi.ops.positions import patch_cells
-from keras_capi.ops.positions import relative_position_index
+from keras_capi.layers.blocks.relative_position_bias import RelativePositionBias
+from keras_capi.layers.tokens.position_table import KINDS
+from keras_capi.layers.tokens.position_table import PositionTable
+from keras_capi.ops.positions.tables import patch_cells
+from keras_capi.ops.positions.tables import relative_position_index
 from keras_capi.validation import check_non_negative
 
 RELATIVE = ("shared", "per_block")

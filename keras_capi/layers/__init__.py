@@ -1,10 +1,13 @@
 """The parts with state: one class a file."""
 
-from keras_capi.layers.attention import Attention
 from keras_capi.layers.attention_pooling import AttentionPooling
+from keras_capi.layers.blocks.attention import Attention
+from keras_capi.layers.blocks.drop_path import DropPath
+from keras_capi.layers.blocks.layer_scale import LayerScale
+from keras_capi.layers.blocks.relative_position_bias import RelativePositionBias
+from keras_capi.layers.blocks.rotary_attention import RotaryAttention
+from keras_capi.layers.blocks.transformer_block import TransformerBlock
 from keras_capi.layers.color_palette import ColorPalette
-from keras_capi.layers.coordinate_table import CoordinateTable
-from keras_capi.layers.drop_path import DropPath
 from keras_capi.layers.heads.alexnet_head import AlexNetHead
 from keras_capi.layers.heads.dino_head import DINOHead
 from keras_capi.layers.heads.discriminator import Discriminator
@@ -15,10 +18,6 @@ from keras_capi.layers.heads.prototype_head import PrototypeHead
 from keras_capi.layers.heads.simclr_head import SimCLRHead
 from keras_capi.layers.heads.swav_head import SwAVHead
 from keras_capi.layers.heads.unit_prototypes import UnitPrototypes
-from keras_capi.layers.imagenet_normalization import ImageNetNormalization
-from keras_capi.layers.layer_normalization import LayerNormalization
-from keras_capi.layers.layer_scale import LayerScale
-from keras_capi.layers.mask_token import MaskToken
 from keras_capi.layers.masking.block_masking import BlockMasking
 from keras_capi.layers.masking.blockwise_masking import BlockwiseMasking
 from keras_capi.layers.masking.cell_masking import CellMasking
@@ -33,14 +32,14 @@ from keras_capi.layers.masking.prefix_masking import PrefixMasking
 from keras_capi.layers.masking.random_masking import RandomMasking
 from keras_capi.layers.masking.scattered_masking import ScatteredMasking
 from keras_capi.layers.masking.stratified_masking import StratifiedMasking
-from keras_capi.layers.patch_embedding import PatchEmbedding
-from keras_capi.layers.position_table import PositionTable
-from keras_capi.layers.prefix_tokens import PrefixTokens
+from keras_capi.layers.normalizations.imagenet_normalization import (
+    ImageNetNormalization,
+)
+from keras_capi.layers.normalizations.layer_normalization import (
+    LayerNormalization,
+)
+from keras_capi.layers.normalizations.rms_normalization import RMSNormalization
 from keras_capi.layers.random_state import RandomState
-from keras_capi.layers.register_tokens import RegisterTokens
-from keras_capi.layers.relative_position_bias import RelativePositionBias
-from keras_capi.layers.rms_normalization import RMSNormalization
-from keras_capi.layers.rotary_attention import RotaryAttention
 from keras_capi.layers.targets.centering import Centering
 from keras_capi.layers.targets.color_targets import ColorTargets
 from keras_capi.layers.targets.distilled_targets import DistilledTargets
@@ -51,7 +50,12 @@ from keras_capi.layers.targets.latent_targets import LatentTargets
 from keras_capi.layers.targets.online_clustering import OnlineClustering
 from keras_capi.layers.targets.patch_targets import PatchTargets
 from keras_capi.layers.targets.sinkhorn_centering import SinkhornCentering
-from keras_capi.layers.transformer_block import TransformerBlock
+from keras_capi.layers.tokens.coordinate_table import CoordinateTable
+from keras_capi.layers.tokens.mask_token import MaskToken
+from keras_capi.layers.tokens.patch_embedding import PatchEmbedding
+from keras_capi.layers.tokens.position_table import PositionTable
+from keras_capi.layers.tokens.prefix_tokens import PrefixTokens
+from keras_capi.layers.tokens.register_tokens import RegisterTokens
 from keras_capi.layers.views.center_region import CenterRegion
 from keras_capi.layers.views.color_augmentation import ColorAugmentation
 from keras_capi.layers.views.color_removal import ColorRemoval

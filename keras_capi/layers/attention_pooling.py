@@ -2,7 +2,7 @@ import keras
 from keras import ops
 
 from keras_capi import backend
-from keras_capi.layers.default_num_heads import default_num_heads
+from keras_capi.layers.blocks.default_num_heads import default_num_heads
 from keras_capi.validation import check_positive_integer
 
 

@@ -9,7 +9,7 @@ from keras_capi.methods.inputs.prefix_inputs import prepare_prefixes
 from keras_capi.methods.shared.warmup_from_zero import warmup_from_zero
 from keras_capi.ops.collectives import all_reduce_sum
 from keras_capi.ops.losses.pixel_targets import pixel_targets
-from keras_capi.ops.prefix_mask import prefix_mask
+from keras_capi.ops.masks.prefix_mask import prefix_mask
 from keras_capi.optimizers.adamw import AdamW
 from keras_capi.optimizers.group import Group
 from keras_capi.training.check_trainable import check_trainable

@@ -1,14 +1,14 @@
 import keras
 from keras import ops
 
-from keras_capi.layers.dense import Dense
+from keras_capi.layers.blocks.dense import Dense
 from keras_capi.layers.targets.color_targets import ColorTargets
 from keras_capi.layers.views.color_removal import ColorRemoval
 from keras_capi.methods.inputs.gray_inputs import check_gray_inputs
 from keras_capi.methods.shared.reconstruction_optimizer import (
     ReconstructionOptimizerMixin,
 )
-from keras_capi.ops.color_codes import annealed_mean
+from keras_capi.ops.colors.color_codes import annealed_mean
 from keras_capi.ops.losses.shared_cross_entropy import shared_cross_entropy
 from keras_capi.ops.tokens import extract_patches
 from keras_capi.ops.tokens import join_patches

@@ -3,7 +3,7 @@ import numpy as np
 from keras import ops
 
 from keras_capi.fitting.passed_on_arguments import passes_on_to
-from keras_capi.layers.dense import Dense
+from keras_capi.layers.blocks.dense import Dense
 from keras_capi.layers.heads.discriminator import Discriminator
 from keras_capi.layers.views.center_region import CenterRegion
 from keras_capi.layers.views.region_corruption import RegionCorruption

@@ -2,9 +2,9 @@ import keras
 from keras import ops
 
 from keras_capi.fitting.passed_on_arguments import passes_on_to
-from keras_capi.layers.dense import Dense
-from keras_capi.layers.mask_token import MaskToken
+from keras_capi.layers.blocks.dense import Dense
 from keras_capi.layers.masking.blockwise_masking import BlockwiseMasking
+from keras_capi.layers.tokens.mask_token import MaskToken
 from keras_capi.methods.shared.replaced_patches import ReplacedPatches
 from keras_capi.methods.shared.target_layers import check_target_layers
 from keras_capi.methods.shared.target_layers import check_target_outputs

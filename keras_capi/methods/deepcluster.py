@@ -15,10 +15,10 @@ from keras_capi.methods.shared.between_epochs import TargetsBetweenEpochs
 from keras_capi.methods.shared.multi_crop_clustering import clustering_optimizer
 from keras_capi.methods.shared.multi_crop_clustering import clustering_views
 from keras_capi.methods.shared.prototype_choices import PrototypeChoicesMixin
+from keras_capi.ops.clustering.spherical_kmeans import spherical_kmeans
 from keras_capi.ops.losses.label_cross_entropy import label_cross_entropy
 from keras_capi.ops.losses.masked_mean import masked_mean
 from keras_capi.ops.losses.view_cross_entropy import take_views
-from keras_capi.ops.spherical_kmeans import spherical_kmeans
 from keras_capi.optimizers.larc import LARC
 from keras_capi.training.check_trainable import check_trainable
 from keras_capi.validation import check_each

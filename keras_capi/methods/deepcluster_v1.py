@@ -3,7 +3,7 @@ import numpy as np
 from keras import ops
 
 from keras_capi.fitting.passed_on_arguments import passes_on_to
-from keras_capi.layers.dense import Dense
+from keras_capi.layers.blocks.dense import Dense
 from keras_capi.layers.heads.alexnet_head import AlexNetHead
 from keras_capi.layers.related_seed import related_seed
 from keras_capi.layers.targets.embedding_memory import NOTHING
@@ -20,10 +20,10 @@ from keras_capi.methods.inputs.single_view import prepare_single_views
 from keras_capi.methods.inputs.view_inputs import view_sizes
 from keras_capi.methods.shared.between_epochs import TargetsBetweenEpochs
 from keras_capi.methods.shared.sample_clusters import sample_clusters
-from keras_capi.ops.kmeans import kmeans
+from keras_capi.ops.clustering.kmeans import kmeans
+from keras_capi.ops.clustering.whitening import fit_whitening
 from keras_capi.ops.losses.label_cross_entropy import label_cross_entropy
 from keras_capi.ops.losses.masked_mean import masked_mean
-from keras_capi.ops.whitening import fit_whitening
 from keras_capi.optimizers.group import Group
 from keras_capi.optimizers.sgd import SGD
 from keras_capi.training.check_trainable import check_trainable

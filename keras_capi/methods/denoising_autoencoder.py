@@ -1,7 +1,7 @@
 import keras
 from keras import ops
 
-from keras_capi.layers.dense import Dense
+from keras_capi.layers.blocks.dense import Dense
 from keras_capi.layers.views.corruption import Corruption
 from keras_capi.methods.inputs.corrupted_inputs import check_corrupted_inputs
 from keras_capi.methods.inputs.corrupted_inputs import prepare_corrupted

@@ -3,10 +3,10 @@ from keras import ops
 
 from keras_capi.fitting.schedule_settings import schedule_settings
 from keras_capi.layers.heads.dino_head import DINOHead
-from keras_capi.layers.mask_token import MaskToken
 from keras_capi.layers.masking.stratified_masking import StratifiedMasking
 from keras_capi.layers.related_seed import related_seed
 from keras_capi.layers.targets.sinkhorn_centering import SinkhornCentering
+from keras_capi.layers.tokens.mask_token import MaskToken
 from keras_capi.layers.views.multi_crop import MultiCrop
 from keras_capi.methods.dino import DINO
 from keras_capi.methods.inputs.hidden_patches import find_hidden

@@ -2,9 +2,9 @@ import keras
 from keras import ops
 
 from keras_capi.fitting.schedule_settings import schedule_settings
-from keras_capi.layers.mask_token import MaskToken
 from keras_capi.layers.masking.blockwise_masking import BlockwiseMasking
 from keras_capi.layers.related_seed import related_seed
+from keras_capi.layers.tokens.mask_token import MaskToken
 from keras_capi.layers.views.multi_crop import MultiCrop
 from keras_capi.methods.dino import DINO
 from keras_capi.methods.inputs.view_inputs import check_view_masks

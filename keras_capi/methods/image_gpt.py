@@ -4,7 +4,7 @@ from keras import ops
 
 from keras_capi.encoders.image_gpt import ImageGPTEncoder
 from keras_capi.fitting.passed_on_arguments import passes_on_to
-from keras_capi.layers.dense import Dense
+from keras_capi.layers.blocks.dense import Dense
 from keras_capi.layers.masking.independent_masking import IndependentMasking
 from keras_capi.methods.inputs.images_alone import check_images_alone
 from keras_capi.methods.inputs.replaced_inputs import check_replaced_inputs

@@ -3,15 +3,15 @@ import math
 import keras
 from keras import ops
 
-from keras_capi.layers.dense import Dense
+from keras_capi.layers.blocks.dense import Dense
 from keras_capi.methods.inputs.rotated_inputs import check_rotated_inputs
 from keras_capi.methods.inputs.rotated_inputs import prepare_rotated
 from keras_capi.methods.shared.mean_patches import mean_patches
 from keras_capi.methods.shared.reconstruction_optimizer import (
     ReconstructionOptimizerMixin,
 )
+from keras_capi.ops.images.rotate_quarters import NUM_TURNS
 from keras_capi.ops.losses.label_cross_entropy import label_cross_entropy
-from keras_capi.ops.rotate_quarters import NUM_TURNS
 from keras_capi.training.check_trainable import check_trainable
 from keras_capi.training.pretraining import Pretraining
 

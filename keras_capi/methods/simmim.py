@@ -2,9 +2,9 @@ import keras
 from keras import ops
 
 from keras_capi.fitting.passed_on_arguments import passes_on_to
-from keras_capi.layers.dense import Dense
-from keras_capi.layers.mask_token import MaskToken
+from keras_capi.layers.blocks.dense import Dense
 from keras_capi.layers.masking.cell_masking import CellMasking
+from keras_capi.layers.tokens.mask_token import MaskToken
 from keras_capi.methods.shared.replaced_patches import ReplacedPatches
 from keras_capi.methods.shared.undecayed_optimizer import undecayed_optimizer
 from keras_capi.ops.losses.masked_mean import masked_mean

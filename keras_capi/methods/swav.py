@@ -11,10 +11,10 @@ from keras_capi.methods.shared.multi_crop_clustering import PUBLISHED_EPOCHS
 from keras_capi.methods.shared.multi_crop_clustering import clustering_optimizer
 from keras_capi.methods.shared.multi_crop_clustering import clustering_views
 from keras_capi.methods.shared.prototype_choices import PrototypeChoicesMixin
+from keras_capi.ops.clustering.sinkhorn import sinkhorn_knopp
 from keras_capi.ops.losses.cross_entropy import entropy
 from keras_capi.ops.losses.view_cross_entropy import take_views
 from keras_capi.ops.losses.view_cross_entropy import view_cross_entropy
-from keras_capi.ops.sinkhorn import sinkhorn_knopp
 from keras_capi.optimizers.larc import LARC
 from keras_capi.training.check_trainable import check_trainable
 from keras_capi.training.pretraining import Pretraining

@@ -2,7 +2,7 @@
 
 import re
 
-from keras_capi.layers.rotary_attention import RotaryAttention
+from keras_capi.layers.blocks.rotary_attention import RotaryAttention
 
 
 def trainable_parts(model):

@@ -5,7 +5,7 @@ from keras import ops
 
 from keras_capi.encoders.backbone_weights import check_backbone
 from keras_capi.layers.attention_pooling import AttentionPooling
-from keras_capi.layers.dense import Dense
+from keras_capi.layers.blocks.dense import Dense
 from keras_capi.saving.quantization import head_dtype
 from keras_capi.tasks.fine_tuned_model import FineTunedModel
 from keras_capi.tasks.read_out import compute_features

@@ -1,7 +1,7 @@
 import keras
 from keras import ops
 
-from keras_capi.layers.dense import Dense
+from keras_capi.layers.blocks.dense import Dense
 from keras_capi.saving.quantization import head_dtype
 from keras_capi.tasks.fine_tuned_model import FineTunedModel
 

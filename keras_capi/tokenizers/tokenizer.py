@@ -1,6 +1,6 @@
 from keras import ops
 
-from keras_capi.ops.resize_images import resize_images
+from keras_capi.ops.images.resize_images import resize_images
 from keras_capi.saving.base_model import BaseModel
 from keras_capi.saving.quantization import serialize_dtype
 from keras_capi.validation import check_images

@@ -6,10 +6,10 @@ import pytest
 from helpers import to_numpy
 from keras import ops
 
-from keras_capi.layers.block_stack import make_blocks
-from keras_capi.layers.block_stack import make_caches
-from keras_capi.layers.block_stack import run_blocks
-from keras_capi.layers.block_stack import run_blocks_on_next
+from keras_capi.layers.blocks.block_stack import make_blocks
+from keras_capi.layers.blocks.block_stack import make_caches
+from keras_capi.layers.blocks.block_stack import run_blocks
+from keras_capi.layers.blocks.block_stack import run_blocks_on_next
 from keras_capi.ops import prefix_mask
 
 

@@ -9,8 +9,8 @@ from layers import battery
 
 from keras_capi.layers import DropPath
 from keras_capi.layers import TransformerBlock
-from keras_capi.layers.block_stack import make_blocks
-from keras_capi.layers.block_stack import run_blocks
+from keras_capi.layers.blocks.block_stack import make_blocks
+from keras_capi.layers.blocks.block_stack import run_blocks
 
 GENERATOR = np.random.default_rng(0)
 TOKENS = GENERATOR.normal(size=(4, 6, 16)).astype("float32")

@@ -2,9 +2,9 @@ import keras
 import numpy as np
 from helpers import to_numpy
 
+from keras_capi.ops.clustering.used_words import used_words
 from keras_capi.ops.gumbel_softmax import exponential_noise
 from keras_capi.ops.gumbel_softmax import gumbel_softmax
-from keras_capi.ops.used_words import used_words
 
 LOGITS = np.log(np.array([0.2, 0.5, 0.3], "float32"))
 

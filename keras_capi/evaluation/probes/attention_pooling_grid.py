@@ -1,7 +1,7 @@
 import keras
 from keras import ops
 
-from keras_capi.layers.default_num_heads import default_num_heads
+from keras_capi.layers.blocks.default_num_heads import default_num_heads
 
 
 class AttentionPoolingGrid(keras.layers.Layer):

@@ -1,7 +1,7 @@
 import keras
 from keras import ops
 
-from keras_capi.layers.dense import Dense
+from keras_capi.layers.blocks.dense import Dense
 from keras_capi.layers.random_state import RandomState
 from keras_capi.validation import check_number
 from keras_capi.validation import check_positive_integer

@@ -1,7 +1,7 @@
 import keras
 
 from keras_capi import backend
-from keras_capi.layers.dense import Dense
+from keras_capi.layers.blocks.dense import Dense
 from keras_capi.validation import check_positive_integer
 
 

@@ -2,9 +2,9 @@ import keras
 from keras import ops
 
 from keras_capi.layers.masking.patch_masking import PatchMasking
-from keras_capi.ops.block_masks import NUMBERS_PER_BLOCK
-from keras_capi.ops.block_masks import sample_blocks
-from keras_capi.ops.block_masks import select_patches
+from keras_capi.ops.masks.block_masks import NUMBERS_PER_BLOCK
+from keras_capi.ops.masks.block_masks import sample_blocks
+from keras_capi.ops.masks.block_masks import select_patches
 from keras_capi.validation import check_aspect_ratios
 from keras_capi.validation import check_positive
 

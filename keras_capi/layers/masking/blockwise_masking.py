@@ -4,8 +4,8 @@ import keras
 from keras import ops
 
 from keras_capi.layers.masking.replacement_masking import ReplacementMasking
-from keras_capi.ops.blockwise_masks import NUMBERS_PER_ATTEMPT
-from keras_capi.ops.blockwise_masks import sample_blockwise
+from keras_capi.ops.masks.blockwise_masks import NUMBERS_PER_ATTEMPT
+from keras_capi.ops.masks.blockwise_masks import sample_blockwise
 from keras_capi.validation import check_aspect_ratios
 from keras_capi.validation import check_positive
 from keras_capi.validation import check_positive_integer

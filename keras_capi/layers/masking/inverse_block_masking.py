@@ -1,7 +1,7 @@
 import keras
 
 from keras_capi.layers.masking.block_masking import BlockMasking
-from keras_capi.ops.block_masks import select_patches
+from keras_capi.ops.masks.block_masks import select_patches
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")

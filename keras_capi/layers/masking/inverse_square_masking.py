@@ -2,7 +2,7 @@ import keras
 from keras import ops
 
 from keras_capi.layers.masking.grid_masking import GridMasking
-from keras_capi.ops.square_masks import cover_with_squares
+from keras_capi.ops.masks.square_masks import cover_with_squares
 from keras_capi.validation import check_positive_integer
 from keras_capi.validation import check_ratio
 

@@ -5,9 +5,9 @@ import numpy as np
 from keras import ops
 
 from keras_capi.layers.masking.grid_masking import GridMasking
-from keras_capi.ops.multi_block_masks import correlated_block_sides
-from keras_capi.ops.multi_block_masks import place_blocks
-from keras_capi.ops.multi_block_masks import place_contexts
+from keras_capi.ops.masks.multi_block_masks import correlated_block_sides
+from keras_capi.ops.masks.multi_block_masks import place_blocks
+from keras_capi.ops.masks.multi_block_masks import place_contexts
 from keras_capi.validation import check_bounds
 from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_positive_integer

@@ -1,7 +1,7 @@
 import keras
 
 from keras_capi.layers.masking.grid_masking import GridMasking
-from keras_capi.ops.block_masks import uniform_integers
+from keras_capi.ops.masks.block_masks import uniform_integers
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")

@@ -1,7 +1,7 @@
 import keras
 
 from keras_capi.layers.masking.patch_masking import PatchMasking
-from keras_capi.ops.block_masks import split_at_random
+from keras_capi.ops.masks.block_masks import split_at_random
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")

@@ -3,7 +3,7 @@ import numpy as np
 from keras import ops
 
 from keras_capi.layers.masking.grid_masking import GridMasking
-from keras_capi.ops.block_masks import uniform_integers
+from keras_capi.ops.masks.block_masks import uniform_integers
 from keras_capi.validation import check_number
 
 # Far below one patch, and far above the rounding of a share of the patches.

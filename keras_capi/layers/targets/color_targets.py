@@ -3,9 +3,9 @@ import numpy as np
 from keras import ops
 
 from keras_capi.ops.collectives import all_reduce_sum
-from keras_capi.ops.color_bins import color_bins
-from keras_capi.ops.color_codes import encode_colors
-from keras_capi.ops.color_codes import rebalancing_weights
+from keras_capi.ops.colors.color_bins import color_bins
+from keras_capi.ops.colors.color_codes import encode_colors
+from keras_capi.ops.colors.color_codes import rebalancing_weights
 from keras_capi.validation import check_non_negative
 from keras_capi.validation import check_number
 from keras_capi.validation import check_positive

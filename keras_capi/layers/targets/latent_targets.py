@@ -1,7 +1,7 @@
 import keras
 from keras import ops
 
-from keras_capi.layers.dense import Dense
+from keras_capi.layers.blocks.dense import Dense
 from keras_capi.layers.targets.patch_targets import PatchTargets
 from keras_capi.ops.feature_deviation import feature_deviation
 from keras_capi.ops.losses.smooth_l1 import smooth_l1

@@ -7,14 +7,14 @@ from keras_capi import backend
 from keras_capi.layers.targets.feature_queue import FeatureQueue
 from keras_capi.layers.targets.patch_targets import PatchTargets
 from keras_capi.ops.attach_gradients import attach_gradients
-from keras_capi.ops.chunks import choose_chunk_size
-from keras_capi.ops.chunks import sum_over_chunks
+from keras_capi.ops.clustering.chunks import choose_chunk_size
+from keras_capi.ops.clustering.chunks import sum_over_chunks
+from keras_capi.ops.clustering.sinkhorn import sinkhorn_knopp
 from keras_capi.ops.linear_gradients import linear_gradients
 from keras_capi.ops.losses.cross_entropy import entropy
 from keras_capi.ops.losses.cross_entropy import soft_cross_entropy
 from keras_capi.ops.losses.cross_entropy import soft_cross_entropy_gradient
 from keras_capi.ops.normalization import l2_normalize
-from keras_capi.ops.sinkhorn import sinkhorn_knopp
 from keras_capi.ops.tokens import gather_tokens_in_range
 from keras_capi.ops.tokens import slice_tokens
 from keras_capi.validation import check_non_negative_integer

@@ -3,7 +3,7 @@ from keras import ops
 
 from keras_capi.layers.targets.score_targets import ScoreTargets
 from keras_capi.layers.targets.score_targets import as_rows
-from keras_capi.ops.sinkhorn import sinkhorn_knopp
+from keras_capi.ops.clustering.sinkhorn import sinkhorn_knopp
 from keras_capi.validation import check_positive_integer
 
 # A score of what is not there, which then has no share in any prototype.

@@ -1,13 +1,15 @@
 import keras
 from keras import ops
 
-from keras_capi.layers.imagenet_normalization import MEAN
-from keras_capi.layers.imagenet_normalization import STANDARD_DEVIATION
+from keras_capi.layers.normalizations.imagenet_normalization import MEAN
+from keras_capi.layers.normalizations.imagenet_normalization import (
+    STANDARD_DEVIATION,
+)
 from keras_capi.layers.views.random_view import RandomView
 from keras_capi.layers.views.random_view import check_images
 from keras_capi.layers.views.random_view import check_normalized
-from keras_capi.ops import color
-from keras_capi.ops.blur import gaussian_blur
+from keras_capi.ops.colors import changes
+from keras_capi.ops.images.blur import gaussian_blur
 from keras_capi.validation import check_bounds
 from keras_capi.validation import check_each
 from keras_capi.validation import check_non_negative
@@ -141,7 +143,7 @@ class ColorAugmentation(RandomView):
 
     @property
     def numbers_per_image(self):
-        return color.NUMBERS_PER_JITTER + NUMBERS_AFTER_JITTER
+        return changes.NUMBERS_PER_JITTER + NUMBERS_AFTER_JITTER
 
     def call(self, images, training=True, numbers=None):
         check_normalized(images)
@@ -153,7 +155,7 @@ class ColorAugmentation(RandomView):
         normalization = self._normalization(images.shape[-1])
         # Channels first: each is a matrix, to multiply with those of the blur.
         images = ops.transpose(images, (0, 3, 1, 2))
-        jitter, rest = ops.split(numbers, [color.NUMBERS_PER_JITTER], axis=1)
+        jitter, rest = ops.split(numbers, [changes.NUMBERS_PER_JITTER], axis=1)
         is_gray, is_blurred, is_solarized = (
             rest[:, index] < rate
             for index, rate in (
@@ -173,13 +175,13 @@ class ColorAugmentation(RandomView):
             images = gaussian_blur(images, radii)
         if normalization is not None:
             if self.solarize_rate:
-                images = color.solarize(images, is_solarized)
+                images = changes.solarize(images, is_solarized)
             images = (images - mean) / std
         return ops.transpose(images, (0, 2, 3, 1))
 
     def _change_colors(self, images, numbers, is_gray):
         if self.jitter_rate:
-            shares, shifts = color.random_jitter(
+            shares, shifts = changes.random_jitter(
                 numbers,
                 self.brightness,
                 self.contrast,
@@ -187,10 +189,10 @@ class ColorAugmentation(RandomView):
                 self.hue,
                 self.jitter_rate,
             )
-            images = color.jitter(images, shares, shifts)
+            images = changes.jitter(images, shares, shifts)
         if self.gray_rate:
             is_gray = ops.cast(is_gray, "float32")
-            images = color.blend_with_gray(
+            images = changes.blend_with_gray(
                 images, 1.0 - is_gray, is_gray, ops.zeros_like(is_gray)
             )
         return images

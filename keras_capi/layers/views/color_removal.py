@@ -4,8 +4,8 @@ from keras import ops
 from keras_capi.layers.views.color_augmentation import check_normalization
 from keras_capi.layers.views.normalization import normalization_tensors
 from keras_capi.layers.views.random_view import check_normalized
-from keras_capi.ops.lab import lab_to_rgb
-from keras_capi.ops.lab import rgb_to_lab
+from keras_capi.ops.colors.lab import lab_to_rgb
+from keras_capi.ops.colors.lab import rgb_to_lab
 from keras_capi.validation import check_positive_integer
 
 # Lightness is from 0 to 100.

@@ -5,8 +5,8 @@ from keras_capi.layers.random_state import RandomState
 from keras_capi.layers.views.color_augmentation import check_normalization
 from keras_capi.layers.views.normalization import normalization_tensors
 from keras_capi.layers.views.random_view import check_normalized
-from keras_capi.ops.corruptions import mark_smallest
-from keras_capi.ops.corruptions import spread_over_pixels
+from keras_capi.ops.images.corruptions import mark_smallest
+from keras_capi.ops.images.corruptions import spread_over_pixels
 from keras_capi.validation import check_grid_size
 from keras_capi.validation import check_number
 from keras_capi.validation import check_seed

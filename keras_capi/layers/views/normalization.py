@@ -3,8 +3,10 @@
 import numpy as np
 from keras import ops
 
-from keras_capi.layers.imagenet_normalization import MEAN
-from keras_capi.layers.imagenet_normalization import STANDARD_DEVIATION
+from keras_capi.layers.normalizations.imagenet_normalization import MEAN
+from keras_capi.layers.normalizations.imagenet_normalization import (
+    STANDARD_DEVIATION,
+)
 
 
 def normalization_tensors(mean, std, num_channels):

@@ -9,11 +9,11 @@ from keras_capi.layers.views.normalization import normalization_tensors
 from keras_capi.layers.views.random_view import RandomView
 from keras_capi.layers.views.random_view import check_images
 from keras_capi.layers.views.random_view import check_normalized
-from keras_capi.ops.aberration import drop_colors
-from keras_capi.ops.aberration import project_colors
-from keras_capi.ops.block_masks import uniform_integers
-from keras_capi.ops.resampling import resample_windows
-from keras_capi.ops.shrinking import shrinking_matrix
+from keras_capi.ops.colors.aberration import drop_colors
+from keras_capi.ops.colors.aberration import project_colors
+from keras_capi.ops.images.resampling import resample_windows
+from keras_capi.ops.images.shrinking import shrinking_matrix
+from keras_capi.ops.masks.block_masks import uniform_integers
 from keras_capi.validation import check_bounds
 from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_number

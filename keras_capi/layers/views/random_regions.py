@@ -4,10 +4,10 @@ import keras
 
 from keras_capi.layers.random_state import RandomState
 from keras_capi.layers.views.region_corruption import RegionCorruption
-from keras_capi.ops.region_masks import count_region_numbers
-from keras_capi.ops.region_masks import first_of_size
-from keras_capi.ops.region_masks import region_masks
-from keras_capi.ops.region_masks import size_bounds
+from keras_capi.ops.masks.region_masks import count_region_numbers
+from keras_capi.ops.masks.region_masks import first_of_size
+from keras_capi.ops.masks.region_masks import region_masks
+from keras_capi.ops.masks.region_masks import size_bounds
 from keras_capi.validation import check_number
 from keras_capi.validation import check_seed
 

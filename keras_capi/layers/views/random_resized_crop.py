@@ -3,7 +3,7 @@ from keras import ops
 
 from keras_capi.layers.views.random_view import RandomView
 from keras_capi.layers.views.random_view import check_images
-from keras_capi.ops import resampling
+from keras_capi.ops.images import resampling
 from keras_capi.validation import check_bounds
 from keras_capi.validation import check_number
 from keras_capi.validation import check_positive_integer

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_capi.ops.rotate_quarters import rotate_quarters
+from keras_capi.ops.images.rotate_quarters import rotate_quarters
 from keras_capi.training.grid_size import static_grid_size
 from keras_capi.validation import check_images
 from keras_capi.validation import is_array

@@ -3,8 +3,10 @@
 import numpy as np
 
 from keras_capi.layers.color_palette import channel_values
-from keras_capi.layers.imagenet_normalization import MEAN
-from keras_capi.layers.imagenet_normalization import STANDARD_DEVIATION
+from keras_capi.layers.normalizations.imagenet_normalization import MEAN
+from keras_capi.layers.normalizations.imagenet_normalization import (
+    STANDARD_DEVIATION,
+)
 from keras_capi.optional_imports import import_optional
 from keras_capi.validation import check_images
 from keras_capi.validation import check_positive_integer

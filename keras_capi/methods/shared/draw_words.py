@@ -6,7 +6,7 @@ from keras import ops
 
 from keras_capi import backend
 from keras_capi.encoders.image_gpt_parts import encode_next
-from keras_capi.layers.block_stack import make_caches
+from keras_capi.layers.blocks.block_stack import make_caches
 from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_positive
 from keras_capi.validation import check_seed

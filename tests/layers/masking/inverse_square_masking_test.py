@@ -8,7 +8,7 @@ from layers import battery
 from ops import numpy_masks
 
 from keras_capi.layers import InverseSquareMasking
-from keras_capi.ops.square_masks import cover_with_squares
+from keras_capi.ops.masks.square_masks import cover_with_squares
 
 IMAGES = np.zeros((8, 8, 12, 3), "float32")
 CASE = battery.Case(

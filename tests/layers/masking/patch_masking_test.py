@@ -21,7 +21,7 @@ IMAGES = np.zeros((8, 1), "float32")
 MASKINGS = [RandomMasking, BlockMasking, InverseBlockMasking]
 BLOCKS = MASKINGS[1:]
 
-# Grid, mask ratio, prediction ratio. More grids: `ops/block_masks_test.py`.
+# Grid, mask ratio, prediction ratio. `ops/masks/block_masks_test.py` has more.
 COUNTS = [
     ((14, 14), 0.65, 0.05),
     ((5, 19), 0.95, 1.0),

@@ -8,8 +8,8 @@ from keras import ops
 
 from keras_capi.layers import ColorAugmentation
 from keras_capi.layers import ImageNetNormalization
-from keras_capi.ops import color
-from keras_capi.ops.blur import gaussian_blur
+from keras_capi.ops.colors import changes
+from keras_capi.ops.images.blur import gaussian_blur
 from tests.layers import battery
 
 PIXELS = np.random.default_rng(0).random((4, 12, 10, 3), dtype="float32")
@@ -64,8 +64,8 @@ def test_changes_come_in_the_published_order():
     ]
     images = ops.convert_to_tensor(PIXELS.transpose(0, 3, 1, 2))
     uniform = ops.convert_to_tensor(numbers[:, :6])
-    images = color.jitter(
-        images, *color.random_jitter(uniform, 0.4, 0.4, 0.2, 0.1, 0.8)
+    images = changes.jitter(
+        images, *changes.random_jitter(uniform, 0.4, 0.4, 0.2, 0.1, 0.8)
     )
     pixels = to_numpy(images)
     grays = np.tensordot(pixels, [0.299, 0.587, 0.114], ([1], [0]))[:, None]

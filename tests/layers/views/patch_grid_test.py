@@ -5,8 +5,8 @@ from helpers import make_images
 from helpers import to_numpy
 
 from keras_capi.layers import PatchGrid
-from keras_capi.ops.aberration import drop_colors
-from keras_capi.ops.aberration import project_colors
+from keras_capi.ops.colors.aberration import drop_colors
+from keras_capi.ops.colors.aberration import project_colors
 
 IMAGES = make_images(2, 32, 48)
 

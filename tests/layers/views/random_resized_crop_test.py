@@ -6,7 +6,7 @@ from backend_helpers import compile_layer
 from keras import ops
 
 from keras_capi.layers import RandomResizedCrop
-from keras_capi.ops import resampling
+from keras_capi.ops.images import resampling
 from tests.layers import battery
 
 IS_TENSORFLOW = keras.backend.backend() == "tensorflow"

@@ -1,0 +1,3 @@
+"""The parts of a transformer block."""
+
+__all__ = []

@@ -1,0 +1,268 @@
+import keras
+from keras import ops
+
+from keras_capi import backend
+from keras_capi.layers.blocks.dense import Dense
+from keras_capi.validation import check_positive_integer
+
+
+@keras.saving.register_keras_serializable(package="keras_capi")
+class Attention(keras.layers.Layer):
+    """Multi-head attention of tokens to each other, or to a context.
+
+    Without `context` the tokens attend to each other (self-attention), with it
+    they attend to other tokens (cross-attention); the first call or `build`
+    decides which. It knows no positions: they are in the tokens, or in a bias
+    of the attention scores. See `keras_capi.layers.RotaryAttention` for more.
+
+    Args:
+        num_heads: Integer. Number of attention heads. Must divide the width of
+            the inputs.
+        use_bias: Boolean. Whether the projections have biases. Defaults to
+            `True`.
+        use_key_bias: Boolean. Whether those of the keys have one too, which
+            changes nothing but the numbers: softmax removes it. Defaults to
+            `True`.
+        kernel_initializer: Initializer of the kernels. Queries, keys and values
+            are fused into one, which is initialised as a whole; with `None`
+            each part has the Glorot bound that it would have alone. Defaults to
+            `None`.
+
+    Call arguments:
+        inputs: Float tensor of shape `(batch, tokens, width)`.
+        context: Optional float tensor of shape `(batch, others, any width)`.
+        attention_bias: Optional float tensor, added to the scaled scores, of
+            shape `(batch or 1, num_heads or 1, tokens, others)`.
+        attention_mask: Optional Boolean tensor of shape
+            `(batch or 1, tokens, others)`: which tokens may attend to which.
+
+    Output shape:
+        `(batch, tokens, width)`.
+
+    Raises:
+        ValueError: If the width is not divisible by `num_heads`.
+
+    Example:
+
+    >>> tokens = keras.random.normal((2, 6, 32))
+    >>> attention = keras_capi.layers.Attention(num_heads=4)
+    >>> attention(tokens).shape  # (2, 6, 32)
+
+    Reference:
+
+    - [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762)
+    - [BEiT](https://arxiv.org/abs/2106.08254), whose keys have no bias
+    """
+
+    def __init__(
+        self,
+        num_heads,
+        use_bias=True,
+        use_key_bias=True,
+        kernel_initializer=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        check_positive_integer("num_heads", num_heads)
+        self.num_heads = num_heads
+        self.use_bias = use_bias
+        self.use_key_bias = use_key_bias
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+
+    def build(self, inputs_shape, context_shape=None):
+        width = inputs_shape[-1]
+        if width % self.num_heads:
+            raise ValueError(
+                "`num_heads` must divide the width of the tokens. "
+                f"Received: num_heads={self.num_heads}, width={width}"
+            )
+        self.head_dim = width // self.num_heads
+        self.is_self_attention = context_shape is None
+        fuses_biases = self.use_bias and self.use_key_bias
+        self.query_bias = self.value_bias = None
+        if self.use_bias and not self.use_key_bias:
+            self.query_bias = self._add_bias("query_bias", width)
+            self.value_bias = self._add_bias("value_bias", width)
+        if self.is_self_attention:
+            self.query_key_value = self._add_projection(
+                "query_key_value", width, (width,) * 3, fuses_biases
+            )
+        else:
+            self.query = self._add_projection(
+                "query", width, (width,), fuses_biases
+            )
+            self.key_value = self._add_projection(
+                "key_value", context_shape[-1], (width,) * 2, fuses_biases
+            )
+        self.output_projection = self._add_projection(
+            "output_projection", width, (width,), self.use_bias
+        )
+
+    def _add_bias(self, name, width):
+        return self.add_weight(name=name, shape=(width,), initializer="zeros")
+
+    def _add_projection(self, name, input_dim, output_dims, use_bias):
+        # Projections of the same input are fused for speed.
+        total = sum(output_dims)
+        scale = (input_dim + total) / (input_dim + output_dims[0])
+        alone = keras.initializers.VarianceScaling(
+            scale=scale, mode="fan_avg", distribution="uniform"
+        )
+        dense = Dense(
+            total,
+            use_bias=use_bias,
+            kernel_initializer=new_initializer(self.kernel_initializer, alone),
+            dtype=self.dtype_policy,
+            name=name,
+        )
+        dense.build((None, None, input_dim))
+        return dense
+
+    @property
+    def projections(self):
+        """The `keras.layers.Dense` layers, once built."""
+        if self.is_self_attention:
+            return [self.query_key_value, self.output_projection]
+        return [self.query, self.key_value, self.output_projection]
+
+    def call(
+        self, inputs, context=None, attention_bias=None, attention_mask=None
+    ):
+        return self._attend(
+            self._project(inputs, context), attention_bias, attention_mask
+        )
+
+    def attend_next(self, inputs, keys, values, place):
+        """Does for one token what a call does for all, given those before it.
+
+        For self-attention of texts, word by word; not with rotary positions.
+
+        Args:
+            inputs: Float tensor of shape `(batch, 1, width)`.
+            keys: Float tensor of shape
+                `(batch, tokens, num_heads, width / num_heads)`: those of the
+                tokens before this one; what stands behind them is not seen.
+            values: Likewise.
+            place: Integer or scalar tensor: how many tokens come before.
+
+        Returns:
+            Tuple of a tensor of the shape of `inputs`, and of `keys` and
+            `values` with those of this token too.
+        """
+        query, key, value = self._project(inputs, None)
+        places = ops.arange(keys.shape[1])
+        is_here = (places == place)[:, None, None]
+        keys = ops.where(is_here, key, keys)
+        values = ops.where(is_here, value, values)
+        mask = (places <= place)[None, None]
+        return self._attend((query, keys, values), None, mask), keys, values
+
+    def attention_weights(
+        self, inputs, context=None, attention_bias=None, attention_mask=None
+    ):
+        """Returns how much each token attends to each other one.
+
+        To look at; takes the arguments of a call, which never makes this array.
+
+        Returns:
+            Float32 tensor of shape `(batch, num_heads, tokens, others)`, whose
+            sums over the last axis are 1.
+        """
+        return self._weights(
+            self._project(inputs, context), attention_bias, attention_mask
+        )
+
+    def _attend(self, projected, attention_bias, attention_mask):
+        query, key, value = projected
+        attended = backend.dot_product_attention(
+            query,
+            key,
+            value,
+            attention_bias,
+            _add_head_axis(attention_mask),
+        )
+        batch_size, num_tokens = ops.shape(query)[:2]
+        attended = ops.reshape(
+            attended, (batch_size, num_tokens, self.num_heads * self.head_dim)
+        )
+        return self.output_projection(attended)
+
+    def _weights(self, projected, attention_bias, attention_mask):
+        query, key = (ops.cast(x, "float32") for x in projected[:2])
+        scores = ops.einsum("bqhd,bkhd->bhqk", query, key)
+        scores = scores / self.head_dim**0.5
+        if attention_bias is not None:
+            scores = scores + ops.cast(attention_bias, "float32")
+        if attention_mask is not None:
+            scores = ops.where(_add_head_axis(attention_mask), scores, -1e9)
+        return ops.softmax(scores, axis=-1)
+
+    def _project(self, inputs, context):
+        """Returns queries, keys and values `(batch, tokens, heads, size)`."""
+        *query, fused = self._project_together(inputs, context)
+        sizes = (self.num_heads,) * (3 - len(query))
+        return *query, *backend.split(fused, sizes, 2)
+
+    def _project_together(self, inputs, context):
+        """Returns what of queries, keys and values has the same input fused."""
+        if self.is_self_attention != (context is None):
+            raise ValueError(
+                f"`{type(self).__name__}` is built for self-attention or for "
+                "cross-attention (with `context`) and cannot change. Received: "
+                f"context={context}"
+            )
+        if context is None:
+            projected = self.query_key_value(inputs)
+            biases = (self.query_bias, None, self.value_bias)
+            return (self._split_heads(self._add_biases(projected, biases)),)
+        query = self._add_biases(self.query(inputs), (self.query_bias,))
+        key_value = self._add_biases(
+            self.key_value(context), (None, self.value_bias)
+        )
+        return self._split_heads(query), self._split_heads(key_value)
+
+    def _add_biases(self, projected, biases):
+        if self.query_bias is None:
+            return projected
+        zeros = ops.zeros(self.query_bias.shape, projected.dtype)
+        parts = [
+            zeros if bias is None else ops.cast(bias, projected.dtype)
+            for bias in biases
+        ]
+        return projected + ops.concatenate(parts)
+
+    def _split_heads(self, projected):
+        batch_size, num_tokens, width = ops.shape(projected)
+        return ops.reshape(
+            projected,
+            (batch_size, num_tokens, width // self.head_dim, self.head_dim),
+        )
+
+    def compute_output_shape(self, inputs_shape, *args, **kwargs):
+        return inputs_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_heads": self.num_heads,
+            "use_bias": self.use_bias,
+            "use_key_bias": self.use_key_bias,
+            "kernel_initializer": keras.initializers.serialize(
+                self.kernel_initializer
+            ),
+        }
+
+
+def _add_head_axis(mask):
+    return None if mask is None else ops.cast(mask, "bool")[:, None]
+
+
+def new_initializer(initializer, default):
+    """Returns a copy of an initializer, or a default in place of `None`.
+
+    One initializer without a seed gives the same numbers each time; copies of
+    it do not.
+    """
+    if initializer is None:
+        return default
+    return getattr(initializer, "clone", lambda: initializer)()

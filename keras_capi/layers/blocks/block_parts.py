@@ -1,0 +1,87 @@
+"""What transformer blocks differ in: norms, activations, scaled branches."""
+
+from keras_capi import backend
+from keras_capi.layers.blocks.layer_scale import LayerScale
+from keras_capi.layers.normalizations.layer_normalization import (
+    LayerNormalization,
+)
+from keras_capi.layers.normalizations.rms_normalization import RMSNormalization
+from keras_capi.ops.quick_gelu import quick_gelu
+from keras_capi.ops.swiglu import swiglu
+from keras_capi.validation import check_number
+
+NORMALIZATIONS = {
+    "layer": LayerNormalization,
+    "rms": RMSNormalization,
+}
+ACTIVATIONS = {
+    "gelu": backend.gelu,
+    "quick_gelu": quick_gelu,
+    "swiglu": swiglu,
+}
+
+
+def check_block_parts(normalization, activation, layer_scale):
+    """Raises a `ValueError` unless there are such parts of a block.
+
+    Args:
+        normalization: See `keras_capi.layers.TransformerBlock`.
+        activation: Likewise.
+        layer_scale: Likewise.
+    """
+    _check_choice("normalization", normalization, NORMALIZATIONS)
+    _check_choice("activation", activation, ACTIVATIONS)
+    if layer_scale is not None:
+        check_number("layer_scale", layer_scale)
+
+
+def make_norm(normalization, name, dtype):
+    """Returns a layer that normalises tokens.
+
+    Args:
+        normalization: String, one of `NORMALIZATIONS`.
+        name: String.
+        dtype: Dtype policy.
+    """
+    return NORMALIZATIONS[normalization](dtype=dtype, name=name)
+
+
+def make_scale(layer_scale, name, dtype):
+    """Returns a layer that scales a branch, or `None`.
+
+    Args:
+        layer_scale: Float, where its factors start, or `None`.
+        name: String.
+        dtype: Dtype policy.
+    """
+    if layer_scale is None:
+        return None
+    return LayerScale(layer_scale, dtype=dtype, name=name)
+
+
+def hidden_sizes(activation, mlp_dim, width):
+    """Returns the widths of a hidden layer, before and after its activation.
+
+    Args:
+        activation: String, one of `ACTIVATIONS`.
+        mlp_dim: Integer, the width behind it, or `None`: four times that of the
+            tokens, or with a gate, which has weights of its own, two thirds of
+            that, rounded up to a multiple of 8.
+        width: Integer. The width of the tokens.
+
+    Returns:
+        Tuple of two integers.
+    """
+    if activation != "swiglu":
+        mlp_dim = mlp_dim or 4 * width
+        return mlp_dim, mlp_dim
+    mlp_dim = mlp_dim or -(-(8 * width // 3) // 8) * 8
+    return 2 * mlp_dim, mlp_dim
+
+
+def _check_choice(name, value, choices):
+    if value not in choices:
+        raise ValueError(
+            f"`{name}` must be one of {sorted(choices)}. "
+            f"Received: {name}={value!r}"
+        )

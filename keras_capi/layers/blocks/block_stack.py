@@ -1,0 +1,162 @@
+"""Transformer blocks that follow each other.
+
+Functions and not a layer: the blocks belong to the model that calls them, and
+keep their places in its files.
+"""
+
+from keras import ops
+
+from keras_capi.layers.blocks.transformer_block import TransformerBlock
+
+
+def make_blocks(num_layers, **arguments):
+    """Makes transformer blocks, named `block_0`, `block_1` and so on.
+
+    Args:
+        num_layers: Integer. How many.
+        **arguments: Arguments of `keras_capi.layers.TransformerBlock`.
+
+    Returns:
+        List of layers, to be built.
+    """
+    return [
+        TransformerBlock(**arguments, name=f"block_{index}")
+        for index in range(num_layers)
+    ]
+
+
+def run_blocks(
+    blocks,
+    tokens,
+    drop_path=None,
+    drop_path_rates=None,
+    attention_biases=None,
+    **arguments,
+):
+    """Runs transformer blocks one after the other.
+
+    Args:
+        blocks: List of `TransformerBlock`s.
+        tokens: Float tensor of shape `(batch, tokens, width)`.
+        drop_path: `DropPath` layer for stochastic depth, which draws for all
+            blocks at once, or `None`.
+        drop_path_rates: Optional sequence of floats, a rate for each block;
+            `None` takes that of `drop_path` for all.
+        attention_biases: Optional sequence of tensors, an attention bias for
+            each block.
+        **arguments: Further arguments of each block's call, such as
+            `coordinates`. `None` is as if not given.
+
+    Yields:
+        The output of each block, a tensor of the shape of `tokens`.
+    """
+    arguments = {k: v for k, v in arguments.items() if v is not None}
+    samples = None
+    if drop_path is not None:
+        if drop_path_rates is not None:
+            drop_path_rates = [
+                r for rate in drop_path_rates for r in 2 * [rate]
+            ]
+        samples = drop_path.sample(
+            ops.shape(tokens)[0], 2 * len(blocks), drop_path_rates
+        )
+    for index, block in enumerate(blocks):
+        own = {}
+        if samples is not None:
+            own["drop_path_sample"] = samples[2 * index : 2 * index + 2]
+        if attention_biases is not None:
+            own["attention_bias"] = attention_biases[index]
+        tokens = block(tokens, **arguments, **own)
+        yield tokens
+
+
+def make_caches(blocks, batch_size, num_tokens):
+    """Makes room for the keys and values of tokens, for `run_blocks_on_next`.
+
+    Args:
+        blocks: List of `TransformerBlock`s of self-attention.
+        batch_size: Integer.
+        num_tokens: Integer. How many there will be.
+
+    Returns:
+        List of pairs of tensors.
+    """
+
+    def room(attention):
+        shape = (batch_size, num_tokens, attention.num_heads)
+        return ops.zeros((*shape, attention.head_dim), attention.compute_dtype)
+
+    return [(room(x.attention), room(x.attention)) for x in blocks]
+
+
+def run_blocks_on_next(blocks, token, caches, place):
+    """Runs blocks on one token more, each of which sees those before it.
+
+    Args:
+        blocks: List of `TransformerBlock`s without rotary positions.
+        token: Float tensor of shape `(batch, 1, width)`.
+        caches: List of pairs, see `make_caches`.
+        place: Integer or scalar tensor: how many tokens came before.
+
+    Returns:
+        Tuple of a tensor of the shape of `token`, and of the caches for the
+        next token.
+    """
+    new_caches = []
+    for block, cache in zip(blocks, caches, strict=True):
+        token, *cache = block.call_next(token, *cache, place)
+        new_caches.append(tuple(cache))
+    return token, new_caches
+
+
+def block_attention(blocks, tokens, number, attention_biases=None, **arguments):
+    """Returns how much each token attends to each other one in a block.
+
+    Args:
+        blocks: List of `TransformerBlock`s of self-attention.
+        tokens: Float tensor of shape `(batch, tokens, width)`, as `run_blocks`
+            takes them.
+        number: Integer. Number of the block, from 1.
+        attention_biases: As for `run_blocks`.
+        **arguments: Other arguments of the attention, such as `coordinates`.
+
+    Returns:
+        Float32 tensor of shape `(batch, num_heads, tokens, tokens)`.
+    """
+    for output in run_blocks(
+        blocks[: number - 1],
+        tokens,
+        attention_biases=attention_biases,
+        **arguments,
+    ):
+        tokens = output
+    block = blocks[number - 1]
+    bias = None if attention_biases is None else attention_biases[number - 1]
+    return block.attention.attention_weights(
+        block.attention_norm(tokens), attention_bias=bias, **arguments
+    )
+
+
+def run_perceptrons(blocks, tokens, attention_biases=None, **arguments):
+    """Runs transformer blocks, for what their perceptrons add to the tokens.
+
+    Args:
+        blocks: List of `TransformerBlock`s of self-attention.
+        tokens: Float tensor of shape `(batch, tokens, width)`, as `run_blocks`
+            takes them.
+        attention_biases: As for `run_blocks`.
+        **arguments: Other arguments of the attention, such as `coordinates`.
+
+    Yields:
+        The output of each block's perceptron, scaled if the block has scales,
+        before it is added: a tensor of the shape of `tokens`.
+    """
+    for index, block in enumerate(blocks):
+        own = {}
+        if attention_biases is not None:
+            own["attention_bias"] = attention_biases[index]
+        tokens = ops.cast(tokens, block.compute_dtype)
+        tokens = tokens + block.attend(tokens, **arguments, **own)
+        added = block.feed_forward(tokens)
+        tokens = tokens + added
+        yield added

@@ -1,0 +1,298 @@
+import keras
+from keras import ops
+
+from keras_capi import backend
+from keras_capi.layers.blocks.attention import Attention
+from keras_capi.layers.blocks.attention import new_initializer
+from keras_capi.layers.blocks.block_parts import ACTIVATIONS
+from keras_capi.layers.blocks.block_parts import check_block_parts
+from keras_capi.layers.blocks.block_parts import hidden_sizes
+from keras_capi.layers.blocks.block_parts import make_norm
+from keras_capi.layers.blocks.block_parts import make_scale
+from keras_capi.layers.blocks.dense import Dense
+from keras_capi.layers.blocks.drop_path import DropPath
+from keras_capi.layers.blocks.drop_path import add_branch
+from keras_capi.layers.blocks.rotary_attention import RotaryAttention
+from keras_capi.validation import check_number
+from keras_capi.validation import check_positive_integer
+from keras_capi.validation import check_seed
+
+# Tensors that a block may be called with beside its inputs.
+FOR_ATTENTION = (
+    "coordinates",
+    "context",
+    "context_coordinates",
+    "attention_bias",
+    "attention_mask",
+)
+
+
+@keras.saving.register_keras_serializable(package="keras_capi")
+class TransformerBlock(keras.layers.Layer):
+    """Pre-norm transformer block.
+
+    Adds attention and then a perceptron to its input, each after a norm:
+    `x + attention(norm(x))`, `x + mlp(norm(x))`. With `context` the attention
+    is cross-attention only, as in CAPI's predictor. The perceptron has one
+    hidden layer.
+
+    The defaults are CAPI's: rotary positions, root mean square norms, and no
+    biases. A standard vision transformer has
+    `rotary=False, normalization="layer", use_bias=True`.
+
+    Args:
+        num_heads: Integer. Number of attention heads.
+        mlp_dim: Integer or `None`. Width of the perceptron's hidden layer;
+            `None` is 4 times the width of the inputs, or about two thirds of
+            that with a gate. Defaults to `None`.
+        drop_path_rate: Float in `[0, 1)`. Share of the samples that skip a
+            branch in training. Defaults to `0.0`.
+        drop_path_method: `"efficient"` or `"naive"`, see
+            `keras_capi.layers.DropPath`. Defaults to `"efficient"`.
+        seed: Integer or `None`. Seed of the stochastic depth. Defaults to
+            `None`.
+        rotary: Boolean. Whether attention has rotary positions
+            (`keras_capi.layers.RotaryAttention`) or none
+            (`keras_capi.layers.Attention`). Defaults to `True`.
+        normalization: `"rms"`, with a scale, or `"layer"`, with scale, bias and
+            an epsilon of `1e-6`. Defaults to `"rms"`.
+        use_bias: Boolean. Whether projections have biases. Those of rotary
+            attention never have. Defaults to `False`.
+        use_key_bias: Boolean. Whether the keys have one too. Defaults to
+            `True`.
+        layer_scale: Float or `None`. Where the factors of
+            `keras_capi.layers.LayerScale` behind both branches start; `None`
+            has no such factors. Defaults to `None`.
+        activation: `"gelu"`, exact, `"quick_gelu"`, or `"swiglu"`, see
+            `keras_capi.ops`. Defaults to `"gelu"`.
+        kernel_initializer: Initializer of all kernels; with `None` as CAPI has
+            it, see `keras_capi.layers.Attention`. Defaults to `None`.
+
+    Call arguments:
+        inputs: Float tensor of shape `(batch, tokens, width)`.
+        coordinates: Float tensor of shape `(batch or 1, tokens, 2)`: row and
+            column of each token in `[0, 1]`. For rotary attention only.
+        context: Optional float tensor of shape `(batch, others, any width)`.
+        context_coordinates: Coordinates of the tokens of `context`.
+        drop_path_sample: Which samples take each of the two branches, from
+            `DropPath.sample(batch_size, 2)`. A model of many blocks draws it
+            once for all and passes it on. Defaults to a draw of the block's own
+            in training.
+        attention_bias: Optional float tensor of shape
+            `(batch or 1, num_heads or 1, tokens, others)`, added to the scores.
+        attention_mask: Optional Boolean tensor of shape
+            `(batch or 1, tokens, others)`: which tokens may attend to which.
+
+    Output shape:
+        `(batch, tokens, width)`.
+
+    Example:
+
+    >>> tokens = keras.random.normal((2, 6, 32))
+    >>> coordinates = keras_capi.ops.patch_coordinates((2, 3))[None]
+    >>> block = keras_capi.layers.TransformerBlock(num_heads=4)
+    >>> block(tokens, coordinates).shape  # (2, 6, 32)
+
+    Reference:
+
+    - [CAPI](https://arxiv.org/abs/2502.08769), appendix A (architecture)
+    """
+
+    def __init__(
+        self,
+        num_heads,
+        mlp_dim=None,
+        drop_path_rate=0.0,
+        drop_path_method="efficient",
+        seed=None,
+        rotary=True,
+        normalization="rms",
+        use_bias=False,
+        use_key_bias=True,
+        layer_scale=None,
+        activation="gelu",
+        kernel_initializer=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        # Half precision is too coarse for coordinates.
+        self.autocast = False
+        check_positive_integer("mlp_dim", mlp_dim, or_none=True)
+        check_number("drop_path_rate", drop_path_rate, "[0, 1)")
+        check_seed("seed", seed)
+        check_block_parts(normalization, activation, layer_scale)
+        self.mlp_dim = mlp_dim
+        self.num_heads = num_heads
+        self.seed = seed
+        self.drop_path_rate = drop_path_rate
+        self.drop_path_method = drop_path_method
+        self.rotary = rotary
+        self.normalization = normalization
+        self.use_bias = use_bias
+        self.use_key_bias = use_key_bias
+        self.layer_scale = layer_scale
+        self.activation = activation
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.drop_path = None
+        if drop_path_rate:
+            self.drop_path = DropPath(
+                drop_path_rate, drop_path_method, seed, dtype=self.dtype_policy
+            )
+        # A `keras.RematScope` is for the block as a whole.
+        with keras.RematScope(mode=None):
+            self.attention_norm = self._make_norm("attention_norm")
+            self.attention = self._make_attention()
+            self.mlp_norm = self._make_norm("mlp_norm")
+            self.attention_scale = self._make_scale("attention_scale")
+            self.mlp_scale = self._make_scale("mlp_scale")
+
+    def _make_norm(self, name):
+        return make_norm(self.normalization, name, self.dtype_policy)
+
+    def _make_attention(self):
+        arguments = {
+            "kernel_initializer": self.kernel_initializer,
+            "dtype": self.dtype_policy,
+            "name": "attention",
+        }
+        if self.rotary:
+            return RotaryAttention(self.num_heads, **arguments)
+        return Attention(
+            self.num_heads, self.use_bias, self.use_key_bias, **arguments
+        )
+
+    def _make_scale(self, name):
+        return make_scale(self.layer_scale, name, self.dtype_policy)
+
+    def _make_dense(self, units, name):
+        return Dense(
+            units,
+            use_bias=self.use_bias,
+            kernel_initializer=new_initializer(
+                self.kernel_initializer, "glorot_uniform"
+            ),
+            dtype=self.dtype_policy,
+            name=name,
+        )
+
+    def build(
+        self,
+        inputs_shape,
+        coordinates_shape=None,
+        context_shape=None,
+        context_coordinates_shape=None,
+        drop_path_sample_shape=None,
+    ):
+        width = inputs_shape[-1]
+        units, mlp_dim = hidden_sizes(self.activation, self.mlp_dim, width)
+        shape = (None, None, width)
+        with keras.RematScope(mode=None):
+            self.attention_norm.build(shape)
+            self.attention.build(shape, context_shape=context_shape)
+            self.mlp_norm.build(shape)
+            self.mlp_hidden = self._make_dense(units, "mlp_hidden")
+            self.mlp_hidden.build(shape)
+            self.mlp_output = self._make_dense(width, "mlp_output")
+            self.mlp_output.build((None, None, mlp_dim))
+            for scale in (self.attention_scale, self.mlp_scale):
+                if scale is not None:
+                    scale.build(shape)
+
+    @property
+    def projections(self):
+        """The `keras.layers.Dense` layers, once built."""
+        return [*self.attention.projections, self.mlp_hidden, self.mlp_output]
+
+    @backend.compiled_block
+    def call(
+        self,
+        inputs,
+        coordinates=None,
+        context=None,
+        context_coordinates=None,
+        drop_path_sample=None,
+        attention_bias=None,
+        attention_mask=None,
+    ):
+        tensors = (
+            coordinates,
+            context,
+            context_coordinates,
+            attention_bias,
+            attention_mask,
+        )
+        given = {
+            name: tensor
+            for name, tensor in zip(FOR_ATTENTION, tensors, strict=True)
+            if tensor is not None
+        }
+
+        def attend(x, *arguments):
+            return self.attend(x, **dict(zip(given, arguments, strict=True)))
+
+        arguments = list(given.values())
+        x = ops.cast(inputs, self.compute_dtype)
+        if drop_path_sample is None and self.drop_path is not None:
+            x = self.drop_path(x, branch=attend, arguments=arguments)
+            return self.drop_path(x, branch=self.feed_forward)
+        if drop_path_sample is None:
+            drop_path_sample = (None, None)
+        x = add_branch(x, attend, arguments, drop_path_sample[0])
+        return add_branch(x, self.feed_forward, (), drop_path_sample[1])
+
+    def attend(self, x, **arguments):
+        """Returns what the attention adds to tokens."""
+        attended = self.attention(self.attention_norm(x), **arguments)
+        return _scale(attended, self.attention_scale)
+
+    def feed_forward(self, x):
+        """Returns what the perceptron adds to tokens."""
+        hidden = self.mlp_hidden(self.mlp_norm(x))
+        hidden = ACTIVATIONS[self.activation](hidden)
+        return _scale(self.mlp_output(hidden), self.mlp_scale)
+
+    def call_next(self, x, *cache):
+        """Does a call for one token, see `Attention.attend_next`."""
+        x_normed = self.attention_norm(x)
+        attended, *cache = self.attention.attend_next(x_normed, *cache)
+        x = x + _scale(attended, self.attention_scale)
+        return x + self.feed_forward(x), *cache
+
+    def rematerialized_call(self, layer_call, *args, **kwargs):
+        """Rematerialises the call; TensorFlow's needs tensors, by position."""
+        names = ("inputs", *FOR_ATTENTION[:3], "drop_path_sample")
+        names = (*names, *FOR_ATTENTION[3:])
+        given = {**dict(zip(names, args, strict=False)), **kwargs}
+        given = {k: v for k, v in given.items() if v is not None}
+
+        def call(*tensors):
+            return layer_call(**dict(zip(given, tensors, strict=True)))
+
+        call = super().rematerialized_call(call, *given.values())
+        return lambda *args, **kwargs: call(*given.values())
+
+    def compute_output_shape(self, inputs_shape, *args, **kwargs):
+        return inputs_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_heads": self.num_heads,
+            "mlp_dim": self.mlp_dim,
+            "drop_path_rate": self.drop_path_rate,
+            "drop_path_method": self.drop_path_method,
+            "seed": self.seed,
+            "rotary": self.rotary,
+            "normalization": self.normalization,
+            "use_bias": self.use_bias,
+            "use_key_bias": self.use_key_bias,
+            "layer_scale": self.layer_scale,
+            "activation": self.activation,
+            "kernel_initializer": keras.initializers.serialize(
+                self.kernel_initializer
+            ),
+        }
+
+
+def _scale(x, layer):
+    return x if layer is None else layer(x)

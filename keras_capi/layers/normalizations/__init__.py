@@ -1,0 +1,3 @@
+"""What shifts and scales features or images."""
+
+__all__ = []

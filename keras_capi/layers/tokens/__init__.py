@@ -1,0 +1,3 @@
+"""From pixels to tokens, and what stands beside them."""
+
+__all__ = []

@@ -1,0 +1,3 @@
+"""Assignments to clusters, balanced or nearest."""
+
+__all__ = []

@@ -1,0 +1,3 @@
+"""Colours: changes of them, spaces and codes."""
+
+__all__ = []

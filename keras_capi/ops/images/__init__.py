@@ -1,0 +1,3 @@
+"""Pictures: windows, sizes, blur and noise."""
+
+__all__ = []

@@ -1,0 +1,3 @@
+"""Which patches, pixels or scores are hidden."""
+
+__all__ = []

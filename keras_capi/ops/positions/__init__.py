@@ -1,0 +1,3 @@
+"""Where patches are, and what is made of it."""
+
+__all__ = []
