@@ -38,8 +38,8 @@ class DeepCluster(PrototypeChoicesMixin, TargetsBetweenEpochs):
     clusters. The centroids become the prototypes, and all crops of an image are
     to be told to be of its cluster. `fit` clusters by itself.
 
-    Arrays are numbered by `fit`, to know images from one epoch to the next;
-    data sets must have `"indices"` beside `"images"`. One process trains.
+    `fit` numbers the images of arrays and of data sets of this package; others
+    must have `"indices"` beside `"images"`. One process trains.
 
     Args:
         encoder: `keras_capi.encoders.Encoder`.
@@ -53,8 +53,8 @@ class DeepCluster(PrototypeChoicesMixin, TargetsBetweenEpochs):
         num_iterations: Integer. Iterations of k-means. Defaults to `10`.
         memory_views: Tuple of integers. Which views are clustered, in turn, the
             large ones counted first. Defaults to `(0, 1)`.
-        num_images: Integer, the size of the data set, or `None` for what `fit`
-            gets as an array. Defaults to `None`.
+        num_images: Integer, size of the data set, or `None` for what `fit`
+            gets. Defaults to `None`.
         seed: Integer or `None`. Seed of the default views. Defaults to `None`.
 
     Inputs:
