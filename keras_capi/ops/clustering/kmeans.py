@@ -1,4 +1,8 @@
-"""Clusters of vectors, by their Euclidean distances."""
+"""Clusters of vectors, by their Euclidean distances.
+
+Not scikit-learn's, which stops where nothing changes any more, gives clusters
+without vectors those that are farthest away, and knows no accelerators.
+"""
 
 import numpy as np
 from keras import ops
