@@ -256,12 +256,8 @@ class AugmentedImages(NumberedDataset):
     def _order(self, epoch):
         if self.drawn_images is not None:
             return self.drawn_images
-        return draw_order(
-            self.num_images,
-            self.samples_per_image,
-            self.share,
-            (self.seed, epoch),
-        )
+        num_times, seed = self.samples_per_image, (self.seed, epoch)
+        return draw_order(self.num_images, num_times, self.share, seed)
 
     def _prepare(self, index, seed, counts, skipped):
         # Counted from 1: seeds with zeros at the end equal those without, and
