@@ -21,9 +21,7 @@ from methods import make_crops
 from small_recipe import Photos
 
 import keras_capi
-from keras_capi.layers.normalizations.imagenet_normalization import (
-    STANDARD_DEVIATION,
-)
+from keras_capi.layers.norms.imagenet_normalization import STANDARD_DEVIATION
 
 BATCH_SIZE = 100
 

@@ -17,9 +17,7 @@ from keras_capi.cli.load_model import choose_image_size
 from keras_capi.cli.load_model import load_model
 from keras_capi.data.image_files import find_images
 from keras_capi.data.image_loader import ImageLoader
-from keras_capi.layers.normalizations.imagenet_normalization import (
-    ImageNetNormalization,
-)
+from keras_capi.layers.norms.imagenet_normalization import ImageNetNormalization
 from keras_capi.validation import check_output
 from keras_capi.visualization.attention_maps import attention_maps
 from keras_capi.visualization.feature_pictures import color_clusters

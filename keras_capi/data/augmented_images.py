@@ -18,7 +18,7 @@ from keras_capi.data.sixteen_bits import check_white_level
 from keras_capi.data.whole_images import load_squares
 from keras_capi.data.worker_counts import register
 from keras_capi.data.worker_counts import with_counts
-from keras_capi.layers.normalizations.imagenet_normalization import (
+from keras_capi.layers.norms.imagenet_normalization import (
     imagenet_scale_and_offset,
 )
 from keras_capi.validation import check_bounds

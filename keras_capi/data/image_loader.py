@@ -17,9 +17,7 @@ from keras_capi.data.resizing import check_crop_ratio
 from keras_capi.data.resizing import crop_center
 from keras_capi.data.resizing import resize_and_crop
 from keras_capi.data.sixteen_bits import check_white_level
-from keras_capi.layers.normalizations.imagenet_normalization import (
-    ImageNetNormalization,
-)
+from keras_capi.layers.norms.imagenet_normalization import ImageNetNormalization
 from keras_capi.paths import PATH_TYPES
 from keras_capi.paths import as_path
 from keras_capi.paths import printable

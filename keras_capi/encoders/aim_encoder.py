@@ -1,9 +1,7 @@
 import keras
 
 from keras_capi.encoders.vit import ViT
-from keras_capi.layers.normalizations.layer_normalization import (
-    LayerNormalization,
-)
+from keras_capi.layers.norms.layer_normalization import LayerNormalization
 
 # What tells it from other `ViT`s, and is not to be chosen.
 FIXED = {

@@ -11,7 +11,7 @@ from keras_capi.layers.blocks.block_stack import block_attention
 from keras_capi.layers.blocks.block_stack import make_blocks
 from keras_capi.layers.blocks.block_stack import run_blocks
 from keras_capi.layers.color_palette import ColorPalette
-from keras_capi.layers.normalizations.rms_normalization import RMSNormalization
+from keras_capi.layers.norms.rms_normalization import RMSNormalization
 from keras_capi.layers.tokens.prefix_tokens import PrefixTokens
 from keras_capi.ops.images.resize_images import resize_images
 from keras_capi.ops.masks.prefix_mask import prefix_mask

@@ -8,9 +8,7 @@ from keras_capi.layers.blocks.block_stack import block_attention
 from keras_capi.layers.blocks.block_stack import make_blocks
 from keras_capi.layers.blocks.block_stack import run_blocks
 from keras_capi.layers.blocks.drop_path import DropPath
-from keras_capi.layers.normalizations.layer_normalization import (
-    LayerNormalization,
-)
+from keras_capi.layers.norms.layer_normalization import LayerNormalization
 from keras_capi.layers.tokens.patch_embedding import PatchEmbedding
 from keras_capi.layers.tokens.prefix_tokens import PrefixTokens
 from keras_capi.ops.tokens import gather_tokens

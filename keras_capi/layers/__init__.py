@@ -32,13 +32,9 @@ from keras_capi.layers.masking.prefix_masking import PrefixMasking
 from keras_capi.layers.masking.random_masking import RandomMasking
 from keras_capi.layers.masking.scattered_masking import ScatteredMasking
 from keras_capi.layers.masking.stratified_masking import StratifiedMasking
-from keras_capi.layers.normalizations.imagenet_normalization import (
-    ImageNetNormalization,
-)
-from keras_capi.layers.normalizations.layer_normalization import (
-    LayerNormalization,
-)
-from keras_capi.layers.normalizations.rms_normalization import RMSNormalization
+from keras_capi.layers.norms.imagenet_normalization import ImageNetNormalization
+from keras_capi.layers.norms.layer_normalization import LayerNormalization
+from keras_capi.layers.norms.rms_normalization import RMSNormalization
 from keras_capi.layers.random_state import RandomState
 from keras_capi.layers.targets.centering import Centering
 from keras_capi.layers.targets.color_targets import ColorTargets

@@ -2,10 +2,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_capi.layers.normalizations.imagenet_normalization import MEAN
-from keras_capi.layers.normalizations.imagenet_normalization import (
-    STANDARD_DEVIATION,
-)
+from keras_capi.layers.norms.imagenet_normalization import MEAN
+from keras_capi.layers.norms.imagenet_normalization import STANDARD_DEVIATION
 from keras_capi.ops.colors.nearest_colors import nearest_colors
 from keras_capi.validation import check_positive_integer
 

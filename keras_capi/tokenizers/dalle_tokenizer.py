@@ -2,10 +2,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_capi.layers.normalizations.imagenet_normalization import MEAN
-from keras_capi.layers.normalizations.imagenet_normalization import (
-    STANDARD_DEVIATION,
-)
+from keras_capi.layers.norms.imagenet_normalization import MEAN
+from keras_capi.layers.norms.imagenet_normalization import STANDARD_DEVIATION
 from keras_capi.tokenizers.dalle_block import DALLEBlock
 from keras_capi.tokenizers.dalle_block import make_convolution
 from keras_capi.tokenizers.tokenizer import Tokenizer

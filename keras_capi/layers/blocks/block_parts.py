@@ -2,10 +2,8 @@
 
 from keras_capi import backend
 from keras_capi.layers.blocks.layer_scale import LayerScale
-from keras_capi.layers.normalizations.layer_normalization import (
-    LayerNormalization,
-)
-from keras_capi.layers.normalizations.rms_normalization import RMSNormalization
+from keras_capi.layers.norms.layer_normalization import LayerNormalization
+from keras_capi.layers.norms.rms_normalization import RMSNormalization
 from keras_capi.ops.quick_gelu import quick_gelu
 from keras_capi.ops.swiglu import swiglu
 from keras_capi.validation import check_number

@@ -2,9 +2,7 @@ import keras
 from keras import ops
 
 from keras_capi.layers.blocks.dense import Dense
-from keras_capi.layers.normalizations.batch_normalization import (
-    BatchNormalization,
-)
+from keras_capi.layers.norms.batch_normalization import BatchNormalization
 from keras_capi.ops.positions.neighbor_pairs import NUM_RELATIONS
 from keras_capi.ops.tokens import gather_tokens
 from keras_capi.validation import check_each

@@ -3,9 +3,7 @@ from keras import ops
 
 from keras_capi import backend
 from keras_capi.layers.blocks.dense import Dense
-from keras_capi.layers.normalizations.layer_normalization import (
-    LayerNormalization,
-)
+from keras_capi.layers.norms.layer_normalization import LayerNormalization
 from keras_capi.ops.positions.tables import sine_positions
 from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_positive_integer

@@ -2,9 +2,7 @@ import keras
 from keras import ops
 
 from keras_capi.layers.blocks.dense import Dense
-from keras_capi.layers.normalizations.batch_normalization import (
-    BatchNormalization,
-)
+from keras_capi.layers.norms.batch_normalization import BatchNormalization
 from keras_capi.validation import check_number
 from keras_capi.validation import check_positive_integer
 

@@ -4,9 +4,7 @@ import keras
 from keras import ops
 
 from keras_capi.layers.blocks.dense import Dense
-from keras_capi.layers.normalizations.batch_normalization import (
-    BatchNormalization,
-)
+from keras_capi.layers.norms.batch_normalization import BatchNormalization
 from keras_capi.ops.normalization import l2_normalize
 from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_positive_integer

@@ -1,10 +1,8 @@
 import keras
 from keras import ops
 
-from keras_capi.layers.normalizations.imagenet_normalization import MEAN
-from keras_capi.layers.normalizations.imagenet_normalization import (
-    STANDARD_DEVIATION,
-)
+from keras_capi.layers.norms.imagenet_normalization import MEAN
+from keras_capi.layers.norms.imagenet_normalization import STANDARD_DEVIATION
 from keras_capi.layers.views.random_view import RandomView
 from keras_capi.layers.views.random_view import check_images
 from keras_capi.layers.views.random_view import check_normalized

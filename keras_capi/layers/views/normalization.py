@@ -3,10 +3,8 @@
 import numpy as np
 from keras import ops
 
-from keras_capi.layers.normalizations.imagenet_normalization import MEAN
-from keras_capi.layers.normalizations.imagenet_normalization import (
-    STANDARD_DEVIATION,
-)
+from keras_capi.layers.norms.imagenet_normalization import MEAN
+from keras_capi.layers.norms.imagenet_normalization import STANDARD_DEVIATION
 
 
 def normalization_tensors(mean, std, num_channels):

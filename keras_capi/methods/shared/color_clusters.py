@@ -3,10 +3,8 @@
 import numpy as np
 
 from keras_capi.layers.color_palette import channel_values
-from keras_capi.layers.normalizations.imagenet_normalization import MEAN
-from keras_capi.layers.normalizations.imagenet_normalization import (
-    STANDARD_DEVIATION,
-)
+from keras_capi.layers.norms.imagenet_normalization import MEAN
+from keras_capi.layers.norms.imagenet_normalization import STANDARD_DEVIATION
 from keras_capi.optional_imports import import_optional
 from keras_capi.validation import check_images
 from keras_capi.validation import check_positive_integer

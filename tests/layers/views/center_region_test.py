@@ -4,10 +4,8 @@ from helpers import make_images
 from helpers import to_numpy
 
 from keras_capi.layers import CenterRegion
-from keras_capi.layers.normalizations.imagenet_normalization import MEAN
-from keras_capi.layers.normalizations.imagenet_normalization import (
-    STANDARD_DEVIATION,
-)
+from keras_capi.layers.norms.imagenet_normalization import MEAN
+from keras_capi.layers.norms.imagenet_normalization import STANDARD_DEVIATION
 from tests.layers import battery
 
 IMAGES = make_images(3, 16, 24)

@@ -3,9 +3,7 @@ import numpy as np
 import pytest
 from helpers import to_numpy
 
-from keras_capi.layers.normalizations.batch_normalization import (
-    BatchNormalization,
-)
+from keras_capi.layers.norms.batch_normalization import BatchNormalization
 
 INPUTS = np.random.default_rng(0).normal(5.0, 2.0, (3, 4, 6)).astype("float32")
 
