@@ -1,35 +1,16 @@
 """DeepCluster, both versions, in the battery of all methods."""
 
-import keras
 import numpy as np
 import pytest
 from helpers import make_images
 from methods import battery
 from methods import dino_battery_test
+from methods.corner_views import Corners
 
 import keras_capi
 
 # As many as the data set of the battery has.
 NUM_IMAGES = 3
-
-
-@keras.saving.register_keras_serializable(package="tests")
-class Corners(keras.layers.Layer):
-    """Two views of each image: cheaper to compile than `MultiCrop`."""
-
-    def __init__(self, size=None, **kwargs):
-        super().__init__(**kwargs)
-        self.size = size
-        self.built = True
-
-    def call(self, images):
-        height, width = self.size
-        first = images[:, :height, :width]
-        second = images[:, -height:, -width:]
-        return {"global_views": keras.ops.stack([first, second], axis=1)}
-
-    def get_config(self):
-        return {**super().get_config(), "size": self.size}
 
 
 def number(inputs, count):

@@ -5,7 +5,7 @@ from helpers import make_images
 from helpers import make_vit
 from helpers import to_numpy
 from helpers import weights_of
-from methods.deepcluster_battery_test import Corners
+from methods.corner_views import Corners
 
 import keras_capi
 from keras_capi.callbacks import Checkpoint
