@@ -4,9 +4,10 @@
 
 Trains without labels on crops from the left of ten photographs, for some
 minutes on one core. Which of them is a crop from their right third from? Asked
-of 10 neighbours and of a logistic regression, on the averaged patch features
-and on the feature of the whole image, in percent; see `small_recipe.py`, whose
-figures are CAPI's.
+of 10 neighbours and of a logistic regression, on the averaged patch features of
+the last block (`patches`) and of the middle one (`middle`), and on the feature
+of the whole image (`global`), in percent; see `small_recipe.py`, whose figures
+are CAPI's. Of a tokenizer, see `words.py`.
 """
 
 import argparse
@@ -21,6 +22,13 @@ import keras_capi
 
 NUM_CROPS = 150  # of a photograph
 CROP_SIZE = 96
+# What some methods log beside their losses.
+HEALTH = (
+    "target_entropy",
+    "target_deviation",
+    "token_accuracy",
+    "rotation_accuracy",
+)
 
 
 def make_crops(photos):
@@ -45,6 +53,11 @@ class Scores(keras.callbacks.Callback):
         self.start = time.time()
 
     def on_train_begin(self, logs=None):
+        encoder = self.model.encoder
+        self.middle = f"layer_{encoder.num_layers // 2}"
+        self.extractor = keras_capi.models.FeatureExtractor(
+            encoder, ("global", "feature_map", self.middle)
+        )
         self.report(0, {})
 
     def on_epoch_end(self, epoch, logs=None):
@@ -56,15 +69,16 @@ class Scores(keras.callbacks.Callback):
     def report(self, step, logs):
         begin = time.time()
         features = [
-            self.model.predict(x, batch_size=100, verbose=0)
+            self.extractor.predict(x, batch_size=100, verbose=0)
             for x in self.images
         ]
         scores = {
             "patches": [x["feature_map"] for x in features],
+            "middle": [x[self.middle] for x in features],
             # As a map of one patch.
             "global": [x["global"][:, None, None] for x in features],
         }
-        names = [*self.model.loss_weights, "target_entropy", "target_deviation"]
+        names = [*self.model.loss_weights, *HEALTH]
         result = {"step": step, "seconds": round(begin - self.start)}
         result |= {k: round(float(logs[k]), 3) for k in names if k in logs}
         for name, (train, test) in scores.items():
