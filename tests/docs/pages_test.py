@@ -17,6 +17,7 @@ BACKENDS = {
     "tf.distribute": "tensorflow",
     "torch.export": "torch",
     "RandAugment": "torch",  # all work, JAX compiles for long
+    "MAE(encoder)  # or DINO": "torch",  # likewise
     'format="onnx"': "torch",  # JAX needs yet another package
 }
 # Blocks that need what a machine for tests does not have.
