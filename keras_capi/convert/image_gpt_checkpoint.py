@@ -6,6 +6,7 @@ import numpy as np
 from keras_capi.convert.image_gpt_keys import CLASSIFIER
 from keras_capi.convert.image_gpt_keys import START_TOKEN
 from keras_capi.convert.image_gpt_keys import paired_image_gpt
+from keras_capi.convert.read_values import check_finite
 from keras_capi.convert.shapes import check_ranks
 from keras_capi.encoders.image_gpt import ImageGPTEncoder
 from keras_capi.methods.image_gpt import ImageGPT
@@ -103,12 +104,7 @@ def _read(path):
             f"{path} cannot be read: not a checkpoint of TensorFlow, or "
             f"damaged ({reason})."
         ) from error
-    broken = sorted(k for k, v in state.items() if not np.isfinite(v).all())
-    if broken:
-        raise ValueError(
-            f"The weights in {path} must be finite. Received: NaN or infinite "
-            f"values in {broken[:20]}"
-        )
+    check_finite(state, path)
     return state
 
 

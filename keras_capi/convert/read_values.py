@@ -30,10 +30,20 @@ def read_values(state, path):
     values = {
         key: value.detach().float().numpy() for key, value in state.items()
     }
+    check_finite(values, path)
+    return values
+
+
+def check_finite(values, path):
+    """Raises a `ValueError` if weights are NaN or infinite.
+
+    Args:
+        values: Dictionary from name to NumPy array.
+        path: Path of their file, for the error.
+    """
     broken = sorted(k for k, v in values.items() if not np.isfinite(v).all())
     if broken:
         raise ValueError(
             f"The weights in {path} must be finite. Received: NaN or infinite "
             f"values in {broken[:20]}"
         )
-    return values
