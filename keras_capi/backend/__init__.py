@@ -34,6 +34,7 @@ from keras_capi.backend.process_group import check_keras_version
 from keras_capi.backend.process_group import check_process_group
 from keras_capi.backend.process_group import share_variables
 from keras_capi.backend.products import matrix_product
+from keras_capi.backend.products import weighted_sum
 from keras_capi.backend.recovery import build_optimizer
 from keras_capi.backend.recovery import restored_on_error
 from keras_capi.backend.replicas import all_reduce
@@ -88,5 +89,6 @@ __all__ = [
     "take_tokens",
     "train_step",
     "value_and_gradients",
+    "weighted_sum",
     "with_logs",
 ]

@@ -1,4 +1,6 @@
-"""Products with a matrix, by the library that is the fastest on a CPU."""
+"""Products, by what is the fastest on a CPU."""
+
+import string
 
 from keras import ops
 
@@ -28,6 +30,29 @@ def _flat_product(x, matrix):
     *leading, width = ops.shape(x)
     product = ops.matmul(ops.reshape(x, (-1, width)), matrix)
     return ops.reshape(product, (*leading, matrix.shape[1]))
+
+
+def weighted_sum(x, weights, axis, weights_axis):
+    """Sums a tensor times weights over an axis.
+
+    Args:
+        x: Tensor of shape `(...)`.
+        weights: Tensor of the shape of `x` without one of its axes.
+        axis: Integer. The axis to sum over, from 0.
+        weights_axis: Integer, from 0. The axis that the weights do not have,
+            another one.
+
+    Returns:
+        Tensor of the shape of `x` without `axis`.
+    """
+    if BACKEND == "torch" and x.device.type == "cpu":
+        # Its product with single vectors takes five to ten times as long.
+        return ops.sum(x * ops.expand_dims(weights, weights_axis), axis)
+    axes = string.ascii_lowercase[: len(x.shape)]
+    weighted, kept = (
+        axes.replace(axes[absent], "") for absent in (weights_axis, axis)
+    )
+    return ops.einsum(f"{axes},{weighted}->{kept}", x, weights)
 
 
 def _is_for_onednn(x, matrix):

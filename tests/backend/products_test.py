@@ -180,3 +180,19 @@ def test_exported_programs_have_public_operations_only():
     assert "matrix_product" not in str(program.graph)
     traced = torch.jit.trace(Product(), arguments)
     assert "matrix_product" not in str(traced.graph)
+
+
+@pytest.mark.parametrize("compilation", COMPILATIONS)
+@pytest.mark.parametrize(
+    "shape, axis, weights_axis",
+    [((4, 3, 5), 0, 2), ((4, 3, 5), 2, 0), ((4, 3), 1, 0), ((2, 4, 3), 1, 2)],
+)
+def test_weighted_sum(shape, axis, weights_axis, compilation):
+    weights_shape = np.delete(shape, weights_axis)
+    x, weights = make_arrays(shape, weights_shape)
+    found = compile_function(
+        lambda *tensors: backend.weighted_sum(*tensors, axis, weights_axis),
+        compilation,
+    )(x, weights)
+    expected = np.sum(x * np.expand_dims(weights, weights_axis), axis)
+    np.testing.assert_allclose(to_numpy(found), expected, atol=1e-5)

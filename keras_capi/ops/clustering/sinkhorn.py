@@ -1,8 +1,8 @@
 import math
-import string
 
 from keras import ops
 
+from keras_capi import backend
 from keras_capi.ops.collectives import all_reduce_max
 from keras_capi.ops.collectives import all_reduce_sum
 from keras_capi.validation import check_positive
@@ -79,10 +79,8 @@ def sinkhorn_knopp(
             f"clusters. Received: sample_axis={sample_axis!r} for "
             f"logits.shape={tuple(logits.shape)}"
         )
-    axes = string.ascii_lowercase[:rank]
-    samples = axes[:-1]
-    sample = axes[sample_axis]
-    clusters = axes.replace(sample, "")
+    sample_axis %= rank
+    cluster_axis = rank - 1
     highest = ops.max(logits, axis=sample_axis, keepdims=True)
     if across_replicas:
         highest = all_reduce_max(highest)
@@ -98,8 +96,8 @@ def sinkhorn_knopp(
     sample_scale = ops.exp(below)
     cluster_scale = 1.0
     for iteration in range(num_iterations):
-        total = ops.einsum(
-            f"{axes},{samples}->{clusters}", scores, sample_scale
+        total = backend.weighted_sum(
+            scores, sample_scale, sample_axis, cluster_axis
         )
         if across_replicas:
             total = all_reduce_sum(total)
@@ -109,10 +107,10 @@ def sinkhorn_knopp(
         largest = ops.max(cluster_scale, axis=-1)
         largest = ops.where(largest > 0, largest, 1.0)
         cluster_scale /= largest[..., None]
-        sample_scale *= ops.expand_dims(largest, axes.index(sample))
+        sample_scale *= ops.expand_dims(largest, sample_axis)
         if iteration < num_iterations - 1:
-            total = ops.einsum(
-                f"{axes},{clusters}->{samples}", scores, cluster_scale
+            total = backend.weighted_sum(
+                scores, cluster_scale, cluster_axis, sample_axis
             )
             sample_scale = _balance(sample_scale, total, epsilon)
     # A sample may have a score in clusters only that no other sample uses.
