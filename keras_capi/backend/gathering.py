@@ -4,7 +4,12 @@ import itertools
 
 from keras import ops
 
+from keras_capi.backend.accelerators import has_accelerator
 from keras_capi.backend.active import BACKEND
+
+# From which multiple of the batch on samples are so wide that to pick them out
+# by a product costs little beside what a branch of a network does with them.
+WIDE = 8
 
 # What JAX need not look after in `take_samples` and `add_to_samples`.
 _SAFE = {
@@ -59,6 +64,8 @@ def take_samples(x, indices):
     if BACKEND == "tensorflow":
         import tensorflow as tf
 
+        if _takes_products(x, indices):
+            return _multiply(_selection(x, indices), x)
         # Keras's take looks for negative indices.
         return tf.gather(x, indices)
     return ops.take(x, indices, axis=0)
@@ -79,4 +86,31 @@ def add_to_samples(x, indices, updates):
         return x.index_add(0, indices, updates)
     if BACKEND == "jax":
         return x.at[indices].add(updates, **_SAFE)
+    if BACKEND == "tensorflow" and _takes_products(x, indices):
+        selection = ops.transpose(_selection(x, indices))
+        return x + _multiply(selection, updates)
     return ops.scatter_update(x, indices[:, None], updates, reduction="add")
+
+
+def _takes_products(x, indices):
+    """Whether to pick out samples by products with 0 and 1, which are exact.
+
+    What gathers and scatters XLA compiles anew for each branch of a network and
+    for its gradient; products are ready made. Accelerators round their factors.
+    """
+    return (
+        all(isinstance(size, int) for size in (*x.shape, *indices.shape))
+        and x.dtype.is_floating
+        and x.shape[-1] >= WIDE * x.shape[0]
+        and not has_accelerator()
+    )
+
+
+def _selection(x, indices):
+    """Returns a matrix of shape `(some, batch)` that picks out samples."""
+    return ops.one_hot(indices, x.shape[0], dtype=x.dtype)
+
+
+def _multiply(matrix, x):
+    product = ops.matmul(matrix, ops.reshape(x, (x.shape[0], -1)))
+    return ops.reshape(product, (matrix.shape[0], *x.shape[1:]))

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from backend_helpers import gradients
 from keras import ops
 
 from keras_capi import backend
@@ -17,8 +18,11 @@ def test_splits_into_parts_of_these_sizes():
         np.testing.assert_array_equal(ops.convert_to_numpy(part), expected)
 
 
-def test_takes_samples_and_adds_to_them():
-    x = np.arange(12.0, dtype="float32").reshape(4, 3)
+# TensorFlow takes another way for samples that are wide, of which each
+# number must stay as it is.
+@pytest.mark.parametrize("width", [3, 32])
+def test_takes_samples_and_adds_to_them(width):
+    x = np.random.default_rng(0).normal(size=(4, 2, width)).astype("float32")
     indices = np.array([2, 0], "int32")
     tensor = ops.convert_to_tensor(x)
     taken = backend.take_samples(tensor, ops.convert_to_tensor(indices))
@@ -28,6 +32,42 @@ def test_takes_samples_and_adds_to_them():
     )
     x[indices] *= 2
     np.testing.assert_array_equal(ops.convert_to_numpy(added), x)
+
+
+@pytest.mark.parametrize("width", [3, 32])
+def test_gradients_of_taken_and_added_samples(width):
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(4, 2, width)).astype("float32")
+    weights = generator.normal(size=x.shape).astype("float32")
+    indices = ops.convert_to_tensor(np.array([2, 0], "int32"))
+
+    def loss(x):
+        taken = ops.square(backend.take_samples(x, indices))
+        added = backend.add_to_samples(x, indices, taken)
+        return ops.sum(ops.multiply(added, weights))
+
+    expected = weights.copy()
+    expected[[2, 0]] *= 1 + 2 * x[[2, 0]]
+    (gradient,) = gradients(loss, x)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-5, atol=1e-6)
+
+
+@needs_tensorflow
+@pytest.mark.parametrize("width", [4, 32])
+def test_wide_samples_are_picked_out_by_products(width):
+    """For what gathers and scatters XLA compiles a kernel each time."""
+    import tensorflow as tf
+
+    @tf.function(jit_compile=True, autograph=False)
+    def add(x, indices):
+        taken = backend.take_samples(x, indices)
+        return backend.add_to_samples(x, indices, taken)
+
+    text = add.experimental_get_compiler_ir(
+        tf.zeros((4, 2, width)), tf.constant([2, 0])
+    )(stage="optimized_hlo")
+    assert (" scatter(" in text) == (" gather(" in text) == (width == 4)
+    assert (" dot(" in text) == (width == 32)
 
 
 @needs_tensorflow
