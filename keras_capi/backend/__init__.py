@@ -33,6 +33,9 @@ from keras_capi.backend.process_group import averaged_gradients
 from keras_capi.backend.process_group import check_keras_version
 from keras_capi.backend.process_group import check_process_group
 from keras_capi.backend.process_group import share_variables
+from keras_capi.backend.processes import check_can_gather
+from keras_capi.backend.processes import from_first_process
+from keras_capi.backend.processes import global_batch
 from keras_capi.backend.products import matrix_product
 from keras_capi.backend.products import weighted_sum
 from keras_capi.backend.recovery import build_optimizer
@@ -41,7 +44,6 @@ from keras_capi.backend.replicas import all_reduce
 from keras_capi.backend.replicas import all_reduce_with_gradient
 from keras_capi.backend.replicas import check_strategy
 from keras_capi.backend.replicas import num_processes
-from keras_capi.backend.replicas import num_replicas
 from keras_capi.backend.replicas import process_index
 from keras_capi.backend.replicas import replica
 from keras_capi.backend.training_step import compiled_training
@@ -54,6 +56,7 @@ __all__ = [
     "all_reduce_with_gradient",
     "averaged_gradients",
     "build_optimizer",
+    "check_can_gather",
     "check_keras_version",
     "check_process_group",
     "check_strategy",
@@ -63,8 +66,10 @@ __all__ = [
     "compiled_training",
     "dense_gradients",
     "dot_product_attention",
+    "from_first_process",
     "fused_adamw",
     "gelu",
+    "global_batch",
     "gradient_norms",
     "grouped_convolution",
     "has_accelerator",
@@ -76,7 +81,6 @@ __all__ = [
     "matrix_product",
     "move_average",
     "num_processes",
-    "num_replicas",
     "process_index",
     "replica",
     "restored_on_error",

@@ -45,20 +45,6 @@ def num_processes():
     return replica()[1]
 
 
-def num_replicas(model):
-    """Returns between how many replicas a model's training shares a batch.
-
-    Those of a strategy of TensorFlow, or processes. On JAX a step is written
-    for all devices of a process.
-
-    Args:
-        model: A `keras.Model`.
-    """
-    if BACKEND == "tensorflow":
-        return model.distribute_strategy.num_replicas_in_sync
-    return num_processes()
-
-
 def all_reduce(x, operation):
     """Combines a tensor over the replicas, see `keras_capi.ops.collectives`.
 

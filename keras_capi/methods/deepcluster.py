@@ -2,6 +2,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_capi import backend
 from keras_capi.fitting.passed_on_arguments import passes_on_to
 from keras_capi.layers.heads.swav_head import SwAVHead
 from keras_capi.layers.heads.unit_prototypes import UnitPrototypes
@@ -39,7 +40,7 @@ class DeepCluster(PrototypeChoicesMixin, TargetsBetweenEpochs):
     to be told to be of its cluster. `fit` clusters by itself.
 
     `fit` numbers the images of arrays and of data sets of this package; others
-    must have `"indices"` beside `"images"`. One process trains.
+    must have `"indices"` beside `"images"`.
 
     Args:
         encoder: `keras_capi.encoders.Encoder`.
@@ -211,15 +212,14 @@ class DeepCluster(PrototypeChoicesMixin, TargetsBetweenEpochs):
             else:
                 order = starts[number]
             # The memories of the views take turns.
-            centroids, assignments = spherical_kmeans(
-                ops.convert_to_tensor(
-                    embeddings[:, number % len(self.memory_views)]
-                ),
-                np.resize(order, layer.num_prototypes),
-                self.num_iterations,
+            vectors = embeddings[:, number % len(self.memory_views)]
+            first_rows = np.resize(order, layer.num_prototypes)
+            centroids, assignments = map(
+                backend.from_first_process,
+                spherical_kmeans(vectors, first_rows, self.num_iterations),
             )
-            layer.kernel.assign(ops.transpose(centroids))
-            labels[number, indices] = ops.convert_to_numpy(assignments)
+            layer.kernel.assign(centroids.T)
+            labels[number, indices] = assignments
         self.memory.labels.assign(labels)
 
     def begin_epoch(self, epoch, data, batch_size):
@@ -228,18 +228,15 @@ class DeepCluster(PrototypeChoicesMixin, TargetsBetweenEpochs):
             return
         if not len(self.memory.filled()[0]):
             for batch in list_batches(data, batch_size):
-                self.remember(batch)
+                self.remember(backend.global_batch(batch))
             self.memory.rewind()
         self.assign_clusters(seed=(self.seed or 0, epoch))
 
     def end_epoch(self):
         self.memory.rewind()
 
-    def has_targets(self):
-        return bool(ops.any(self.memory.labels >= 0))
-
     def begin_with_batch(self, batch):
-        self.remember(batch)
+        self.remember(backend.global_batch(batch))
         self.memory.rewind()
         self.assign_clusters(seed=self.seed or 0)
 

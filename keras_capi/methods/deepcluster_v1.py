@@ -2,6 +2,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_capi import backend
 from keras_capi.fitting.passed_on_arguments import passes_on_to
 from keras_capi.layers.blocks.dense import Dense
 from keras_capi.layers.heads.alexnet_head import AlexNetHead
@@ -12,6 +13,7 @@ from keras_capi.layers.targets.image_labels import ImageLabels
 from keras_capi.layers.views.random_resized_crop import RandomResizedCrop
 from keras_capi.methods.inputs.numbered_arrays import NumberedArrays
 from keras_capi.methods.inputs.numbered_images import BATCH_SIZE
+from keras_capi.methods.inputs.numbered_images import check_any_can_load
 from keras_capi.methods.inputs.numbered_images import check_can_draw
 from keras_capi.methods.inputs.numbered_images import check_numbered
 from keras_capi.methods.inputs.numbered_images import list_whole
@@ -19,6 +21,7 @@ from keras_capi.methods.inputs.single_view import check_single_views
 from keras_capi.methods.inputs.single_view import prepare_single_views
 from keras_capi.methods.inputs.view_inputs import view_sizes
 from keras_capi.methods.shared.between_epochs import TargetsBetweenEpochs
+from keras_capi.methods.shared.gather_features import gather_features
 from keras_capi.methods.shared.sample_clusters import sample_clusters
 from keras_capi.ops.clustering.kmeans import kmeans
 from keras_capi.ops.clustering.whitening import fit_whitening
@@ -45,9 +48,8 @@ class DeepClusterV1(TargetsBetweenEpochs):
     by itself, with a pass over the data set: the second version,
     `keras_capi.methods.DeepCluster`, needs none.
 
-    Arrays are numbered by `fit`, to know images from one epoch to the next, and
-    so are `keras_capi.data.AugmentedImages` and `keras_capi.data.RandomCrops`,
-    of which each epoch has other images. One process trains.
+    `fit` numbers the images of arrays, of `keras_capi.data.AugmentedImages`
+    and of `keras_capi.data.RandomCrops`.
 
     Args:
         encoder: `keras_capi.encoders.Encoder`.
@@ -183,6 +185,8 @@ class DeepClusterV1(TargetsBetweenEpochs):
         """
         prepared = self.prepare(batch, training=False)
         features = self.encoder.predict_on_batch(prepared["views"])["global"]
+        # On TensorFlow each replica has computed all, one behind the other.
+        features = features[: len(batch["indices"])]
         features = self.head(features, training=False)
         return ops.convert_to_numpy(ops.cast(features, "float32"))
 
@@ -211,6 +215,7 @@ class DeepClusterV1(TargetsBetweenEpochs):
 
     def as_data(self, data, batch_size):
         if isinstance(data, dict):
+            check_any_can_load(data)
             return NumberedArrays(data, batch_size or BATCH_SIZE), None
         check_can_draw(data)
         return data, batch_size
@@ -229,19 +234,16 @@ class DeepClusterV1(TargetsBetweenEpochs):
     def end_epoch(self):
         self.memory.end_epoch()
 
-    def has_targets(self):
-        return bool(ops.any(self.memory.labels >= 0))
-
     def begin_with_batch(self, batch):
         self._cluster([batch], epoch=NO_EPOCH)
 
     def _cluster(self, batches, epoch):
-        parts = [
-            (ops.convert_to_numpy(x["indices"]), self.compute_features(x))
-            for x in batches
-        ]
-        indices, features = map(np.concatenate, zip(*parts, strict=True))
-        self.assign_clusters(indices, features, epoch)
+        width = self.classifier.kernel.shape[0]
+        gathered = gather_features(batches, self.compute_features, width)
+        if backend.process_index() == 0:
+            self.assign_clusters(*gathered, epoch)
+        for variable in self.memory.variables + self.classifier.variables:
+            variable.assign(backend.from_first_process(variable))
 
     @passes_on_to(SGD)
     def published_optimizer(
@@ -269,9 +271,7 @@ class DeepClusterV1(TargetsBetweenEpochs):
         check_positive_integer("batch_size", batch_size)
         return SGD(
             **{
-                "learning_rate": 0.05
-                if learning_rate is None
-                else learning_rate,
+                "learning_rate": learning_rate,
                 "without_momentum": without_momentum,
                 "groups": {"classifier": Group()},
                 **overrides,

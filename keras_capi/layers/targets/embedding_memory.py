@@ -2,6 +2,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_capi.ops.collectives import gather_samples
 from keras_capi.validation import check_positive_integer
 
 # In place of a cluster, and of the number of an image.
@@ -14,7 +15,8 @@ class EmbeddingMemory(keras.layers.Layer):
 
     For methods that cluster a data set between epochs without a pass of their
     own: each training batch leaves its embeddings behind, row by row. `labels`
-    are the clusters that were made of them, by the number of the image.
+    are the clusters that were made of them, by the number of the image. Of a
+    distributed training each replica remembers the whole batch.
 
     Args:
         num_images: Integer. Images of the data set.
@@ -75,6 +77,8 @@ class EmbeddingMemory(keras.layers.Layer):
         )
 
     def call(self, indices, embeddings):
+        indices, _ = gather_samples(ops.cast(indices, "int32"))
+        embeddings, _ = gather_samples(ops.stop_gradient(embeddings))
         position = ops.convert_to_tensor(self.position)
         batch_size = ops.shape(indices)[0]
         # In an epoch that is longer than the data set the oldest fall out.
@@ -83,7 +87,7 @@ class EmbeddingMemory(keras.layers.Layer):
         )
         for variable, values in (
             (self.indices, indices),
-            (self.embeddings, ops.stop_gradient(embeddings)),
+            (self.embeddings, embeddings),
         ):
             former = ops.convert_to_tensor(variable)
             values = ops.cast(values, variable.dtype)

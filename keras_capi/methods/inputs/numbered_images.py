@@ -101,19 +101,22 @@ def check_number_of_images(x, num_images):
         )
 
 
-def check_one_replica(model):
-    """Raises a `ValueError` if several processes or replicas share a training.
-
-    Each would know the images of its own batches only.
+def check_not_numbered_alike(x, num_images):
+    """Raises a `ValueError` if processes would number their images alike.
 
     Args:
-        model: The method.
+        x: What `fit` takes, not numbered.
+        num_images: Integer, the size of the data set, or `None`.
     """
-    count = backend.num_replicas(model)
-    if count > 1:
+    if backend.num_processes() == 1 or not (is_array(x) or isinstance(x, dict)):
+        return
+    names = sorted(x) if isinstance(x, dict) else ["images"]
+    if "indices" not in names or num_images is None:
         raise ValueError(
-            f"{type(model).__name__} must be trained by one process, and on "
-            f"TensorFlow on one device. Received: {count} replicas"
+            "Where each of several processes has arrays of its own, images "
+            "must have their numbers in the whole data set: give "
+            '`{"images": ..., "indices": ...}`, and the method `num_images`. '
+            f"Received: num_images={num_images}, {names}"
         )
 
 
@@ -148,6 +151,22 @@ def check_can_draw(x):
             "What an epoch has of each cluster is chosen anew each time: give "
             "arrays, `keras_capi.data.AugmentedImages` or "
             f"`keras_capi.data.RandomCrops`. Received: {type(x).__name__}"
+        )
+
+
+def check_any_can_load(x):
+    """Raises a `ValueError` if each of several processes has its own arrays.
+
+    Args:
+        x: Dictionary of arrays.
+    """
+    count = backend.num_processes()
+    if count > 1:
+        raise ValueError(
+            "Where several processes train, each must be able to load any "
+            "image, as images are drawn by their clusters: give "
+            "`keras_capi.data.AugmentedImages` or `keras_capi.data.RandomCrops`"
+            f" of all images. Received: arrays {sorted(x)} in {count} processes"
         )
 
 
@@ -198,15 +217,20 @@ def _read_ahead(dataset):
 def list_whole(data):
     """Yields the batches of all images, not augmented.
 
+    Of several processes each gets its part, in as many batches.
+
     Args:
         data: A data set whose images can be chosen.
 
     Yields:
-        Dictionaries of a batch.
+        Dictionaries of a batch, which may have no images: where none of them
+        can be read, or not enough are left for all processes.
     """
-    numbers, size = data.image_numbers, data.batch_size
+    index, count = backend.process_index(), backend.num_processes()
+    numbers, size = data.image_numbers, count * data.batch_size
     for start in range(0, len(numbers), size):
-        batch = data.load_whole(numbers[start : start + size])
-        # None of them may be readable.
-        if len(batch["indices"]):
-            yield batch
+        part = numbers[start : start + size][index::count]
+        if len(part):
+            yield data.load_whole(part)
+        else:
+            yield {"indices": np.array(part, "int32")}

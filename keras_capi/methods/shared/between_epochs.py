@@ -1,11 +1,12 @@
 """Trainings with targets that are made between epochs."""
 
 import keras
+from keras import ops
 
 from keras_capi.fitting.named_arguments import named_arguments
 from keras_capi.methods.inputs.numbered_images import check_is_numbered
+from keras_capi.methods.inputs.numbered_images import check_not_numbered_alike
 from keras_capi.methods.inputs.numbered_images import check_number_of_images
-from keras_capi.methods.inputs.numbered_images import check_one_replica
 from keras_capi.methods.inputs.numbered_images import count_images
 from keras_capi.methods.inputs.numbered_images import number_images
 from keras_capi.methods.inputs.numbered_images import numbered
@@ -41,9 +42,9 @@ class TargetsBetweenEpochs(Pretraining):
     those of arrays, and has data sets of this package number theirs.
 
     A subclass keeps what it remembers of the images in `self.memory`, which has
-    `num_images` and is made by `make_memory` once that is known; makes its
-    targets in `begin_epoch`, and by `begin_with_batch` where there is no
-    training but a single step.
+    `num_images` and `labels`, negative for none, and is made by `make_memory`
+    once the former is known; makes its targets in `begin_epoch`, and by
+    `begin_with_batch` where there is no training but a single step.
     """
 
     def __init__(self, encoder, **kwargs):
@@ -74,7 +75,7 @@ class TargetsBetweenEpochs(Pretraining):
 
     def has_targets(self):
         """Returns whether there are targets to train on."""
-        raise NotImplementedError
+        return bool(ops.any(self.memory.labels >= 0))
 
     def begin_with_batch(self, batch):
         """Makes targets of a single batch.
@@ -95,7 +96,6 @@ class TargetsBetweenEpochs(Pretraining):
 
     def fit(self, x=None, *args, **kwargs):
         kwargs = named_arguments("fit", "y", args, kwargs)
-        check_one_replica(self)
         for argument, default in (
             ("validation_data", None),
             ("validation_split", 0.0),
@@ -138,6 +138,7 @@ class TargetsBetweenEpochs(Pretraining):
     def _number(self, x):
         """Numbers images, which must be all there are."""
         check_is_numbered(x)
+        check_not_numbered_alike(x, self.memory and self.memory.num_images)
         if self.memory is None:
             self.make_memory(count_images(number_images(x)))
         check_number_of_images(x, self.memory.num_images)

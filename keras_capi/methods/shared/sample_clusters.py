@@ -2,18 +2,21 @@
 
 import numpy as np
 
+from keras_capi import backend
+
 
 def sample_clusters(labels, num_samples, generator):
     """Draws images so that all clusters come equally often.
 
     Large clusters would otherwise be all that is learned. Each that has images
     gives the same number of them, with repetition if it has no more than that.
+    Of several processes each gets its part of what a single one would draw.
 
     Args:
         labels: Integer array of shape `(images,)`: the cluster of each image,
             negative for none.
-        num_samples: Integer.
-        generator: `np.random.Generator`.
+        num_samples: Integer, for this process.
+        generator: `np.random.Generator`, at the same place in each process.
 
     Returns:
         Int array of shape `(num_samples,)`, numbers of images in random order.
@@ -22,6 +25,8 @@ def sample_clusters(labels, num_samples, generator):
         np.flatnonzero(labels == label)
         for label in np.unique(labels[labels >= 0])
     ]
+    num_processes = backend.num_processes()
+    num_samples *= num_processes
     count = num_samples // len(members) + 1
     drawn = np.concatenate(
         [
@@ -29,4 +34,5 @@ def sample_clusters(labels, num_samples, generator):
             for images in members
         ]
     )
-    return generator.permutation(drawn)[:num_samples]
+    drawn = generator.permutation(drawn)[:num_samples]
+    return drawn[backend.process_index() :: num_processes]

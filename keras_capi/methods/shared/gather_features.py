@@ -1,0 +1,39 @@
+"""Features of a whole data set, of which each process computes a part."""
+
+import numpy as np
+from keras import ops
+
+from keras_capi import backend
+from keras_capi.ops.collectives import gather_samples
+
+
+def gather_features(batches, compute_features, width):
+    """Has the first process get the features that all have computed.
+
+    Only the first, batch by batch: those of ImageNet fill the memory of a
+    machine.
+
+    Args:
+        batches: Iterable of dictionaries with `"indices"`, as many in each
+            process. Some may have no images.
+        compute_features: Function from such a dictionary to a float array of
+            shape `(batch, width)`.
+        width: Integer.
+
+    Returns:
+        Tuple of the numbers of the images, of shape `(images,)`, and features
+        of shape `(images, width)`, by the numbers: the same however many have
+        computed them. In other processes than the first, arrays of no images.
+    """
+    backend.check_can_gather()
+    parts = [(np.zeros((0,), "int32"), np.zeros((0, width), "float32"))]
+    for batch in batches:
+        indices = batch["indices"]
+        features = compute_features(batch) if len(indices) else parts[0][1]
+        part = (indices, features)
+        part = [gather_samples(ops.convert_to_tensor(x))[0] for x in part]
+        if backend.process_index() == 0:
+            parts.append([ops.convert_to_numpy(x) for x in part])
+    indices, features = map(np.concatenate, zip(*parts, strict=True))
+    order = np.argsort(indices, kind="stable")
+    return indices[order], features[order]

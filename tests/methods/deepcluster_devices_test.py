@@ -1,0 +1,58 @@
+"""Both versions of DeepCluster make the same clusters on several devices."""
+
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+from distribution.run_worker import run_worker
+from methods import deepcluster_devices_worker as worker
+
+WORKER = pathlib.Path(worker.__file__)
+ENGINES = {
+    "jax": ["data_parallel", "multi_host"],
+    "tensorflow": ["mirrored"],
+    "torch": ["torchrun"],
+}[keras.backend.backend()]
+NOT_NUMBERED = "must have their numbers in the whole data set"
+ERRORS = {
+    "multi_host": [
+        f"{NOT_NUMBERED}.*num_images=16, ['images']",
+        f"{NOT_NUMBERED}.*num_images=None, ['images', 'indices']",
+        "must be trained by one process.*2 processes",
+    ],
+    "torchrun": [
+        f"{NOT_NUMBERED}.*num_images=16, ['images']",
+        f"{NOT_NUMBERED}.*num_images=None, ['images', 'indices']",
+        "each must be able to load any image.*in 2 processes",
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def one_device():
+    return {**worker.train(), **worker.train_first()}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_same_clusters_as_on_one_device(engine, one_device, tmp_path):
+    results = run_worker(WORKER, engine, tmp_path)
+    assert len(results) == (2 if engine in ERRORS else 1)
+    for result in results:
+        expected_errors = ERRORS.get(engine, [])
+        for error, expected in zip(
+            result.pop("errors"), expected_errors, strict=True
+        ):
+            for part in expected.split(".*"):
+                assert part in error
+        if engine != "multi_host":
+            assert result.keys() == one_device.keys()
+        for name, values in result.items():
+            np.testing.assert_allclose(
+                values,
+                one_device[name],
+                rtol=0,
+                # Tiny gradients are made long by LARC.
+                atol=1e-5,
+                err_msg=f"{engine}: {name}",
+            )
