@@ -7,6 +7,7 @@ from keras_capi.encoders.encoder import Encoder
 from keras_capi.encoders.image_gpt import ImageGPTEncoder
 from keras_capi.encoders.resize_vit import resize_vit
 from keras_capi.encoders.rotary_vit import RotaryViT
+from keras_capi.encoders.sobel_vit import SobelViT
 from keras_capi.encoders.vit import ViT
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Encoder",
     "ImageGPTEncoder",
     "RotaryViT",
+    "SobelViT",
     "ViT",
     "resize_vit",
 ]

@@ -60,7 +60,7 @@ def resize_vit(encoder, image_shape=None, relative_positions=None):
     config = {**encoder.get_config(), "relative_positions": kind}
     if image_shape is not None:
         config["image_shape"] = image_shape
-    made = ViT.from_config(config)
+    made = type(encoder).from_config(config)
     for name in PARTS:
         getattr(made, name).set_weights(getattr(encoder, name).get_weights())
     for block, other in zip(made.blocks, encoder.blocks, strict=True):

@@ -12,6 +12,7 @@ from keras_capi.encoders.capi_backbone import CAPIBackbone
 from keras_capi.encoders.convolutional_encoder import ConvolutionalEncoder
 from keras_capi.encoders.image_gpt import ImageGPTEncoder
 from keras_capi.encoders.rotary_vit import RotaryViT
+from keras_capi.encoders.sobel_vit import SobelViT
 from keras_capi.encoders.vit import ViT
 from keras_capi.methods.aim import AIM
 from keras_capi.methods.beit import BEiT
@@ -81,6 +82,7 @@ __all__ = [
     "SelfAttentionPredictor",
     "SimCLR",
     "SimMIM",
+    "SobelViT",
     "SwAV",
     "ViT",
     "ViTEncoder",

@@ -18,6 +18,7 @@ from keras_capi.ops.colors.lab import rgb_to_lab
 from keras_capi.ops.colors.nearest_colors import nearest_colors
 from keras_capi.ops.feature_deviation import feature_deviation
 from keras_capi.ops.images.rotate_quarters import rotate_quarters
+from keras_capi.ops.images.sobel_filter import sobel_filter
 from keras_capi.ops.losses.binary_cross_entropy import binary_cross_entropy
 from keras_capi.ops.losses.cross_entropy import entropy
 from keras_capi.ops.losses.cross_entropy import soft_cross_entropy
@@ -123,6 +124,7 @@ __all__ = [
     "sinkhorn_knopp",
     "slice_tokens",
     "smooth_l1",
+    "sobel_filter",
     "soft_cross_entropy",
     "soft_cross_entropy_gradient",
     "spherical_kmeans",
