@@ -3,27 +3,26 @@ import numpy as np
 from keras import ops
 
 from keras_capi import backend
-from keras_capi.fitting.passed_on_arguments import passes_on_to
 from keras_capi.layers.heads.swav_head import SwAVHead
 from keras_capi.layers.heads.unit_prototypes import UnitPrototypes
 from keras_capi.layers.targets.embedding_memory import NOTHING
 from keras_capi.layers.targets.embedding_memory import EmbeddingMemory
 from keras_capi.methods.inputs.numbered_images import check_numbered
 from keras_capi.methods.inputs.numbered_images import list_batches
-from keras_capi.methods.inputs.view_inputs import check_views
 from keras_capi.methods.inputs.view_inputs import encode_all_views
+from keras_capi.methods.inputs.view_inputs import prepare_views
 from keras_capi.methods.shared.between_epochs import TargetsBetweenEpochs
-from keras_capi.methods.shared.multi_crop_clustering import clustering_optimizer
+from keras_capi.methods.shared.multi_crop_clustering import PUBLISHED_EPOCHS
+from keras_capi.methods.shared.multi_crop_clustering import (
+    MultiCropClusteringMixin,
+)
 from keras_capi.methods.shared.multi_crop_clustering import clustering_views
-from keras_capi.methods.shared.prototype_choices import PrototypeChoicesMixin
 from keras_capi.ops.clustering.spherical_kmeans import spherical_kmeans
 from keras_capi.ops.losses.label_cross_entropy import label_cross_entropy
 from keras_capi.ops.losses.masked_mean import masked_mean
 from keras_capi.ops.losses.view_cross_entropy import take_views
-from keras_capi.optimizers.larc import LARC
 from keras_capi.training.check_trainable import check_trainable
 from keras_capi.validation import check_each
-from keras_capi.validation import check_images
 from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_positive
 from keras_capi.validation import check_positive_integer
@@ -31,7 +30,7 @@ from keras_capi.validation import check_seed
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
-class DeepCluster(PrototypeChoicesMixin, TargetsBetweenEpochs):
+class DeepCluster(MultiCropClusteringMixin, TargetsBetweenEpochs):
     """Pretrains an encoder by clusters that are made between epochs.
 
     Version 2. The embeddings of an epoch's crops are kept, and clustered by
@@ -85,6 +84,7 @@ class DeepCluster(PrototypeChoicesMixin, TargetsBetweenEpochs):
     """
 
     loss_weights = {"cluster_loss": 1.0}
+    frozen_epochs = PUBLISHED_EPOCHS
 
     def __init__(
         self,
@@ -146,15 +146,9 @@ class DeepCluster(PrototypeChoicesMixin, TargetsBetweenEpochs):
         )
         self.memory.build((None,), (None, num_views, self.head.output_dim))
 
-    def check_inputs(self, inputs):
-        check_views(inputs, self.encoder)
-
     def prepare(self, inputs, training):
         check_numbered(inputs)
-        if "global_views" in inputs:
-            return inputs
-        check_images(inputs["images"], 1, self.encoder.image_shape[-1])
-        return {**self.views(inputs["images"]), "indices": inputs["indices"]}
+        return prepare_views(inputs, self.encoder, self.views)
 
     def compute_losses(self, inputs, training):
         indices = ops.cast(inputs["indices"], "int32")
@@ -240,46 +234,8 @@ class DeepCluster(PrototypeChoicesMixin, TargetsBetweenEpochs):
         self.memory.rewind()
         self.assign_clusters(seed=self.seed or 0)
 
-    @passes_on_to(LARC)
-    def published_optimizer(
-        self,
-        total_steps,
-        batch_size,
-        learning_rate=None,
-        frozen_steps=None,
-        **overrides,
-    ):
-        """Returns the published optimizer and its schedule.
-
-        Args:
-            total_steps: Integer, see `SwAV.published_optimizer`.
-            batch_size: Integer, likewise.
-            learning_rate: Float or schedule, likewise. Defaults to `None`.
-            frozen_steps: Integer or `None`. Updates at the start that leave the
-                prototypes as k-means made them; `None` is all. Defaults to
-                `None`.
-            **overrides: Other arguments of `keras_capi.optimizers.LARC`.
-
-        Returns:
-            A Keras optimizer.
-        """
-        if frozen_steps is None:
-            frozen_steps = total_steps
-        return clustering_optimizer(
-            total_steps, batch_size, learning_rate, frozen_steps, **overrides
-        )
-
-    def parameter_groups(self):
-        return {
-            "prototypes": [
-                variable
-                for layer in self.prototypes
-                for variable in layer.trainable_variables
-            ]
-        }
-
-    def list_unused_parts(self):
-        return self.encoder.list_unused_parts(uses_global=True)
+    def list_prototypes(self):
+        return self.prototypes
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object

@@ -8,6 +8,7 @@ from keras_capi.layers.views.multi_crop import MultiCrop
 from keras_capi.methods.inputs.view_inputs import check_views
 from keras_capi.methods.inputs.view_inputs import encode_all_views
 from keras_capi.methods.inputs.view_inputs import encode_views
+from keras_capi.methods.inputs.view_inputs import prepare_views
 from keras_capi.methods.inputs.view_inputs import view_sizes
 from keras_capi.methods.shared.distillation import distillation_groups
 from keras_capi.methods.shared.distillation import distillation_optimizer
@@ -19,7 +20,6 @@ from keras_capi.optimizers.warmup_cosine import WarmupCosine
 from keras_capi.training.check_trainable import check_trainable
 from keras_capi.training.moving_average import MovingAverage
 from keras_capi.training.pretraining import Pretraining
-from keras_capi.validation import check_images
 from keras_capi.validation import check_number
 from keras_capi.validation import check_positive
 from keras_capi.validation import check_positive_integer
@@ -194,10 +194,7 @@ class DINO(Pretraining):
         check_views(inputs, self.student)
 
     def prepare(self, inputs, training):
-        if "global_views" in inputs:
-            return inputs
-        check_images(inputs["images"], 1, self.student.image_shape[-1])
-        return self.views(inputs["images"])
+        return prepare_views(inputs, self.student, self.views)
 
     def compute_losses(self, inputs, training):
         global_views = inputs["global_views"]

@@ -7,6 +7,7 @@ from keras_capi.layers.views.multi_crop import MultiCrop
 from keras_capi.methods.inputs.view_inputs import check_two_views
 from keras_capi.methods.inputs.view_inputs import check_views
 from keras_capi.methods.inputs.view_inputs import encode_views
+from keras_capi.methods.inputs.view_inputs import prepare_views
 from keras_capi.methods.inputs.view_inputs import view_sizes
 from keras_capi.ops.losses.info_nce import contrast_views
 from keras_capi.ops.losses.info_nce import info_nce
@@ -17,7 +18,6 @@ from keras_capi.optimizers.warmup_cosine import WarmupCosine
 from keras_capi.training.check_trainable import check_trainable
 from keras_capi.training.pretraining import Pretraining
 from keras_capi.training.vectors import list_vectors
-from keras_capi.validation import check_images
 from keras_capi.validation import check_positive
 from keras_capi.validation import check_positive_integer
 from keras_capi.validation import check_seed
@@ -106,10 +106,7 @@ class SimCLR(Pretraining):
         check_two_views(inputs)
 
     def prepare(self, inputs, training):
-        if "global_views" in inputs:
-            return inputs
-        check_images(inputs["images"], 1, self.encoder.image_shape[-1])
-        return self.views(inputs["images"])
+        return prepare_views(inputs, self.encoder, self.views)
 
     def compute_losses(self, inputs, training):
         check_two_views(inputs)

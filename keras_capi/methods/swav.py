@@ -1,25 +1,22 @@
 import keras
 from keras import ops
 
-from keras_capi.fitting.passed_on_arguments import passes_on_to
 from keras_capi.layers.heads.swav_head import SwAVHead
 from keras_capi.layers.heads.unit_prototypes import UnitPrototypes
 from keras_capi.layers.targets.feature_queue import FeatureQueue
-from keras_capi.methods.inputs.view_inputs import check_views
 from keras_capi.methods.inputs.view_inputs import encode_all_views
-from keras_capi.methods.shared.multi_crop_clustering import PUBLISHED_EPOCHS
-from keras_capi.methods.shared.multi_crop_clustering import clustering_optimizer
+from keras_capi.methods.inputs.view_inputs import prepare_views
+from keras_capi.methods.shared.multi_crop_clustering import (
+    MultiCropClusteringMixin,
+)
 from keras_capi.methods.shared.multi_crop_clustering import clustering_views
-from keras_capi.methods.shared.prototype_choices import PrototypeChoicesMixin
 from keras_capi.ops.clustering.sinkhorn import sinkhorn_knopp
 from keras_capi.ops.losses.cross_entropy import entropy
 from keras_capi.ops.losses.view_cross_entropy import take_views
 from keras_capi.ops.losses.view_cross_entropy import view_cross_entropy
-from keras_capi.optimizers.larc import LARC
 from keras_capi.training.check_trainable import check_trainable
 from keras_capi.training.pretraining import Pretraining
 from keras_capi.validation import check_each
-from keras_capi.validation import check_images
 from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_positive
 from keras_capi.validation import check_positive_integer
@@ -30,7 +27,7 @@ NOTHING = -1e30
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
-class SwAV(PrototypeChoicesMixin, Pretraining):
+class SwAV(MultiCropClusteringMixin, Pretraining):
     """Pretrains an encoder by clusters that views of an image agree on.
 
     Two large and several small crops of each image are projected to vectors of
@@ -154,14 +151,8 @@ class SwAV(PrototypeChoicesMixin, Pretraining):
         """How many prototypes an image is shared out to."""
         return self.prototypes.num_prototypes
 
-    def check_inputs(self, inputs):
-        check_views(inputs, self.encoder)
-
     def prepare(self, inputs, training):
-        if "global_views" in inputs:
-            return inputs
-        check_images(inputs["images"], 1, self.encoder.image_shape[-1])
-        return self.views(inputs["images"])
+        return prepare_views(inputs, self.encoder, self.views)
 
     def compute_losses(self, inputs, training):
         features = encode_all_views(self.encoder, inputs, training)
@@ -209,46 +200,6 @@ class SwAV(PrototypeChoicesMixin, Pretraining):
     def after_update(self, step, applied):
         if self.queue is not None:
             self.queue.clear(step < self.queue_start)
-
-    @passes_on_to(LARC)
-    def published_optimizer(
-        self,
-        total_steps,
-        batch_size,
-        learning_rate=None,
-        frozen_steps=None,
-        **overrides,
-    ):
-        """Returns the published optimizer and its schedule.
-
-        Args:
-            total_steps: Integer. Updates of the whole training. As many of
-                them warm up as ten of the published 800 epochs are.
-            batch_size: Integer. Images in a batch, of all devices together. The
-                rate is `0.6 * (batch_size / 256)**0.75`, which gives the two
-                that are published: 0.6 for 256 and 4.8 for 4096.
-            learning_rate: Float or schedule in place of that. A float warms up
-                from a sixteenth and ends at a thousandth of it. Defaults to
-                `None`.
-            frozen_steps: Integer or `None`. Updates at the start that leave the
-                prototypes as they are; `None` is the first of these epochs.
-                Defaults to `None`.
-            **overrides: Other arguments of `keras_capi.optimizers.LARC`.
-
-        Returns:
-            A Keras optimizer.
-        """
-        if frozen_steps is None:
-            frozen_steps = total_steps // PUBLISHED_EPOCHS
-        return clustering_optimizer(
-            total_steps, batch_size, learning_rate, frozen_steps, **overrides
-        )
-
-    def parameter_groups(self):
-        return {"prototypes": self.prototypes.trainable_variables}
-
-    def list_unused_parts(self):
-        return self.encoder.list_unused_parts(uses_global=True)
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object

@@ -67,6 +67,25 @@ def check_views(inputs, encoder):
         )
 
 
+def prepare_views(inputs, encoder, views):
+    """Makes views of images, unless there are own ones.
+
+    Args:
+        inputs: Dictionary of tensors, with `"images"` or own views.
+        encoder: `keras_capi.encoders.Encoder`.
+        views: Layer from images to views by name.
+
+    Returns:
+        Dictionary with views in place of `"images"`.
+    """
+    if "global_views" in inputs:
+        return inputs
+    inputs = dict(inputs)
+    images = inputs.pop("images")
+    check_images(images, 1, encoder.image_shape[-1])
+    return {**inputs, **views(images)}
+
+
 def check_two_views(inputs):
     """Raises a `ValueError` unless own views are two of each image.
 

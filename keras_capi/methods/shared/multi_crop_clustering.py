@@ -1,13 +1,17 @@
-"""Views and optimizer of methods that cluster crops: SwAV and DeepCluster."""
+"""What the methods share that cluster crops: SwAV and DeepCluster."""
 
+from keras import ops
+
+from keras_capi.fitting.passed_on_arguments import passes_on_to
 from keras_capi.layers.views.multi_crop import MultiCrop
+from keras_capi.methods.inputs.view_inputs import check_views
 from keras_capi.methods.inputs.view_inputs import view_sizes
 from keras_capi.optimizers.group import Group
 from keras_capi.optimizers.larc import LARC
 from keras_capi.optimizers.warmup_cosine import WarmupCosine
 from keras_capi.validation import check_positive_integer
 
-# Ten of them warm up, and in the first one SwAV's prototypes are not trained.
+# Ten of them warm up.
 PUBLISHED_EPOCHS = 800
 
 
@@ -31,35 +35,97 @@ def clustering_views(encoder, seed):
     )
 
 
-def clustering_optimizer(
-    total_steps, batch_size, learning_rate, frozen_steps, **overrides
-):
-    """Returns the optimizer of SwAV, see `SwAV.published_optimizer`.
+class MultiCropClusteringMixin:
+    """How methods that cluster crops are optimised, and what they choose.
 
-    Args:
-        total_steps: Integer. Updates of the whole training.
-        batch_size: Integer. Images in a batch.
-        learning_rate: Float or schedule, or `None` for the published one.
-        frozen_steps: Integer. Updates that leave the prototypes as they are.
-        **overrides: Other arguments of `keras_capi.optimizers.LARC`.
+    For a subclass of `keras_capi.training.Pretraining` with an `encoder`, a
+    `head` and `prototypes`.
     """
-    check_positive_integer("total_steps", total_steps)
-    check_positive_integer("batch_size", batch_size)
-    if learning_rate is None:
-        learning_rate = 0.6 * (batch_size / 256) ** 0.75
-    if not callable(learning_rate):
-        learning_rate = WarmupCosine(
-            learning_rate,
-            total_steps,
-            warmup_steps=total_steps * 10 // PUBLISHED_EPOCHS,
-            start_value=learning_rate / 16,
-            final_value=learning_rate / 1000,
-            truncate=1.0,
+
+    # The first of those published, which leave the prototypes as they are.
+    frozen_epochs = 1
+
+    def check_inputs(self, inputs):
+        check_views(inputs, self.encoder)
+
+    def predict_choices(self, images):
+        """Shares images out to the prototypes, each by itself.
+
+        Without balancing, which would hide a collapse.
+
+        Args:
+            images: Float tensor of shape `(batch, height, width, channels)`.
+
+        Returns:
+            Float32 tensor of shape `(batch, num_prototypes)`, which sums to 1;
+            of several clusterings the first.
+        """
+        features = self.encoder(images, training=False)["global"]
+        scores = self.list_prototypes()[0](self.head(features, training=False))
+        temperature = getattr(self, "epsilon", self.temperature)
+        return ops.softmax(ops.cast(scores, "float32") / temperature, axis=-1)
+
+    def list_prototypes(self):
+        """Returns the layers of prototypes."""
+        return [self.prototypes]
+
+    @passes_on_to(LARC)
+    def published_optimizer(
+        self,
+        total_steps,
+        batch_size,
+        learning_rate=None,
+        frozen_steps=None,
+        **overrides,
+    ):
+        """Returns the published optimizer and its schedule.
+
+        Args:
+            total_steps: Integer. Updates of the whole training. As many of
+                them warm up as ten of the published 800 epochs are.
+            batch_size: Integer. Images in a batch, of all devices together. The
+                rate is `0.6 * (batch_size / 256)**0.75`, which gives the two
+                that are published: 0.6 for 256 and 4.8 for 4096.
+            learning_rate: Float or schedule in place of that. A float warms up
+                from a sixteenth and ends at a thousandth of it. Defaults to
+                `None`.
+            frozen_steps: Integer or `None`. Updates at the start that leave the
+                prototypes as they are, or as k-means makes them. `None` is the
+                first of these epochs for SwAV, and all for DeepCluster.
+                Defaults to `None`.
+            **overrides: Other arguments of `keras_capi.optimizers.LARC`.
+
+        Returns:
+            A Keras optimizer.
+        """
+        check_positive_integer("total_steps", total_steps)
+        check_positive_integer("batch_size", batch_size)
+        if frozen_steps is None:
+            frozen_steps = total_steps * self.frozen_epochs // PUBLISHED_EPOCHS
+        if learning_rate is None:
+            learning_rate = 0.6 * (batch_size / 256) ** 0.75
+        if not callable(learning_rate):
+            learning_rate = WarmupCosine(
+                learning_rate,
+                total_steps,
+                warmup_steps=total_steps * 10 // PUBLISHED_EPOCHS,
+                start_value=learning_rate / 16,
+                final_value=learning_rate / 1000,
+                truncate=1.0,
+            )
+        return LARC(
+            **{
+                "learning_rate": learning_rate,
+                "groups": {"prototypes": Group(frozen_steps=frozen_steps)},
+                **overrides,
+            }
         )
-    return LARC(
-        **{
-            "learning_rate": learning_rate,
-            "groups": {"prototypes": Group(frozen_steps=frozen_steps)},
-            **overrides,
+
+    def parameter_groups(self):
+        layers = self.list_prototypes()
+        return {
+            "prototypes": [v for x in layers for v in x.trainable_variables]
         }
-    )
+
+    def list_unused_parts(self):
+        return self.encoder.list_unused_parts(uses_global=True)
