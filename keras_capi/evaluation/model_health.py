@@ -6,7 +6,6 @@ from keras_capi.evaluation.clustering_health import feature_spread
 from keras_capi.evaluation.healthy_ranges import HEALTHY
 from keras_capi.evaluation.healthy_ranges import feature_shares
 from keras_capi.evaluation.healthy_ranges import health_shares
-from keras_capi.evaluation.patch_features import patch_features
 
 
 def model_health(model, images, logs, batch_size=64):
@@ -16,8 +15,9 @@ def model_health(model, images, logs, batch_size=64):
 
     - `clustering`: how CAPI's clusters are used;
     - `num_prototypes`: the entropy of its targets, if it is logged;
-    - `predict_choices(images)`: whether its choices, among prototypes or
-      colours, depend on the image;
+    - `choose_prototypes(features)`, of the features of whole images, or
+      `predict_choices(images)`, of colours: whether choices depend on the
+      image;
     - `chance_losses(images)`: the losses of one that guesses, by the names of
       losses that are logged;
     - logs that have a healthy range of their own.
@@ -44,7 +44,8 @@ def model_health(model, images, logs, batch_size=64):
         measures = clustering_health(model, images, batch_size)
         num_clusters = model.clustering.num_clusters
         return health_shares(measures, num_clusters, log("capi_loss")), measures
-    measures = feature_spread(patch_features(model, images, batch_size))
+    features = model.predict(images, batch_size=batch_size, verbose=0)
+    measures = feature_spread(features["feature_map"])
     if log("target_entropy") is not None:
         measures["target_entropy"] = log("target_entropy")
     shares = feature_shares(
@@ -52,12 +53,15 @@ def model_health(model, images, logs, batch_size=64):
         getattr(model, "num_prototypes", None),
         measures.get("target_entropy"),
     )
-    if hasattr(model, "predict_choices"):
-        starts = range(0, len(images), batch_size)
-        shares |= choice_shares(
-            model.predict_choices(images[start : start + batch_size])
-            for start in starts
-        )
+    for name, chosen_by in (
+        ("choose_prototypes", features["global"]),
+        ("predict_choices", images),
+    ):
+        if hasattr(model, name):
+            shares |= choice_shares(
+                getattr(model, name)(chosen_by[start : start + batch_size])
+                for start in range(0, len(images), batch_size)
+            )
     if hasattr(model, "chance_losses"):
         for name, chance in model.chance_losses(images).items():
             if log(name) is not None:

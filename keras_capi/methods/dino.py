@@ -178,17 +178,17 @@ class DINO(Pretraining):
         """Returns the layers of prototypes that are trained."""
         return [self.head.prototypes]
 
-    def predict_choices(self, images):
+    def choose_prototypes(self, features):
         """Shares images out to the prototypes, as the teacher does.
 
         Args:
-            images: Float tensor of shape `(batch, height, width, channels)`.
+            features: Float tensor of shape `(batch, global_dim)`: those of
+                whole images that `predict` gives.
 
         Returns:
             Float32 tensor of shape `(batch, num_prototypes)`, sums to 1.
         """
-        scores = self.teacher_head(self.teacher(images)["global"])
-        return self.centering.choose(scores)
+        return self.centering.choose(self.teacher_head(features))
 
     def check_inputs(self, inputs):
         check_views(inputs, self.student)

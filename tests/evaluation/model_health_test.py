@@ -1,5 +1,4 @@
 import math
-import sys
 
 import numpy as np
 import pytest
@@ -9,6 +8,7 @@ from helpers import to_numpy
 from methods.cases import CASES
 
 import keras_capi
+from keras_capi.evaluation.choices import choice_shares
 from keras_capi.evaluation.choices import list_centers
 from keras_capi.evaluation.healthy_ranges import HEALTHY
 from keras_capi.evaluation.model_health import model_health
@@ -25,17 +25,21 @@ MAKE = {
 }
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def given_features(monkeypatch):
     """Spares models the features, which all have."""
     features = np.random.default_rng(0).normal(size=(12, 4, 4, 8))
     monkeypatch.setattr(
-        sys.modules[model_health.__module__],
-        "patch_features",
-        lambda model, images, batch_size: features,
+        keras_capi.training.Pretraining,
+        "predict",
+        lambda model, images, batch_size, verbose: {
+            "global": features[:, 0, 0],
+            "feature_map": features,
+        },
     )
 
 
+@pytest.mark.usefixtures("given_features")
 @pytest.mark.parametrize(
     "name, logs, expected",
     [
@@ -56,6 +60,7 @@ def test_what_logs_tell(name, logs, expected):
     assert set(shares) == FEATURES
 
 
+@pytest.mark.usefixtures("given_features")
 def test_losses_against_chance():
     model = CASES["rotation"].make()
     logs = {"rotation_loss": 0.5 * math.log(4)}
@@ -79,13 +84,18 @@ def test_losses_against_chance():
     assert shares["chance_share"] == pytest.approx(1.0)
 
 
+@pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize("name", MAKE)
 def test_choices_of_a_network_that_sees_nothing(name):
     model = MAKE[name]()
-    choices = to_numpy(model.predict_choices(IMAGES))
+    features = model.predict(IMAGES, verbose=0)["global"]
+    choices = to_numpy(model.choose_prototypes(features))
     assert len(choices) == len(IMAGES)
     np.testing.assert_allclose(choices.sum(axis=-1), 1.0, rtol=1e-5)
-    shares, _ = model_health(model, IMAGES, {})
+    shares, _ = model_health(model, IMAGES, {}, batch_size=5)
+    assert shares["used_choices"] == pytest.approx(
+        choice_shares([choices])["used_choices"]
+    )
     assert set(shares) == FEATURES | CHOICES
     for weight in model.encoder.weights:
         weight.assign(np.zeros(weight.shape))

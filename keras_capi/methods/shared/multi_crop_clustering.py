@@ -48,19 +48,19 @@ class MultiCropClusteringMixin:
     def check_inputs(self, inputs):
         check_views(inputs, self.encoder)
 
-    def predict_choices(self, images):
+    def choose_prototypes(self, features):
         """Shares images out to the prototypes, each by itself.
 
         Without balancing, which would hide a collapse.
 
         Args:
-            images: Float tensor of shape `(batch, height, width, channels)`.
+            features: Float tensor of shape `(batch, global_dim)`: those of
+                whole images that `predict` gives.
 
         Returns:
             Float32 tensor of shape `(batch, num_prototypes)`, which sums to 1;
             of several clusterings the first.
         """
-        features = self.encoder(images, training=False)["global"]
         scores = self.list_prototypes()[0](self.head(features, training=False))
         temperature = getattr(self, "epsilon", self.temperature)
         return ops.softmax(ops.cast(scores, "float32") / temperature, axis=-1)
