@@ -27,6 +27,7 @@ from benchmarks.replay import capi
 from benchmarks.replay import colorization
 from benchmarks.replay import context_encoder
 from benchmarks.replay import data2vec
+from benchmarks.replay import data2vec2
 from benchmarks.replay import deepcluster
 from benchmarks.replay import deepclusterv2
 from benchmarks.replay import denoising_autoencoder
@@ -54,6 +55,8 @@ METHODS = {
     "context_encoder": context_encoder,
     "context_encoder_masks": context_encoder,
     "data2vec": data2vec,
+    "data2vec2": data2vec2,
+    "data2vec2_masks": data2vec2,
     "data2vec_masks": data2vec,
     "data2vec_mlp_targets": data2vec,
     "deepcluster": deepcluster,

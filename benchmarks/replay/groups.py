@@ -35,10 +35,11 @@ def names_by_decay(model, make_pairs, shapes):
         make_pairs: See `in_their_layout`.
         shapes: Likewise.
     """
+    groups = model.optimizer.groups
     exempt = {
         id(variable)
         for name, variables in model.parameter_groups().items()
-        if model.optimizer.groups[name].weight_decay_multiplier == 0
+        if name in groups and groups[name].weight_decay_multiplier == 0
         for variable in variables
     }
     trained = {id(variable) for variable in model.trainable_variables}

@@ -50,7 +50,10 @@ def vit_entries(vit, names=()):
     Returns:
         Dictionary from names to pairs, see `pair_entries`.
     """
-    entries = {**_embedding_keys(vit), **linear_keys("norm", vit.final_norm)}
+    norms = {"first_norm": vit.first_norm, "norm": vit.final_norm}
+    entries = _embedding_keys(vit)
+    for name, norm in norms.items():
+        entries.update(linear_keys(name, norm) if norm is not None else {})
     for index, block in enumerate(vit.blocks):
         prefix = f"blocks.{index}."
         entries.update(block_keys(prefix, block, names))

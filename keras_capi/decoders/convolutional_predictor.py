@@ -1,3 +1,5 @@
+import math
+
 import keras
 from keras import ops
 
@@ -87,16 +89,18 @@ class ConvolutionalPredictor(BaseModel):
                     "`hidden_dim` must be divisible by `num_groups`. Received: "
                     f"hidden_dim={hidden_dim}, num_groups={num_groups}"
                 )
-            # torch's default, which the authors' code leaves as it is.
-            initializer = keras.initializers.VarianceScaling(
+            # torch's defaults, which the authors' code leaves as they are.
+            kernel_initializer = keras.initializers.VarianceScaling(
                 1 / 3, "fan_in", "uniform"
             )
+            fan_in = hidden_dim // num_groups * kernel_size**2
             self.convolutions = [
                 GroupedConvolution(
                     hidden_dim,
                     kernel_size,
                     num_groups,
-                    kernel_initializer=initializer.clone(),
+                    kernel_initializer=kernel_initializer.clone(),
+                    bias_initializer=_uniform(fan_in),
                     dtype=self.dtype_policy,
                     name=f"convolution_{index}",
                 )
@@ -104,7 +108,8 @@ class ConvolutionalPredictor(BaseModel):
             ]
             self.prediction = Dense(
                 hidden_dim,
-                kernel_initializer=initializer.clone(),
+                kernel_initializer=kernel_initializer.clone(),
+                bias_initializer=_uniform(hidden_dim),
                 dtype=self.dtype_policy,
                 name="prediction",
             )
@@ -192,3 +197,8 @@ class ConvolutionalPredictor(BaseModel):
             "noise_deviation": self.noise_deviation,
             "seed": self.seed,
         }
+
+
+def _uniform(fan_in):
+    bound = 1.0 / math.sqrt(fan_in)
+    return keras.initializers.RandomUniform(-bound, bound)

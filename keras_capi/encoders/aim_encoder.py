@@ -13,6 +13,7 @@ FIXED = {
     "use_bias": False,
     "use_key_bias": False,
     "layer_scale": None,
+    "post_norm": False,
 }
 
 

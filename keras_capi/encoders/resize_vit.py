@@ -4,7 +4,8 @@ from keras_capi.encoders.vit import ViT
 from keras_capi.ops.positions.relative_tables import resample_relative_positions
 from keras_capi.ops.positions.tables import resample_positions
 
-PARTS = ("patch_embedding", "prefix_tokens", "final_norm")
+# Of the norms, an encoder has one.
+PARTS = ("patch_embedding", "prefix_tokens", "first_norm", "final_norm")
 
 
 def resize_vit(encoder, image_shape=None, relative_positions=None):
@@ -62,7 +63,9 @@ def resize_vit(encoder, image_shape=None, relative_positions=None):
         config["image_shape"] = image_shape
     made = type(encoder).from_config(config)
     for name in PARTS:
-        getattr(made, name).set_weights(getattr(encoder, name).get_weights())
+        if getattr(encoder, name) is not None:
+            part = getattr(made, name)
+            part.set_weights(getattr(encoder, name).get_weights())
     for block, other in zip(made.blocks, encoder.blocks, strict=True):
         block.set_weights(other.get_weights())
     _copy_positions(encoder.positions, made.positions)

@@ -4,17 +4,15 @@ from keras import ops
 from keras_capi.encoders.encoder import Encoder
 from keras_capi.encoders.fine_tuning_mixin import split_by_depth
 from keras_capi.encoders.vit_positions import ViTPositions
+from keras_capi.layers.blocks.block_parts import make_norm
 from keras_capi.layers.blocks.block_stack import block_attention
 from keras_capi.layers.blocks.block_stack import make_blocks
 from keras_capi.layers.blocks.block_stack import run_blocks
 from keras_capi.layers.blocks.drop_path import DropPath
-from keras_capi.layers.norms.layer_normalization import LayerNormalization
 from keras_capi.layers.tokens.patch_embedding import PatchEmbedding
 from keras_capi.layers.tokens.prefix_tokens import PrefixTokens
-from keras_capi.ops.tokens import gather_tokens
 from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_number
-from keras_capi.validation import check_positive_integer
 
 # Arguments that all blocks have in common.
 FROM_BLOCKS = ("use_bias", "use_key_bias", "layer_scale", "activation")
@@ -62,6 +60,10 @@ class ViT(Encoder):
             `None`.
         activation: `"gelu"`, or `"swiglu"` as DINOv2's largest. Defaults to
             `"gelu"`.
+        post_norm: Boolean. Whether the norms of a block come last, see
+            `keras_capi.layers.TransformerBlock`, as in data2vec 2.0. There is
+            no final norm then, but one before the first block. Defaults to
+            `False`.
         drop_path_rate: Float in `[0, 1)`, of the stochastic depth. Defaults to
             `0.0`.
         drop_path_method: `"naive"`, where the rate grows linearly from 0 in the
@@ -119,6 +121,7 @@ class ViT(Encoder):
         use_key_bias=True,
         layer_scale=None,
         activation="gelu",
+        post_norm=False,
         drop_path_rate=0.0,
         drop_path_method="naive",
         kernel_initializer="glorot_uniform",
@@ -171,10 +174,10 @@ class ViT(Encoder):
             self.drop_path = DropPath(
                 drop_path_rate, drop_path_method, seed, name="drop_path"
             )
-            self.final_norm = LayerNormalization(
-                dtype=self.dtype_policy, name="final_norm"
-            )
-        check_positive_integer("num_heads", num_heads)
+            name = "first_norm" if post_norm else "final_norm"
+            norm = make_norm("layer", name, self.dtype_policy)
+            self.first_norm = norm if post_norm else None
+            self.final_norm = None if post_norm else norm
         self.num_heads = num_heads
         self.mlp_dim = mlp_dim
         self.seed = seed
@@ -188,6 +191,7 @@ class ViT(Encoder):
             use_key_bias=use_key_bias,
             layer_scale=layer_scale,
             activation=activation,
+            post_norm=post_norm,
             kernel_initializer=kernel_initializer,
             dtype=self.dtype_policy,
         )
@@ -197,22 +201,17 @@ class ViT(Encoder):
     def build(self, images_shape):
         shape = (None, None, self.hidden_dim)
         self.patch_embedding.build(images_shape)
-        self.prefix_tokens.build(shape)
         self.positions.build()
-        for block in self.blocks:
-            block.build(shape)
-        self.final_norm.build(shape)
+        norm = self.first_norm or self.final_norm
+        for part in (self.prefix_tokens, *self.blocks, norm):
+            part.build(shape)
 
     def embed(self, images, visible_indices=None):
         tokens = self.patch_embedding(images, visible_indices)
         positions = self.positions(
-            grid_size=self.grid_size(ops.shape(images)[1:])
+            grid_size=self.grid_size(ops.shape(images)[1:]),
+            visible_indices=visible_indices,
         )
-        if visible_indices is not None:
-            batch_size = ops.shape(visible_indices)[0]
-            positions = gather_tokens(
-                ops.repeat(positions, batch_size, axis=0), visible_indices
-            )
         return tokens, positions
 
     def encode(
@@ -224,6 +223,7 @@ class ViT(Encoder):
         normalize=True,
         attention_mask=None,
     ):
+        normalize = normalize and self.final_norm is not None
         outputs = run_blocks(
             self.blocks,
             self.add_positions(tokens, positions),
@@ -240,10 +240,11 @@ class ViT(Encoder):
         return self.name_outputs(outputs, positions, layers)
 
     def add_positions(self, tokens, positions):
-        return self.prefix_tokens(
+        tokens = self.prefix_tokens(
             self.positions.add(ops.cast(tokens, self.compute_dtype), positions),
             self.positions.class_position,
         )
+        return tokens if self.first_norm is None else self.first_norm(tokens)
 
     def attention_weights(self, images, layer):
         tokens, positions = self.embed(images)
@@ -261,17 +262,16 @@ class ViT(Encoder):
         return super().pool(outputs, training)
 
     def list_unused_parts(self, uses_global, normalize=True):
-        return [] if normalize else [self.final_norm]
+        return [] if normalize or self.first_norm else [self.final_norm]
 
     def list_tokens(self):
-        parts = [self.prefix_tokens]
-        if self.positions.table is not None:
-            parts.append(self.positions.table)
+        parts = filter(None, (self.prefix_tokens, self.positions.table))
         return [v for part in parts for v in part.trainable_variables]
 
     def weights_by_depth(self):
         blocks, behind = self.positions.add_to_depths(
-            [block.weights for block in self.blocks], self.final_norm.weights
+            [block.weights for block in self.blocks],
+            self.final_norm.weights if self.final_norm else [],
         )
         return split_by_depth(self.weights, blocks, behind)
 
@@ -287,6 +287,7 @@ class ViT(Encoder):
             "positions": positions.kind,
             "interpolation_offset": positions.interpolation_offset,
             "relative_positions": positions.relative,
+            "post_norm": block["post_norm"],
             **{name: block[name] for name in FROM_BLOCKS},
             "kernel_initializer": block["kernel_initializer"],
             "drop_path_rate": self.drop_path.rate,

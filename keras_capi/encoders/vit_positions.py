@@ -6,6 +6,7 @@ from keras_capi.layers.tokens.position_table import KINDS
 from keras_capi.layers.tokens.position_table import PositionTable
 from keras_capi.ops.positions.tables import patch_cells
 from keras_capi.ops.positions.tables import relative_position_index
+from keras_capi.ops.tokens import gather_tokens
 from keras_capi.validation import check_non_negative
 
 RELATIVE = ("shared", "per_block")
@@ -35,9 +36,11 @@ class ViTPositions(keras.layers.Layer):
     Call arguments:
         grid_size: Tuple of two integers or scalar tensors: rows and columns of
             patches of images.
+        visible_indices: Optional integer tensor of shape `(batch, visible)`:
+            the row-major patches to take. `None` takes all.
 
     Output shape:
-        `(1, rows * columns, width)`, in float32.
+        `(1, rows * columns, width)` or `(batch, visible, width)`, in float32.
     """
 
     def __init__(
@@ -103,13 +106,19 @@ class ViTPositions(keras.layers.Layer):
         for bias in self.biases:
             bias.build((None, None, None))
 
-    def call(self, grid_size):
+    def call(self, grid_size, visible_indices=None):
         parts = []
         if self.table is not None:
             parts.append(self.table.patch_positions(grid_size))
         if self.biases or not parts:
             parts.append(self._cells(grid_size))
-        return ops.concatenate(parts, axis=-1)
+        positions = ops.concatenate(parts, axis=-1)
+        if visible_indices is None:
+            return positions
+        batch_size = ops.shape(visible_indices)[0]
+        return gather_tokens(
+            ops.repeat(positions, batch_size, axis=0), visible_indices
+        )
 
     def _cells(self, grid_size):
         for own, size in zip(self.image_grid, grid_size, strict=True):

@@ -20,7 +20,6 @@ from keras_capi.ops.average_layers import average_layers
 from keras_capi.ops.feature_deviation import feature_deviation
 from keras_capi.ops.tokens import gather_tokens
 from keras_capi.optimizers.adamw import AdamW
-from keras_capi.optimizers.group import Group
 from keras_capi.optimizers.warmup_cosine import WarmupCosine
 from keras_capi.training.check_trainable import check_trainable
 from keras_capi.training.grid_size import static_grid_size
@@ -50,8 +49,8 @@ class Data2Vec2(Pretraining):
     falls to 0 if all features become the same.
 
     Args:
-        encoder: `keras_capi.encoders.ViT`, the student, best with
-            `positions="sine"`.
+        encoder: `keras_capi.encoders.ViT`, the student, as published with
+            `positions="sine"` and `post_norm=True`.
         masking: Layer from images to masks, or `None` for
             `keras_capi.layers.InverseSquareMasking`. Defaults to `None`.
         decoder: `keras_capi.decoders.ConvolutionalPredictor`, or `None` for the
@@ -63,10 +62,11 @@ class Data2Vec2(Pretraining):
             averaged, or `None` for the last 10. Defaults to `None`.
         class_weight: Float. Weight of a further loss: the student's class token
             predicts the average of the targets of all patches. Without it, 0,
-            this loss is not computed. Defaults to `0.01`.
+            this loss is not computed. Defaults to `2.56`, which is the
+            published 0.01 of a sum over the 256 masks of a device.
         ema_momentum: Float in [0, 1], a schedule, or `None` for the published
-            straight line from 0.9998 to 0.99999 in 100,000 updates. Defaults to
-            `None`.
+            line from 0.9998 before the first of 100,000 updates to 0.99999.
+            Defaults to `None`.
         seed: Integer or `None`. Seed of the default masking and of the noise of
             the default decoder. Defaults to `None`.
 
@@ -87,7 +87,7 @@ class Data2Vec2(Pretraining):
     Example:
 
     >>> encoder = keras_capi.encoders.ViT(
-    ...     8, 2, 48, 4, image_shape=(64, 64, 3), positions="sine"
+    ...     8, 2, 48, 4, (64, 64, 3), positions="sine", post_norm=True
     ... )
     >>> model = keras_capi.methods.Data2Vec2(encoder, num_masks=4)
     >>> model.compile(model.published_optimizer(1000, batch_size=16))
@@ -109,7 +109,7 @@ class Data2Vec2(Pretraining):
         decoder=None,
         num_masks=16,
         target_layers=None,
-        class_weight=0.01,
+        class_weight=2.56,
         ema_momentum=None,
         seed=None,
         **kwargs,
@@ -139,7 +139,7 @@ class Data2Vec2(Pretraining):
             self.loss_weights = {**LOSS_WEIGHTS, "class_loss": class_weight}
         if ema_momentum is None:
             ema_momentum = keras.optimizers.schedules.PolynomialDecay(
-                0.9998, 100_000, 0.99999
+                0.9998 + (0.99999 - 0.9998) / 100_000, 99_999, 0.99999
             )
         with keras.RematScope(mode=None):
             self.masking = masking or InverseSquareMasking(seed=seed)
@@ -238,6 +238,9 @@ class Data2Vec2(Pretraining):
     ):
         """Returns the published optimizer and its schedule.
 
+        All weights decay, biases and norms too: the authors' code marks them as
+        exempt, but does not heed it.
+
         Args:
             total_steps: Integer. Updates of the whole training, of which two
                 fifteenths warm up.
@@ -267,7 +270,6 @@ class Data2Vec2(Pretraining):
                 "learning_rate": learning_rate,
                 "weight_decay": weight_decay,
                 "beta_2": 0.95,
-                "groups": {"vectors": Group(weight_decay_multiplier=0.0)},
                 "clip_norm": clip_norm,
                 **overrides,
             }

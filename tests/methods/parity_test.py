@@ -73,6 +73,14 @@ COMPARED = {
         "final": 40,
         "masks": 2,
     },
+    "data2vec2": {
+        "forward": 7,
+        "gradients": 31,
+        "losses": 4,
+        "schedules": 2,
+        "final": 41,
+        "masks": 2,
+    },
     "mae": {
         "forward": 26,
         "gradients": 144,
@@ -275,6 +283,12 @@ INPUTS = {
         "weights/teacher.blocks.1.norm2.weight",
         "mask",
         "train/images",
+    ],
+    "data2vec2": [
+        "weights/teacher.blocks.1.norm2.weight",
+        "mask",
+        "noise",
+        "train/noise",
     ],
     "igpt": [
         "weights/model/sos",

@@ -1,7 +1,9 @@
 """What transformer blocks differ in: norms, activations, scaled branches."""
 
 from keras_capi import backend
+from keras_capi.layers.blocks.attention import Attention
 from keras_capi.layers.blocks.layer_scale import LayerScale
+from keras_capi.layers.blocks.rotary_attention import RotaryAttention
 from keras_capi.layers.norms.layer_normalization import LayerNormalization
 from keras_capi.layers.norms.rms_normalization import RMSNormalization
 from keras_capi.ops.quick_gelu import quick_gelu
@@ -33,6 +35,24 @@ def check_block_parts(normalization, activation, layer_scale):
         check_number("layer_scale", layer_scale)
 
 
+def make_attention(block):
+    """Returns the attention that a block's arguments describe.
+
+    Args:
+        block: `keras_capi.layers.TransformerBlock`.
+    """
+    arguments = {
+        "kernel_initializer": block.kernel_initializer,
+        "dtype": block.dtype_policy,
+        "name": "attention",
+    }
+    if block.rotary:
+        return RotaryAttention(block.num_heads, **arguments)
+    return Attention(
+        block.num_heads, block.use_bias, block.use_key_bias, **arguments
+    )
+
+
 def make_norm(normalization, name, dtype):
     """Returns a layer that normalises tokens.
 
@@ -55,6 +75,11 @@ def make_scale(layer_scale, name, dtype):
     if layer_scale is None:
         return None
     return LayerScale(layer_scale, dtype=dtype, name=name)
+
+
+def scale(x, layer):
+    """Scales a branch by what `make_scale` returned."""
+    return x if layer is None else layer(x)
 
 
 def hidden_sizes(activation, mlp_dim, width):

@@ -133,7 +133,9 @@ def block_attention(blocks, tokens, number, attention_biases=None, **arguments):
     block = blocks[number - 1]
     bias = None if attention_biases is None else attention_biases[number - 1]
     return block.attention.attention_weights(
-        block.attention_norm(tokens), attention_bias=bias, **arguments
+        block.norm_input(block.attention_norm, tokens),
+        attention_bias=bias,
+        **arguments,
     )
 
 
@@ -157,6 +159,7 @@ def run_perceptrons(blocks, tokens, attention_biases=None, **arguments):
             own["attention_bias"] = attention_biases[index]
         tokens = ops.cast(tokens, block.compute_dtype)
         tokens = tokens + block.attend(tokens, **arguments, **own)
+        tokens = block.norm_sum(block.attention_norm, tokens)
         added = block.feed_forward(tokens)
-        tokens = tokens + added
+        tokens = block.norm_sum(block.mlp_norm, tokens + added)
         yield added

@@ -2,17 +2,17 @@ import keras
 from keras import ops
 
 from keras_capi import backend
-from keras_capi.layers.blocks.attention import Attention
 from keras_capi.layers.blocks.attention import new_initializer
 from keras_capi.layers.blocks.block_parts import ACTIVATIONS
 from keras_capi.layers.blocks.block_parts import check_block_parts
 from keras_capi.layers.blocks.block_parts import hidden_sizes
+from keras_capi.layers.blocks.block_parts import make_attention
 from keras_capi.layers.blocks.block_parts import make_norm
 from keras_capi.layers.blocks.block_parts import make_scale
+from keras_capi.layers.blocks.block_parts import scale
 from keras_capi.layers.blocks.dense import Dense
 from keras_capi.layers.blocks.drop_path import DropPath
 from keras_capi.layers.blocks.drop_path import add_branch
-from keras_capi.layers.blocks.rotary_attention import RotaryAttention
 from keras_capi.validation import check_number
 from keras_capi.validation import check_positive_integer
 from keras_capi.validation import check_seed
@@ -29,12 +29,12 @@ FOR_ATTENTION = (
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class TransformerBlock(keras.layers.Layer):
-    """Pre-norm transformer block.
+    """Transformer block.
 
     Adds attention and then a perceptron to its input, each after a norm:
-    `x + attention(norm(x))`, `x + mlp(norm(x))`. With `context` the attention
-    is cross-attention only, as in CAPI's predictor. The perceptron has one
-    hidden layer.
+    `x + attention(norm(x))`, `x + mlp(norm(x))`; or the norms come last:
+    `norm(x + attention(x))`, `norm(x + mlp(x))`. With `context` the attention
+    is cross-attention only, as in CAPI's predictor.
 
     The defaults are CAPI's: rotary positions, root mean square norms, and no
     biases. A standard vision transformer has
@@ -65,6 +65,7 @@ class TransformerBlock(keras.layers.Layer):
             has no such factors. Defaults to `None`.
         activation: `"gelu"`, exact, `"quick_gelu"`, or `"swiglu"`, see
             `keras_capi.ops`. Defaults to `"gelu"`.
+        post_norm: Boolean. Whether the norms come last. Defaults to `False`.
         kernel_initializer: Initializer of all kernels; with `None` as CAPI has
             it, see `keras_capi.layers.Attention`. Defaults to `None`.
 
@@ -111,6 +112,7 @@ class TransformerBlock(keras.layers.Layer):
         use_key_bias=True,
         layer_scale=None,
         activation="gelu",
+        post_norm=False,
         kernel_initializer=None,
         **kwargs,
     ):
@@ -132,6 +134,7 @@ class TransformerBlock(keras.layers.Layer):
         self.use_key_bias = use_key_bias
         self.layer_scale = layer_scale
         self.activation = activation
+        self.post_norm = post_norm
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.drop_path = None
         if drop_path_rate:
@@ -140,29 +143,16 @@ class TransformerBlock(keras.layers.Layer):
             )
         # A `keras.RematScope` is for the block as a whole.
         with keras.RematScope(mode=None):
-            self.attention_norm = self._make_norm("attention_norm")
-            self.attention = self._make_attention()
-            self.mlp_norm = self._make_norm("mlp_norm")
-            self.attention_scale = self._make_scale("attention_scale")
-            self.mlp_scale = self._make_scale("mlp_scale")
-
-    def _make_norm(self, name):
-        return make_norm(self.normalization, name, self.dtype_policy)
-
-    def _make_attention(self):
-        arguments = {
-            "kernel_initializer": self.kernel_initializer,
-            "dtype": self.dtype_policy,
-            "name": "attention",
-        }
-        if self.rotary:
-            return RotaryAttention(self.num_heads, **arguments)
-        return Attention(
-            self.num_heads, self.use_bias, self.use_key_bias, **arguments
-        )
-
-    def _make_scale(self, name):
-        return make_scale(self.layer_scale, name, self.dtype_policy)
+            dtype = self.dtype_policy
+            self.attention_norm = make_norm(
+                normalization, "attention_norm", dtype
+            )
+            self.attention = make_attention(self)
+            self.mlp_norm = make_norm(normalization, "mlp_norm", dtype)
+            self.attention_scale = make_scale(
+                layer_scale, "attention_scale", dtype
+            )
+            self.mlp_scale = make_scale(layer_scale, "mlp_scale", dtype)
 
     def _make_dense(self, units, name):
         return Dense(
@@ -194,9 +184,9 @@ class TransformerBlock(keras.layers.Layer):
             self.mlp_hidden.build(shape)
             self.mlp_output = self._make_dense(width, "mlp_output")
             self.mlp_output.build((None, None, mlp_dim))
-            for scale in (self.attention_scale, self.mlp_scale):
-                if scale is not None:
-                    scale.build(shape)
+            for layer in (self.attention_scale, self.mlp_scale):
+                if layer is not None:
+                    layer.build(shape)
 
     @property
     def projections(self):
@@ -234,29 +224,43 @@ class TransformerBlock(keras.layers.Layer):
         x = ops.cast(inputs, self.compute_dtype)
         if drop_path_sample is None and self.drop_path is not None:
             x = self.drop_path(x, branch=attend, arguments=arguments)
-            return self.drop_path(x, branch=self.feed_forward)
+            x = self.norm_sum(self.attention_norm, x)
+            x = self.drop_path(x, branch=self.feed_forward)
+            return self.norm_sum(self.mlp_norm, x)
         if drop_path_sample is None:
             drop_path_sample = (None, None)
         x = add_branch(x, attend, arguments, drop_path_sample[0])
-        return add_branch(x, self.feed_forward, (), drop_path_sample[1])
+        x = self.norm_sum(self.attention_norm, x)
+        x = add_branch(x, self.feed_forward, (), drop_path_sample[1])
+        return self.norm_sum(self.mlp_norm, x)
 
     def attend(self, x, **arguments):
         """Returns what the attention adds to tokens."""
-        attended = self.attention(self.attention_norm(x), **arguments)
-        return _scale(attended, self.attention_scale)
+        x = self.norm_input(self.attention_norm, x)
+        return scale(self.attention(x, **arguments), self.attention_scale)
 
     def feed_forward(self, x):
         """Returns what the perceptron adds to tokens."""
-        hidden = self.mlp_hidden(self.mlp_norm(x))
+        hidden = self.mlp_hidden(self.norm_input(self.mlp_norm, x))
         hidden = ACTIVATIONS[self.activation](hidden)
-        return _scale(self.mlp_output(hidden), self.mlp_scale)
+        return scale(self.mlp_output(hidden), self.mlp_scale)
+
+    def norm_input(self, norm, x):
+        """Normalises what a branch takes, if norms come first."""
+        return x if self.post_norm else norm(x)
+
+    def norm_sum(self, norm, x):
+        """Normalises tokens and what a branch added, if norms come last."""
+        return norm(x) if self.post_norm else x
 
     def call_next(self, x, *cache):
         """Does a call for one token, see `Attention.attend_next`."""
-        x_normed = self.attention_norm(x)
-        attended, *cache = self.attention.attend_next(x_normed, *cache)
-        x = x + _scale(attended, self.attention_scale)
-        return x + self.feed_forward(x), *cache
+        normed = self.norm_input(self.attention_norm, x)
+        attended, *cache = self.attention.attend_next(normed, *cache)
+        x = x + scale(attended, self.attention_scale)
+        x = self.norm_sum(self.attention_norm, x)
+        x = x + self.feed_forward(x)
+        return self.norm_sum(self.mlp_norm, x), *cache
 
     def rematerialized_call(self, layer_call, *args, **kwargs):
         """Rematerialises the call; TensorFlow's needs tensors, by position."""
@@ -288,11 +292,8 @@ class TransformerBlock(keras.layers.Layer):
             "use_key_bias": self.use_key_bias,
             "layer_scale": self.layer_scale,
             "activation": self.activation,
+            "post_norm": self.post_norm,
             "kernel_initializer": keras.initializers.serialize(
                 self.kernel_initializer
             ),
         }
-
-
-def _scale(x, layer):
-    return x if layer is None else layer(x)

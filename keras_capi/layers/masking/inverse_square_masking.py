@@ -19,11 +19,13 @@ class InverseSquareMasking(GridMasking):
     Args:
         grid_size: Tuple of two integers, rows and columns of patches, or `None`
             if it comes with each call. Defaults to `None`.
-        visible_ratio: Float in (0, 1). Share of the patches that are visible;
-            the number is `int(patches * visible_ratio)`. Defaults to `0.2`.
+        visible_ratio: Float in (0, 1). Share of the patches that are visible,
+            rounded down as by the authors, who take the hidden ones from 1: a
+            fifth of 100 are 19. Defaults to `0.2`.
         square_ratio: Float in (0, 1). Share of the patches that the squares
-            would have if none overlapped; their number is `int(patches *
-            square_ratio / square_size**2)`. Defaults to `0.27`.
+            would have if none overlapped; their number, `patches *
+            square_ratio / square_size**2`, is rounded down likewise. Defaults
+            to `0.27`.
         square_size: Integer. Side of a square in patches. Defaults to `3`.
         seed: Integer or `None`. Defaults to `None`.
 
@@ -78,7 +80,7 @@ class InverseSquareMasking(GridMasking):
             Tuple of two integers.
         """
         num_patches = grid_size[0] * grid_size[1]
-        num_visible = int(num_patches * self.visible_ratio)
+        num_visible = int(num_patches * self._rounded_ratio)
         if num_visible < 1:
             raise ValueError(
                 "No patch is visible: use larger images, smaller patches, or a "
@@ -87,11 +89,17 @@ class InverseSquareMasking(GridMasking):
             )
         return num_visible, num_patches - num_visible
 
+    @property
+    def _rounded_ratio(self):
+        return 1 - (1 - self.visible_ratio)
+
     def call(self, inputs, grid_size=None):
         grid_size = self.resolve_grid_size(grid_size)
         num_visible, num_hidden = self.count_patches(grid_size)
         num_patches = num_visible + num_hidden
-        num_squares = int(num_patches * self.square_ratio / self.square_size**2)
+        # Both ratios have the same rounding error, to which more is added.
+        ratio = self._rounded_ratio + self.square_ratio - self.visible_ratio
+        num_squares = int(num_patches * (ratio / self.square_size**2))
         uniform = self.draw(inputs, num_patches + num_squares)
         scores = uniform[:, :num_patches]
         if num_squares:
