@@ -63,15 +63,22 @@ def select_encoder(tensors, part, path):
         part: `"teacher"` or `"student"`: which encoder to take, if there are
             both.
         path: Path of the file, for errors.
+
+    Returns:
+        The weights by their names within the encoder, and those that belong
+        neither to it nor to the other or a head with the part in front.
     """
-    owners = {_split(key)[0] for key in tensors}
-    part = part if part in owners else min(owners)
-    state = {
-        name.removeprefix(f"{part}."): value
-        for name, value in select_model(tensors, path).items()
-        if name.startswith(f"{part}.")
+    state = select_model(tensors, path)
+    splits = {key: key.split(".", 1) for key in state}
+    parts = {owner for owner, _ in splits.values()}
+    chosen = part if part in parts else min(parts)
+    known = {name for owner, name in splits.values() if owner == chosen}
+    names = {
+        key: name if owner == chosen else key
+        for key, (owner, name) in splits.items()
+        if not HEAD.fullmatch(name) and (owner == chosen or name not in known)
     }
-    return {k: v for k, v in state.items() if not HEAD.fullmatch(k)}
+    return renamed({key: state[key] for key in names}, names, path)
 
 
 def make_encoder(state, path, overrides):
@@ -117,17 +124,18 @@ def select_model(tensors, path):
     Returns:
         The tensors by timm's names, with `"student."` or `"teacher."` in front.
     """
+    splits = {key: _split(key) for key in tensors}
     num_first = {
-        owner: count_blocks(
-            {k: v for o, k in map(_split, tensors) if o == owner for v in [0]},
+        part: count_blocks(
+            {name for owner, name in splits.values() if owner == part},
             FIRST_BLOCKS,
         )
-        for owner in PARTS
+        for part in PARTS
     }
-    names = {}
-    for key in tensors:
-        owner, name = _split(key)
-        names[key] = f"{owner}.{_timm_name(name, num_first[owner])}"
+    names = {
+        key: f"{owner}.{_timm_name(name, num_first[owner])}"
+        for key, (owner, name) in splits.items()
+    }
     return renamed(tensors, names, path)
 
 
@@ -141,18 +149,11 @@ def paired_model(state, model):
     Returns:
         List of pairs of a variable and an array of its shape.
     """
-    pairs = []
-    strangers = sorted(k for k in state if k.partition(".")[0] not in PARTS)
-    if strangers:
-        raise ValueError(f"Unexpected: {strangers}")
-    for part in PARTS:
-        own = {
-            name.removeprefix(f"{part}."): value
-            for name, value in state.items()
-            if name.startswith(f"{part}.")
-        }
-        pairs += paired_network(own, model, part)
-    return pairs
+    return [
+        pair
+        for part in PARTS
+        for pair in paired_network(_within(part, state), model, part)
+    ]
 
 
 def paired_network(state, model, part):
@@ -188,6 +189,15 @@ def _paired(entries, state, encoder):
     entries = {k: v for k, v in entries.items() if k != POSITIONS}
     state = {k: v for k, v in state.items() if k != POSITIONS}
     return pair_entries(entries, state)
+
+
+def _within(part, state):
+    """Returns what belongs to a part, by the rest of the name."""
+    return {
+        name.removeprefix(f"{part}."): value
+        for name, value in state.items()
+        if name.startswith(f"{part}.")
+    }
 
 
 def _split(key):

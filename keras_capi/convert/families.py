@@ -4,6 +4,7 @@ from keras_capi.convert import aim_keys
 from keras_capi.convert import beit_keys
 from keras_capi.convert import capi_keys
 from keras_capi.convert import dalle_keys
+from keras_capi.convert import data2vec2_keys
 from keras_capi.convert import data2vec_keys
 from keras_capi.convert import dino_keys
 from keras_capi.convert import dinov2_keys
@@ -20,6 +21,7 @@ FAMILIES = (
     capi_keys,
     aim_keys,
     dinov2_keys,
+    data2vec2_keys,
     data2vec_keys,
     beit_keys,
     simmim_keys,

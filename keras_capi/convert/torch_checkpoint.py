@@ -9,9 +9,9 @@ PARTS = ("student", "teacher")
 def load_torch_checkpoint(path, part="teacher", **overrides):
     """Builds an encoder from weights of the authors' PyTorch implementation.
 
-    The names in the file tell whose it is (AIM, BEiT, CAPI, data2vec, DINO,
-    DINOv2, iBOT, I-JEPA, MAE or SimMIM), the shapes of the tensors the
-    architecture.
+    The names in the file tell whose it is (AIM, BEiT, CAPI, data2vec, data2vec
+    2.0, DINO, DINOv2, iBOT, I-JEPA, MAE or SimMIM), the shapes of the tensors
+    the architecture.
     The file is loaded without running any code in it.
 
     - CAPI: the published files, and checkpoints of the training code.
@@ -21,6 +21,7 @@ def load_torch_checkpoint(path, part="teacher", **overrides):
     - DINO, iBOT: encoders, and full checkpoints. Vision transformers only.
     - DINOv2: encoders, with registers and gates too, and trainings.
     - data2vec: trainings with student and teacher, single networks, encoders.
+    - data2vec 2.0: likewise, of images, and fine-tuned encoders.
     - I-JEPA: the published files, which hold all networks, and encoders.
     - BEiT: trainings, encoders and fine-tuned encoders.
     - AIM: the published encoders, with or without their attentive probe.

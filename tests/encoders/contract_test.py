@@ -26,6 +26,7 @@ VITS = {
         "relative_positions": "per_block",
         "interpolation_offset": 0.1,
     },
+    "post_norm": {"positions": "sine", "post_norm": True},
     "no_positions": {
         "positions": None,
         "class_token": False,

@@ -37,6 +37,14 @@ def test_the_same_size_gives_the_same_features(kind):
     np.testing.assert_array_equal(to_numpy(vit(IMAGES)["global"]), expected)
 
 
+def test_norms_that_come_last():
+    vit = randomized(post_norm=True)
+    made = resize_vit(vit)
+    np.testing.assert_allclose(
+        to_numpy(made(IMAGES)["global"]), to_numpy(vit(IMAGES)["global"]), 1e-5
+    )
+
+
 @pytest.mark.parametrize("kind", ["shared", "per_block"])
 def test_positions_are_resampled(kind):
     vit = randomized(relative_positions=kind, num_layers=2)

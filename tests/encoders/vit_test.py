@@ -30,6 +30,24 @@ def test_global_feature_is_the_class_token_or_the_mean():
     )
 
 
+def test_norms_that_come_last():
+    encoder = ViT(**SIZES, post_norm=True)
+    paths = [variable.path for variable in encoder.weights]
+    assert not any("final_norm" in path for path in paths)
+    tokens = encoder.add_positions(*encoder.embed(make_images(2)))
+    np.testing.assert_allclose(to_numpy(tokens).mean(axis=-1), 0.0, atol=1e-5)
+    for block in encoder.blocks:
+        tokens = block(tokens)
+    outputs = encoder.encode_images(make_images(2))
+    patches = to_numpy(tokens)[:, 1:]
+    np.testing.assert_allclose(to_numpy(outputs["patches"]), patches, atol=1e-5)
+    # The first norm comes before the blocks, and nothing behind them.
+    first, *blocks, behind = encoder.weights_by_depth()
+    assert any(w is encoder.first_norm.gamma for w in first)
+    assert (len(blocks), behind) == (2, [])
+    assert encoder.list_unused_parts(True, normalize=False) == []
+
+
 def test_positions_change_features():
     images = make_images(2)
     moved = np.roll(images, 4, axis=2)

@@ -9,8 +9,12 @@ from layers import battery
 
 from keras_capi.layers import DropPath
 from keras_capi.layers import TransformerBlock
+from keras_capi.layers.blocks.block_stack import block_attention
 from keras_capi.layers.blocks.block_stack import make_blocks
+from keras_capi.layers.blocks.block_stack import make_caches
 from keras_capi.layers.blocks.block_stack import run_blocks
+from keras_capi.layers.blocks.block_stack import run_blocks_on_next
+from keras_capi.layers.blocks.block_stack import run_perceptrons
 
 GENERATOR = np.random.default_rng(0)
 TOKENS = GENERATOR.normal(size=(4, 6, 16)).astype("float32")
@@ -75,12 +79,22 @@ def expected_output(block, x, scales=(1.0, 1.0), **arguments):
         )
     )
     x = x + scales[0] * attended * to_numpy(block.attention_scale.gamma)
-    hidden = normalize(x, block.mlp_norm) @ to_numpy(block.mlp_hidden.kernel)
+    branch = perceptron(block, normalize(x, block.mlp_norm))
+    return x + scales[1] * branch * to_numpy(block.mlp_scale.gamma)
+
+
+def perceptron(block, x):
+    hidden = x @ to_numpy(block.mlp_hidden.kernel)
     hidden = hidden + to_numpy(block.mlp_hidden.bias)
     hidden = to_numpy(ops.gelu(hidden.astype("float32"), approximate=False))
     branch = hidden @ to_numpy(block.mlp_output.kernel)
-    branch = branch + to_numpy(block.mlp_output.bias)
-    return x + scales[1] * branch * to_numpy(block.mlp_scale.gamma)
+    return branch + to_numpy(block.mlp_output.bias)
+
+
+def expected_of_post_norm(block, x, scales=(1.0, 1.0), **arguments):
+    attended = to_numpy(block.attention(x.astype("float32"), **arguments))
+    x = normalize(x + scales[0] * attended, block.attention_norm)
+    return normalize(x + scales[1] * perceptron(block, x), block.mlp_norm)
 
 
 ARGUMENTS = [
@@ -99,6 +113,50 @@ def test_equals_numpy(arguments):
         expected_output(block, TOKENS, **arguments),
         atol=1e-4,
     )
+
+
+@pytest.mark.parametrize("arguments", ARGUMENTS)
+def test_norms_that_come_last(arguments):
+    block = make_block(post_norm=True)
+    np.testing.assert_allclose(
+        to_numpy(block(TOKENS, **arguments)),
+        expected_of_post_norm(block, TOKENS, **arguments),
+        atol=1e-4,
+    )
+
+
+def test_norms_that_come_last_take_branches_or_none():
+    block = make_block(post_norm=True)
+    scales = 2.0 * np.array([[1, 0, 1, 0], [0, 0, 1, 1]])[..., None, None]
+    expected = expected_of_post_norm(block, TOKENS, scales)
+    subsets = np.array([[2, 0], [3, 2]], "int32")
+    for sample in (subsets, scales[..., 0, 0].astype("float32")):
+        outputs = to_numpy(block(TOKENS, drop_path_sample=sample))
+        np.testing.assert_allclose(outputs, expected, atol=1e-4)
+
+
+def test_inside_blocks_whose_norms_come_last():
+    """Perceptrons, attention, and one token after the other."""
+    blocks = [make_block(post_norm=True) for _ in range(2)]
+    first = expected_of_post_norm(blocks[0], TOKENS).astype("float32")
+    attended = to_numpy(blocks[1].attention(first)) + first
+    tokens = normalize(attended, blocks[1].attention_norm)
+    _, added = run_perceptrons(blocks, TOKENS)
+    expected = perceptron(blocks[1], tokens)
+    np.testing.assert_allclose(to_numpy(added), expected, atol=1e-3)
+    np.testing.assert_allclose(
+        to_numpy(block_attention(blocks, TOKENS, 2)),
+        to_numpy(blocks[1].attention.attention_weights(first)),
+        atol=1e-4,
+    )
+    expected = to_numpy(blocks[0](TOKENS, attention_mask=MASK))
+    caches = make_caches(blocks[:1], 4, 6)
+    for place in range(6):
+        token = ops.convert_to_tensor(TOKENS[:, place : place + 1])
+        output, caches = run_blocks_on_next(blocks[:1], token, caches, place)
+        np.testing.assert_allclose(
+            to_numpy(output), expected[:, place : place + 1], atol=1e-4
+        )
 
 
 def test_a_gate_instead_of_gelu():

@@ -10,7 +10,7 @@ import keras_capi
 
 def make(image_shape=(16, 16, 3), **arguments):
     encoder = keras_capi.encoders.ViT(
-        4, 1, 16, 2, image_shape=image_shape, positions="sine"
+        4, 1, 16, 2, image_shape, positions="sine", post_norm=True
     )
     decoder = keras_capi.decoders.ConvolutionalPredictor.for_encoder(
         encoder, num_layers=1, seed=4

@@ -11,6 +11,7 @@ from keras_capi.decoders import ConvolutionalPredictor
 from keras_capi.methods import Data2Vec2
 
 IMAGES = make_images(4)
+KEYS = ("initial_learning_rate", "decay_steps")
 # Three masks of each image.
 PATCHES = np.random.default_rng(0).permuted(
     np.tile(np.arange(16, dtype="int32"), (4, 3, 1)), axis=2
@@ -68,6 +69,12 @@ def test_published_parts():
     momentum = model.moving_average.momentum
     rates = [float(to_numpy(momentum(k))) for k in (0, 50_000, 100_000, 1e6)]
     assert rates == pytest.approx([0.9998, 0.999895, 0.99999, 0.99999], 1e-6)
+    # Its first update is the first of 100,000.
+    first, steps = (momentum.get_config()[k] for k in KEYS)
+    assert (first - 0.9998) * 1e5 == pytest.approx(0.99999 - 0.9998, 1e-4)
+    assert steps == 99_999
+    # A sum over the 16 masks of 16 images of a device, times 0.01.
+    assert model.loss_weights["class_loss"] == pytest.approx(0.01 * 256)
 
 
 def test_loss_by_numpy():
@@ -224,6 +231,8 @@ def test_published_optimizer():
     assert rate["warmup_steps"] == 50_040
     assert (config["clip_norm"], config["weight_decay"]) == (4.0, 0.05)
     assert (config["beta_1"], config["beta_2"]) == (0.9, 0.95)
+    # All weights decay, but there is a group to spare.
+    assert not config["groups"]
     vectors = {id(v) for v in model.parameter_groups()["vectors"]}
     for variable in model.trainable_variables:
         is_vector = variable.path.endswith(("bias", "gamma", "beta"))

@@ -446,6 +446,48 @@ def test_the_published_data2vec_is_complete():
     assert (rate["base_value"], rate["warmup_steps"]) == (2e-3, 10)
 
 
+def test_the_published_data2vec2_is_complete():
+    recipe = load_recipe("data2vec2_base")
+    encoder = recipe["encoder"]
+    sizes = [
+        encoder[name]
+        for name in ("patch_size", "num_layers", "hidden_dim", "num_heads")
+    ]
+    assert sizes == [16, 12, 768, 12]
+    assert recipe["target_layers"] == list(range(3, 13))
+    assert recipe["data"]["batch_size"] == 256
+    assert recipe["data"]["scale"] == [0.2, 1.0]
+    assert recipe["training"]["epochs"] == 75
+    for name, part in (
+        ("masking", keras_capi.layers.InverseSquareMasking()),
+        ("decoder", keras_capi.decoders.ConvolutionalPredictor(32, (2, 2))),
+    ):
+        published = part.get_config()
+        for key, value in recipe[name].items():
+            assert key == "class_name" or published[key] == value
+    small = small_recipe("data2vec2_small")
+    for name in ("optimizer", "ema_momentum", "class_weight", "num_masks"):
+        small[name] = recipe[name]
+    for name in ("positions", "post_norm", "token_initializer"):
+        small["encoder"][name] = encoder[name]
+    small["encoder"]["kernel_initializer"] = encoder["kernel_initializer"]
+    small["encoder"]["hidden_dim"] = 256
+    model = make_model(small, 750)
+    assert model.encoder.first_norm is not None
+    token = to_numpy(model.encoder.prefix_tokens.class_token)
+    kernel = to_numpy(model.encoder.blocks[0].mlp_hidden.kernel)
+    assert token.std() == pytest.approx(1.0, rel=0.2)
+    assert kernel.std() == pytest.approx(0.02, rel=0.02)
+    config = model.optimizer.get_config()
+    assert (config["clip_norm"], config["weight_decay"]) == (4.0, 0.05)
+    rate = config["learning_rate"]["config"]
+    assert (rate["base_value"], rate["warmup_steps"]) == (1e-3, 100)
+    # What the recipe says is what the method has anyway.
+    method = inspect.signature(keras_capi.methods.Data2Vec2).parameters
+    for name in ("num_masks", "class_weight", "ema_momentum"):
+        assert method[name].default == recipe[name]
+
+
 def test_the_published_context_encoder_is_complete():
     recipe = load_recipe("context_encoder_base")
     assert recipe["data"]["image_size"] == 128

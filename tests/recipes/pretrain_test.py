@@ -64,6 +64,7 @@ def test_the_packages_recipes_make_models():
         "colorization_small",
         "context_encoder_base",
         "context_encoder_small",
+        "data2vec2_base",
         "data2vec2_small",
         "data2vec_base",
         "data2vec_small",
