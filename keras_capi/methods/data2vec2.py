@@ -238,8 +238,7 @@ class Data2Vec2(Pretraining):
     ):
         """Returns the published optimizer and its schedule.
 
-        All weights decay, biases and norms too: the authors' code marks them as
-        exempt, but does not heed it.
+        All weights decay: the authors' code marks vectors, but heeds no mark.
 
         Args:
             total_steps: Integer. Updates of the whole training, of which two
