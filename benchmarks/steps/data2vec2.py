@@ -52,7 +52,7 @@ def build(options):
     """Returns a model, its optimizer and a batch."""
     import keras_capi
 
-    encoder = make_vit(options, positions="sine")
+    encoder = make_vit(options, positions="sine", post_norm=True)
     # Whose targets are the last 10 layers, as published.
     model = keras_capi.methods.Data2Vec2(encoder, num_masks=NUM_MASKS)
     optimizer = model.published_optimizer(10_000, options.batch_size)

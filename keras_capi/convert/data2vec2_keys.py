@@ -11,7 +11,6 @@ import numpy as np
 
 from keras_capi.convert.plain_names import renamed
 from keras_capi.convert.shapes import check_ranks
-from keras_capi.convert.shapes import count_blocks
 from keras_capi.convert.vit_checkpoint import PATCHES
 from keras_capi.convert.vit_checkpoint import check_method
 from keras_capi.convert.vit_checkpoint import check_sines
@@ -35,7 +34,7 @@ PARTS = ("student", "teacher")
 # What stands in front of the teacher's names; the student's have nothing.
 TEACHER = "_ema."
 IMAGES = "modality_encoders.IMAGE."
-FIRST_BLOCKS = f"{IMAGES}context_encoder.blocks"
+FIRST_BLOCK = re.compile(rf"{re.escape(IMAGES)}context_encoder\.blocks\.(\d+)")
 POSITIONS = "pos_embed"
 # The beginnings of names, and what stands for them here.
 BEGINNINGS = {
@@ -125,15 +124,12 @@ def select_model(tensors, path):
         The tensors by timm's names, with `"student."` or `"teacher."` in front.
     """
     splits = {key: _split(key) for key in tensors}
-    num_first = {
-        part: count_blocks(
-            {name for owner, name in splits.values() if owner == part},
-            FIRST_BLOCKS,
-        )
-        for part in PARTS
-    }
+    first = {part: set() for part in PARTS}
+    for owner, name in splits.values():
+        if match := FIRST_BLOCK.match(name):
+            first[owner].add(match[1])
     names = {
-        key: f"{owner}.{_timm_name(name, num_first[owner])}"
+        key: f"{owner}.{_timm_name(name, len(first[owner]))}"
         for key, (owner, name) in splits.items()
     }
     return renamed(tensors, names, path)
