@@ -191,9 +191,9 @@ def _norm(values, norm, outputs):
     """Normalises, and adds the result as the next of its kind."""
     number = sum(name.startswith(norm) for name in outputs)
     values = to_numpy(keras_capi.ops.average_layers([values], [norm], []))
-    # The authors' instance norm has the channels first.
+    # In the authors' code all but this one have the channels first.
     outputs[f"{norm}_norm_{number}"] = (
-        values.swapaxes(1, 2) if norm == "instance" else values
+        values if norm == "layer" else values.swapaxes(1, 2)
     )
     return values
 

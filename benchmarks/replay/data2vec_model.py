@@ -20,6 +20,7 @@ ENGINE = {
     "var_margin0": 0.5,
     "loss_scale": -1,
     "target_layer_norm_last": True,
+    "target_batch_norm": False,
     "target_instance_norm": False,
     "post_target_instance_norm": False,
     "post_target_layer_norm": False,
@@ -31,7 +32,12 @@ RELATIVE = {
     "use_rel_pos_bias": "per_block",
 }
 OUTPUTS = {"end": "block", "fc": "mlp"}
-NORMS = {"target_instance_norm": "instance", "target_layer_norm_last": "layer"}
+# In the order of the authors' code.
+NORMS = {
+    "target_batch_norm": "batch",
+    "target_instance_norm": "instance",
+    "target_layer_norm_last": "layer",
+}
 AVERAGE_NORMS = {
     "post_target_instance_norm": "instance",
     "post_target_layer_norm": "layer",

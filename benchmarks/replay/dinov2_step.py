@@ -73,7 +73,8 @@ def run_recorded(model, batch):
 def logged_losses(model, config, losses, passed):
     """The losses as they are logged by the authors, by name."""
     targets, logits = passed["dino_targets"], passed["student/class"]
-    num_pairs = 2 * (logits.shape[1] - 1)
+    # Without local views, the authors divide by 3.
+    num_pairs = 2 + max(2 * (logits.shape[1] - 2), 1)
     between = keras_capi.ops.view_cross_entropy(
         targets, logits[:, :2], model.student_temperature
     )

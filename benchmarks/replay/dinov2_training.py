@@ -44,6 +44,7 @@ def compile_as_published(model, config):
             frozen_steps=config["freeze_last_layer_epochs"] * per_epoch,
             clip_norm=config["clip_grad"] or None,
             layer_decay=config["layerwise_decay"],
+            patch_embedding_multiplier=config["patch_embed_lr_mult"],
         )
     )
 

@@ -150,11 +150,19 @@ def _forward(arrays, config):
         temperature = centering.current_temperature
         results[f"temperature/{name}"] = to_numpy(temperature)
     losses = {name: float(to_numpy(value)) for name, value in losses.items()}
-    losses["total_loss"] = sum(
-        weight * losses[name] for name, weight in model.loss_weights.items()
-    )
+    # As the authors return and log them.
+    losses |= _weighted(model, losses)
+    losses["total_loss"] = sum(losses[name] for name in model.loss_weights)
     losses = {f"loss/{n}": np.array(losses[f"{n}_loss"]) for n in LOSSES}
     return results, losses
+
+
+def _weighted(model, losses):
+    """The losses of images and patches, by their factors."""
+    return {
+        name: weight * float(losses[name])
+        for name, weight in model.loss_weights.items()
+    }
 
 
 def _scores(model, name, tokens):
@@ -267,7 +275,7 @@ def _training(arrays, config):
         norms.append(_gradient_norms(model, shadow, batch, names, arrays))
         decay = float(model.optimizer.weight_decay(step))
         logs = model.train_on_batch(batch, return_dict=True)
-        losses.append([logs["class_loss"], logs["patch_loss"], logs["loss"]])
+        losses.append([*_weighted(model, logs).values(), logs["loss"]])
         for name, value in (
             ("lr", logs["learning_rate"]),
             ("weight_decay", decay),

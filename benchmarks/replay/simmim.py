@@ -215,16 +215,18 @@ def _make_rate(settings, total_steps):
         schedule = keras_capi.optimizers.WarmupCosine(
             base, total_steps, final_value=settings["min_lr"], truncate=1.0
         )
-    elif name != "multistep":
-        raise ValueError(f"the schedule {name} is not known")
-    else:
-        factors = scheduler["gamma"] ** np.arange(
-            len(scheduler["multisteps"]) + 1
-        )
+    elif name in ("multistep", "step"):
+        milestones, factor = scheduler["multisteps"], scheduler["gamma"]
+        if name == "step":
+            every, factor = scheduler["decay_epochs"], scheduler["decay_rate"]
+            milestones = range(every, settings["epochs"] + 1, every)
+        factors = factor ** np.arange(len(milestones) + 1)
         schedule = keras.optimizers.schedules.PiecewiseConstantDecay(
-            [epoch * per_epoch - 1 for epoch in scheduler["multisteps"]],
+            [epoch * per_epoch - 1 for epoch in milestones],
             [float(base * factor) for factor in factors],
         )
+    else:
+        raise ValueError(f"the schedule {name} is not known")
     return keras_capi.optimizers.LateWarmup(
         schedule,
         settings["warmup_epochs"] * per_epoch,
@@ -243,7 +245,7 @@ def _training(arrays, config):
             len(arrays["images"]),
             learning_rate=_make_rate(settings, total_steps),
             weight_decay=settings["weight_decay"],
-            clip_norm=settings["clip_grad"],
+            clip_norm=settings["clip_grad"] or None,
             beta_1=optimizer["betas"][0],
             beta_2=optimizer["betas"][1],
             epsilon=optimizer["eps"],

@@ -58,8 +58,8 @@ class Data2Vec(ReplacedPatches):
             them, or `"mlp"`, what their perceptrons add to these, which takes a
             `ViT`. Defaults to `"block"`.
         target_norms: Sequence of names, the norms of each layer: `"layer"`,
-            `"instance"`, see `keras_capi.ops.average_layers`. Defaults to
-            `("layer",)`.
+            `"instance"`, `"batch"`, see `keras_capi.ops.average_layers`.
+            Defaults to `("layer",)`.
         average_norms: Likewise, of the average. Defaults to `("layer",)`.
         beta: Float, the error from which on the smooth L1 loss grows linearly,
             or `None` for the squared error. Defaults to `2.0`.

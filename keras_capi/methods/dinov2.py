@@ -248,14 +248,16 @@ class DINOv2(NetworkOptimizerMixin, DINO):
             self.student, views, training, mask, self.mask_token
         )
         spread = sum(koleo(x) for x in ops.unstack(features, axis=1))
+        # The authors divide by one pair too many where all views are large.
+        share = 1.0 if "local_views" in inputs else 2 / 3
         if "local_views" in inputs:
             others = encode_views(self.student, inputs["local_views"], training)
             features = ops.concatenate([features, others], axis=1)
-        patch_scores = (self.patch_head or self.head)(
-            take_patches(patches, places)
-        )
+        head = self.patch_head or self.head
+        patch_scores = head(take_patches(patches, places))
         return {
-            "class_loss": view_cross_entropy(
+            "class_loss": share
+            * view_cross_entropy(
                 targets, self.head(features), self.student_temperature
             ),
             "patch_loss": weighted_cross_entropy(

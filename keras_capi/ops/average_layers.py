@@ -5,7 +5,18 @@ from keras import ops
 from keras_capi.ops.normalization import instance_normalize
 from keras_capi.ops.normalization import layer_normalize
 
-NORMALIZATIONS = {"instance": instance_normalize, "layer": layer_normalize}
+
+def _batch_normalize(x):
+    """Normalises each channel over all tokens of the batch."""
+    tokens = ops.reshape(x, (-1, x.shape[-1]))
+    return ops.reshape(instance_normalize(tokens), ops.shape(x))
+
+
+NORMALIZATIONS = {
+    "batch": _batch_normalize,
+    "instance": instance_normalize,
+    "layer": layer_normalize,
+}
 
 
 def average_layers(layers, norms=("layer",), average_norms=("layer",)):
@@ -13,8 +24,8 @@ def average_layers(layers, norms=("layer",), average_norms=("layer",)):
 
     Each is normalised first, so that none outweighs the others. Which norms is
     said by name: `"layer"` for `layer_normalize`, over the channels of each
-    token, and `"instance"` for `instance_normalize`, over the tokens of each
-    channel.
+    token, `"instance"` for `instance_normalize`, over the tokens of each
+    channel, and `"batch"`, over those of all images that the device has.
 
     Args:
         layers: Sequence of float tensors of shape `(batch, tokens, width)`.

@@ -64,6 +64,29 @@ def test_koleo_is_of_the_views_by_themselves():
     assert result["koleo_loss"] == pytest.approx(expected, rel=1e-4)
 
 
+def test_large_views_alone_are_divided_by_three():
+    """As in the authors' code, though there are two pairs."""
+    model = make_dinov2(centering="softmax", teacher_temperature=0.05)
+    views = VIEWS["global_views"]
+    inputs = {"global_views": views, "mask": np.zeros((4, 2, 16), bool)}
+    of_teacher, of_student = (
+        [to_numpy(head(encoder(views[:, i])["global"])) for i in range(2)]
+        for head, encoder in (
+            (model.teacher_head, model.teacher),
+            (model.head, model.student),
+        )
+    )
+    total = 0.0
+    for scores, others in zip(of_teacher, of_student[::-1], strict=True):
+        targets = np.exp(scores / 0.05)
+        targets /= targets.sum(-1, keepdims=True)
+        others = others / 0.1
+        others -= np.log(np.exp(others).sum(-1, keepdims=True))
+        total -= (targets * others).sum(-1).mean()
+    result = losses(model, inputs)["class_loss"]
+    assert result == pytest.approx(total / 3, rel=1e-4)
+
+
 def test_the_optimizer():
     model = make_dinov2(make_vit(num_layers=2))
     optimizer = model.published_optimizer(1000, batch_size=256)
@@ -84,7 +107,14 @@ def test_the_optimizer():
     assert id(model.mask_token.token) in first
     assert {id(v) for v in members["patch_embedding"]} <= first
     tied = make_dinov2(num_patch_prototypes=None)
-    tied.compile(tied.published_optimizer(100, 16, layer_decay=1.0))
+    assert groups["patch_embedding"].learning_rate_multiplier == 0.2
+    tied.compile(
+        tied.published_optimizer(
+            100, 16, layer_decay=1.0, patch_embedding_multiplier=0.5
+        )
+    )
+    group = tied.optimizer.groups["patch_embedding"]
+    assert group.learning_rate_multiplier == 0.5
     assert tied.optimizer.clip_scope == ["encoder", "head"]
     assert len(tied.parameter_groups()["last_layer"]) == 2
 

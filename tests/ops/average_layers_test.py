@@ -14,10 +14,12 @@ def normalized(x, axis):
     return (x - x.mean(axis=axis, keepdims=True)) / deviation
 
 
-@pytest.mark.parametrize("norms", [("layer",), ("instance", "layer"), ()])
-@pytest.mark.parametrize("average_norms", [("layer",), ("instance",), ()])
+@pytest.mark.parametrize(
+    "norms", [("layer",), ("batch", "instance", "layer"), ()]
+)
+@pytest.mark.parametrize("average_norms", [("layer",), ("batch",), ()])
 def test_norms_before_and_behind_the_average(norms, average_norms):
-    axes = {"layer": -1, "instance": 1}
+    axes = {"layer": -1, "instance": 1, "batch": (0, 1)}
     layers = LAYERS
     for norm in norms:
         layers = [normalized(layer, axes[norm]) for layer in layers]
@@ -39,7 +41,9 @@ def test_instance_norm_forgets_what_all_tokens_have():
     np.testing.assert_allclose(outputs, normalized(x, 1), atol=1e-4)
 
 
-@pytest.mark.parametrize("norms", ["layer", ["batch"], [None]])
+@pytest.mark.parametrize("norms", ["layer", ["group"], [None]])
 def test_unknown_norms(norms):
-    with pytest.raises(ValueError, match=r"`norms` must be.*\['instance', 'l"):
+    with pytest.raises(
+        ValueError, match=r"`norms` must be.*\['batch', 'instance', 'l"
+    ):
         average_layers(LAYERS, norms)

@@ -4,11 +4,9 @@ from keras_capi.fitting.passed_on_arguments import passes_on_to
 from keras_capi.optimizers.adamw import AdamW
 from keras_capi.optimizers.depth_groups import depth_groups
 from keras_capi.optimizers.group import Group
+from keras_capi.validation import check_non_negative
 from keras_capi.validation import check_number
 from keras_capi.validation import check_positive_integer
-
-# Of the rate of patch embeddings.
-PATCH_EMBEDDING_MULTIPLIER = 0.2
 
 
 class NetworkOptimizerMixin:
@@ -29,6 +27,7 @@ class NetworkOptimizerMixin:
         clip_scope=None,
         frozen_steps=None,
         layer_decay=0.9,
+        patch_embedding_multiplier=0.2,
         **overrides,
     ):
         """Returns the published optimizer and its schedules.
@@ -51,6 +50,8 @@ class NetworkOptimizerMixin:
                 to `None`.
             layer_decay: Float in `(0, 1]`. The rate of a block over that of the
                 next one. Defaults to `0.9`.
+            patch_embedding_multiplier: Float. Factor of the rate of the patch
+                embedding besides. Defaults to `0.2`.
             **overrides: Other arguments of `keras_capi.optimizers.AdamW`.
 
         Returns:
@@ -59,6 +60,9 @@ class NetworkOptimizerMixin:
         check_positive_integer("total_steps", total_steps)
         check_positive_integer("batch_size", batch_size)
         check_number("layer_decay", layer_decay, "(0, 1]")
+        check_non_negative(
+            "patch_embedding_multiplier", patch_embedding_multiplier
+        )
         if learning_rate is None:
             learning_rate = 4e-3 * math.sqrt(batch_size / 1024)
         if frozen_steps is None:
@@ -71,21 +75,27 @@ class NetworkOptimizerMixin:
             clip_norm,
             clip_scope or list(self.networks()),
             frozen_steps,
-            **{"groups": self.groups(frozen_steps, layer_decay), **overrides},
+            **{
+                "groups": self.groups(
+                    frozen_steps, layer_decay, patch_embedding_multiplier
+                ),
+                **overrides,
+            },
         )
 
-    def groups(self, frozen_steps, layer_decay):
+    def groups(self, frozen_steps, layer_decay, patch_embedding_multiplier):
         """Returns what the optimizer does otherwise with some variables.
 
         Args:
             frozen_steps: Integer, as for `published_optimizer`.
             layer_decay: Float, likewise.
+            patch_embedding_multiplier: Float, likewise.
         """
         return {
             "vectors": Group(weight_decay_multiplier=0.0),
             "last_layer": Group(frozen_steps=frozen_steps, freeze="rate"),
             "patch_embedding": Group(
-                learning_rate_multiplier=PATCH_EMBEDDING_MULTIPLIER
+                learning_rate_multiplier=patch_embedding_multiplier
             ),
             **depth_groups(self.student.num_layers, layer_decay),
         }
