@@ -109,9 +109,9 @@ class StratifiedMasking(BlockwiseMasking):
         low, high = self.mask_ratio[0]
         num_patches = grid_size[0] * grid_size[1]
         if isinstance(batch_size, int):
-            # The upper ends of the parts.
-            ends = np.linspace(low, high, num_masked + 1)[1:]
-            return max(int(np.floor(ends * num_patches).sum()), 1)
+            ends = _upper_ends(low, high, num_masked)
+            sizes = np.floor(ends * np.float32(num_patches))
+            return max(int(sizes.sum()), 1)
         # The same but for rounding, where the batch size is not known.
         count = ops.cast(num_masked, "float32")
         ends = count * low + (high - low) * (count + 1.0) / 2.0
@@ -134,3 +134,20 @@ class StratifiedMasking(BlockwiseMasking):
             "mask_ratio": self.mask_ratio[0],
             "masked_share": self.masked_share,
         }
+
+
+def _upper_ends(low, high, count):
+    """The upper ends of equal parts of a range, rounded as torch does it.
+
+    Where an end by the number of patches is an integer but for rounding, the
+    authors' count depends on that.
+    """
+    low, high = np.float32(low), np.float32(high)
+    step = np.float64((high - low) / np.float32(max(count, 1)))
+    numbers = np.arange(1, count + 1)
+    ends = np.where(
+        numbers < (count + 1) // 2,
+        low + step * numbers,
+        high - step * (count - numbers),
+    )
+    return ends.astype("float32")

@@ -74,6 +74,16 @@ def test_how_many_are_hidden_at_most():
 
 
 @pytest.mark.parametrize(
+    ("num_patches", "batch_size", "bound"),
+    [(6, 24, 17), (10, 12, 17), (10, 24, 33), (12, 48, 78), (20, 12, 37)],
+)
+def test_bounds_are_rounded_as_by_the_authors(num_patches, batch_size, bound):
+    """The bounds are of their `collate_data_and_cast`."""
+    count = StratifiedMasking().count_hidden_in_batch
+    assert count(batch_size, (2, num_patches // 2)) == bound
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"mask_ratio": 0.5}, r"`mask_ratio` must be a pair `\(low, high\)`"),
