@@ -160,7 +160,7 @@ def _forward(arrays, config):
 def _weighted(model, losses):
     """The losses of images and patches, by their factors."""
     return {
-        name: weight * float(losses[name])
+        name: weight * float(to_numpy(losses[name]))
         for name, weight in model.loss_weights.items()
     }
 

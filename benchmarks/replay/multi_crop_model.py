@@ -15,7 +15,7 @@ HEAD = "projection_head"
 COUNTER = f"{HEAD}.1.num_batches_tracked"
 MEAN = f"{HEAD}.1.running_mean"
 # Of a gradient that is zero, in each entry.
-ROUNDING = 1e-8
+ROUNDING = 4e-8
 
 
 def make_encoder(config, num_channels):

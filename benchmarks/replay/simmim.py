@@ -216,10 +216,11 @@ def _make_rate(settings, total_steps):
             base, total_steps, final_value=settings["min_lr"], truncate=1.0
         )
     elif name in ("multistep", "step"):
-        milestones, factor = scheduler["multisteps"], scheduler["gamma"]
         if name == "step":
             every, factor = scheduler["decay_epochs"], scheduler["decay_rate"]
             milestones = range(every, settings["epochs"] + 1, every)
+        else:
+            milestones, factor = scheduler["multisteps"], scheduler["gamma"]
         factors = factor ** np.arange(len(milestones) + 1)
         schedule = keras.optimizers.schedules.PiecewiseConstantDecay(
             [epoch * per_epoch - 1 for epoch in milestones],
