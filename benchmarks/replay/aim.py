@@ -145,7 +145,7 @@ def _training(arrays, config):
                 truncate=1.0,
             ),
             weight_decay=settings["weight_decay"],
-            clip_norm=settings["clip"],
+            clip_norm=settings["clip"] or None,
         )
     )
     twin.compile(keras.optimizers.SGD(1.0))

@@ -1,5 +1,7 @@
 """MAE on the arrays of its authors."""
 
+import math
+
 import keras
 import numpy as np
 
@@ -131,7 +133,11 @@ def _sampled_masks(samples):
         masks = np.ones((NUM_MASKS, grid[0] * grid[1]), bool)
         visible = to_numpy(draw["visible_indices"]).astype("int64")
         np.put_along_axis(masks, visible, False, axis=1)
-        judges[name] = masks_judge(masks, sample["masked"])
+        judges[name] = masks_judge(
+            masks,
+            sample["masked"],
+            math.comb(grid[0] * grid[1], masking.count_patches(grid)[0]),
+        )
     return judges
 
 
