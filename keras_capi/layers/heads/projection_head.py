@@ -51,9 +51,8 @@ class ProjectionHead(keras.layers.Layer):
         self.layers = [
             Dense(
                 bottleneck_dim if number == num_layers else hidden_dim,
-                kernel_initializer=keras.initializers.TruncatedNormal(
-                    stddev=0.02
-                ),
+                # Published as truncated at 2, not at two deviations.
+                kernel_initializer=keras.initializers.RandomNormal(stddev=0.02),
                 dtype=self.dtype_policy,
                 name=f"layer_{number}",
             )
