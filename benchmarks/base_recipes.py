@@ -91,8 +91,10 @@ def list_rates(recipe, model):
         first, second, *others = (
             float(schedule(step)) for step in (0, 1, *range(2, steps, every))
         )
-        return [float(f"{x:.3g}") for x in (first, second, max(others))]
-    return [rate] * 3
+        rates = first, second, max(others)
+    else:
+        rates = rate, rate, rate
+    return [float(f"{x:.3g}") for x in rates]
 
 
 def mean_smooth_l1(beta):
@@ -112,7 +114,8 @@ def list_chances(model, images):
     choices = {
         "BEiT": {"token_loss": 8192},
         "Colorization": {"color_cross_entropy": 313},
-        "ContextEncoder": {"adversarial_loss": 2},
+        # Two choices of two.
+        "ContextEncoder": {"discriminator_loss": 4},
         "DINO": {"dino_loss": 65536},
         "DeepCluster": {"cluster_loss": 3000},
         "DeepClusterV1": {"cluster_loss": 10000},

@@ -100,7 +100,9 @@ SMALLER = {
 }
 SMALLER_HEADS = {
     "AlexNetHead": {"hidden_dim": 24, "output_dim": 24},
-    "DINOHead": {"hidden_dim": 24, "bottleneck_dim": 8, "num_prototypes": 16},
+    # A narrow one would make so little of features that their norms have
+    # gradients beyond half precision.
+    "DINOHead": {"hidden_dim": 512, "num_prototypes": 16},
     "PairHead": {"hidden_dims": [24, 24, 24]},
     "PatchMLP": {"num_layers": 1, "hidden_dim": 24},
     "SwAVHead": {"hidden_dim": 24, "output_dim": 8},
@@ -115,8 +117,8 @@ PHOTOS = np.random.default_rng(0).integers(0, 256, (4, 150, 200, 3), "uint8")
 
 
 @pytest.mark.parametrize("name", list(SIZES))
-def test_a_first_step(name, tokenizer, tmp_path):
-    recipe = load(name, tokenizer, "training.steps=1", "data.batch_size=2")
+def test_first_steps(name, tokenizer, tmp_path):
+    recipe = load(name, tokenizer, "training.steps=3", "data.batch_size=2")
     for section, settings in SMALLER.items():
         if section in recipe:
             recipe[section] |= settings
@@ -128,11 +130,16 @@ def test_a_first_step(name, tokenizer, tmp_path):
             recipe[key] = [value] * 3 if is_list else value
     if name == "paper_large":
         recipe["clustering"]["num_clusters"] = 16
+    if name == "base":
+        recipe["clustering"]["queue_size"] = 16
     if name == "data2vec_base":
         recipe["target_layers"] = [1]
     if name == "image_gpt_base":
         recipe["encoder"] |= {"feature_layer": 1, "num_colors": 8}
-        recipe["optimizer"]["warmup_steps"] = 0
     recipe["images"] = PHOTOS
     model = pretrain(recipe, tmp_path / "run", verbose=0)
-    assert int(model.optimizer.iterations) == 1
+    # Half precision begins with a factor of the loss that may be too high, and
+    # halves it.
+    updates = int(model.optimizer.iterations)
+    is_scaled = recipe["training"]["precision"] == "mixed_float16"
+    assert updates in ((1, 2, 3) if is_scaled else (3,))
