@@ -54,11 +54,12 @@ class AttentionPooling(keras.layers.Layer):
         self.query = self.add_weight(
             name="query",
             shape=(width,),
-            initializer=keras.initializers.TruncatedNormal(stddev=0.02),
+            # Published as truncated at 2, not at two deviations.
+            initializer=keras.initializers.RandomNormal(stddev=0.02),
         )
         self.key_value = keras.layers.Dense(
             2 * width,
-            kernel_initializer=keras.initializers.TruncatedNormal(stddev=0.02),
+            kernel_initializer=keras.initializers.RandomNormal(stddev=0.02),
             dtype=self.dtype_policy,
             name="key_value",
         )

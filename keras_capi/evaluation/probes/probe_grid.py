@@ -43,7 +43,8 @@ class ProbeGrid(keras.Model):
     def __init__(self, feature_shapes, num_classes, num_probes, seed):
         # The published probes are float32, whatever the backbone was.
         super().__init__(dtype="float32")
-        draw = keras.initializers.TruncatedNormal(
+        # Published as truncated at 2, not at two deviations.
+        draw = keras.initializers.RandomNormal(
             stddev=0.02, seed=keras.random.SeedGenerator(seed)
         )
 
