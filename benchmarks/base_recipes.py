@@ -149,7 +149,7 @@ def list_chances(model, images):
         return dict.fromkeys(model.loss_weights, chance)
     if name in choices:
         return {k: math.log(x) for k, x in choices[name].items()}
-    return others[name]
+    return others.get(name, {})
 
 
 def main(options):
