@@ -231,7 +231,7 @@ def test_other_encoders():
         ({"target_layers": (3,)}, "from 1 to the encoder's 2.*(3,)"),
         ({"target_layers": ()}, "`target_layers` must be a sequence"),
         ({"target_outputs": "fc"}, "`target_outputs` must be one of"),
-        ({"target_norms": ["batch"]}, "`target_norms` must be a sequence of"),
+        ({"target_norms": ["group"]}, "`target_norms` must be a sequence of"),
         ({"average_norms": "layer"}, "`average_norms` must be a sequence"),
         ({"beta": 0.0}, "`beta` must be a positive"),
         ({"loss_scale": 0.0}, "`loss_scale` must be a positive"),
