@@ -38,9 +38,8 @@ def weighted_sum(x, weights, axis, weights_axis):
     Args:
         x: Tensor of shape `(...)`.
         weights: Tensor of the shape of `x` without one of its axes.
-        axis: Integer. The axis to sum over, from 0.
-        weights_axis: Integer, from 0. The axis that the weights do not have,
-            another one.
+        axis: The axis to sum over, counted from 0.
+        weights_axis: The axis that the weights do not have, another one.
 
     Returns:
         Tensor of the shape of `x` without `axis`.
