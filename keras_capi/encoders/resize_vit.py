@@ -4,8 +4,14 @@ from keras_capi.encoders.vit import ViT
 from keras_capi.ops.positions.relative_tables import resample_relative_positions
 from keras_capi.ops.positions.tables import resample_positions
 
-# Of the norms, an encoder has one.
-PARTS = ("patch_embedding", "prefix_tokens", "first_norm", "final_norm")
+# Of the norms, each kind of encoder has some.
+PARTS = (
+    "patch_embedding",
+    "patch_norm",
+    "prefix_tokens",
+    "first_norm",
+    "final_norm",
+)
 
 
 def resize_vit(encoder, image_shape=None, relative_positions=None):
@@ -24,7 +30,7 @@ def resize_vit(encoder, image_shape=None, relative_positions=None):
             SimMIM fine-tune. `None` keeps what there is. Defaults to `None`.
 
     Returns:
-        A `keras_capi.encoders.ViT` with weights of its own.
+        An encoder of the same class with weights of its own.
 
     Raises:
         ValueError: If `encoder` is none such, or the arguments do not fit it.
@@ -58,14 +64,16 @@ def resize_vit(encoder, image_shape=None, relative_positions=None):
             f"relative_positions={relative_positions!r}, and an encoder with "
             f"{had!r}"
         )
-    config = {**encoder.get_config(), "relative_positions": kind}
+    config = encoder.get_config()
+    if kind != had:
+        config["relative_positions"] = kind
     if image_shape is not None:
         config["image_shape"] = image_shape
     made = type(encoder).from_config(config)
     for name in PARTS:
-        if getattr(encoder, name) is not None:
-            part = getattr(made, name)
-            part.set_weights(getattr(encoder, name).get_weights())
+        part = getattr(encoder, name, None)
+        if part is not None:
+            getattr(made, name).set_weights(part.get_weights())
     for block, other in zip(made.blocks, encoder.blocks, strict=True):
         block.set_weights(other.get_weights())
     _copy_positions(encoder.positions, made.positions)

@@ -7,6 +7,7 @@ from helpers import make_images
 from helpers import make_vit
 from helpers import to_numpy
 
+from keras_capi.encoders import AIMEncoder
 from keras_capi.encoders import resize_vit
 from keras_capi.ops import resample_positions
 from keras_capi.ops import resample_relative_positions
@@ -43,6 +44,21 @@ def test_norms_that_come_last():
     np.testing.assert_allclose(
         to_numpy(made(IMAGES)["global"]), to_numpy(vit(IMAGES)["global"]), 1e-5
     )
+
+
+def test_a_class_of_its_own_stays():
+    encoder = AIMEncoder(8, 2, 48, 4, image_shape=(32, 32, 3))
+    norm = encoder.patch_norm
+    norm.beta.assign(norm.beta + np.arange(48.0))
+    made = resize_vit(encoder)
+    assert isinstance(made, AIMEncoder)
+    np.testing.assert_allclose(
+        to_numpy(made(IMAGES)["global"]),
+        to_numpy(encoder(IMAGES)["global"]),
+        atol=1e-6,
+    )
+    taller = resize_vit(encoder, (48, 32, 3))
+    assert taller(make_images(1, 48, 32))["feature_map"].shape[1:3] == (6, 4)
 
 
 @pytest.mark.parametrize("kind", ["shared", "per_block"])
