@@ -13,6 +13,7 @@ from keras_capi.backend.adamw import share_gradients
 from keras_capi.backend.attention import dot_product_attention
 from keras_capi.backend.block_compiler import compiled_block
 from keras_capi.backend.block_compiler import compiled_blocks
+from keras_capi.backend.block_compiler import compiled_function
 from keras_capi.backend.block_compiler import has_many_weights
 from keras_capi.backend.compilation_cache import keep_compiled
 from keras_capi.backend.compiled import compiled
@@ -63,6 +64,7 @@ __all__ = [
     "compiled",
     "compiled_block",
     "compiled_blocks",
+    "compiled_function",
     "compiled_training",
     "dense_gradients",
     "dot_product_attention",

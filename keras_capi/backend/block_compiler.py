@@ -1,4 +1,4 @@
-"""Transformer blocks that torch compiles, once for all of a kind."""
+"""What torch compiles: transformer blocks, once for all of a kind, and more."""
 
 import contextlib
 import functools
@@ -10,6 +10,7 @@ import weakref
 import keras
 
 from keras_capi.backend.active import BACKEND
+from keras_capi.backend.replicas import replica
 from keras_capi.backend.training_step import count_values
 
 # From how many weights on that train the blocks are worth compiling.
@@ -17,6 +18,8 @@ MANY_WEIGHTS = 5_000_000
 # Steps of a model that come first: trials of a few steps need not wait.
 NUM_EAGER_STEPS = 10
 DEVICES = ("cpu", "cuda")
+# For how many batches and settings a function is compiled: ten seconds each.
+MOST_SHAPES = 4
 # What a layer is called and starts from, not what it computes.
 NO_PART_OF_KIND = {"name", "trainable", "seed", "kernel_initializer"}
 
@@ -107,13 +110,57 @@ def compiled_block(call):
     return run
 
 
-def _can_compile(block, tensors):
+def compiled_function(function):
+    """Makes a function of tensors and settings one for `compiled_blocks`.
+
+    For what is done to one part of a tensor after the other, in the forward
+    pass alone. It is compiled for the first part of a batch and those of its
+    shape: the last part, which may be smaller, is not worth the seconds.
+
+    Args:
+        function: Function of float tensors of one shape, by position, and of
+            settings, by name. It may be one that reduces over all replicas.
+    """
+    if BACKEND != "torch":
+        return function
+    shapes = {}
+
+    @functools.wraps(function)
+    def run(*tensors, **settings):
+        if not _compiles(tensors) or replica()[1] > 1:
+            return function(*tensors, **settings)
+        import torch
+
+        shape = tuple(tensors[0].shape)
+        key = (shape[0], shape[-1], *settings.values())
+        if len(shapes) < MOST_SHAPES:
+            shapes.setdefault(key, shape)
+        if shapes.get(key) != shape or any(x.requires_grad for x in tensors):
+            return function(*tensors, **settings)
+        compiled = _compile_function(function, shape, *settings.items())
+        try:
+            return compiled(*tensors)
+        except torch._dynamo.exc.TorchDynamoException as error:
+            outputs = function(*tensors, **settings)
+            _give_up(error)
+            return outputs
+
+    return run
+
+
+def _compiles(tensors):
     import torch
 
     return (
         getattr(_here, "compiles", False)
         and not torch.compiler.is_compiling()
         and all(x is None or x.device.type in DEVICES for x in tensors)
+    )
+
+
+def _can_compile(block, tensors):
+    return (
+        _compiles(tensors)
         and block.drop_path is None
         and not any(map(_is_special, block.modules()))
     )
@@ -167,12 +214,28 @@ def _compile(call, kind, names, has_gradient):
     return torch.compile(function, fullgraph=True)
 
 
+@functools.cache
+def _compile_function(function, shape, *settings):
+    """Returns a compiled function of tensors of this shape."""
+    import torch
+
+    @torch.compiler.allow_in_graph
+    def trace(*tensors):
+        return function(*tensors, **dict(settings))
+
+    def compiled(*tensors):
+        return trace(*tensors)
+
+    compiled.__code__ = compiled.__code__.replace()
+    return torch.compile(compiled, fullgraph=True, dynamic=False)
+
+
 def _give_up(error):
     """Lets all blocks run eagerly from now on."""
     _failures.append(error)
     _here.compiles = False
     warnings.warn(
-        "torch cannot compile transformer blocks here, so they run eagerly, "
+        "torch cannot compile parts of a step here, so they run eagerly, "
         "and a step takes about a tenth longer. On a CPU it needs a C++ "
         "compiler. `compile(..., jit_compile=False)` does not try, and is "
         f"silent. The error was: {error}",

@@ -13,6 +13,7 @@ from helpers import make_model
 from helpers import make_vit
 from helpers import weights_of
 
+from keras_capi import backend
 from keras_capi.backend import block_compiler
 
 if keras.backend.backend() != "torch":
@@ -53,6 +54,7 @@ def compiles(monkeypatch):
 def use_compiler(monkeypatch, name):
     torch.compiler.reset()
     block_compiler._compile.cache_clear()
+    block_compiler._compile_function.cache_clear()
     monkeypatch.setattr(
         torch, "compile", functools.partial(COMPILE, backend=name)
     )
@@ -88,10 +90,10 @@ def assert_close(found, expected, tolerance=1e-5):
 
 
 @pytest.mark.parametrize(
-    # CAPI's: teacher, student, predictor. DINO's: the same with views of
-    # another size.
+    # CAPI's: teacher, student, predictor, and two of its clustering. DINO's:
+    # the networks with views of another size.
     ("name", "most_graphs"),
-    [("capi", 3), ("mae", 4), ("dino", 4)],
+    [("capi", 5), ("mae", 4), ("dino", 4)],
 )
 def test_training(name, most_graphs, compiles, num_graphs, monkeypatch):
     batches = [make_images(4, seed=seed) for seed in range(3)]
@@ -130,6 +132,32 @@ def test_any_number_of_images(compiles, num_graphs):
                 found = block(tokens, coordinates, **arguments)
         torch.testing.assert_close(found, expected)
     assert num_graphs() == 2
+
+
+def test_functions_of_parts(compiles, num_graphs):
+    """The first part's shape is compiled, the rest's and gradients are not."""
+    model = make_model()
+    calls = []
+
+    def scale(x, factor):
+        calls.append(x.requires_grad)
+        return x * factor
+
+    run = backend.compiled_function(scale)
+    part, smaller = torch.randn(4, 5, 3), torch.randn(4, 2, 3)
+    with block_compiler.compiled_blocks(model, True):
+        run(part, factor=2.0)
+        num_traced = len(calls)
+        for x in (part, smaller, part):
+            torch.testing.assert_close(run(x, factor=2.0), x * 2.0)
+        assert len(calls) == num_traced + 1
+        torch.testing.assert_close(run(part, factor=3.0), part * 3.0)
+        assert num_graphs() == 2
+        run(part.clone().requires_grad_(), factor=2.0).sum().backward()
+        assert calls[-1]
+        for count in range(10, 20):
+            run(torch.randn(count, 5, 3), factor=2.0)
+    assert num_graphs() == block_compiler.MOST_SHAPES
 
 
 def test_half_precision(compiles, num_graphs, monkeypatch):

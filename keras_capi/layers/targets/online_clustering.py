@@ -25,6 +25,7 @@ from keras_capi.validation import check_positive_integer
 NOTHING = -1e30
 # If the batch size is not known when a step is compiled.
 ASSUMED_BATCH_SIZE = 64
+balance = backend.compiled_function(sinkhorn_knopp)
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
@@ -270,11 +271,9 @@ class OnlineClustering(PatchTargets):
         if not self.positionwise:
             logits = ops.reshape(logits, (-1, self.num_clusters))
         # The first axis has the batch, or all patches of it.
-        assignments = sinkhorn_knopp(
-            logits,
-            num_iterations=self.num_iterations,
-            sample_axis=0,
-            across_replicas=across_replicas,
+        settings = {"sample_axis": 0, "across_replicas": across_replicas}
+        assignments = balance(
+            logits, num_iterations=self.num_iterations, **settings
         )
         return ops.reshape(assignments, shape)
 

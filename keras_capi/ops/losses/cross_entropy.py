@@ -1,5 +1,6 @@
 from keras import ops
 
+from keras_capi import backend
 from keras_capi.validation import check_positive
 
 
@@ -28,6 +29,7 @@ def soft_cross_entropy(assignments, logits, temperature):
     return -ops.mean(ops.sum(assignments * log_probabilities, axis=-1))
 
 
+@backend.compiled_function
 def soft_cross_entropy_gradient(assignments, logits):
     """Sum of the cross-entropies, and its gradient with respect to the logits.
 
