@@ -87,7 +87,7 @@ def test_losses_of_random_regions():
 def test_the_discriminator_learns_first():
     """The encoder is judged by what it has just become."""
     model = make_context_encoder(
-        discriminator=Discriminator((4,), learning_rate=0.1, seed=0)
+        discriminator=Discriminator((4,), learning_rate=0.01, seed=0)
     )
     inputs = model.prepare({"images": IMAGES}, True)
     before = losses_of(model, inputs)
