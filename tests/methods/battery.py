@@ -177,7 +177,7 @@ def check_saved_model(case, trained, folder):
     assert_same(
         clone.predict(images, verbose=0),
         trained.model.predict(images, verbose=0),
-        1e-6,
+        1e-5,
     )
 
 
