@@ -209,9 +209,7 @@ def _compile(call, kind, names, has_gradient):
     def function(weights, tensors):
         return trace(weights, tensors)
 
-    # Torch limits how often it compiles a code object: each kind has its own.
-    function.__code__ = function.__code__.replace()
-    return torch.compile(function, fullgraph=True)
+    return _compile_alone(function)
 
 
 @functools.cache
@@ -226,8 +224,16 @@ def _compile_function(function, shape, *settings):
     def compiled(*tensors):
         return trace(*tensors)
 
-    compiled.__code__ = compiled.__code__.replace()
-    return torch.compile(compiled, fullgraph=True, dynamic=False)
+    return _compile_alone(compiled, dynamic=False)
+
+
+def _compile_alone(function, **options):
+    """Compiles a function whose code is that of others, too."""
+    import torch
+
+    # Torch limits how often it compiles a code object: each has its own.
+    function.__code__ = function.__code__.replace()
+    return torch.compile(function, fullgraph=True, **options)
 
 
 def _give_up(error):
