@@ -24,7 +24,8 @@ def keeps_memory(train_function):
     """Lets a training function keep the memory of its steps for the next one.
 
     On processors JAX takes what a step needs from the system each time, which
-    then clears hundreds of megabytes: up to a third of the step.
+    then clears hundreds of megabytes: up to a third of the step. torch does so
+    with each tensor of over 32 MB.
 
     What compiling took, some hundred megabytes, goes back after the first step,
     so that other programs, or the pages of a data set, can use them.
@@ -35,8 +36,6 @@ def keeps_memory(train_function):
     Returns:
         Function of the same arguments and results.
     """
-    if BACKEND == "torch":
-        return train_function
     is_first = True
 
     @functools.wraps(train_function)
@@ -54,8 +53,11 @@ def keeps_memory(train_function):
 
 
 def keep_freed_memory():
-    """Keeps what is freed from now on, in JAX on processors."""
-    if BACKEND == "jax" and not has_accelerator():
+    """Keeps what is freed from now on, on processors.
+
+    TensorFlow has its own way to do so.
+    """
+    if BACKEND != "tensorflow" and not has_accelerator():
         _set_allocation(MMAP_MAX, 0)
         _set_allocation(TRIM_THRESHOLD, -1)
 

@@ -38,12 +38,13 @@ def test_memory_is_returned():
 
 @needs_glibc
 @pytest.mark.skipif(
-    keras.backend.backend() != "jax", reason="others keep their own memory"
+    keras.backend.backend() == "tensorflow", reason="it keeps its own memory"
 )
-def test_freed_memory_is_kept_for_any_thread():
+def test_freed_memory_is_kept():
     # In a new process, as threads of former tests have heaps of their own.
     script = """
         import resource, threading
+        import keras
         import keras_capi
         import numpy as np
         from keras_capi.backend import free_memory
@@ -59,9 +60,13 @@ def test_freed_memory_is_kept_for_any_thread():
         new_pages = []
         free_memory.keep_freed_memory()
         for _ in range(3):
-            thread = threading.Thread(target=allocate)
-            thread.start()
-            thread.join()
+            # JAX allocates in threads of its own, torch in that of the user.
+            if keras.backend.backend() == "jax":
+                thread = threading.Thread(target=allocate)
+                thread.start()
+                thread.join()
+            else:
+                allocate()
         print(new_pages[-1])
     """
     output = subprocess.run(
@@ -99,5 +104,4 @@ def test_after_the_first_step_only(monkeypatch):
     for _ in range(3):
         model.train_on_batch(make_images())
     model.fit(make_images(), batch_size=2, verbose=0)
-    compiles = keras.backend.backend() != "torch"
-    assert len(calls) == int(compiles)
+    assert len(calls) == 1
