@@ -17,10 +17,12 @@ demo: $(BIN)/python
 	KERAS_BACKEND=$(DEMO_BACKEND) $(BIN)/python examples/pretrain_on_photos.py \
 		$(if $(IMAGES),--images "$(IMAGES)")
 
+# Each process keeps to its part of the files, whose tests share models and what
+# is compiled, until it has none left and takes some of another's.
 test: lint
 	@set -e; for backend in $(BACKENDS); do \
 		echo "== $$backend"; \
-		KERAS_BACKEND=$$backend $(BIN)/python -m pytest -n 2; \
+		KERAS_BACKEND=$$backend $(BIN)/python -m pytest -n 2 --dist worksteal; \
 	done
 
 lint: $(VENV)/installed
