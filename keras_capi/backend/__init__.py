@@ -33,6 +33,7 @@ from keras_capi.backend.numerics import rms_normalization
 from keras_capi.backend.process_group import averaged_gradients
 from keras_capi.backend.process_group import check_keras_version
 from keras_capi.backend.process_group import check_process_group
+from keras_capi.backend.process_group import launched_processes
 from keras_capi.backend.process_group import share_variables
 from keras_capi.backend.processes import check_can_gather
 from keras_capi.backend.processes import from_first_process
@@ -79,6 +80,7 @@ __all__ = [
     "has_many_weights",
     "keep_compiled",
     "keeps_memory",
+    "launched_processes",
     "layer_normalization",
     "matrix_product",
     "move_average",

@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import os
 
 import keras
 from keras import ops
@@ -12,6 +13,39 @@ from keras_capi.backend.replicas import replica
 
 # How long processes wait for each other to begin, in seconds.
 PATIENCE = 120
+
+
+@contextlib.contextmanager
+def launched_processes():
+    """Joins the process group that `torchrun` has started this process for.
+
+    Nothing happens in a process that was started alone, or has joined.
+
+    Raises:
+        ValueError: If another backend is in use, with which each process would
+            train a copy of its own.
+    """
+    count = int(os.environ.get("WORLD_SIZE", 1))
+    if count == 1 or replica()[1] > 1:
+        yield
+        return
+    if BACKEND != "torch":
+        raise ValueError(
+            "`torchrun` starts several processes for torch alone: start a "
+            "single one, or set `KERAS_BACKEND=torch`. "
+            f"Received: backend {BACKEND}, WORLD_SIZE={count}"
+        )
+    import torch
+    import torch.distributed as dist
+
+    has_gpus = torch.cuda.is_available()
+    if has_gpus:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    dist.init_process_group("nccl" if has_gpus else "gloo")
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
 
 
 def check_keras_version():

@@ -167,7 +167,8 @@ def pretrain(
     """Train a model on your own images, without labels.
 
     The folder gets model.keras, history.csv, checkpoints and recipe.yaml with
-    all settings. The same command goes on after an interruption.
+    all settings. The same command goes on after an interruption. With torch,
+    `torchrun --nproc-per-node N -m keras_capi pretrain` takes N devices.
     """
     if folder is not None and images:
         raise ValueError(
@@ -185,11 +186,13 @@ def pretrain(
     if sources:
         resolved["images"] = sources[0] if len(sources) == 1 else sources
     backend.keep_compiled(cache_folder() / "compiled")
-    keras_capi.recipes.pretrain(resolved, out)
-    print(
-        f"Wrote {out / MODEL_FILE}. `keras-capi report {out}` makes a page "
-        "of what it has learned."
-    )
+    with backend.launched_processes():
+        keras_capi.recipes.pretrain(resolved, out)
+        if backend.process_index() == 0:
+            print(
+                f"Wrote {out / MODEL_FILE}. `keras-capi report {out}` makes a "
+                "page of what it has learned."
+            )
 
 
 @app.command()

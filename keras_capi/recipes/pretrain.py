@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 
+from keras_capi import backend
 from keras_capi.callbacks.checkpoint import Checkpoint
 from keras_capi.data.augmented_images import AugmentedImages
 from keras_capi.data.image_files import find_images
@@ -11,6 +12,7 @@ from keras_capi.recipes.check_recipe import CLUSTERS
 from keras_capi.recipes.check_recipe import MAX_CLUSTERS
 from keras_capi.recipes.check_recipe import PALETTE
 from keras_capi.recipes.check_recipe import check_recipe
+from keras_capi.recipes.check_recipe import with_defaults
 from keras_capi.recipes.find_classes import list_parts
 from keras_capi.recipes.fitted_palette import fitted_palette
 from keras_capi.recipes.make_model import make_model
@@ -32,6 +34,9 @@ def pretrain(recipe, output, verbose="auto"):
     that k-means found, too. A start that fails before anything was learned
     leaves nothing.
 
+    Of several processes, see the page on several devices, each takes its share
+    of the recipe's batches, and the first one writes.
+
     Args:
         recipe: Dictionary from `keras_capi.recipes.load_recipe`, with `images`,
             what `keras_capi.data.AugmentedImages` takes as `source`, a list of
@@ -45,8 +50,8 @@ def pretrain(recipe, output, verbose="auto"):
 
     Raises:
         ValueError: If the recipe has no images, a setting is unknown or out of
-            range, a file that it names is not there, or if the folder has the
-            run of another recipe.
+            range, a file that it names is not there, the processes cannot share
+            a batch equally, or if the folder has the run of another recipe.
 
     Example:
 
@@ -60,12 +65,16 @@ def pretrain(recipe, output, verbose="auto"):
     check_recipe(recipe)
     recipe = find_saved_parts(recipe)
     folder = RunFolder(output)
+    is_first = backend.process_index() == 0
     training = recipe["training"]
     dataset = AugmentedImages(
-        _open_images(recipe["images"]), **recipe["data"], seed=training["seed"]
+        _open_images(recipe["images"]),
+        **_share_batches(recipe),
+        seed=training["seed"],
     )
     recipe = _with_clusters(recipe, len(dataset.source))
-    folder.check(recipe)
+    if is_first:
+        folder.check(recipe)
     steps = training.get("steps") or training["epochs"] * len(dataset)
     palette = fitted_palette(recipe, dataset, folder)
     own = {} if palette is None else {PALETTE: palette.tolist()}
@@ -77,27 +86,49 @@ def pretrain(recipe, output, verbose="auto"):
             keras.KerasTensor((1,)),
             grid_size=model.encoder.grid_size((size, size)),
         )
-    folder.begin(recipe, palette)
     history = keras.callbacks.CSVLogger(str(folder.history), append=True)
+    if is_first:
+        folder.begin(recipe, palette)
     try:
         model.fit(
             dataset,
             epochs=-(-steps // len(dataset)),
             callbacks=[
                 StopAfterSteps(dataset, steps),
-                history,
+                *([history] if is_first else []),
                 Checkpoint(folder.checkpoints, dataset),
             ],
-            verbose=verbose,
+            verbose=verbose if is_first else 0,
         )
-        model.save(folder.model)
+        if is_first:
+            model.save(folder.model)
     except BaseException:
-        # Keras leaves its file open.
-        history.on_train_end()
-        folder.clear_failed_start()
+        if is_first:
+            # Keras leaves its file open.
+            history.on_train_end()
+            folder.clear_failed_start()
         raise
-    np.save(folder.pictures, _pictures(dataset, model.encoder))
+    if is_first:
+        np.save(folder.pictures, _pictures(dataset, model.encoder))
     return model
+
+
+def _share_batches(recipe):
+    """Returns the settings of the data, of which each process has its share."""
+    count = backend.num_processes()
+    if count == 1:
+        return recipe["data"]
+    batch_size = with_defaults(recipe)["data"]["batch_size"]
+    if batch_size % count:
+        raise ValueError(
+            "The processes must share each batch equally. Received: "
+            f"data.batch_size={batch_size}, {count} processes"
+        )
+    return {
+        **recipe["data"],
+        "batch_size": batch_size // count,
+        "share": (backend.process_index(), count),
+    }
 
 
 def _open_images(images):
@@ -119,7 +150,7 @@ def _with_clusters(recipe, num_images):
         if maximum is None:
             continue
         number = choose_num_clusters(num_images, maximum)
-        if number < maximum:
+        if number < maximum and backend.process_index() == 0:
             print(
                 f"{number} clusters for {num_images} images: one for 16, at "
                 f"least 16. {section}.{CLUSTERS} sets another number."

@@ -4,12 +4,11 @@ import sys
 from distribution.worker_environment import worker_environment
 
 
-def run_two_processes(worker, argument, timeout):
+def run_two_processes(*command, timeout):
     """Runs a script in a torch process group of two, to its end.
 
     Args:
-        worker: Path of the script.
-        argument: Its one argument.
+        *command: Path of the script, or `"-m"` and a module, and the arguments.
         timeout: Integer, in seconds.
 
     Returns:
@@ -17,7 +16,7 @@ def run_two_processes(worker, argument, timeout):
     """
     finished = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-        + ["--nproc-per-node=2", worker, argument],
+        + ["--nproc-per-node=2", *map(str, command)],
         env=worker_environment(),
         capture_output=True,
         text=True,
