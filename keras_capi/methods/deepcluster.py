@@ -9,6 +9,7 @@ from keras_capi.layers.targets.embedding_memory import NOTHING
 from keras_capi.layers.targets.embedding_memory import EmbeddingMemory
 from keras_capi.methods.inputs.numbered_images import check_numbered
 from keras_capi.methods.inputs.numbered_images import list_batches
+from keras_capi.methods.inputs.view_inputs import built_views
 from keras_capi.methods.inputs.view_inputs import encode_all_views
 from keras_capi.methods.inputs.view_inputs import prepare_views
 from keras_capi.methods.shared.between_epochs import TargetsBetweenEpochs
@@ -118,7 +119,9 @@ class DeepCluster(MultiCropClusteringMixin, TargetsBetweenEpochs):
         self.encoder = encoder
         # Scopes of rematerialisation are for the blocks, see `RotaryViT`.
         with keras.RematScope(mode=None):
-            self.views = views or clustering_views(encoder, seed)
+            self.views = built_views(views, encoder) or clustering_views(
+                encoder, seed
+            )
             self.head = head or SwAVHead(dtype=self.dtype_policy, name="head")
             if not self.head.built:
                 self.head.build((None, encoder.global_dim))

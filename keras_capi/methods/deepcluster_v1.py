@@ -19,6 +19,7 @@ from keras_capi.methods.inputs.numbered_images import check_numbered
 from keras_capi.methods.inputs.numbered_images import list_whole
 from keras_capi.methods.inputs.single_view import check_single_views
 from keras_capi.methods.inputs.single_view import prepare_single_views
+from keras_capi.methods.inputs.view_inputs import built_views
 from keras_capi.methods.inputs.view_inputs import view_sizes
 from keras_capi.methods.shared.between_epochs import TargetsBetweenEpochs
 from keras_capi.methods.shared.gather_features import gather_features
@@ -127,7 +128,7 @@ class DeepClusterV1(TargetsBetweenEpochs):
         self.encoder = encoder
         # Scopes of rematerialisation are for the blocks, see `RotaryViT`.
         with keras.RematScope(mode=None):
-            self.views = views or RandomResizedCrop(
+            self.views = built_views(views, encoder) or RandomResizedCrop(
                 *view_sizes(encoder)[0],
                 scale=(0.08, 1.0),
                 flip_rate=0.5,

@@ -5,6 +5,7 @@ from keras_capi.fitting.schedule_settings import schedule_settings
 from keras_capi.layers.heads.dino_head import DINOHead
 from keras_capi.layers.targets.centering import Centering
 from keras_capi.layers.views.multi_crop import MultiCrop
+from keras_capi.methods.inputs.view_inputs import built_views
 from keras_capi.methods.inputs.view_inputs import check_views
 from keras_capi.methods.inputs.view_inputs import encode_all_views
 from keras_capi.methods.inputs.view_inputs import encode_views
@@ -123,7 +124,9 @@ class DINO(Pretraining):
         self.student = encoder
         # A `keras.RematScope` is for the blocks, see `RotaryViT`.
         with keras.RematScope(mode=None):
-            self.views = views or self.make_views(encoder, seed)
+            self.views = built_views(views, encoder) or self.make_views(
+                encoder, seed
+            )
             check_positive_integer("num_prototypes", num_prototypes)
             self.head = head or self.make_head(num_prototypes)
             if not self.head.built:

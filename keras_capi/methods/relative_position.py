@@ -8,6 +8,7 @@ from keras_capi.layers.views.patch_grid import PatchGrid
 from keras_capi.methods.inputs.pair_inputs import check_pair_inputs
 from keras_capi.methods.inputs.pair_inputs import default_crop_size
 from keras_capi.methods.inputs.pair_inputs import prepare_pairs
+from keras_capi.methods.inputs.view_inputs import built_views
 from keras_capi.methods.shared.mean_patches import mean_patches
 from keras_capi.methods.shared.reconstruction_optimizer import (
     ReconstructionOptimizerMixin,
@@ -87,7 +88,7 @@ class RelativePosition(ReconstructionOptimizerMixin, Pretraining):
             check_trainable("encoder", encoder)
         check_seed("seed", seed)
         with keras.RematScope(mode=None):
-            self.views = views or PatchGrid(
+            self.views = built_views(views, encoder) or PatchGrid(
                 default_crop_size(encoder), seed=seed
             )
             self.head = head or PairHead(

@@ -4,6 +4,7 @@ from keras import ops
 from keras_capi.fitting.passed_on_arguments import passes_on_to
 from keras_capi.layers.heads.simclr_head import SimCLRHead
 from keras_capi.layers.views.multi_crop import MultiCrop
+from keras_capi.methods.inputs.view_inputs import built_views
 from keras_capi.methods.inputs.view_inputs import check_two_views
 from keras_capi.methods.inputs.view_inputs import check_views
 from keras_capi.methods.inputs.view_inputs import encode_views
@@ -95,7 +96,9 @@ class SimCLR(Pretraining):
         self.encoder = encoder
         # A `keras.RematScope` is for the blocks, see `RotaryViT`.
         with keras.RematScope(mode=None):
-            self.views = views or _published_views(encoder, seed)
+            self.views = built_views(views, encoder) or _published_views(
+                encoder, seed
+            )
             self.head = head or SimCLRHead(dtype=self.dtype_policy, name="head")
             if not self.head.built:
                 self.head.build((None, None, encoder.global_dim))

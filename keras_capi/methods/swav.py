@@ -4,6 +4,7 @@ from keras import ops
 from keras_capi.layers.heads.swav_head import SwAVHead
 from keras_capi.layers.heads.unit_prototypes import UnitPrototypes
 from keras_capi.layers.targets.feature_queue import FeatureQueue
+from keras_capi.methods.inputs.view_inputs import built_views
 from keras_capi.methods.inputs.view_inputs import encode_all_views
 from keras_capi.methods.inputs.view_inputs import prepare_views
 from keras_capi.methods.shared.multi_crop_clustering import (
@@ -129,7 +130,9 @@ class SwAV(MultiCropClusteringMixin, Pretraining):
         self.encoder = encoder
         # A `keras.RematScope` is for the blocks, see `RotaryViT`.
         with keras.RematScope(mode=None):
-            self.views = views or clustering_views(encoder, seed)
+            self.views = built_views(views, encoder) or clustering_views(
+                encoder, seed
+            )
             self.head = head or SwAVHead(dtype=self.dtype_policy, name="head")
             if not self.head.built:
                 self.head.build((None, encoder.global_dim))

@@ -37,6 +37,43 @@ def view_sizes(encoder):
     return tuple(sizes), local
 
 
+def built_views(views, encoder):
+    """Builds a user's own views, whose weights training must know beforehand.
+
+    Args:
+        views: Layer from images to views by name, or `None`.
+        encoder: `keras_capi.encoders.Encoder`.
+
+    Returns:
+        The layer, or `None`.
+
+    Raises:
+        ValueError: If it is no layer, or cannot build itself on images as the
+            encoder takes them.
+    """
+    if views is None:
+        return None
+    if not isinstance(views, keras.Layer):
+        raise ValueError(
+            "`views` must be a layer, or None. "
+            f"Received: {type(views).__name__}"
+        )
+    if all(layer.built for layer in views._flatten_layers()):
+        return views
+    shape = (None, *view_sizes(encoder)[0], encoder.image_shape[-1])
+    try:
+        views(keras.KerasTensor(shape))
+    # A layer of the user may raise anything.
+    except Exception as error:
+        raise ValueError(
+            "`views` must be built, or build themselves when they are called "
+            f"on images of shape {shape}: else call them on a batch of images "
+            f"before. Received: {type(views).__name__}, which raises the error "
+            "above"
+        ) from error
+    return views
+
+
 def check_views(inputs, encoder):
     """Raises a `ValueError` if arrays of images, or own views, do not suit.
 

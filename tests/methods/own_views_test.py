@@ -1,0 +1,67 @@
+"""Views that a user has written, as a layer that is not built."""
+
+import keras
+import numpy as np
+import pytest
+from helpers import make_images
+
+from keras_capi.encoders import ViT
+from keras_capi.methods import DINO
+from keras_capi.methods import DeepCluster
+from keras_capi.methods import RelativePosition
+from keras_capi.methods import SimCLR
+from keras_capi.methods import SwAV
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Scaled(keras.layers.Layer):
+    """Two views, one of them through a part with weights."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.norm = keras.layers.LayerNormalization(trainable=False)
+
+    def call(self, images):
+        views = [self.norm(images), keras.ops.flip(images, axis=2)]
+        return {"global_views": keras.ops.stack(views, axis=1)}
+
+
+class Broken(keras.layers.Layer):
+    def call(self, images):
+        raise TypeError("no idea")
+
+
+def make_encoder():
+    return ViT(4, 1, 16, 2, image_shape=(16, 16, 3))
+
+
+def make_compiled():
+    model = SimCLR(make_encoder(), views=Scaled())
+    model.compile(model.published_optimizer(16, batch_size=2))
+    return model
+
+
+# Keras builds layers that it reads, and warns of those without a `build`.
+@pytest.mark.filterwarnings("ignore:`build\\(\\)` was called on layer 'scaled'")
+def test_own_views_are_built_before_the_training(tmp_path):
+    model = make_compiled()
+    images = make_images(4, 16, 16)
+    history = model.fit(images, batch_size=2, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
+    model.save(tmp_path / "model.keras")
+    clone = keras.saving.load_model(tmp_path / "model.keras")
+    assert all(layer.built for layer in clone._flatten_layers())
+    assert np.isfinite(clone.train_on_batch(images)[0])
+
+
+@pytest.mark.parametrize(
+    "method", [DINO, DeepCluster, RelativePosition, SimCLR, SwAV]
+)
+def test_views_that_cannot_be_built_say_so(method):
+    with pytest.raises(
+        ValueError,
+        match=r"`views` must be built.*\(None, 16, 16, 3\).*Received: Broken",
+    ):
+        method(make_encoder(), views=Broken())
+    with pytest.raises(ValueError, match="`views` must be a layer.*function"):
+        method(make_encoder(), views=lambda images: images)
