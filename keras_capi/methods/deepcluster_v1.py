@@ -216,7 +216,7 @@ class DeepClusterV1(TargetsBetweenEpochs):
 
     def as_data(self, data, batch_size):
         if isinstance(data, dict):
-            check_any_can_load(data)
+            check_any_can_load(data, self.memory.num_images)
             return NumberedArrays(data, batch_size or BATCH_SIZE), None
         check_can_draw(data)
         return data, batch_size

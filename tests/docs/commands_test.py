@@ -23,6 +23,7 @@ NOT_RUN = {
     "export TORCHINDUCTOR_": "likewise",
     "export TF_": "likewise",
     "git clone": "needs a network",
+    "torchrun": "tests/distribution",
     "python benchmarks/pair.py": "needs the authors' code",
     "python benchmarks/gpu/run.py": "tests/benchmarks",
     "KERAS_BACKEND=jax python -m pytest": "runs the tests, this one too",

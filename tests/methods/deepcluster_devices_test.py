@@ -24,14 +24,18 @@ ERRORS = {
     "torchrun": [
         f"{NOT_NUMBERED}.*num_images=16, ['images']",
         f"{NOT_NUMBERED}.*num_images=None, ['images', 'indices']",
-        "each must be able to load any image.*in 2 processes",
+        "each must be able to load any image.*8 of 16 images in one of 2",
     ],
 }
 
 
 @pytest.fixture(scope="module")
 def one_device():
-    return {**worker.train(), **worker.train_first()}
+    return {
+        **worker.train(),
+        **worker.train_first(),
+        **worker.train_first_on_arrays(),
+    }
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -1,12 +1,15 @@
 import keras
 import numpy as np
 
+from keras_capi import backend
+
 
 class NumberedArrays(keras.utils.PyDataset):
     """Batches of arrays, of images that can be chosen for each epoch.
 
     Has what the data sets of `keras_capi.data` have that know the numbers of
-    their images.
+    their images. Of several processes each has all arrays, and takes a share of
+    an epoch.
 
     Args:
         arrays: Dictionary of arrays, one entry for each image, `"indices"`
@@ -29,7 +32,7 @@ class NumberedArrays(keras.utils.PyDataset):
 
     @property
     def num_samples(self):
-        return len(self._arrays["indices"])
+        return len(self._arrays["indices"]) // backend.num_processes()
 
     @property
     def settings(self):

@@ -154,19 +154,22 @@ def check_can_draw(x):
         )
 
 
-def check_any_can_load(x):
+def check_any_can_load(x, num_images):
     """Raises a `ValueError` if each of several processes has its own arrays.
 
     Args:
         x: Dictionary of arrays.
+        num_images: Integer, the size of the data set.
     """
     count = backend.num_processes()
-    if count > 1:
+    known = len(np.unique(keras.ops.convert_to_numpy(x["indices"])))
+    if count > 1 and known < num_images:
         raise ValueError(
             "Where several processes train, each must be able to load any "
-            "image, as images are drawn by their clusters: give "
-            "`keras_capi.data.AugmentedImages` or `keras_capi.data.RandomCrops`"
-            f" of all images. Received: arrays {sorted(x)} in {count} processes"
+            "image, as images are drawn by their clusters: give each of them "
+            "the arrays of all images, or `keras_capi.data.AugmentedImages` or "
+            f"`keras_capi.data.RandomCrops`. Received: {known} of {num_images} "
+            f"images in one of {count} processes"
         )
 
 
