@@ -40,6 +40,15 @@ def test_bad_images(images, message):
     assert model.optimizer.iterations == 0
 
 
+def test_bad_images_to_predict_after_good_ones():
+    """Of other sizes, after which graphs of TensorFlow know none."""
+    model = make_model()
+    for size in (16, 20, 24):
+        model.predict(make_images(2, size, size), verbose=0)
+    with pytest.raises(ValueError, match="divisible by the patch size"):
+        model.predict(make_images(2, 18, 18), verbose=0)
+
+
 def test_arguments_by_position():
     """They are looked at as those by name are."""
     model, images, weights = make_model(), make_images(), np.ones(4)
