@@ -9,21 +9,20 @@ from keras_capi.fitting.passed_on_arguments import passes_on_to
 from keras_capi.fitting.schedule_settings import schedule_settings
 from keras_capi.layers.blocks.dense import Dense
 from keras_capi.layers.random_state import RandomState
+from keras_capi.methods.shared.picture_comparison import PictureComparison
 from keras_capi.methods.shared.tokenizer_training import check_schedules
+from keras_capi.methods.shared.tokenizer_training import count_stages
 from keras_capi.methods.shared.tokenizer_training import scheduled_values
 from keras_capi.methods.shared.tokenizer_training import tokenizer_optimizer
 from keras_capi.ops.clustering.used_words import used_words
 from keras_capi.ops.gumbel_softmax import exponential_noise
 from keras_capi.ops.gumbel_softmax import gumbel_softmax
 from keras_capi.ops.losses.cross_entropy import entropy
-from keras_capi.ops.losses.smooth_l1 import smooth_l1
 from keras_capi.optimizers.adamw import AdamW
 from keras_capi.tokenizers.tokenizer import Tokenizer
 from keras_capi.training.pretraining import Pretraining
 from keras_capi.validation import check_positive_integer
 from keras_capi.validation import check_seed
-
-RECONSTRUCTIONS = ("squared", "smooth_l1")
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
@@ -51,12 +50,19 @@ class DiscreteVAE(Tokenizer, Pretraining):
         straight_through: Boolean. Whether the decoder gets the best word alone,
             with the gradient of the soft choice. Defaults to `False`.
         reconstruction: `"squared"` for squared errors of pixels, or
-            `"smooth_l1"`. Defaults to `"squared"`.
+            `"smooth_l1"`, of BEiT's code; or `"logit_laplace"` for DALL-E's
+            likelihood, see `keras_capi.ops.logit_laplace`. Defaults to
+            `"squared"`.
         uniformity_weight: Float, or a schedule. Weight of the divergence of a
             patch's probabilities from uniform ones, in nats; or `None` for the
             published one, which rises from 0 to 6.6, divided by the values of a
             patch, and is 0 where the schedule has no end. Defaults to `None`.
         seed: Integer or `None`. Seed of the draws. Defaults to `None`.
+        mean: Sequence of numbers: what was subtracted from the images'
+            channels, which were in `[0, 1]` before; or `None` for that of
+            `keras_capi.layers.ImageNetNormalization`. Only `"logit_laplace"`
+            has to know. Defaults to `None`.
+        standard_deviation: Likewise, by which they were divided after that.
 
     Inputs:
         Images, a float tensor of shape `(batch, height, width, channels)`,
@@ -99,17 +105,14 @@ class DiscreteVAE(Tokenizer, Pretraining):
         reconstruction="squared",
         uniformity_weight=None,
         seed=None,
+        mean=None,
+        standard_deviation=None,
         **kwargs,
     ):
-        num_stages = _count_stages(patch_size)
+        num_stages = count_stages(patch_size)
         check_positive_integer("codebook_dim", codebook_dim)
         check_schedules(temperature, uniformity_weight)
         check_seed("seed", seed)
-        if reconstruction not in RECONSTRUCTIONS:
-            raise ValueError(
-                f"`reconstruction` must be one of {RECONSTRUCTIONS}. "
-                f"Received: reconstruction={reconstruction!r}"
-            )
         encoder = ConvolutionalEncoder(
             num_stages,
             hidden_dim,
@@ -129,7 +132,12 @@ class DiscreteVAE(Tokenizer, Pretraining):
         self.image_shape = encoder.image_shape
         self.temperature = temperature
         self.straight_through = straight_through
+        self.comparison = PictureComparison(
+            reconstruction, self.num_channels, mean, standard_deviation
+        )
         self.reconstruction = reconstruction
+        self.mean = self.comparison.mean
+        self.standard_deviation = self.comparison.standard_deviation
         self.uniformity_weight = uniformity_weight
         self.seed = seed
         self.head = Dense(vocabulary_size, dtype=self.dtype_policy, name="head")
@@ -142,7 +150,7 @@ class DiscreteVAE(Tokenizer, Pretraining):
         self.decoder = ConvolutionalDecoder(
             num_stages,
             hidden_dim,
-            self.num_channels,
+            self.comparison.num_outputs,
             dtype=self.dtype_policy,
             name="decoder",
         )
@@ -198,12 +206,8 @@ class DiscreteVAE(Tokenizer, Pretraining):
         words = gumbel_softmax(
             scores, inputs["noise"], temperature, self.straight_through
         )
-        pictures = ops.cast(self.decode_words(words), "float32")
-        if self.reconstruction == "squared":
-            images = ops.cast(images, "float32")
-            errors = ops.square(pictures - images)
-        else:
-            errors = smooth_l1(images, pictures)
+        outputs = ops.cast(self._decode_shares(words), "float32")
+        errors = self.comparison.errors(images, outputs)
         # The divergence from uniform probabilities.
         shares = ops.softmax(scores, axis=-1)
         uniformity_loss = math.log(self.vocabulary_size) - entropy(shares)
@@ -225,6 +229,9 @@ class DiscreteVAE(Tokenizer, Pretraining):
         Returns:
             Tensor of shape `(batch, height, width, channels)`.
         """
+        return self.comparison.pictures(self._decode_shares(words))
+
+    def _decode_shares(self, words):
         words = ops.cast(words, self.compute_dtype)
         codebook = ops.cast(self.codebook, self.compute_dtype)
         return self.decoder(ops.matmul(words, codebook))
@@ -239,7 +246,8 @@ class DiscreteVAE(Tokenizer, Pretraining):
             Tensor of shape `(batch, height, width, channels)`.
         """
         words = ops.take(self.codebook, token_ids, axis=0)
-        return self.decoder(ops.cast(words, self.compute_dtype))
+        outputs = self.decoder(ops.cast(words, self.compute_dtype))
+        return self.comparison.pictures(outputs)
 
     @passes_on_to(AdamW)
     def published_optimizer(
@@ -285,15 +293,6 @@ class DiscreteVAE(Tokenizer, Pretraining):
             "reconstruction": self.reconstruction,
             "uniformity_weight": serialize(self.uniformity_weight),
             "seed": self.seed,
+            "mean": self.mean,
+            "standard_deviation": self.standard_deviation,
         }
-
-
-def _count_stages(patch_size):
-    check_positive_integer("patch_size", patch_size)
-    num_stages = patch_size.bit_length() - 1
-    if patch_size != 2**num_stages or not num_stages:
-        raise ValueError(
-            "`patch_size` must be 2, 4, 8 or another power of two. Received: "
-            f"patch_size={patch_size}"
-        )
-    return num_stages

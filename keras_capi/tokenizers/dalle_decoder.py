@@ -1,11 +1,11 @@
 import keras
 from keras import ops
 
+from keras_capi.ops.images.color_margin import remove_margin
 from keras_capi.saving.base_model import BaseModel
 from keras_capi.saving.quantization import serialize_dtype
 from keras_capi.tokenizers.dalle_block import DALLEBlock
 from keras_capi.tokenizers.dalle_block import make_convolution
-from keras_capi.tokenizers.dalle_tokenizer import MARGIN
 from keras_capi.tokenizers.dalle_tokenizer import NUM_CHANNELS
 from keras_capi.tokenizers.dalle_tokenizer import WIDTHS
 from keras_capi.validation import check_positive_integer
@@ -112,8 +112,7 @@ class DALLEDecoder(BaseModel):
         """
         words = ops.one_hot(token_ids, self.vocabulary_size, dtype="float32")
         statistics = ops.cast(self(words, training=False), "float32")
-        colors = ops.sigmoid(statistics[..., :NUM_CHANNELS])
-        return ops.clip((colors - MARGIN) / (1 - 2 * MARGIN), 0.0, 1.0)
+        return remove_margin(ops.sigmoid(statistics[..., :NUM_CHANNELS]))
 
     def compute_output_shape(self, words_shape):
         count, rows, columns, _ = words_shape

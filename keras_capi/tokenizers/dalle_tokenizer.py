@@ -4,6 +4,7 @@ from keras import ops
 
 from keras_capi.layers.norms.imagenet_normalization import MEAN
 from keras_capi.layers.norms.imagenet_normalization import STANDARD_DEVIATION
+from keras_capi.ops.images.color_margin import MARGIN
 from keras_capi.tokenizers.dalle_block import DALLEBlock
 from keras_capi.tokenizers.dalle_block import make_convolution
 from keras_capi.tokenizers.tokenizer import Tokenizer
@@ -15,8 +16,6 @@ NUM_CHANNELS = 3
 # a map is halved.
 WIDTHS = (1, 2, 4, 8)
 KERNEL_SIZES = (3, 3, 3, 1)
-# Keeps pixels away from 0 and 1, where a logit has no value.
-MARGIN = 0.1
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")

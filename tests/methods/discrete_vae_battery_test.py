@@ -52,6 +52,8 @@ CASE = battery.Case(
         "reconstruction": "smooth_l1",
         "uniformity_weight": 0.1,
         "seed": 5,
+        "mean": (0.5, 0.5, 0.5),
+        "standard_deviation": (0.5, 0.5, 0.5),
     },
     learnt=0.9,
 )

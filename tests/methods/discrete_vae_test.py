@@ -76,6 +76,93 @@ def test_divergence_from_uniform_words():
     )
 
 
+def test_likelihood_of_colors():
+    model = make_vae(reconstruction="logit_laplace", uniformity_weight=0.1)
+    assert model.decoder.num_channels == 6
+    batch = {"images": IMAGES, "noise": np.ones((4, 4, 4, 8), "float32")}
+    scores = to_numpy(model.word_scores(IMAGES)).astype("float64")
+    shares = np.exp(scores / 0.9)
+    shares /= shares.sum(axis=-1, keepdims=True)
+    vectors = shares @ to_numpy(model.codebook)
+    outputs = to_numpy(model.decoder(vectors.astype("float32")))
+    logits, log_scales = np.split(outputs.astype("float64"), 2, axis=-1)
+    mean, deviation = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    assert (model.mean, model.standard_deviation) == (mean, deviation)
+    colors = 0.8 * np.clip(IMAGES * deviation + mean, 0, 1) + 0.1
+    density = np.exp(
+        -np.abs(np.log(colors / (1 - colors)) - logits) / np.exp(log_scales)
+    ) / (2 * np.exp(log_scales) * colors * (1 - colors))
+    losses = model.compute_losses(batch, False)
+    np.testing.assert_allclose(
+        to_numpy(losses["pixel_loss"]), -np.log(density).mean(), rtol=1e-4
+    )
+    token_ids = to_numpy(model.tokenize(IMAGES, (4, 4))).reshape(4, 4, 4)
+    pictures = to_numpy(model.decode(token_ids))
+    words = np.eye(8, dtype="float32")[token_ids]
+    np.testing.assert_allclose(
+        pictures, to_numpy(model.decode_words(words)), atol=1e-5
+    )
+    logits = to_numpy(model.decoder(to_numpy(model.codebook)[token_ids]))[
+        ..., :3
+    ]
+    colors = np.clip((1 / (1 + np.exp(-logits)) - 0.1) / 0.8, 0, 1)
+    np.testing.assert_allclose(pictures * deviation + mean, colors, atol=1e-5)
+
+
+def test_likelihood_trains_saves_and_resumes(tmp_path):
+    def make():
+        model = make_vae(
+            reconstruction="logit_laplace",
+            uniformity_weight=0.01,
+            mean=(0.5, 0.4, 0.3),
+            standard_deviation=(0.25, 0.2, 0.3),
+            temperature=0.5,
+        )
+        model.compile(
+            model.published_optimizer(40, batch_size=4, learning_rate=3e-3)
+        )
+        return model
+
+    batch = {"images": IMAGES, "noise": np.ones((4, 4, 4, 8), "float32")}
+    model = make()
+    losses = [model.train_on_batch(batch)[0] for _ in range(20)]
+    assert losses[-1] < losses[0] - 0.1
+    path = tmp_path / "model.keras"
+    model.save(path)
+    loaded = keras.saving.load_model(path)
+    assert loaded.get_config() == model.get_config()
+    assert loaded.mean == (0.5, 0.4, 0.3)
+    for _ in range(2):
+        # JAX may compile the loaded one in another order.
+        np.testing.assert_allclose(
+            loaded.train_on_batch(batch)[0],
+            model.train_on_batch(batch)[0],
+            rtol=1e-6,
+        )
+
+
+def test_likelihood_has_a_gradient_to_all_weights():
+    model = make_vae(reconstruction="logit_laplace", uniformity_weight=0.0)
+    model.compile(keras.optimizers.SGD(1.0))
+    batch = {"images": IMAGES, "noise": np.ones((4, 4, 4, 8), "float32")}
+    before = [to_numpy(weight) for weight in model.trainable_variables]
+    model.train_on_batch(batch)
+    for old, weight in zip(before, model.trainable_variables, strict=True):
+        assert np.abs(to_numpy(weight) - old).max() > 0, weight.path
+
+
+@once
+def test_likelihood_of_one_channel():
+    model = make_vae(
+        image_shape=(None, None, 1), reconstruction="logit_laplace"
+    )
+    model.compile("sgd")
+    images = IMAGES[..., :1]
+    assert np.isfinite(model.train_on_batch(images)[0])
+    token_ids = np.zeros((1, 2, 3), "int32")
+    assert model.decode(token_ids).shape == (1, 8, 12, 1)
+
+
 @once
 def test_schedules():
     ramp = keras.optimizers.schedules.PolynomialDecay
@@ -142,6 +229,11 @@ def test_published_optimizer():
         ({"patch_size": 6}, "`patch_size` must be 2, 4, 8 or another power"),
         ({"patch_size": 1}, "`patch_size` must be 2, 4, 8 or another power"),
         ({"reconstruction": "l1"}, "`reconstruction` must be one of"),
+        ({"mean": (0.5, 0.5)}, "`mean` must be 3 numbers"),
+        (
+            {"standard_deviation": (0.5, 0.5, 0.0)},
+            "`standard_deviation` must be positive",
+        ),
         ({"temperature": 0.0}, "`temperature` must be a positive"),
         ({"uniformity_weight": -1.0}, "`uniformity_weight` must be"),
     ],

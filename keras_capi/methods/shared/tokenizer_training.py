@@ -21,6 +21,22 @@ FINAL_SHARE = 1 / 80
 CONSTANT_TEMPERATURE = 0.9
 
 
+def count_stages(patch_size):
+    """Returns how often images are halved, or raises a `ValueError`.
+
+    Args:
+        patch_size: Integer, a power of two.
+    """
+    check_positive_integer("patch_size", patch_size)
+    num_stages = patch_size.bit_length() - 1
+    if patch_size != 2**num_stages or not num_stages:
+        raise ValueError(
+            "`patch_size` must be 2, 4, 8 or another power of two. Received: "
+            f"patch_size={patch_size}"
+        )
+    return num_stages
+
+
 def check_schedules(temperature, uniformity_weight):
     """Raises a `ValueError` unless both are a number, a schedule or `None`.
 

@@ -7,6 +7,7 @@ from keras_capi.ops.losses.info_nce import contrast_views
 from keras_capi.ops.losses.info_nce import info_nce
 from keras_capi.ops.losses.koleo import koleo
 from keras_capi.ops.losses.label_cross_entropy import label_cross_entropy
+from keras_capi.ops.losses.logit_laplace import logit_laplace
 from keras_capi.ops.losses.masked_mean import masked_mean
 from keras_capi.ops.losses.patch_cross_entropy import patch_cross_entropy
 from keras_capi.ops.losses.pixel_targets import pixel_targets
@@ -22,6 +23,7 @@ __all__ = [
     "info_nce",
     "koleo",
     "label_cross_entropy",
+    "logit_laplace",
     "masked_mean",
     "patch_cross_entropy",
     "pixel_targets",

@@ -1,0 +1,90 @@
+"""How pictures that a tokenizer's decoder makes are compared with images."""
+
+from keras import ops
+
+from keras_capi.layers.color_palette import channel_values
+from keras_capi.layers.norms.imagenet_normalization import MEAN
+from keras_capi.layers.norms.imagenet_normalization import STANDARD_DEVIATION
+from keras_capi.ops.images.color_margin import add_margin
+from keras_capi.ops.images.color_margin import remove_margin
+from keras_capi.ops.losses.logit_laplace import logit_laplace
+from keras_capi.ops.losses.smooth_l1 import smooth_l1
+
+RECONSTRUCTIONS = ("squared", "smooth_l1", "logit_laplace")
+
+
+class PictureComparison:
+    """What a decoder's numbers mean, and how far they are off.
+
+    Args:
+        reconstruction: See `keras_capi.methods.DiscreteVAE`.
+        num_channels: Integer. Channels of the images.
+        mean: See `keras_capi.methods.DiscreteVAE`.
+        standard_deviation: Likewise.
+    """
+
+    def __init__(self, reconstruction, num_channels, mean, standard_deviation):
+        if reconstruction not in RECONSTRUCTIONS:
+            raise ValueError(
+                f"`reconstruction` must be one of {RECONSTRUCTIONS}. "
+                f"Received: reconstruction={reconstruction!r}"
+            )
+        self.reconstruction = reconstruction
+        self.mean = channel_values("mean", mean, num_channels, MEAN)
+        self.standard_deviation = channel_values(
+            "standard_deviation",
+            standard_deviation,
+            num_channels,
+            STANDARD_DEVIATION,
+        )
+        if min(self.standard_deviation) <= 0:
+            raise ValueError(
+                "`standard_deviation` must be positive. Received: "
+                f"standard_deviation={standard_deviation!r}"
+            )
+        # Of a colour, its place and how sure it is.
+        self.has_scales = reconstruction == "logit_laplace"
+        self.num_outputs = num_channels * (2 if self.has_scales else 1)
+
+    def errors(self, images, outputs):
+        """Returns how far a decoder is off, value by value.
+
+        Args:
+            images: Float tensor of shape `(batch, height, width, channels)`,
+                normalised.
+            outputs: Float32 tensor of shape
+                `(batch, height, width, num_outputs)`.
+
+        Returns:
+            Float32 tensor of the images' shape.
+        """
+        images = ops.cast(images, "float32")
+        if self.has_scales:
+            colors = images * _constant(self.standard_deviation)
+            colors = colors + _constant(self.mean)
+            # Resizing can overshoot.
+            colors = add_margin(ops.clip(colors, 0.0, 1.0))
+            return logit_laplace(colors, *ops.split(outputs, 2, axis=-1))
+        if self.reconstruction == "smooth_l1":
+            return smooth_l1(images, outputs)
+        return ops.square(outputs - images)
+
+    def pictures(self, outputs):
+        """Returns what a decoder's numbers look like, as normalised images.
+
+        Args:
+            outputs: Tensor of shape `(batch, height, width, num_outputs)`.
+
+        Returns:
+            Tensor of shape `(batch, height, width, channels)`.
+        """
+        if not self.has_scales:
+            return outputs
+        logits, _ = ops.split(ops.cast(outputs, "float32"), 2, axis=-1)
+        colors = remove_margin(ops.sigmoid(logits)) - _constant(self.mean)
+        pictures = colors / _constant(self.standard_deviation)
+        return ops.cast(pictures, outputs.dtype)
+
+
+def _constant(values):
+    return ops.convert_to_tensor(values, "float32")
