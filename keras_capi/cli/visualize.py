@@ -17,6 +17,7 @@ from keras_capi.cli.load_model import choose_image_size
 from keras_capi.cli.load_model import load_model
 from keras_capi.data.image_files import find_images
 from keras_capi.data.image_loader import ImageLoader
+from keras_capi.evaluation.clustered_features import clustered_features
 from keras_capi.layers.norms.imagenet_normalization import ImageNetNormalization
 from keras_capi.validation import check_output
 from keras_capi.visualization.attention_maps import attention_maps
@@ -74,8 +75,8 @@ def visualize(
     check_output("--out", out, is_folder=not out.suffix)
     names = MAPS if show is None else split_names("--show", show, MAPS)
     backbone, trained = load_model(model)
-    clustering = getattr(trained, "clustering", None)
-    if clustering is None and show is not None and "clusters" in names:
+    has_clusters = hasattr(trained, "clustering")
+    if not has_clusters and show is not None and "clusters" in names:
         raise ValueError(
             "--show clusters needs a model with clusters, such as the folder "
             f"of a run. Received: {model}"
@@ -89,7 +90,9 @@ def visualize(
         batch_size=batch_size,
         normalization=lambda pixels: pixels,
     )
-    shown, columns = _compute(backbone, clustering, loader, names)
+    shown, columns = _compute(
+        backbone, trained if has_clusters else None, loader, names
+    )
     if show is not None and len(columns) == 1:
         raise ValueError(
             f"--show {show} needs a model that has it. Received: {model}"
@@ -108,8 +111,15 @@ def visualize(
     print(f"Wrote {len(shown)} pictures to {out}")
 
 
-def _compute(backbone, clustering, loader, names):
-    """Returns names of images, and a dictionary of columns to draw."""
+def _compute(backbone, clustered, loader, names):
+    """Returns names of images, and a dictionary of columns to draw.
+
+    Args:
+        backbone: Encoder.
+        clustered: The model that has clusters, or `None`.
+        loader: `keras_capi.data.ImageLoader`.
+        names: Sequence of strings, what to draw.
+    """
     normalize = ImageNetNormalization(dtype="float32")
     shown, pictures, features = [], [], []
     maps = collections.defaultdict(list)
@@ -117,8 +127,11 @@ def _compute(backbone, clustering, loader, names):
         inputs = ops.convert_to_numpy(normalize(pixels))
         feature_map = backbone.predict_on_batch(inputs)["feature_map"]
         feature_map = np.asarray(feature_map, "float32")
-        if clustering is not None and "clusters" in names:
-            maps["clusters"] += list(cluster_maps(clustering, feature_map))
+        if clustered is not None and "clusters" in names:
+            targets = clustered_features(clustered, inputs, len(inputs))
+            maps["clusters"] += list(
+                cluster_maps(clustered.clustering, targets)
+            )
         if not set(ATTENTION).isdisjoint(names):
             for name, values in attention_maps(backbone, inputs).items():
                 maps[name] += list(values)

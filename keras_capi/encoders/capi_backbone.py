@@ -240,17 +240,22 @@ class CAPIBackbone(Encoder):
             self.weights, [*blocks, [*last, *self.predictor.weights]]
         )
 
-    def encode_patches(self, images, training=None):
+    def encode_patches(self, images, training=None, layers=None):
         """Returns the features of all patches, without the registers.
 
         Args:
             images: Float tensor of shape `(batch, height, width, channels)`.
             training: Boolean. Whether to apply stochastic depth.
+            layers: Tuple of integers, numbers of blocks: what they make of the
+                patches, each as if it were the last, is averaged. `None` takes
+                the last. Defaults to `None`.
 
         Returns:
             Tensor of shape `(batch, rows * columns, hidden_dim)`.
         """
-        tokens = self.encoder(images, training=training)
+        layers = layers or (self.num_layers,)
+        outputs = self.encoder.encode_layers(images, layers, training=training)
+        tokens = sum(outputs.values()) / len(outputs)
         return tokens[:, self.encoder.register_tokens.num_registers :]
 
     def predict_masked(

@@ -1,6 +1,7 @@
 import numpy as np
 from keras import ops
 
+from keras_capi.evaluation.clustered_features import clustered_features
 from keras_capi.validation import check_positive_integer
 from keras_capi.validation import check_seed
 
@@ -69,8 +70,7 @@ def clustering_health(model, images, batch_size=64, seed=0):
     features, nearest, soft, assigned, entropies = [], [], [], [], []
     for start in range(0, len(images) - batch_size + 1, batch_size):
         batch = images[start : start + batch_size]
-        outputs = model.predict(batch, batch_size=batch_size, verbose=0)
-        patches = outputs["feature_map"]
+        patches = clustered_features(model, batch, batch_size)
         patches = np.reshape(patches, (batch_size, -1, patches.shape[-1]))
         logits = model.clustering.logits(ops.convert_to_tensor(patches))
         assignments = model.clustering.assign(logits)

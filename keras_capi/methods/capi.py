@@ -14,6 +14,7 @@ from keras_capi.methods.shared.capi_heads import check_targets
 from keras_capi.methods.shared.capi_heads import make_head
 from keras_capi.methods.shared.capi_weights import capi_groups
 from keras_capi.methods.shared.capi_weights import capi_layout_map
+from keras_capi.methods.shared.target_layers import check_target_layers
 from keras_capi.optimizers.capi_optimizer import capi_optimizer
 from keras_capi.training.check_trainable import check_trainable
 from keras_capi.training.moving_average import MovingAverage
@@ -61,6 +62,10 @@ class CAPI(Pretraining):
         projection: Layer between predictions and the student's head, such as
             `keras_capi.layers.ProjectionHead`; the ablation with an MLP head.
             Defaults to `None`.
+        target_layers: Sequence of integers from 1 to the encoder's
+            `num_layers`, the teacher's blocks whose features are averaged
+            before they are clustered, as data2vec has it; or `None` for the
+            last. Defaults to `None`.
 
     Inputs:
         Images, a float tensor of shape `(batch, height, width, channels)`, or a
@@ -104,6 +109,7 @@ class CAPI(Pretraining):
         ema_momentum=0.999,
         seed=None,
         projection=None,
+        target_layers=None,
         **kwargs,
     ):
         if not isinstance(backbone, CAPIBackbone):
@@ -116,6 +122,9 @@ class CAPI(Pretraining):
         check_positive("student_temperature", student_temperature)
         check_positive_integer("num_clusters", num_clusters)
         check_targets(clustering)
+        self.target_layers = check_target_layers(
+            target_layers, backbone.num_layers, default=1
+        )
         if self.trainable:
             parts = (backbone.encoder, backbone.predictor)
             check_trainable("backbone", backbone, parts)
@@ -179,7 +188,7 @@ class CAPI(Pretraining):
         return prepare_masks(self.student, self.masking, inputs)
 
     def compute_losses(self, inputs, training):
-        patches = self.teacher.encode_patches(inputs["images"], training=False)
+        patches = self.encode_targets(inputs["images"])
         targets, others = self.targets.make_targets(
             ops.stop_gradient(patches),
             inputs["predict_indices"],
@@ -190,6 +199,19 @@ class CAPI(Pretraining):
         outputs = apply_heads(self.projection, self.prototype_head, predictions)
         loss = self.targets.compare(targets, outputs, self.student_temperature)
         return {"capi_loss": loss, **others}
+
+    def encode_targets(self, images):
+        """Returns the teacher's features that are clustered, of all patches.
+
+        Args:
+            images: Float tensor of shape `(batch, height, width, channels)`.
+
+        Returns:
+            Tensor of shape `(batch, rows * columns, hidden_dim)`.
+        """
+        return self.teacher.encode_patches(
+            images, training=False, layers=self.target_layers
+        )
 
     def score_as_teacher(self, patches):
         """Returns what the moving average of the heads makes of features.
@@ -262,7 +284,6 @@ class CAPI(Pretraining):
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object
-        momentum = self.ema_momentum
         return {
             **super().get_config(),
             "backbone": serialize(self.student),
@@ -270,9 +291,8 @@ class CAPI(Pretraining):
             "clustering": serialize(self.targets),
             "num_clusters": self.targets.num_clusters or DEFAULT_NUM_CLUSTERS,
             "student_temperature": self.student_temperature,
-            "ema_momentum": (
-                serialize(momentum) if callable(momentum) else momentum
-            ),
+            "ema_momentum": serialize(self.ema_momentum),
             "seed": self.seed,
             "projection": serialize(self.projection),
+            "target_layers": self.target_layers,
         }

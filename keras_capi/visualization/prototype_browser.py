@@ -1,7 +1,7 @@
 import numpy as np
 from keras import ops
 
-from keras_capi.evaluation.patch_features import patch_features
+from keras_capi.evaluation.clustered_features import clustered_features
 from keras_capi.optional_imports import import_optional
 from keras_capi.validation import check_integers
 from keras_capi.validation import check_non_negative_integer
@@ -40,7 +40,7 @@ def nearest_patches(model, images, num_patches=8, batch_size=64):
         )
     best, places = [], []
     for start in range(0, len(images), batch_size):
-        features = patch_features(
+        features = clustered_features(
             model, images[start : start + batch_size], batch_size
         )
         rows, columns = features.shape[1:3]

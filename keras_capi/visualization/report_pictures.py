@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_capi.evaluation.clustered_features import clustered_features
 from keras_capi.evaluation.patch_features import patch_features
 from keras_capi.optional_imports import import_optional
 from keras_capi.visualization.attention_maps import attention_maps
@@ -79,7 +80,8 @@ def draw_maps(model, images, pictures):
         },
     }
     if hasattr(model, "clustering"):
-        clusters = cluster_maps(model.clustering, features)
+        clustered = clustered_features(model, images)
+        clusters = cluster_maps(model.clustering, clustered)
         groups["features"]["clusters"] = color_clusters(clusters)
     if hasattr(model.encoder, "predictor"):
         groups["attention"] = _attention(model.encoder, images)

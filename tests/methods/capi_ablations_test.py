@@ -13,6 +13,7 @@ from helpers import make_model
 from helpers import to_numpy
 from helpers import weights_of
 
+from keras_capi.evaluation.clustered_features import clustered_features
 from keras_capi.layers import BlockMasking
 from keras_capi.layers import DistilledTargets
 from keras_capi.layers import LatentTargets
@@ -58,6 +59,10 @@ ABLATIONS = {
             "masking": BlockMasking(prediction_ratio=0.3, seed=2),
             **clustering(OnlineClustering(5, positionwise=False)),
         },
+    ),
+    "several layers of the teacher": lambda: (
+        {"num_layers": 2},
+        {"target_layers": [1, 2]},
     ),
 }
 
@@ -107,6 +112,41 @@ def test_trains_saves_and_goes_on(name, tmp_path):
 def compute_losses(model, training):
     losses = model.compute_losses(INPUTS, training=training)
     return {name: to_numpy(loss) for name, loss in losses.items()}
+
+
+def test_targets_are_the_mean_of_layers():
+    backbone = make_backbone(num_layers=3)
+    model = make_model(backbone, target_layers=(1, 3))
+    outputs = model.teacher(INPUTS["images"], layers=(1, 3))
+    layers = [to_numpy(outputs[f"layer_{number}"]) for number in (1, 3)]
+    mean = np.mean(layers, axis=0).reshape(4, 16, -1)
+    targets = to_numpy(model.encode_targets(INPUTS["images"]))
+    np.testing.assert_allclose(targets, mean, atol=1e-6)
+    losses = compute_losses(model, training=False)
+    assignments, loss = model.clustering(mean)
+    np.testing.assert_allclose(losses["clustering_loss"], to_numpy(loss), 1e-5)
+    logits = model.prototype_head(model.student.predict_masked(**INPUTS))
+    logits = to_numpy(logits) / model.student_temperature
+    logits -= np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+    expected = -(to_numpy(assignments)[:, 5:8] * logits).sum(axis=-1).mean()
+    assert losses["capi_loss"] == pytest.approx(expected, rel=1e-4)
+    # What looks at clusters looks at these.
+    features = clustered_features(model, INPUTS["images"], batch_size=3)
+    np.testing.assert_allclose(features.reshape(mean.shape), mean, atol=1e-6)
+
+
+def test_the_last_layer_is_the_default():
+    backbone = make_backbone(num_layers=2)
+    model = make_model(backbone)
+    assert model.target_layers == (2,)
+    patches = to_numpy(model.teacher.encode_patches(INPUTS["images"]))
+    np.testing.assert_array_equal(
+        to_numpy(model.encode_targets(INPUTS["images"])), patches
+    )
+    features = clustered_features(model, INPUTS["images"])
+    np.testing.assert_allclose(
+        features.reshape(patches.shape), patches, atol=1e-6
+    )
 
 
 def layer_normalized(x):
@@ -188,6 +228,12 @@ def test_what_does_not_decay():
     ("arguments", "message"),
     [
         ({"clustering": "LatentTargets"}, "`clustering` must be a"),
+        (
+            {"backbone": make_backbone(num_layers=2), "target_layers": (2, 3)},
+            "`target_layers` must be numbers from 1 to the encoder's 2",
+        ),
+        ({"target_layers": ()}, "`target_layers` must be a sequence"),
+        ({"target_layers": (0,)}, "`target_layers` must be a positive"),
         (
             {"clustering": LatentTargets(), "num_clusters": 4},
             "`num_clusters` must be that of `clustering`.*=None",

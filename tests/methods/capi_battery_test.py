@@ -51,7 +51,7 @@ CASE = battery.Case(
             "ema_momentum",
         }
     ),
-    {"student_temperature": 0.2, "num_clusters": 6},
+    {"student_temperature": 0.2, "num_clusters": 6, "target_layers": (1,)},
 )
 
 

@@ -1,0 +1,38 @@
+import numpy as np
+from keras import ops
+
+from keras_capi.evaluation.patch_features import patch_features
+from keras_capi.validation import check_positive_integer
+
+
+def clustered_features(model, images, batch_size=64):
+    """Computes those patch features that a CAPI model clusters.
+
+    They are what `predict` gives, unless its `target_layers` are others than
+    the last one.
+
+    Args:
+        model: `keras_capi.models.CAPI`.
+        images: Float array of shape `(samples, height, width, channels)`, as
+            the model takes them.
+        batch_size: Integer. Defaults to `64`.
+
+    Returns:
+        Float32 array of shape `(samples, rows, columns, width)`.
+
+    Example:
+
+    >>> features = keras_capi.evaluation.clustered_features(model, images)
+    """
+    if model.target_layers == (model.encoder.num_layers,):
+        return patch_features(model, images, batch_size)
+    check_positive_integer("batch_size", batch_size)
+    batches = [
+        model.encode_targets(images[start : start + batch_size])
+        for start in range(0, len(images), batch_size)
+    ]
+    features = np.concatenate(
+        [ops.convert_to_numpy(ops.cast(x, "float32")) for x in batches]
+    )
+    grid_size = model.encoder.grid_size(images.shape[1:])
+    return features.reshape(len(features), *grid_size, -1)
