@@ -66,8 +66,22 @@ class Replay:
     def add(self, group, results):
         self.results.setdefault(group, {}).update(results)
 
+    def leave_out(self, names):
+        """Drops results that a file does not have, as others imply them.
+
+        Args:
+            names: Their names.
+        """
+        self.results = {
+            group: {k: values[k] for k in values if k not in names}
+            for group, values in self.results.items()
+        }
+
     def keep(self, names):
         """Drops results that a file, by its own account, does not have.
+
+        Inputs too: an array that has the name of an input, and of which the
+        file's account says nothing, is one that nothing was done with.
 
         Args:
             names: The names of all its arrays.
@@ -76,6 +90,7 @@ class Replay:
             group: {k: values[k] for k in values if k in names}
             for group, values in self.results.items()
         }
+        self.inputs = {k: use for k, use in self.inputs.items() if k in names}
 
     def add_figures(self, group, figures):
         self.figures.setdefault(group, {}).update(figures)

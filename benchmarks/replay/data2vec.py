@@ -53,9 +53,7 @@ def replay(arrays, description):
         result.add(group, results)
     if "parameter_groups" in config:
         result.add_figures("schedules", _groups(arrays, config))
-    # What other arrays imply.
-    names = {name for part in result.results.values() for name in part}
-    result.keep(names - set(config.get("left_out", ())))
+    result.leave_out(config.get("left_out", ()))
     return result
 
 

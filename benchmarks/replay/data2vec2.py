@@ -54,9 +54,7 @@ def replay(arrays, description):
     for group, results in _training(arrays, config).items():
         result.add(group, results)
     result.add_figures("schedules", _groups(arrays, config))
-    # What other arrays imply.
-    names = {name for part in result.results.values() for name in part}
-    result.keep(names - set(config.get("left_out", ())))
+    result.leave_out(config.get("left_out", ()))
     final = result.results["final"]
     result.noise = key_bias_noise(final, 2 * arrays["schedule/lr"].sum())
     return result

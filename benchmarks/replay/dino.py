@@ -10,6 +10,7 @@ from benchmarks.replay.dino_model import pairs_of
 from benchmarks.replay.dino_model import parts_of
 from benchmarks.replay.dino_model import temperature_schedule
 from benchmarks.replay.dino_model import total_steps_of
+from benchmarks.replay.files import loaded_weights
 from benchmarks.replay.files import named
 from benchmarks.replay.files import under
 from benchmarks.replay.gradients import take_gradient_step
@@ -55,10 +56,7 @@ def _inputs(arrays):
     if "local_views" in arrays:
         uses["local_views"] = "views of the forward pass"
         uses["train/local_views"] = "views of the training steps"
-    for name in arrays:
-        if name.startswith("weights/"):
-            uses[name] = "loaded into the model"
-    return uses
+    return uses | loaded_weights(arrays, ("center",))
 
 
 def _batch(arrays, prefix="", step=...):

@@ -17,6 +17,7 @@ from benchmarks.replay.dinov2_step import run_recorded
 from benchmarks.replay.dinov2_tokens import shifted_tokens
 from benchmarks.replay.dinov2_training import replay_schedules
 from benchmarks.replay.dinov2_training import replay_training
+from benchmarks.replay.files import loaded_weights
 from benchmarks.replay.files import named
 from benchmarks.replay.files import under
 from benchmarks.replay.gradients import take_gradient_step
@@ -63,11 +64,9 @@ def replay(arrays, description):
 
 
 def _inputs(arrays):
-    uses = {}
+    uses = loaded_weights(arrays, ("dino_center", "ibot_center"))
     for name in arrays:
-        if name.startswith("weights/"):
-            uses[name] = "loaded into the model"
-        elif name.rpartition("/")[2].startswith("collated_"):
+        if name.rpartition("/")[2].startswith("collated_"):
             kind = name.rpartition("collated_")[2].replace("_", " ")
             step = "the training" if "/" in name else "the single step"
             uses[name] = f"{kind} of {step}"

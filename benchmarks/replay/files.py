@@ -65,6 +65,24 @@ def under(arrays, prefix):
     }
 
 
+def loaded_weights(arrays, centers):
+    """Returns what the weights of a student and its teacher are, by name.
+
+    Those of anything else are not loaded, and therefore not named.
+
+    Args:
+        arrays: Dictionary from name to array.
+        centers: Sequence of strings, the names of the teacher's centers.
+    """
+    parts = ("weights/student.", "weights/teacher.")
+    centers = {f"weights/{name}" for name in centers}
+    return {
+        name: "loaded into the model"
+        for name in arrays
+        if name.startswith(parts) or name in centers
+    }
+
+
 def named(prefix, arrays):
     """Returns arrays with a prefix before their names."""
     return {prefix + name: values for name, values in arrays.items()}

@@ -7,6 +7,7 @@ import keras_capi
 from benchmarks.replay.comparison import DIFFERENT
 from benchmarks.replay.comparison import Replay
 from benchmarks.replay.files import channels_last
+from benchmarks.replay.files import loaded_weights
 from benchmarks.replay.files import named
 from benchmarks.replay.files import under
 from benchmarks.replay.gradients import take_gradient_step
@@ -80,10 +81,7 @@ def _inputs(arrays):
             if prefix + name in arrays or name != "local_images":
                 uses[prefix + name] = f"{name.replace('_', ' ')} of {of_what}"
     uses["images_other_size"] = "images of the read-out"
-    for name in arrays:
-        if name.startswith("weights/"):
-            uses[name] = "loaded into the model"
-    return uses
+    return uses | loaded_weights(arrays, ("center", "center2"))
 
 
 def _batch(arrays, prefix="", step=...):

@@ -41,10 +41,7 @@ def replay(arrays, description):
     result.add("losses", losses)
     result.add("schedules", schedules)
     result.add("final", final)
-    # What other arrays imply.
-    left_out = set(description.get("left_out", ()))
-    names = {name for part in result.results.values() for name in part}
-    result.keep(names - left_out)
+    result.leave_out(description.get("left_out", ()))
     final = result.results["final"]
     result.noise = key_bias_noise(final, 2 * arrays["schedule/lr"].sum())
     result.fixed = {name for name in final if name.endswith("pos_embed")}

@@ -8,6 +8,7 @@ import pytest
 from benchmarks.replay.comparison import Noise
 from benchmarks.replay.comparison import Replay
 from benchmarks.replay.comparison import compare
+from benchmarks.replay.files import loaded_weights
 
 SMALL = np.linspace(-0.5, 0.5, 12, dtype="float32").reshape(3, 4)
 
@@ -39,6 +40,25 @@ def test_tolerances(group, tolerance):
             "compared": 1,
         }
         assert report.passed is passed
+
+
+def test_an_array_that_a_file_does_not_account_for_is_unknown():
+    arrays = {"x": np.zeros(3), "weights/other": np.zeros(3)}
+    inputs = {"weights/other": "loaded"}
+    replay = Replay({"forward": {"x": np.zeros(3), "y": np.ones(3)}}, inputs)
+    replay.keep({"x"})
+    report = compare(arrays, replay, {"x": (3,)})
+    assert report.problems == [
+        "weights/other is unknown, so nothing was compared with it"
+    ]
+    del arrays["weights/other"]
+    assert compare(arrays, replay, {"x": (3,)}).passed
+
+
+def test_weights_of_no_part_are_not_loaded():
+    names = ["weights/student.a", "weights/teacher.a", "weights/center"]
+    uses = loaded_weights([*names, "weights/other", "final/x"], ("center",))
+    assert list(uses) == names
 
 
 def test_errors_are_relative_to_values_above_one():
