@@ -1,10 +1,9 @@
-import math
-
 import keras
 from keras import ops
 
 from keras_capi import backend
 from keras_capi.layers.blocks.dense import Dense
+from keras_capi.layers.fan_in_uniform import fan_in_uniform
 from keras_capi.layers.grouped_convolution import GroupedConvolution
 from keras_capi.layers.random_state import RandomState
 from keras_capi.ops.normalization import layer_normalize
@@ -100,7 +99,7 @@ class ConvolutionalPredictor(BaseModel):
                     kernel_size,
                     num_groups,
                     kernel_initializer=kernel_initializer.clone(),
-                    bias_initializer=_uniform(fan_in),
+                    bias_initializer=fan_in_uniform(fan_in),
                     dtype=self.dtype_policy,
                     name=f"convolution_{index}",
                 )
@@ -109,7 +108,7 @@ class ConvolutionalPredictor(BaseModel):
             self.prediction = Dense(
                 hidden_dim,
                 kernel_initializer=kernel_initializer.clone(),
-                bias_initializer=_uniform(hidden_dim),
+                bias_initializer=fan_in_uniform(hidden_dim),
                 dtype=self.dtype_policy,
                 name="prediction",
             )
@@ -197,8 +196,3 @@ class ConvolutionalPredictor(BaseModel):
             "noise_deviation": self.noise_deviation,
             "seed": self.seed,
         }
-
-
-def _uniform(fan_in):
-    bound = 1.0 / math.sqrt(fan_in)
-    return keras.initializers.RandomUniform(-bound, bound)

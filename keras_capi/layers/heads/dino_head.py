@@ -1,7 +1,6 @@
-import math
-
 import keras
 
+from keras_capi.layers.fan_in_uniform import fan_in_uniform
 from keras_capi.layers.heads.projection_head import ProjectionHead
 from keras_capi.layers.heads.prototype_head import PrototypeHead
 from keras_capi.validation import check_positive_integer
@@ -52,11 +51,10 @@ class DINOHead(ProjectionHead):
     ):
         super().__init__(num_layers, hidden_dim, bottleneck_dim, **kwargs)
         check_positive_integer("num_prototypes", num_prototypes)
-        bound = 1.0 / math.sqrt(bottleneck_dim)
         self.prototypes = PrototypeHead(
             num_prototypes,
             trainable_gain,
-            keras.initializers.RandomUniform(-bound, bound),
+            fan_in_uniform(bottleneck_dim),
             dtype=self.dtype_policy,
             name="prototypes",
         )

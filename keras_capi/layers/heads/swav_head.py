@@ -1,9 +1,8 @@
-import math
-
 import keras
 from keras import ops
 
 from keras_capi.layers.blocks.dense import Dense
+from keras_capi.layers.fan_in_uniform import fan_in_uniform
 from keras_capi.layers.norms.batch_normalization import BatchNormalization
 from keras_capi.ops.normalization import l2_normalize
 from keras_capi.validation import check_non_negative_integer
@@ -66,12 +65,10 @@ class SwAVHead(keras.layers.Layer):
         )
 
     def _make_linear(self, name, width, units):
-        # As torch begins.
-        bound = 1.0 / math.sqrt(width)
         layer = Dense(
             units,
-            kernel_initializer=keras.initializers.RandomUniform(-bound, bound),
-            bias_initializer=keras.initializers.RandomUniform(-bound, bound),
+            kernel_initializer=fan_in_uniform(width),
+            bias_initializer=fan_in_uniform(width),
             dtype=self.dtype_policy,
             name=name,
         )

@@ -1,9 +1,8 @@
-import math
-
 import keras
 from keras import ops
 
 from keras_capi import backend
+from keras_capi.layers.fan_in_uniform import fan_in_uniform
 from keras_capi.ops.normalization import l2_normalize
 from keras_capi.validation import check_positive_integer
 
@@ -44,12 +43,10 @@ class UnitPrototypes(keras.layers.Layer):
         self.num_prototypes = num_prototypes
 
     def build(self, input_shape):
-        # As torch begins.
-        bound = 1.0 / math.sqrt(input_shape[-1])
         self.kernel = self.add_weight(
             name="kernel",
             shape=(input_shape[-1], self.num_prototypes),
-            initializer=keras.initializers.RandomUniform(-bound, bound),
+            initializer=fan_in_uniform(input_shape[-1]),
         )
 
     def normalize(self):

@@ -1,8 +1,7 @@
-import math
-
 import keras
 
 from keras_capi import backend
+from keras_capi.layers.fan_in_uniform import fan_in_uniform
 from keras_capi.ops.tokens import extract_patches
 from keras_capi.ops.tokens import gather_tokens
 from keras_capi.validation import check_images
@@ -69,11 +68,10 @@ class PatchEmbedding(keras.layers.Layer):
             shape=(fan_in, self.hidden_dim),
             initializer=self.kernel_initializer,
         )
-        bound = 1.0 / math.sqrt(fan_in)
         self.bias = self.add_weight(
             name="bias",
             shape=(self.hidden_dim,),
-            initializer=keras.initializers.RandomUniform(-bound, bound),
+            initializer=fan_in_uniform(fan_in),
         )
 
     def call(self, images, indices=None):
