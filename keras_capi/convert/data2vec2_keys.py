@@ -9,6 +9,7 @@ import re
 
 import numpy as np
 
+from keras_capi.convert.plain_names import choose_part
 from keras_capi.convert.plain_names import renamed
 from keras_capi.convert.shapes import check_ranks
 from keras_capi.convert.vit_checkpoint import PATCHES
@@ -69,14 +70,14 @@ def select_encoder(tensors, part, path):
     """
     state = select_model(tensors, path)
     splits = {key: key.split(".", 1) for key in state}
-    parts = {owner for owner, _ in splits.values()}
-    chosen = part if part in parts else min(parts)
-    known = {name for owner, name in splits.values() if owner == chosen}
-    names = {
-        key: name if owner == chosen else key
-        for key, (owner, name) in splits.items()
-        if not HEAD.fullmatch(name) and (owner == chosen or name not in known)
-    }
+    names = choose_part(
+        {
+            key: (owner, name)
+            for key, (owner, name) in splits.items()
+            if not HEAD.fullmatch(name)
+        },
+        part,
+    )
     return renamed({key: state[key] for key in names}, names, path)
 
 

@@ -1,6 +1,7 @@
 """What the weights of data2vec are called by its authors."""
 
 from keras_capi.convert import simmim_keys
+from keras_capi.convert.plain_names import choose_part
 from keras_capi.convert.plain_names import renamed
 from keras_capi.convert.vit_checkpoint import check_method
 from keras_capi.convert.vit_keys import INDEX
@@ -53,14 +54,7 @@ def select_encoder(tensors, part, path):
         for key in _without_indices(tensors)
         if not _is_beside(_split(key)[1])
     }
-    parts = {owner for owner, _ in splits.values()}
-    chosen = part if part in parts else min(parts)
-    known = {name for owner, name in splits.values() if owner == chosen}
-    names = {
-        key: name if owner == chosen else f"{owner}.{name}"
-        for key, (owner, name) in splits.items()
-        if owner == chosen or name not in known
-    }
+    names = choose_part(splits, part)
     return renamed({key: tensors[key] for key in names}, names, path)
 
 

@@ -46,6 +46,28 @@ def renamed(tensors, names, path):
     return {names[key]: value for key, value in tensors.items()}
 
 
+def choose_part(splits, part):
+    """Names the weights of one part, and what belongs to no other.
+
+    Args:
+        splits: Dictionary from key to a pair: `"teacher"` or `"student"`, and
+            the name within it.
+        part: `"teacher"` or `"student"`: which to take, if there are both.
+
+    Returns:
+        Dictionary from key to name: within the chosen part, or with the other
+        in front where the chosen one has no such weight.
+    """
+    parts = {owner for owner, _ in splits.values()}
+    chosen = part if part in parts else min(parts)
+    known = {name for owner, name in splits.values() if owner == chosen}
+    return {
+        key: name if owner == chosen else f"{owner}.{name}"
+        for key, (owner, name) in splits.items()
+        if owner == chosen or name not in known
+    }
+
+
 def check_distinct(names, path):
     """Raises a `ValueError` if two keys come to the same name."""
     seen = {}
