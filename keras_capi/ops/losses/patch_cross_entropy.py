@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from keras_capi.validation import check_positive
+from keras_capi.ops.losses.weighted_cross_entropy import weighted_cross_entropy
 
 
 def patch_cross_entropy(targets, logits, mask, temperature):
@@ -24,11 +24,7 @@ def patch_cross_entropy(targets, logits, mask, temperature):
 
     - [iBOT](https://arxiv.org/abs/2111.07832), equation 2
     """
-    check_positive("temperature", temperature)
-    log_probabilities = ops.log_softmax(
-        ops.cast(logits, "float32") / temperature, axis=-1
-    )
-    errors = -ops.sum(ops.multiply(targets, log_probabilities), axis=-1)
-    weights = ops.cast(mask, "float32")
-    counts = ops.maximum(ops.sum(weights, axis=-1), 1.0)
-    return ops.mean(ops.sum(errors * weights, axis=-1) / counts)
+    hidden = ops.cast(mask, "float32")
+    counts = ops.maximum(ops.sum(hidden, axis=-1, keepdims=True), 1.0)
+    weights = hidden / (counts * ops.cast(ops.size(counts), "float32"))
+    return weighted_cross_entropy(targets, logits, weights, temperature)
