@@ -11,7 +11,7 @@ SMALL = [
     "data.image_size=16",
     "data.batch_size=4",
     "backbone.patch_size=4",
-    "backbone.num_layers=1",
+    "backbone.num_layers=2",
     "backbone.predictor_num_layers=1",
     "backbone.hidden_dim=16",
     "backbone.num_heads=2",
@@ -43,6 +43,7 @@ SETTINGS = {
     "projection.class_name=ProjectionHead": lambda x: (
         x.teacher_projection.bottleneck_dim == 256
     ),
+    "target_layers=[1]": lambda x: x.target_layers == (1,),
 }
 
 
