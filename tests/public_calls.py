@@ -97,6 +97,7 @@ BASE = {
         "database": random(4, 8),
         "num_neighbors": 1,
     },
+    "evaluation.clustered_features": {"model": "model", "images": IMAGES},
     "evaluation.patch_features": {"model": "model", "images": IMAGES},
     "evaluation.patch_pixels": {"masks": MASKS, "grid_size": (2, 2)},
     "evaluation.probe_classification": {

@@ -2,6 +2,7 @@
 
 from keras_capi.evaluation.any_match_accuracy import any_match_accuracy
 from keras_capi.evaluation.cluster_usage import cluster_usage
+from keras_capi.evaluation.clustered_features import clustered_features
 from keras_capi.evaluation.clustering_health import clustering_health
 from keras_capi.evaluation.knn_classification import knn_classification
 from keras_capi.evaluation.majority_vote import majority_vote
@@ -19,6 +20,7 @@ from keras_capi.evaluation.segmentation_scores import segmentation_scores
 __all__ = [
     "any_match_accuracy",
     "cluster_usage",
+    "clustered_features",
     "clustering_health",
     "knn_classification",
     "knn_segmentation",
