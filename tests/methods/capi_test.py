@@ -217,6 +217,30 @@ def test_changing_image_size():
         assert features["feature_map"].shape == expected
 
 
+def losses_of_fit(**compile_arguments):
+    """The losses of two epochs of two steps, from one seed."""
+    keras.utils.set_random_seed(0)
+    model = make_model(
+        compile_arguments={
+            **compile_arguments,
+            "optimizer": keras_capi.optimizers.capi_optimizer(1e-2),
+        }
+    )
+    history = model.fit(
+        {"images": make_images(8), **make_indices(8)},
+        batch_size=4,
+        epochs=2,
+        shuffle=False,
+        verbose=0,
+    ).history
+    return history["loss"]
+
+
+@pytest.fixture(scope="module")
+def usual_losses():
+    return losses_of_fit()
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -237,33 +261,23 @@ def test_changing_image_size():
     ],
     ids=str,
 )
-def test_ways_to_run(arguments):
+def test_ways_to_run(arguments, usual_losses):
     """However the step is run, it computes the same."""
-    losses = []
-    for compile_arguments in ({}, arguments):
-        keras.utils.set_random_seed(0)
-        model = make_model(
-            compile_arguments={
-                **compile_arguments,
-                "optimizer": keras_capi.optimizers.capi_optimizer(1e-2),
-            }
-        )
-        history = model.fit(
-            {"images": make_images(8), **make_indices(8)},
-            batch_size=4,
-            epochs=2,
-            shuffle=False,
-            verbose=0,
-        ).history
-        losses.append(history["loss"])
-    np.testing.assert_allclose(*losses, rtol=1e-4)
+    losses = losses_of_fit(**arguments)
+    np.testing.assert_allclose(losses, usual_losses, rtol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def first_logs():
+    """Of one step in float32."""
+    keras.utils.set_random_seed(0)
+    inputs = {"images": make_images(), **make_indices()}
+    return make_model().train_on_batch(inputs, return_dict=True)
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_mixed_precision(policy):
+def test_mixed_precision(policy, first_logs):
     inputs = {"images": make_images(), **make_indices()}
-    expected = make_model().train_on_batch(inputs, return_dict=True)
-    keras.utils.set_random_seed(0)
     keras.config.set_dtype_policy(policy)
     model = make_model()
     assert {weight.dtype for weight in model.weights} == {"float32"}
@@ -280,7 +294,7 @@ def test_mixed_precision(policy):
     )
     logs = model.train_on_batch(inputs, return_dict=True)
     for name in LOG_NAMES:
-        assert logs[name] == pytest.approx(expected[name], rel=0.05), name
+        assert logs[name] == pytest.approx(first_logs[name], rel=0.05), name
     features = model.predict(inputs["images"], verbose=0)
     assert features["global"].dtype.name == policy.removeprefix("mixed_")
 

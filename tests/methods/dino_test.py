@@ -15,6 +15,13 @@ VIEWS = {
 }
 
 
+# What JAX would compile for long, and is the same on each backend: the layer
+# that crops, and a step with it, have tests everywhere.
+once = pytest.mark.skipif(
+    keras.backend.backend() != "torch", reason="on one backend"
+)
+
+
 def make_dino(encoder=None, **arguments):
     head = keras_capi.layers.DINOHead(8, 2, 12, 6, trainable_gain=True)
     return keras_capi.methods.DINO(
@@ -116,6 +123,11 @@ def test_views_that_suit_the_encoder():
     assert views.global_size == (16, 24)
     # Three sevenths, rounded to patches of 4.
     assert views.local_size == (8, 12)
+    assert views.num_local_views == 8
+
+
+@once
+def test_views_of_images():
     prepared = make_dino().prepare({"images": IMAGES}, training=True)
     assert prepared["global_views"].shape == (4, 2, 16, 16, 3)
     assert prepared["local_views"].shape == (4, 8, 8, 8, 3)
