@@ -6,7 +6,6 @@ import pytest
 from helpers import make_backbone
 from helpers import make_images
 from helpers import make_indices
-from helpers import make_masking
 from helpers import make_model
 from helpers import to_numpy
 from helpers import weights_of
@@ -188,16 +187,9 @@ def test_predict_gives_the_teachers_features():
         np.testing.assert_allclose(feature, to_numpy(expected[name]), atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    "shape", [(16, 24, 3), (24, 16, 1), (16, 16, 5)], ids=str
-)
-def test_any_image_shape(shape):
-    height, width, channels = shape
-    model = make_model(
-        make_backbone(image_shape=(None, None, channels)),
-        masking=make_masking(),
-    )
-    images = make_images(4, height, width, channels)
+def test_any_image_shape():
+    model = make_model(make_backbone(image_shape=(None, None, 5)))
+    images = make_images(4, 24, 16, channels=5)
     assert np.isfinite(model.train_on_batch(images)[0])
 
 

@@ -25,7 +25,7 @@ SMALL = [
     "encoder.num_layers=1",
     "encoder.hidden_dim=16",
     "encoder.num_heads=2",
-    "training.steps=3",
+    "training.steps=2",
 ]
 SETTINGS = {
     "mae_small": [
@@ -49,6 +49,8 @@ SETTINGS = {
         "num_prototypes=[2, 3]",
         "head.hidden_dim=16",
         "head.output_dim=8",
+        # A second epoch, with clusters of its own.
+        "training.steps=3",
     ],
     "deepcluster_v1_small": [
         "data.image_size=24",
@@ -59,6 +61,7 @@ SETTINGS = {
         "head.hidden_dim=16",
         "head.output_dim=8",
         "head.dropout_rate=0.5",
+        "training.steps=3",
     ],
     "ijepa_small": [
         "data.image_size=16",
@@ -112,6 +115,8 @@ SETTINGS = {
         "head.output_dim=8",
         "queue_size=8",
         "queue_start=1",
+        # The first with a full queue.
+        "training.steps=3",
     ],
 }
 SETTINGS["ibot_small"] = SETTINGS["dino_small"]
@@ -129,8 +134,9 @@ def small_recipe(name, *overrides):
 @pytest.mark.parametrize("name", list(SETTINGS))
 def test_trains_goes_on_and_does_the_same_again(name, tmp_path):
     recipe = small_recipe(name)
+    steps = recipe["training"]["steps"]
     model = pretrain(recipe, tmp_path / "run", verbose=0)
-    assert int(model.optimizer.iterations) == 3
+    assert int(model.optimizer.iterations) == steps
     assert type(model).__name__ == recipe["method"]
     assert np.load(tmp_path / "run" / "pictures.npy").shape == (9, 16, 16, 3)
     loss = next(iter(model.loss_weights))
@@ -138,7 +144,7 @@ def test_trains_goes_on_and_does_the_same_again(name, tmp_path):
     assert loss in head.split(",")
     # Finished: the same command trains no further.
     again = pretrain(recipe, tmp_path / "run", verbose=0)
-    assert int(again.optimizer.iterations) == 3
+    assert int(again.optimizer.iterations) == steps
 
     path = tmp_path / "run" / "recipe.yaml"
     written = yaml.safe_load(path.read_text())
@@ -260,6 +266,8 @@ def test_the_published_swav_is_complete():
         assert np.array_equal(ours[name], theirs[name]), name
 
 
+# A head of 4,096 x 4,096 weights, to compare settings.
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="on one backend")
 @pytest.mark.parametrize("name", ["deepcluster_base", "deepcluster_v1_base"])
 def test_the_published_deepcluster_is_complete(name):
     recipe = load_recipe(name)
