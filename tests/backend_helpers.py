@@ -1,5 +1,7 @@
 """What a test cannot write in `keras.ops`: compiling and gradients."""
 
+import os
+
 import keras
 import numpy as np
 from helpers import to_numpy
@@ -16,6 +18,12 @@ COMPILATIONS = {
 
 # Everything under test at its fastest, for tests that need many samples.
 FASTEST = "xla" if BACKEND == "jax" else "eager"
+
+
+def flags_of_two_devices():
+    """The flags of XLA in a process in which JAX is to have two devices."""
+    count = "--xla_force_host_platform_device_count=2"
+    return f"{os.environ.get('XLA_FLAGS', '')} {count}".strip()
 
 
 def compile_function(function, compilation, unknown_batch=False):

@@ -3,6 +3,7 @@ import subprocess
 import sys
 
 import numpy as np
+from backend_helpers import flags_of_two_devices
 from distribution.worker_environment import worker_environment
 
 
@@ -26,7 +27,7 @@ def run_worker(worker, engine, folder):
     """
     environment = worker_environment()
     if engine.endswith("parallel"):
-        environment["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
+        environment["XLA_FLAGS"] = flags_of_two_devices()
     places = [{}]
     command = [sys.executable]
     if engine == "torchrun":

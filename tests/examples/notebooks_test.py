@@ -132,8 +132,10 @@ def test_long_trainings_show_progress(name):
 @pytest.mark.parametrize(
     "name", [name for name in NAMES if BACKEND in BACKENDS[name]]
 )
-def test_script_runs(name, tmp_path):
+def test_script_runs(name, tmp_path, monkeypatch):
     """In the small setting, as a plain script."""
+    # A notebook sets flags where there are none.
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
     finished = run_example(
         f"notebooks/{name}.py", tmp_path, OMP_NUM_THREADS="1", QUICK="1"
     )

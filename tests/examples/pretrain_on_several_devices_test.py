@@ -1,4 +1,5 @@
 import keras
+from backend_helpers import flags_of_two_devices
 from examples.run_example import run_example
 
 
@@ -13,7 +14,7 @@ def test_trains_and_saves(tmp_path):
         *("--batch-size=8", "--epochs=1"),
         launcher=launcher,
         OMP_NUM_THREADS="1",
-        XLA_FLAGS="--xla_force_host_platform_device_count=2",
+        XLA_FLAGS=flags_of_two_devices(),
     )
     losses = [
         line.split(": ")[1]
