@@ -16,35 +16,17 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 # XLA's former way to make machine code takes half as long. It may compute a
 # value twice, of which both must have the same bits: so no fused multiplication
-# and addition, which processors have since AVX2.
-FORMER_CODE = "--xla_cpu_use_fusion_emitters=false --xla_cpu_max_isa=AVX"
-# XLA ends a process whose flags it does not know: for versions that know them.
-XLA_FLAGS = {
-    "jax": ("jaxlib", "0.10.", FORMER_CODE),
-    # And what JAX makes of the variable above.
-    "tensorflow": (
-        "tensorflow-cpu",
-        "2.21.",
-        f"{FORMER_CODE} --xla_backend_optimization_level=0 "
-        "--xla_llvm_disable_expensive_passes=true",
-    ),
-}
-
-
-def _set_xla_flags(backend):
-    machines = ("AMD64", "x86_64")
-    if backend not in XLA_FLAGS or platform.machine() not in machines:
-        return
-    package, version, flags = XLA_FLAGS[backend]
-    try:
-        installed = importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return
-    if installed.startswith(version):
-        os.environ.setdefault("XLA_FLAGS", flags)
-
-
-_set_xla_flags(os.environ.get("KERAS_BACKEND"))
+# and addition, which processors have since AVX2. XLA ends a process whose flags
+# it does not know: for a version that knows them.
+if (
+    os.environ.get("KERAS_BACKEND") == "jax"
+    and platform.machine() in ("AMD64", "x86_64")
+    and importlib.metadata.version("jaxlib").startswith("0.10.")
+):
+    os.environ.setdefault(
+        "XLA_FLAGS",
+        "--xla_cpu_use_fusion_emitters=false --xla_cpu_max_isa=AVX",
+    )
 # Threads of several test processes wait for each other, on tiny arrays.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
