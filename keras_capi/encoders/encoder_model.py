@@ -2,18 +2,10 @@ import keras
 
 from keras_capi.fitting.guarded_model import GuardedModel
 from keras_capi.saving.quantization import serialize_dtype
-from keras_capi.validation import is_array
 
 
 class EncoderModel(GuardedModel):
     """A model around an encoder, which its config holds in serialised form."""
-
-    def predict(self, x=None, *args, **kwargs):
-        if is_array(x):
-            # Now, as graphs of TensorFlow may not know the sizes of images, and
-            # would fail in the midst of the encoder.
-            self.compute_output_spec(x)
-        return super().predict(x, *args, **kwargs)
 
     def get_config(self):
         return {**super().get_config(), "dtype": serialize_dtype(self)}

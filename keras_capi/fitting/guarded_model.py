@@ -10,6 +10,7 @@ from keras_capi.fitting.raw_pixels import warn_of_raw_pixels
 from keras_capi.fitting.resume import fit_from_checkpoint
 from keras_capi.fitting.step_logs import StepLogs
 from keras_capi.saving.base_model import BaseModel
+from keras_capi.validation import is_array
 
 
 class GuardedModel(BaseModel):
@@ -119,9 +120,13 @@ class GuardedModel(BaseModel):
         with self._guarded():
             return super().evaluate(*args, **kwargs)
 
-    def predict(self, *args, **kwargs):
+    def predict(self, x=None, *args, **kwargs):
         with self._guarded():
-            return super().predict(*args, **kwargs)
+            if is_array(x):
+                # Now, as graphs of TensorFlow may not know the sizes of images,
+                # and would fail in their midst.
+                self.compute_output_spec(x)
+            return super().predict(x, *args, **kwargs)
 
     def train_on_batch(self, *args, **kwargs):
         with self._guarded():

@@ -7,6 +7,7 @@ from helpers import make_backbone
 from helpers import make_images
 from helpers import make_indices
 from helpers import make_model
+from helpers import make_vit
 
 import keras_capi
 from keras_capi import backend
@@ -40,9 +41,10 @@ def test_bad_images(images, message):
     assert model.optimizer.iterations == 0
 
 
-def test_bad_images_to_predict_after_good_ones():
+@pytest.mark.parametrize("make", [make_model, make_backbone, make_vit])
+def test_bad_images_to_predict_after_good_ones(make):
     """Of other sizes, after which graphs of TensorFlow know none."""
-    model = make_model()
+    model = make()
     for size in (16, 20, 24):
         model.predict(make_images(2, size, size), verbose=0)
     with pytest.raises(ValueError, match="divisible by the patch size"):
