@@ -14,10 +14,10 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 # Tests mostly compile what then runs for an instant.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-# XLA's former way to make machine code takes half as long. It may compute a
-# value twice, of which both must have the same bits: so no fused multiplication
-# and addition, which processors have since AVX2. XLA ends a process whose flags
-# it does not know: for a version that knows them.
+# XLA's former way to make machine code takes half as long for a small training
+# step. It may compute a value twice, of which both must have the same bits: so
+# no fused multiplication and addition, which processors have since AVX2. XLA
+# ends a process whose flags it does not know: for a version that knows them.
 if (
     os.environ.get("KERAS_BACKEND") == "jax"
     and platform.machine() in ("AMD64", "x86_64")
