@@ -2,8 +2,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_capi.layers.norms.imagenet_normalization import MEAN
-from keras_capi.layers.norms.imagenet_normalization import STANDARD_DEVIATION
+from keras_capi.layers.norms.channel_statistics import channel_statistics
 from keras_capi.ops.colors.nearest_colors import nearest_colors
 from keras_capi.validation import check_positive_integer
 
@@ -61,12 +60,8 @@ class ColorPalette(keras.layers.Layer):
         check_positive_integer("num_channels", num_channels)
         self.num_colors = num_colors
         self.num_channels = num_channels
-        self.mean = channel_values("mean", mean, num_channels, MEAN)
-        self.standard_deviation = channel_values(
-            "standard_deviation",
-            standard_deviation,
-            num_channels,
-            STANDARD_DEVIATION,
+        self.mean, self.standard_deviation = channel_statistics(
+            mean, standard_deviation, num_channels
         )
         grid = even_colors(num_colors, num_channels)
         self.colors = self.add_weight(
@@ -132,32 +127,6 @@ class ColorPalette(keras.layers.Layer):
             "mean": self.mean,
             "standard_deviation": self.standard_deviation,
         }
-
-
-def channel_values(name, values, num_channels, default):
-    """Returns a number for each channel of images as a tuple, or raises.
-
-    Args:
-        name: String. The name of the argument.
-        values: Sequence of numbers, or `None` for the default.
-        num_channels: Integer.
-        default: Tuple of three floats; other channels get their mean.
-    """
-    if values is None:
-        if num_channels == len(default):
-            return tuple(default)
-        return num_channels * (sum(default) / len(default),)
-    try:
-        values = tuple(float(value) for value in values)
-        is_right = len(values) == num_channels and np.isfinite(values).all()
-    except (TypeError, ValueError):
-        is_right = False
-    if not is_right:
-        raise ValueError(
-            f"`{name}` must be {num_channels} numbers, one for each channel. "
-            f"Received: {name}={values!r}"
-        )
-    return values
 
 
 def even_colors(num_colors, num_channels):

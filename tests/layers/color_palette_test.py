@@ -50,7 +50,12 @@ def test_other_channels_and_round_trip():
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"mean": (0.5, 0.5)}, {"standard_deviation": "grey"}]
+    "arguments",
+    [
+        {"mean": (0.5, 0.5)},
+        {"standard_deviation": "grey"},
+        {"standard_deviation": (0.2, 0.2, 0.0)},
+    ],
 )
 def test_bad_arguments(arguments):
     with pytest.raises(ValueError, match=f"`{next(iter(arguments))}` must be"):

@@ -2,9 +2,7 @@
 
 import numpy as np
 
-from keras_capi.layers.color_palette import channel_values
-from keras_capi.layers.norms.imagenet_normalization import MEAN
-from keras_capi.layers.norms.imagenet_normalization import STANDARD_DEVIATION
+from keras_capi.layers.norms.channel_statistics import channel_statistics
 from keras_capi.optional_imports import import_optional
 from keras_capi.validation import check_images
 from keras_capi.validation import check_positive_integer
@@ -43,10 +41,7 @@ def sample_colors(images, mean=None, standard_deviation=None, seed=0):
     if is_raw:
         return pixels.astype("float32") / 127.5 - 1.0
     count = pixels.shape[-1]
-    mean = channel_values("mean", mean, count, MEAN)
-    deviation = channel_values(
-        "standard_deviation", standard_deviation, count, STANDARD_DEVIATION
-    )
+    mean, deviation = channel_statistics(mean, standard_deviation, count)
     pixels = pixels.astype("float32") * np.float32(deviation)
     return 2.0 * (pixels + np.float32(mean)) - 1.0
 

@@ -2,9 +2,7 @@
 
 from keras import ops
 
-from keras_capi.layers.color_palette import channel_values
-from keras_capi.layers.norms.imagenet_normalization import MEAN
-from keras_capi.layers.norms.imagenet_normalization import STANDARD_DEVIATION
+from keras_capi.layers.norms.channel_statistics import channel_statistics
 from keras_capi.ops.images.color_margin import add_margin
 from keras_capi.ops.images.color_margin import remove_margin
 from keras_capi.ops.losses.logit_laplace import logit_laplace
@@ -30,18 +28,9 @@ class PictureComparison:
                 f"Received: reconstruction={reconstruction!r}"
             )
         self.reconstruction = reconstruction
-        self.mean = channel_values("mean", mean, num_channels, MEAN)
-        self.standard_deviation = channel_values(
-            "standard_deviation",
-            standard_deviation,
-            num_channels,
-            STANDARD_DEVIATION,
+        self.mean, self.standard_deviation = channel_statistics(
+            mean, standard_deviation, num_channels
         )
-        if min(self.standard_deviation) <= 0:
-            raise ValueError(
-                "`standard_deviation` must be positive. Received: "
-                f"standard_deviation={standard_deviation!r}"
-            )
         # Of a colour, its place and how sure it is.
         self.has_scales = reconstruction == "logit_laplace"
         self.num_outputs = num_channels * (2 if self.has_scales else 1)
