@@ -28,39 +28,45 @@ features = keras_capi.{function}(model.teacher, loader)
 """
 
 
-def check(tmp_path, **parts):
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """With mypy's cache: to read the package takes it most of its time."""
+    return tmp_path_factory.mktemp("typing")
+
+
+def check(folder, **parts):
     pytest.importorskip("mypy", reason="mypy is the type checker")
-    program = tmp_path / "program.py"
+    program = folder / "program.py"
     program.write_text(PROGRAM.format(**parts))
     return subprocess.run(
         [sys.executable, "-m", "mypy", program]
         + ["--ignore-missing-imports", "--follow-imports=silent"]
         + ["--no-implicit-reexport"]
-        + ["--cache-dir", tmp_path],
+        + ["--cache-dir", folder],
         check=False,
         capture_output=True,
         text=True,
-        cwd=tmp_path,
+        cwd=folder,
         env={**os.environ, "MYPYPATH": str(ROOT)},
     )
 
 
-def test_right_code_passes(tmp_path):
+def test_right_code_passes(folder):
     result = check(
-        tmp_path, argument="total_steps", function="features.extract_features"
+        folder, argument="total_steps", function="features.extract_features"
     )
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_misspelt_argument_is_found(tmp_path):
+def test_misspelt_argument_is_found(folder):
     result = check(
-        tmp_path, argument="total_step", function="features.extract_features"
+        folder, argument="total_step", function="features.extract_features"
     )
     assert '"total_step"' in result.stdout, result.stdout + result.stderr
 
 
-def test_missing_function_is_found(tmp_path):
+def test_missing_function_is_found(folder):
     result = check(
-        tmp_path, argument="total_steps", function="features.extract_feature"
+        folder, argument="total_steps", function="features.extract_feature"
     )
     assert "extract_feature" in result.stdout, result.stdout + result.stderr
