@@ -12,6 +12,7 @@ from keras_capi.ops.losses.pixel_targets import pixel_targets
 from keras_capi.ops.masks.prefix_mask import prefix_mask
 from keras_capi.optimizers.adamw import AdamW
 from keras_capi.optimizers.group import Group
+from keras_capi.training.built_part import built_part
 from keras_capi.training.check_trainable import check_trainable
 from keras_capi.training.grid_size import static_grid_size
 from keras_capi.training.pretraining import Pretraining
@@ -97,8 +98,7 @@ class AIM(Pretraining):
             self.head = head or PatchMLP.for_encoder(
                 encoder, dtype=self.dtype_policy, name="head"
             )
-            if not self.head.built:
-                self.head.build((None, None, encoder.hidden_dim))
+            built_part("head", self.head, (None, None, encoder.hidden_dim))
         self.encoder = encoder
         self.normalize_pixels = normalize_pixels
         self.seed = seed

@@ -12,6 +12,7 @@ from keras_capi.methods.inputs.corrupted_inputs import prepare_corrupted
 from keras_capi.ops.losses.binary_cross_entropy import binary_cross_entropy
 from keras_capi.ops.tokens import extract_patches
 from keras_capi.ops.tokens import join_patches
+from keras_capi.training.built_part import built_part
 from keras_capi.training.check_trainable import check_trainable
 from keras_capi.training.grid_size import static_grid_size
 from keras_capi.training.pretraining import Pretraining
@@ -132,8 +133,8 @@ class ContextEncoder(Pretraining):
             window = self.corruption.judged_window(
                 (height or PUBLISHED_SIZE, width or PUBLISHED_SIZE)
             )
-            if not discriminator.built:
-                discriminator.build((None, *window[2:], channels))
+            shape = (None, *window[2:], channels)
+            built_part("discriminator", discriminator, shape)
         self.built = True
 
     def check_inputs(self, inputs):

@@ -22,6 +22,7 @@ from keras_capi.ops.clustering.spherical_kmeans import spherical_kmeans
 from keras_capi.ops.losses.label_cross_entropy import label_cross_entropy
 from keras_capi.ops.losses.masked_mean import masked_mean
 from keras_capi.ops.losses.view_cross_entropy import take_views
+from keras_capi.training.built_part import built_part
 from keras_capi.training.check_trainable import check_trainable
 from keras_capi.validation import check_each
 from keras_capi.validation import check_non_negative_integer
@@ -123,8 +124,7 @@ class DeepCluster(MultiCropClusteringMixin, TargetsBetweenEpochs):
                 encoder, seed
             )
             self.head = head or SwAVHead(dtype=self.dtype_policy, name="head")
-            if not self.head.built:
-                self.head.build((None, encoder.global_dim))
+            built_part("head", self.head, (None, encoder.global_dim))
             self.prototypes = [
                 UnitPrototypes(
                     count, dtype=self.dtype_policy, name=f"prototypes_{number}"

@@ -30,6 +30,7 @@ from keras_capi.ops.losses.label_cross_entropy import label_cross_entropy
 from keras_capi.ops.losses.masked_mean import masked_mean
 from keras_capi.optimizers.group import Group
 from keras_capi.optimizers.sgd import SGD
+from keras_capi.training.built_part import built_part
 from keras_capi.training.check_trainable import check_trainable
 from keras_capi.validation import check_positive_integer
 from keras_capi.validation import check_seed
@@ -140,9 +141,8 @@ class DeepClusterV1(TargetsBetweenEpochs):
                 dtype=self.dtype_policy,
                 name="head",
             )
-            shape = (None, encoder.global_dim)
-            if not self.head.built:
-                self.head.build(shape)
+            inputs = keras.KerasTensor((None, encoder.global_dim))
+            built_part("head", self.head, inputs.shape)
             self.classifier = Dense(
                 num_clusters,
                 kernel_initializer=keras.initializers.RandomNormal(
@@ -151,7 +151,7 @@ class DeepClusterV1(TargetsBetweenEpochs):
                 dtype=self.dtype_policy,
                 name="classifier",
             )
-            self.classifier.build(self.head.compute_output_shape(shape))
+            self.classifier.build(self.head.compute_output_spec(inputs).shape)
         if num_images is not None:
             self.make_memory(num_images)
         self.built = True

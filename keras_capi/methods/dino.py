@@ -18,6 +18,7 @@ from keras_capi.ops.losses.cross_entropy import entropy
 from keras_capi.ops.losses.view_cross_entropy import view_cross_entropy
 from keras_capi.optimizers.adamw import AdamW
 from keras_capi.optimizers.warmup_cosine import WarmupCosine
+from keras_capi.training.built_part import built_part
 from keras_capi.training.check_trainable import check_trainable
 from keras_capi.training.moving_average import MovingAverage
 from keras_capi.training.pretraining import Pretraining
@@ -129,8 +130,7 @@ class DINO(Pretraining):
             )
             check_positive_integer("num_prototypes", num_prototypes)
             self.head = head or self.make_head(num_prototypes)
-            if not self.head.built:
-                self.head.build((None, encoder.global_dim))
+            built_part("head", self.head, (None, encoder.global_dim))
             self.centering = self.make_centering(
                 self.head.prototypes, teacher_temperature, "centering"
             )

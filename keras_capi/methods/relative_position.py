@@ -14,6 +14,7 @@ from keras_capi.methods.shared.reconstruction_optimizer import (
     ReconstructionOptimizerMixin,
 )
 from keras_capi.ops.losses.label_cross_entropy import label_cross_entropy
+from keras_capi.training.built_part import built_part
 from keras_capi.training.check_trainable import check_trainable
 from keras_capi.training.pretraining import Pretraining
 from keras_capi.validation import check_seed
@@ -96,8 +97,7 @@ class RelativePosition(ReconstructionOptimizerMixin, Pretraining):
                 dtype=self.dtype_policy,
                 name="head",
             )
-            if not self.head.built:
-                self.head.build((None, None, encoder.hidden_dim))
+            built_part("head", self.head, (None, None, encoder.hidden_dim))
         self.encoder = encoder
         self.seed = seed
         self.built = True

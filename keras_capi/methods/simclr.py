@@ -16,6 +16,7 @@ from keras_capi.ops.normalization import l2_normalize
 from keras_capi.optimizers.group import Group
 from keras_capi.optimizers.lars import LARS
 from keras_capi.optimizers.warmup_cosine import WarmupCosine
+from keras_capi.training.built_part import built_part
 from keras_capi.training.check_trainable import check_trainable
 from keras_capi.training.pretraining import Pretraining
 from keras_capi.training.vectors import list_vectors
@@ -100,8 +101,7 @@ class SimCLR(Pretraining):
                 encoder, seed
             )
             self.head = head or SimCLRHead(dtype=self.dtype_policy, name="head")
-            if not self.head.built:
-                self.head.build((None, None, encoder.global_dim))
+            built_part("head", self.head, (None, None, encoder.global_dim))
         self.built = True
 
     def check_inputs(self, inputs):

@@ -15,6 +15,7 @@ from keras_capi.ops.clustering.sinkhorn import sinkhorn_knopp
 from keras_capi.ops.losses.cross_entropy import entropy
 from keras_capi.ops.losses.view_cross_entropy import take_views
 from keras_capi.ops.losses.view_cross_entropy import view_cross_entropy
+from keras_capi.training.built_part import built_part
 from keras_capi.training.check_trainable import check_trainable
 from keras_capi.training.pretraining import Pretraining
 from keras_capi.validation import check_each
@@ -134,8 +135,7 @@ class SwAV(MultiCropClusteringMixin, Pretraining):
                 encoder, seed
             )
             self.head = head or SwAVHead(dtype=self.dtype_policy, name="head")
-            if not self.head.built:
-                self.head.build((None, encoder.global_dim))
+            built_part("head", self.head, (None, encoder.global_dim))
             width = self.head.compute_output_spec(
                 keras.KerasTensor((None, encoder.global_dim))
             ).shape[-1]

@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from keras_capi import backend
+from keras_capi.training.built_part import built_part
 from keras_capi.validation import check_number
 
 
@@ -50,7 +51,11 @@ class MovingAverage:
         config.pop("trainable_parts", None)
         average = type(part).from_config(config)
         if not average.built:
-            average.build_from_config(part.get_build_config())
+            config = part.get_build_config()
+            if type(part).build is keras.Layer.build:
+                built_part("part", average, config["input_shape"])
+            else:
+                average.build_from_config(config)
         average.trainable = False
         copy_weights(part, average)
         self.pairs = (*self.pairs, (part, average))

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_capi.training.built_part import built_part
 from keras_capi.training.grid_size import static_grid_size
 from keras_capi.validation import check_images
 from keras_capi.validation import is_array
@@ -53,25 +54,8 @@ def built_views(views, encoder):
     """
     if views is None:
         return None
-    if not isinstance(views, keras.Layer):
-        raise ValueError(
-            "`views` must be a layer, or None. "
-            f"Received: {type(views).__name__}"
-        )
-    if all(layer.built for layer in views._flatten_layers()):
-        return views
     shape = (None, *view_sizes(encoder)[0], encoder.image_shape[-1])
-    try:
-        views(keras.KerasTensor(shape))
-    # A layer of the user may raise anything.
-    except Exception as error:
-        raise ValueError(
-            "`views` must be built, or build themselves when they are called "
-            f"on images of shape {shape}: else call them on a batch of images "
-            f"before. Received: {type(views).__name__}, which raises the error "
-            "above"
-        ) from error
-    return views
+    return built_part("views", views, shape)
 
 
 def check_views(inputs, encoder):

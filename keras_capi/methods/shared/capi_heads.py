@@ -1,6 +1,9 @@
 """What CAPI's student has behind its predictor, and what it is compared to."""
 
+import keras
+
 from keras_capi.layers.targets.patch_targets import PatchTargets
+from keras_capi.training.built_part import built_part
 
 
 def check_targets(clustering):
@@ -37,9 +40,9 @@ def make_head(backbone, targets, projection, dtype):
         backbone.hidden_dim, width, dtype=dtype, name="prototype_head"
     )
     if projection is not None:
-        if not projection.built:
-            projection.build((None, None, width))
-        width = projection.compute_output_shape((None, None, width))[-1]
+        tokens = keras.KerasTensor((None, None, width))
+        built_part("projection", projection, tokens.shape)
+        width = projection.compute_output_spec(tokens).shape[-1]
     head.build((None, None, width))
     return head
 
