@@ -128,7 +128,9 @@ def _compute(backbone, clustered, loader, names):
         feature_map = backbone.predict_on_batch(inputs)["feature_map"]
         feature_map = np.asarray(feature_map, "float32")
         if clustered is not None and "clusters" in names:
-            targets = clustered_features(clustered, inputs, len(inputs))
+            targets = clustered_features(
+                clustered, inputs, len(inputs), feature_map
+            )
             maps["clusters"] += list(
                 cluster_maps(clustered.clustering, targets)
             )

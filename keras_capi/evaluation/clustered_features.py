@@ -5,7 +5,7 @@ from keras_capi.evaluation.patch_features import patch_features
 from keras_capi.validation import check_positive_integer
 
 
-def clustered_features(model, images, batch_size=64):
+def clustered_features(model, images, batch_size=64, features=None):
     """Computes those patch features that a CAPI model clusters.
 
     They are what `predict` gives, unless its `target_layers` are others than
@@ -16,6 +16,9 @@ def clustered_features(model, images, batch_size=64):
         images: Float array of shape `(samples, height, width, channels)`, as
             the model takes them.
         batch_size: Integer. Defaults to `64`.
+        features: What `keras_capi.evaluation.patch_features` gives for the
+            images, an array; `None` computes it where it is needed. Defaults to
+            `None`.
 
     Returns:
         Float32 array of shape `(samples, rows, columns, width)`.
@@ -25,7 +28,9 @@ def clustered_features(model, images, batch_size=64):
     >>> features = keras_capi.evaluation.clustered_features(model, images)
     """
     if model.target_layers == (model.encoder.num_layers,):
-        return patch_features(model, images, batch_size)
+        if features is None:
+            features = patch_features(model, images, batch_size)
+        return features
     check_positive_integer("batch_size", batch_size)
     batches = [
         model.encode_targets(images[start : start + batch_size])

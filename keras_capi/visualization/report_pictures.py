@@ -80,7 +80,7 @@ def draw_maps(model, images, pictures):
         },
     }
     if hasattr(model, "clustering"):
-        clustered = clustered_features(model, images)
+        clustered = clustered_features(model, images, features=features)
         clusters = cluster_maps(model.clustering, clustered)
         groups["features"]["clusters"] = color_clusters(clusters)
     if hasattr(model.encoder, "predictor"):

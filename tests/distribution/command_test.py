@@ -13,7 +13,6 @@ from keras_capi.recipes import load_recipe
 from keras_capi.recipes import pretrain
 
 # What makes the demo recipe as small as it can be, with a batch an epoch.
-# that one process and two take the same images.
 SMALL = [
     "data.image_size=16",
     "data.batch_size=8",
