@@ -4,6 +4,7 @@ import os
 
 import keras
 import numpy as np
+import pytest
 from helpers import to_numpy
 from keras import ops
 
@@ -18,6 +19,15 @@ COMPILATIONS = {
 
 # Everything under test at its fastest, for tests that need many samples.
 FASTEST = "xla" if BACKEND == "jax" else "eager"
+
+
+def on_one_backend(reason):
+    """Marks tests of what cannot differ between backends: torch's run them.
+
+    Args:
+        reason: String. Why it cannot.
+    """
+    return pytest.mark.skipif(BACKEND != "torch", reason=reason)
 
 
 def flags_of_two_devices():

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from backend_helpers import on_one_backend
 from helpers import make_vit
 from helpers import to_numpy
 
@@ -14,9 +15,7 @@ INDICES = GENERATOR.permuted(np.tile(np.arange(16), (2, 1)), axis=1)
 VISIBLE, HIDDEN = INDICES[:, :5], INDICES[:, 5:15].reshape(2, 2, 5)
 
 
-once = pytest.mark.skipif(
-    keras.backend.backend() != "torch", reason="on one backend"
-)
+once = on_one_backend("What JAX compiles for long is the same everywhere.")
 
 
 def make_predictor(**overrides):

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from backend_helpers import on_one_backend
 from helpers import make_images
 from helpers import make_vit
 from helpers import to_numpy
@@ -13,9 +14,8 @@ IMAGES = make_images(4)
 MASK = np.random.default_rng(0).random((4, 16)) < 0.6
 TOKEN_IDS = np.random.default_rng(1).integers(0, 8, (4, 16), "int32")
 INPUTS = {"images": IMAGES, "mask": MASK, "token_ids": TOKEN_IDS}
-# What JAX would compile for long, and is the same on each backend.
-once = pytest.mark.skipif(
-    keras.backend.backend() != "torch", reason="on one backend"
+once = on_one_backend(
+    "What JAX would compile for long, and is the same on each backend."
 )
 
 

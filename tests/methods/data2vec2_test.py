@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from backend_helpers import on_one_backend
 from helpers import make_backbone
 from helpers import make_images
 from helpers import make_vit
@@ -21,9 +22,7 @@ INPUTS = {
     "visible_indices": PATCHES[..., :4],
     "predict_indices": PATCHES[..., 4:],
 }
-once = pytest.mark.skipif(
-    keras.backend.backend() != "torch", reason="on one backend"
-)
+once = on_one_backend("What JAX compiles for long is the same everywhere.")
 
 
 def make_decoder(encoder):

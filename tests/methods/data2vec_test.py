@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from backend_helpers import on_one_backend
 from helpers import make_backbone
 from helpers import make_images
 from helpers import make_vit
@@ -12,9 +13,8 @@ from keras_capi.methods import Data2Vec
 IMAGES = make_images(4)
 MASK = np.random.default_rng(0).random((4, 16)) < 0.6
 INPUTS = {"images": IMAGES, "mask": MASK}
-# What JAX would compile for long, and is the same on each backend.
-once = pytest.mark.skipif(
-    keras.backend.backend() != "torch", reason="on one backend"
+once = on_one_backend(
+    "What JAX would compile for long, and is the same on each backend."
 )
 
 

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from backend_helpers import on_one_backend
 from helpers import make_backbone
 from helpers import make_images
 from helpers import make_vit
@@ -15,10 +16,9 @@ VIEWS = {
 }
 
 
-# What JAX would compile for long, and is the same on each backend: the layer
-# that crops, and a step with it, have tests everywhere.
-once = pytest.mark.skipif(
-    keras.backend.backend() != "torch", reason="on one backend"
+once = on_one_backend(
+    "What JAX would compile for long, and is the same on each backend: the "
+    "layer that crops, and a step with it, have tests everywhere."
 )
 
 

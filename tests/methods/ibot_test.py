@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from backend_helpers import on_one_backend
 from helpers import make_images
 from helpers import make_vit
 from helpers import to_numpy
@@ -18,10 +19,9 @@ MASKED = {
 }
 
 
-# What JAX would compile for long, and is the same on each backend: the layer
-# that crops, and a step with it, have tests everywhere.
-once = pytest.mark.skipif(
-    keras.backend.backend() != "torch", reason="on one backend"
+once = on_one_backend(
+    "What JAX would compile for long, and is the same on each backend: the "
+    "layer that crops, and a step with it, have tests everywhere."
 )
 
 

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from backend_helpers import on_one_backend
 from helpers import make_backbone
 from helpers import make_images
 from helpers import make_indices
@@ -13,9 +14,8 @@ import keras_capi
 IMAGES = make_images(4)
 
 
-# What takes JAX long to make, and is the same on each backend.
-once = pytest.mark.skipif(
-    keras.backend.backend() != "torch", reason="on one backend"
+once = on_one_backend(
+    "What takes JAX long to make, and is the same on each backend."
 )
 
 

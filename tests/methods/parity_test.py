@@ -1,8 +1,8 @@
 """The numbers of the authors' implementations, on the active backend."""
 
-import keras
 import numpy as np
 import pytest
+from backend_helpers import on_one_backend
 
 from benchmarks import parity
 from benchmarks.replay.comparison import Replay
@@ -194,10 +194,7 @@ def test_same_numbers(replayed):
     assert compared == COMPARED[method]
 
 
-# How a file is read does not depend on the backend.
-once = pytest.mark.skipif(
-    keras.backend.backend() != "torch", reason="on one backend"
-)
+once = on_one_backend("How a file is read does not depend on the backend.")
 
 
 def tampered(values):

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 import yaml
+from backend_helpers import on_one_backend
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -38,9 +39,8 @@ SMALL = [
 ]
 
 
-# How numbers follow from numbers does not depend on the backend.
-once = pytest.mark.skipif(
-    keras.backend.backend() != "torch", reason="on one backend"
+once = on_one_backend(
+    "How numbers follow from numbers does not depend on the backend."
 )
 
 

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from backend_helpers import on_one_backend
 from helpers import make_vit
 from helpers import to_numpy
 from PIL import Image
@@ -34,10 +35,7 @@ ENCODER = [
     "encoder.hidden_dim=16",
     "encoder.num_heads=2",
 ]
-# How files are found does not depend on the backend.
-once = pytest.mark.skipif(
-    keras.backend.backend() != "torch", reason="on one backend"
-)
+once = on_one_backend("How files are found does not depend on the backend.")
 
 
 @pytest.fixture

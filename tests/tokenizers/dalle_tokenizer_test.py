@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from backend_helpers import on_one_backend
 from helpers import make_images
 from helpers import to_numpy
 
@@ -8,9 +9,8 @@ from keras_capi.layers import ImageNetNormalization
 from keras_capi.tokenizers import DALLETokenizer
 
 IMAGES = make_images(2, 32, 24)
-# What JAX would compile for long, and is the same on each backend.
-once = pytest.mark.skipif(
-    keras.backend.backend() != "torch", reason="on one backend"
+once = on_one_backend(
+    "What JAX would compile for long, and is the same on each backend."
 )
 
 

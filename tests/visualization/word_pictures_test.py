@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from backend_helpers import on_one_backend
 from helpers import make_images
 from helpers import make_mae
 from helpers import make_vit
@@ -13,9 +14,8 @@ from keras_capi.visualization import word_pictures
 from keras_capi.visualization import write_report
 
 IMAGES = make_images(8, 16, 24)
-# What JAX would compile for long, and is the same on each backend.
-once = pytest.mark.skipif(
-    keras.backend.backend() != "torch", reason="on one backend"
+once = on_one_backend(
+    "What JAX would compile for long, and is the same on each backend."
 )
 
 
