@@ -25,6 +25,7 @@ NO_PART_OF_KIND = {"name", "trainable", "seed", "kernel_initializer"}
 
 _here = threading.local()
 _kinds: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+_layers: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 _num_steps: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 _failures: list = []
 
@@ -162,18 +163,25 @@ def _can_compile(block, tensors):
     return (
         _compiles(tensors)
         and block.drop_path is None
-        and not any(map(_is_special, block.modules()))
+        and not any(map(_is_special, (block, *_inner_layers(block))))
     )
 
 
-def _is_special(module):
+def _is_special(layer):
     """Whether a layer does more than its configuration tells."""
     return (
-        module._forward_hooks
-        or module._forward_pre_hooks
-        or getattr(module, "lora_enabled", False)
-        or getattr(module, "quantization_mode", None)
+        layer._forward_hooks
+        or layer._forward_pre_hooks
+        or getattr(layer, "lora_enabled", False)
+        or getattr(layer, "quantization_mode", None)
     )
+
+
+def _inner_layers(block):
+    """Returns the layers of a block, which stay those that it is built with."""
+    if block not in _layers:
+        _layers[block] = tuple(block._flatten_layers(include_self=False))
+    return _layers[block]
 
 
 def _kind(block):

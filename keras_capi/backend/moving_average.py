@@ -21,28 +21,42 @@ def move_average(averages, variables, momentum, applied):
     moves = ops.logical_and(applied, momentum < 1.0)
     rate = 1.0 - momentum
     pairs = zip(averages, variables, strict=True)
-    pairs = [(old, ops.stop_gradient(new.value)) for old, new in pairs]
     if BACKEND == "torch":
-        alike = [pair for pair in pairs if _has_fused_move(*pair)]
-        pairs = [pair for pair in pairs if not _has_fused_move(*pair)]
-        if alike:
-            _fused_move(*zip(*alike, strict=True), rate, moves)
-    for average, new in pairs:
-        old = average.value
+        pairs = _move_at_once(pairs, rate, moves)
+    for average, variable in pairs:
+        old, new = average.value, ops.stop_gradient(variable.value)
         moved = old + ops.cast(rate, old.dtype) * (new - old)
         average.assign(ops.where(moves, moved, old))
 
 
-def _has_fused_move(average, new):
+def _move_at_once(pairs, rate, moves):
+    """Moves all averages that one kernel can, and returns the other pairs."""
     import torch
 
     if torch.compiler.is_compiling():
         # The compiler does not know the kernel, and makes one like it.
-        return False
+        return pairs
+    averages, values, others = [], [], []
+    for pair in pairs:
+        # Keras looks a value up anew each time.
+        average, value = (variable.value for variable in pair)
+        if _has_fused_move(average, value):
+            averages.append(average)
+            values.append(value)
+        else:
+            others.append(pair)
+    if averages:
+        _fused_move(averages, values, rate, moves)
+    return others
+
+
+def _has_fused_move(average, value):
+    import torch
+
     # The kernel reads memory without regard to strides, all of one type, and in
     # half precision torch 2.13's for CPUs leaves the decay out.
-    return average.value.dtype == new.dtype == torch.float32 and (
-        average.value.is_contiguous() and new.is_contiguous()
+    return average.dtype == value.dtype == torch.float32 and (
+        average.is_contiguous() and value.is_contiguous()
     )
 
 
@@ -56,8 +70,8 @@ def _fused_move(averages, values, rate, moves):
 
     with torch.no_grad():
         torch._fused_sgd_(
-            [average.value for average in averages],
-            list(values),
+            averages,
+            values,
             [],
             weight_decay=1.0,
             momentum=0.0,

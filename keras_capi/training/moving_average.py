@@ -71,25 +71,27 @@ class MovingAverage:
         Returns:
             Dictionary with `"ema_momentum"`, to be logged.
         """
+        pairs = []
         for part, average in self.pairs:
-            if len(part.weights) != len(average.weights):
+            # Keras lists them anew each time.
+            weights, averages = part.weights, average.weights
+            if len(weights) != len(averages):
                 raise ValueError(
                     "What a moving average follows must keep the weights that "
                     "it has: `enable_lora` is for fine-tuning. Received: "
-                    f"{part.name!r} with {len(part.weights)} weights, "
-                    f"{len(average.weights)} of them followed"
+                    f"{part.name!r} with {len(weights)} weights, "
+                    f"{len(averages)} of them followed"
                 )
+            pairs += [
+                pair
+                for pair in zip(averages, weights, strict=True)
+                # Not the counters of random numbers.
+                if keras.backend.is_float_dtype(pair[0].dtype)
+            ]
         momentum = self.momentum
         if callable(momentum):
             momentum = momentum(step)
         momentum = ops.convert_to_tensor(momentum, "float32")
-        pairs = [
-            pair
-            for part, average in self.pairs
-            for pair in zip(average.weights, part.weights, strict=True)
-            # Not the counters of random numbers.
-            if keras.backend.is_float_dtype(pair[0].dtype)
-        ]
         backend.move_average(*zip(*pairs, strict=True), momentum, applied)
         return {"ema_momentum": momentum}
 
