@@ -59,7 +59,8 @@ def knn_classification(
 
     Raises:
         ImportError: If scikit-learn is not installed.
-        ValueError: If shapes or arguments do not fit.
+        ValueError: If shapes or arguments do not fit, or a feature is not
+            finite.
 
     Example:
 

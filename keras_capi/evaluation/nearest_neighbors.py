@@ -2,6 +2,7 @@ import numpy as np
 from keras import ops
 
 from keras_capi import backend
+from keras_capi.evaluation.finite_features import finite_features
 from keras_capi.ops.normalization import l2_normalize
 from keras_capi.validation import check_positive_integer
 
@@ -28,7 +29,8 @@ def nearest_neighbors(queries, database, num_neighbors, metric="cosine"):
         neighbours, nearest first.
 
     Raises:
-        ValueError: If shapes or arguments do not fit.
+        ValueError: If shapes or arguments do not fit, or a feature is not
+            finite.
 
     Example:
 
@@ -87,7 +89,7 @@ def search_neighbors(queries, database, num_neighbors, metric):
 
 
 def _prepare(features, metric):
-    features = ops.convert_to_tensor(np.asarray(features, "float32"))
+    features = ops.convert_to_tensor(finite_features(features))
     return l2_normalize(features, 1e-12) if metric == "cosine" else features
 
 

@@ -34,6 +34,8 @@ def test_equals_scikit_learn(metric, chunks, monkeypatch):
         ({"metric": "L1"}, "`metric` must be one of"),
         ({"queries": vectors(3, 5)}, r"one width.*\(3, 5\)"),
         ({"queries": vectors(3)[0]}, "must have shapes"),
+        ({"queries": np.full((3, 7), np.nan)}, "must be finite"),
+        ({"database": np.full((60, 7), np.inf)}, "must be finite"),
     ],
 )
 def test_bad_input(arguments, message):

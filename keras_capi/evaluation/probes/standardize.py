@@ -1,5 +1,4 @@
-import numpy as np
-
+from keras_capi.evaluation.finite_features import finite_features
 from keras_capi.optional_imports import import_optional
 
 
@@ -29,10 +28,6 @@ def standardize(train_features, *others):
     - [CAPI](https://arxiv.org/abs/2502.08769), section 4 (evaluation)
     """
     preprocessing = import_optional("sklearn.preprocessing", extra="evaluation")
-    arrays = [np.asarray(x, "float32") for x in (train_features, *others)]
-    if not all(np.isfinite(x).all() for x in arrays):
-        raise ValueError(
-            "Features must be finite. Received: features with NaN or infinity"
-        )
+    arrays = [finite_features(x) for x in (train_features, *others)]
     scaler = preprocessing.StandardScaler().fit(arrays[0])
     return [scaler.transform(x) for x in arrays]

@@ -1,0 +1,18 @@
+import numpy as np
+
+
+def finite_features(features):
+    """Returns features as a float32 array, or raises a `ValueError`.
+
+    Of features that are NaN any neighbour is as near, and a score would be of
+    nothing.
+
+    Args:
+        features: Float array of any shape.
+    """
+    features = np.asarray(features, "float32")
+    if not np.isfinite(features).all():
+        raise ValueError(
+            "Features must be finite. Received: features with NaN or infinity"
+        )
+    return features
