@@ -14,6 +14,7 @@ from keras_capi.methods.shared.reconstruction_optimizer import (
     ReconstructionOptimizerMixin,
 )
 from keras_capi.ops.losses.label_cross_entropy import label_cross_entropy
+from keras_capi.ops.positions.neighbor_pairs import NUM_RELATIONS
 from keras_capi.training.built_part import built_part
 from keras_capi.training.check_trainable import check_trainable
 from keras_capi.training.pretraining import Pretraining
@@ -21,8 +22,6 @@ from keras_capi.validation import check_seed
 
 # Of the hidden layers of the head, in widths of the encoder.
 HEAD_RATIO = 4
-# That a neighbour may have.
-NUM_PLACES = 8
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
@@ -145,7 +144,7 @@ class RelativePosition(ReconstructionOptimizerMixin, Pretraining):
 
     def chance_losses(self, images):
         """Returns the losses of guessing, by their names, for any images."""
-        return {"pair_loss": math.log(NUM_PLACES)}
+        return {"pair_loss": math.log(NUM_RELATIONS)}
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object

@@ -90,9 +90,11 @@ def test_default_head_follows_from_the_encoder():
     [
         ({"images": IMAGES, "prefix": LENGTHS}, "must have the keys"),
         ({**INPUTS, "prefix_length": LENGTHS * 1.0}, "must be integers"),
+        ({**INPUTS, "prefix_length": LENGTHS + 1}, "from 0 to 15.*to 16"),
+        ({**INPUTS, "prefix_length": LENGTHS - 2}, "from 0 to 15.*from -1"),
         ({"images": IMAGES[:, :15]}, "divisible by the patch size"),
     ],
-    ids=["keys", "dtype", "size"],
+    ids=["keys", "dtype", "nothing_left", "negative", "size"],
 )
 def test_bad_inputs(inputs, message):
     with pytest.raises(ValueError, match=message):

@@ -104,9 +104,21 @@ def test_a_rotary_encoder_trains_without_its_predictor():
         ({"patches": PATCHES, "pairs": PAIRS}, "must come with `pairs`"),
         ({**INPUTS, "labels": LABELS[:, :3]}, "must be integers of shapes"),
         ({**INPUTS, "pairs": PAIRS * 1.0}, "must be integers of shapes"),
+        ({**INPUTS, "pairs": PAIRS + 1}, "`pairs` must be from 0 to 8"),
+        ({**INPUTS, "labels": LABELS - 1}, "`labels` must be from 0 to 7"),
         ({"patches": PATCHES[:, :, :6]}, "divisible by the patch size"),
     ],
-    ids=["channels", "rank", "count", "keys", "labels", "dtype", "size"],
+    ids=[
+        "channels",
+        "rank",
+        "count",
+        "keys",
+        "labels",
+        "dtype",
+        "no_patch",
+        "no_place",
+        "size",
+    ],
 )
 def test_bad_inputs(inputs, message):
     with pytest.raises(ValueError, match=message):

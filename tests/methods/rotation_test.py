@@ -92,9 +92,13 @@ def test_a_rotary_encoder_trains_without_its_predictor():
             {"rotated_images": ROTATED, "labels": LABELS.astype("float32")},
             "`labels` must be integers",
         ),
+        (
+            {"rotated_images": ROTATED, "labels": LABELS + 1},
+            "`labels` must be from 0 to 3.*from 1 to 4",
+        ),
         ({"images": IMAGES[:, :15]}, "divisible by the patch size"),
     ],
-    ids=["keys", "rank", "count", "dtype", "size"],
+    ids=["keys", "rank", "count", "dtype", "range", "size"],
 )
 def test_bad_inputs(inputs, message):
     with pytest.raises(ValueError, match=message):

@@ -4,7 +4,9 @@ import keras
 from keras import ops
 
 from keras_capi.layers.views.patch_grid import GRID_SIDE
+from keras_capi.methods.inputs.value_range import check_value_range
 from keras_capi.methods.inputs.view_inputs import view_sizes
+from keras_capi.ops.positions.neighbor_pairs import NUM_RELATIONS
 from keras_capi.ops.positions.neighbor_pairs import neighbor_pairs
 from keras_capi.validation import check_images
 from keras_capi.validation import is_array
@@ -56,10 +58,10 @@ def check_pair_inputs(encoder, inputs):
             f"{tuple(patches.shape)}"
         )
     if "pairs" in inputs:
-        _check_pairs(inputs["pairs"], inputs["labels"])
+        _check_pairs(inputs["pairs"], inputs["labels"], patches.shape[1])
 
 
-def _check_pairs(pairs, labels):
+def _check_pairs(pairs, labels, num_patches):
     if not is_array(pairs) or not is_array(labels):
         return
     dtypes = [keras.backend.standardize_dtype(x.dtype) for x in (pairs, labels)]
@@ -75,6 +77,8 @@ def _check_pairs(pairs, labels):
             f"and (batch, pairs). Received: dtypes {dtypes}, shapes "
             f"{tuple(pairs.shape)} and {tuple(labels.shape)}"
         )
+    check_value_range("pairs", pairs, num_patches, "the patches of an image")
+    check_value_range("labels", labels, NUM_RELATIONS, "places of a neighbour")
 
 
 def prepare_pairs(encoder, views, inputs):

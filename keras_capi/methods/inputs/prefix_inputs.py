@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_capi.methods.inputs.value_range import check_value_range
 from keras_capi.training.grid_size import static_grid_size
 from keras_capi.validation import check_images
 from keras_capi.validation import is_array
@@ -35,6 +36,10 @@ def check_prefix_inputs(encoder, inputs):
             f"`{NAME}` must be integers of shape (batch,). Received: dtype "
             f"{dtype}, shape {tuple(lengths.shape)}"
         )
+    rows, columns = static_grid_size(images, encoder)
+    check_value_range(
+        NAME, lengths, rows * columns, "as a patch must be left to predict"
+    )
 
 
 def prepare_prefixes(encoder, masking, inputs):

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_capi.methods.inputs.value_range import check_value_range
+from keras_capi.ops.images.rotate_quarters import NUM_TURNS
 from keras_capi.ops.images.rotate_quarters import rotate_quarters
 from keras_capi.training.grid_size import static_grid_size
 from keras_capi.validation import check_images
@@ -46,6 +48,7 @@ def check_rotated_inputs(encoder, inputs):
             f"turns of `rotated_images`. Received: dtype {dtype}, shape "
             f"{tuple(labels.shape)}"
         )
+    check_value_range("labels", labels, NUM_TURNS, "quarter turns")
 
 
 def prepare_rotated(encoder, inputs):

@@ -1,8 +1,8 @@
 """Words of patches that come with the images."""
 
 import keras
-import numpy as np
 
+from keras_capi.methods.inputs.value_range import check_value_range
 from keras_capi.training.grid_size import static_grid_size
 from keras_capi.validation import is_array
 from keras_capi.validation import known_shape
@@ -30,10 +30,6 @@ def check_token_ids(token_ids, images, encoder, vocabulary_size):
         raise ValueError(
             f"`token_ids` must be integers. Received: dtype {dtype}"
         )
-    if isinstance(token_ids, np.ndarray) and token_ids.size:
-        low, high = int(token_ids.min()), int(token_ids.max())
-        if low < 0 or high >= vocabulary_size:
-            raise ValueError(
-                f"`token_ids` must be from 0 to {vocabulary_size - 1}, as the "
-                f"tokenizer's. Received: from {low} to {high}"
-            )
+    check_value_range(
+        "token_ids", token_ids, vocabulary_size, "as the tokenizer's"
+    )
