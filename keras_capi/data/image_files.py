@@ -14,8 +14,11 @@ from keras_capi.optional_imports import import_optional
 from keras_capi.paths import PATH_TYPES
 from keras_capi.paths import as_path
 from keras_capi.paths import printable
+from keras_capi.validation import is_array
 
 EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+# Of one image; an array of rank 3 with more on its last axis is grey images.
+MOST_CHANNELS = 4
 
 
 def find_images(paths):
@@ -152,6 +155,19 @@ def check_image(image):
             "shape (height, width, 3) or (height, width). Received: "
             f"shape {image.shape}, dtype {image.dtype}"
         )
+
+
+def is_single_image(images):
+    """Tells whether a PIL image or an array is one image, and not several.
+
+    One with channels that no image has here, such as infrared, is one, too: its
+    rows would pass for grey images.
+    """
+    if hasattr(images, "convert"):
+        return True
+    # Tables have a shape, too.
+    shape = images.shape if is_array(images) else ()
+    return len(shape) == 2 or (len(shape) == 3 and shape[-1] <= MOST_CHANNELS)
 
 
 def skipped_message(skipped, total):

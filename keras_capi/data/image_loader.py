@@ -9,6 +9,7 @@ from keras_capi.data.decode_image import decode_to_pillow
 from keras_capi.data.image_files import ImageError
 from keras_capi.data.image_files import check_image
 from keras_capi.data.image_files import find_images
+from keras_capi.data.image_files import is_single_image
 from keras_capi.data.image_files import skipped_message
 from keras_capi.data.image_source import BYTES_TYPES
 from keras_capi.data.image_source import image_of
@@ -191,7 +192,7 @@ def _list_images(images):
             ], paths
         names, images = [str(path)], [path]
     else:
-        if _is_single_image(images) or not isinstance(images, Iterable):
+        if is_single_image(images) or not isinstance(images, Iterable):
             images = [images]
         images = list(images)
         names = [
@@ -205,13 +206,6 @@ def _list_images(images):
     return names, [
         _check(name, image) for name, image in zip(names, images, strict=True)
     ]
-
-
-def _is_single_image(images):
-    if hasattr(images, "convert"):
-        return True
-    shape = getattr(images, "shape", ())
-    return len(shape) == 2 or (len(shape) == 3 and shape[-1] == 3)
 
 
 def _check(name, image):

@@ -2,6 +2,7 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 
 from keras_capi.data.image_files import find_images
+from keras_capi.data.image_files import is_single_image
 from keras_capi.paths import PATH_TYPES
 
 BYTES_TYPES = (bytes, bytearray, memoryview)
@@ -27,6 +28,12 @@ class ImageSource:
                 "`source` must be a folder, or have a length and give the item "
                 "of any index, unlike a stream. Received: an object of type "
                 f"{type(source).__name__}"
+            )
+        if is_single_image(source):
+            raise ValueError(
+                "`source` must be several images; of large ones, "
+                "`keras_capi.data.RandomCrops` takes parts. "
+                f"Received: one, of shape {tuple(source.shape)}"
             )
         self.items = source
         self.key = key

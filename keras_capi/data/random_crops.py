@@ -7,6 +7,7 @@ from keras_capi.data.numbered_dataset import apply_to_batch
 from keras_capi.validation import check_callable
 from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_positive_integer
+from keras_capi.validation import is_array
 
 
 class RandomCrops(NumberedDataset):
@@ -34,7 +35,8 @@ class RandomCrops(NumberedDataset):
         **kwargs: Arguments of `keras.utils.PyDataset`.
 
     Raises:
-        ValueError: If there are no images, or one is smaller than the crops.
+        ValueError: If there are no images, something is not an array, one is
+            smaller than the crops, or numbers of channels differ.
 
     Example:
 
@@ -66,18 +68,7 @@ class RandomCrops(NumberedDataset):
         check_non_negative_integer("seed", seed, or_none=True)
         if augment is not None:
             check_callable("augment", augment)
-        images = list(images.values() if isinstance(images, dict) else images)
-        if not images:
-            raise ValueError("`images` must not be empty. Received: []")
-        for index, image in enumerate(images):
-            if image.ndim != 3 or min(image.shape[:2]) < crop_size:
-                raise ValueError(
-                    "`images` must be arrays of shape (height, width, "
-                    "channels), no smaller than `crop_size`. Received: "
-                    f"images[{index}].shape={image.shape}, "
-                    f"crop_size={crop_size}"
-                )
-        self.images = images
+        self.images = _check_images(images, crop_size)
         self.crop_size = crop_size
         self.batch_size = batch_size
         self.augment = augment
@@ -156,6 +147,34 @@ class RandomCrops(NumberedDataset):
         if self.augment is None:
             return crops
         return apply_to_batch(self.augment, crops)
+
+
+def _check_images(images, crop_size):
+    """Returns images as a list, or raises a `ValueError`."""
+    images = list(images.values() if isinstance(images, dict) else images)
+    if not images:
+        raise ValueError("`images` must not be empty. Received: []")
+    for index, image in enumerate(images):
+        if not is_array(image):
+            raise ValueError(
+                "`images` must be arrays; `keras_capi.data.load_images` reads "
+                "those of a folder. Received: "
+                f"images[{index}] of type {type(image).__name__}"
+            )
+        if len(image.shape) != 3 or min(image.shape[:2]) < crop_size:
+            raise ValueError(
+                "`images` must be arrays of shape (height, width, "
+                "channels), no smaller than `crop_size`. Received: "
+                f"images[{index}].shape={image.shape}, "
+                f"crop_size={crop_size}"
+            )
+        if image.shape[-1] != images[0].shape[-1]:
+            raise ValueError(
+                "`images` must have the same number of channels. Received: "
+                f"{images[0].shape[-1]}, and {image.shape[-1]} of "
+                f"images[{index}]"
+            )
+    return images
 
 
 def _halve(counts):

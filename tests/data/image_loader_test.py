@@ -82,6 +82,8 @@ def test_a_single_image_and_named_ones(tmp_path):
         names, images = load(single)
         assert names == ["0"]
         np.testing.assert_array_equal(images[0], expected)
+    gray = array[..., :1]
+    np.testing.assert_array_equal(load(gray)[1], load([gray])[1])
     names, images = load({"first": array, "second": Image.fromarray(array)})
     assert names == ["first", "second"]
     np.testing.assert_array_equal(images[1], expected)
@@ -186,6 +188,8 @@ def test_sixteen_bits(tmp_path):
         ([], {}, "`images` must not be empty"),
         (np.zeros((2, 9, 9, 3), "float32"), {}, "uint8 .*dtype float32"),
         (np.zeros((2, 9, 9, 4), "uint8"), {}, r"uint8 .*shape \(9, 9, 4\)"),
+        (np.zeros((9, 9, 4), "uint8"), {}, r"uint8 .*shape \(9, 9, 4\)"),
+        (np.zeros((9, 9, 4), "uint8"), {}, r"uint8 .*shape \(9, 9, 4\)"),
         ([np.zeros((9, 9, 3), "uint8")], {"image_size": 100}, "divisible by"),
         ([np.zeros((9, 9, 3), "uint8")], {"crop_ratio": 0}, r"in \(0, 1\]"),
         ([np.zeros((9, 9, 3), "uint8")], {"batch_size": 0}, "positive"),

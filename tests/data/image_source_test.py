@@ -130,6 +130,8 @@ def test_sources():
         make_dataset({1, 2, 3, 4})
     with pytest.raises(ValueError, match="An iterator.*type ndarray"):
         make_dataset(photo(index) for index in itertools.count())
+    with pytest.raises(ValueError, match=r"RandomCrops.*\(9, 9, 4\)"):
+        make_dataset(np.zeros((9, 9, 4), "uint8"))
 
 
 def test_iterators_of_paths(tmp_path):

@@ -97,6 +97,11 @@ def test_images_must_hold_a_crop():
         make_crops(crop_size=17)
     with pytest.raises(ValueError, match="`images` must not be empty"):
         RandomCrops([], 16, 4, 2)
+    with pytest.raises(ValueError, match=r"load_images.*images\[0\].*str"):
+        RandomCrops("photos", 16, 4, 2)
+    images = [*make_images(), make_images()[0][..., :1]]
+    with pytest.raises(ValueError, match=r"3, and 1 of images\[3\]"):
+        RandomCrops(images, 16, 4, 2)
 
 
 def test_goes_to_batches_that_there_are():
