@@ -54,6 +54,16 @@ ImageSizeOption = Annotated[
 BatchSizeOption = Annotated[
     int, typer.Option(min=1, metavar="NUMBER", help="Images at a time.")
 ]
+WhiteLevelOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=65535,
+        metavar="VALUE",
+        help="The value that is white in 16-bit images, such as 4095 for 12 "
+        "bits: that of the training, its data.white_level.",
+    ),
+]
 
 
 def _print_version(value):

@@ -14,6 +14,7 @@ from keras_capi.cli.app import BatchSizeOption
 from keras_capi.cli.app import ImagesArgument
 from keras_capi.cli.app import ImageSizeOption
 from keras_capi.cli.app import ModelOption
+from keras_capi.cli.app import WhiteLevelOption
 from keras_capi.cli.app import app
 from keras_capi.cli.doctor import doctor
 from keras_capi.cli.evaluate import evaluate
@@ -95,6 +96,7 @@ def embed(
     ] = "global",
     image_size: ImageSizeOption = None,
     batch_size: BatchSizeOption = 32,
+    white_level: WhiteLevelOption = None,
 ):
     """Compute features of images.
 
@@ -106,13 +108,15 @@ def embed(
     chosen = tuple(name.strip() for name in features.split(","))
     check_feature_file(out, chosen)
     backbone, _ = load_model(model)
-    names, _ = keras_capi.features.extract_features(
-        backbone,
+    loader = keras_capi.data.ImageLoader(
         keras_capi.data.find_images(images),
-        chosen,
         choose_image_size(backbone, image_size),
-        batch_size,
-        out,
+        patch_size=backbone.divisor,
+        batch_size=batch_size,
+        white_level=white_level,
+    )
+    names, _ = keras_capi.features.extract_features(
+        backbone, loader, chosen, output=out
     )
     print(f"Wrote features of {len(names)} images to {out}")
 
@@ -131,10 +135,9 @@ def pretrain(
         str,
         typer.Option(
             metavar="RECIPE",
-            help="Of CAPI demo, small, base or paper_large; of others "
-            "dino_small, dino_base, ijepa_small, ijepa_base, mae_small, "
-            "mae_base, swav_small or swav_base; or a YAML file, such as the "
-            "recipe.yaml of a run.",
+            help="Of CAPI demo, small, base or paper_large; of other methods "
+            "mae_small, mae_base, dino_small and so on, which another name "
+            "lists; or a YAML file, such as the recipe.yaml of a run.",
         ),
     ] = "small",
     folder: Annotated[

@@ -11,9 +11,12 @@ import typer
 from keras_capi import evaluation
 from keras_capi.cli.app import BatchSizeOption
 from keras_capi.cli.app import ModelOption
+from keras_capi.cli.app import WhiteLevelOption
 from keras_capi.cli.app import split_names
 from keras_capi.cli.load_model import choose_image_size
 from keras_capi.cli.load_model import load_model
+from keras_capi.cli.score_table import SCORES
+from keras_capi.cli.score_table import score_table
 from keras_capi.data.image_files import name_some
 from keras_capi.data.image_loader import ImageLoader
 from keras_capi.data.load_labelled_images import load_labelled_images
@@ -33,7 +36,6 @@ SEGMENTATION = {
     "knn": evaluation.knn_segmentation,
     "logistic": evaluation.logistic_segmentation,
 }
-SCORES = ("accuracy", "mean_iou", "pixel_accuracy")
 CHOICES = (
     "num_neighbors",
     "metric",
@@ -106,6 +108,7 @@ def evaluate(
         ),
     ] = None,
     batch_size: BatchSizeOption = 32,
+    white_level: WhiteLevelOption = None,
     out: Annotated[
         pathlib.Path | None,
         typer.Option(metavar="FILE", help="JSON file to write as well."),
@@ -139,7 +142,11 @@ def evaluate(
     labels = _split_integers(ignore_labels)
     backbone, _ = load_model(model)
     size = choose_image_size(backbone, image_size)
-    settings |= {"image_size": size, "batch_size": batch_size}
+    settings |= {
+        "image_size": size,
+        "batch_size": batch_size,
+        "white_level": white_level,
+    }
     if is_segmentation:
         settings |= {
             "train_masks": str(train_masks),
@@ -147,7 +154,7 @@ def evaluate(
             "ignore_labels": labels,
         }
         data = [
-            load_segmentation(pair, size)
+            load_segmentation(pair, size, white_level=white_level)
             for pair in ((train, train_masks), (test, test_masks))
         ]
         features = _extract(backbone, data, ("feature_map",), size, batch_size)
@@ -157,7 +164,7 @@ def evaluate(
             "probe_steps": probe_steps,
             "probe_batch_size": probe_batch_size,
         }
-        data = _load_classes(train, test, size)
+        data = _load_classes(train, test, size, white_level)
         wanted = tuple(
             dict.fromkeys(x for name in names for x in CLASSIFICATION[name])
         )
@@ -165,7 +172,7 @@ def evaluate(
         scores = _score_classification(
             names, features, data, probe_steps, probe_batch_size
         )
-    print(_table(scores))
+    print(score_table(scores))
     if out is not None:
         for name, (images, _) in zip(("train", "test"), data, strict=True):
             settings[f"num_{name}_images"] = len(images)
@@ -185,11 +192,13 @@ def _split_integers(value):
         ) from error
 
 
-def _load_classes(train, test, image_size):
+def _load_classes(train, test, image_size, white_level):
     """Returns pairs of images and labels, of the training and test folder."""
-    images, labels, classes = load_labelled_images(train, image_size)
+    images, labels, classes = load_labelled_images(
+        train, image_size, white_level=white_level
+    )
     test_images, test_labels, test_classes = load_labelled_images(
-        test, image_size
+        test, image_size, white_level=white_level
     )
     unknown = sorted(set(test_classes) - set(classes))
     if unknown:
@@ -275,26 +284,3 @@ def _select(protocol, source, result):
         **{name: result[name] for name in SCORES if name in result},
         "chosen": {name: result[name] for name in CHOICES if name in result},
     }
-
-
-def _table(scores):
-    headings = ["protocol", "features"]
-    headings += [name for name in SCORES if name in scores[0]]
-    rows = [[name.replace("_", " ") for name in [*headings, "chosen"]]]
-    for score in scores:
-        chosen = ", ".join(
-            f"{name.replace('_', ' ')} {value:g}"
-            if isinstance(value, int | float)
-            else f"{name.replace('_', ' ')} {value}"
-            for name, value in score["chosen"].items()
-        )
-        values = [score[name] for name in headings[2:]]
-        cells = [f"{value:.4f}" for value in values]
-        rows.append([score["protocol"], score["features"], *cells, chosen])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) for cell, width in zip(row, widths, strict=True)
-        ).rstrip()
-        for row in rows
-    )

@@ -12,6 +12,7 @@ from keras_capi.cli.app import BatchSizeOption
 from keras_capi.cli.app import ImagesArgument
 from keras_capi.cli.app import ImageSizeOption
 from keras_capi.cli.app import ModelOption
+from keras_capi.cli.app import WhiteLevelOption
 from keras_capi.cli.app import split_names
 from keras_capi.cli.load_model import choose_image_size
 from keras_capi.cli.load_model import load_model
@@ -61,6 +62,7 @@ def visualize(
     ] = 16,
     image_size: ImageSizeOption = None,
     batch_size: BatchSizeOption = 32,
+    white_level: WhiteLevelOption = None,
 ):
     """Draw what a model sees in images.
 
@@ -89,6 +91,7 @@ def visualize(
         patch_size=backbone.divisor,
         batch_size=batch_size,
         normalization=lambda pixels: pixels,
+        white_level=white_level,
     )
     shown, columns = _compute(
         backbone, trained if has_clusters else None, loader, names

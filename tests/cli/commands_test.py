@@ -70,6 +70,25 @@ def test_a_report_says_how_it_was_trained(tmp_path):
     assert "<td>float32</td>" in page
 
 
+def test_embed_images_of_twelve_bits(preset, tmp_path):
+    """They have the features of the same image in eight bits."""
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 32), "uint16")
+    features = []
+    for name, image, options in (
+        ("eight", pixels.astype("uint8"), ()),
+        ("twelve", 16 * pixels, ("--white-level", 4095)),
+    ):
+        Image.fromarray(image).save(tmp_path / f"{name}.png")
+        out = tmp_path / f"{name}.npy"
+        result = run(
+            *("embed", tmp_path / f"{name}.png", "--model", preset),
+            *("--out", out, "--image-size", 32, *options),
+        )
+        assert result.exit_code == 0, result.output
+        features.append(np.load(out))
+    np.testing.assert_array_equal(*features)
+
+
 def test_convert_and_embed(preset, photos, tmp_path):
     output = tmp_path / "features.h5"
     result = run(

@@ -133,6 +133,30 @@ def test_segmentation(model, masks, tmp_path):
     assert "mean iou" in result.output
 
 
+def test_images_of_twelve_bits(model, tmp_path):
+    """Taken for 16 they are nearly black, of which a warning tells."""
+    generator = np.random.default_rng(0)
+    for split, name, low in (
+        (split, name, low)
+        for split in ("train", "test")
+        for name, low in (("dark", 100), ("bright", 3000))
+    ):
+        for index in range(6):
+            pixels = generator.integers(low, low + 200, (SIZE, SIZE))
+            path = tmp_path / split / name / f"{index}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels.astype("uint16")).save(path)
+    out = tmp_path / "scores.json"
+    result = run(
+        *("--model", model, "--train", tmp_path / "train", "--out", out),
+        *("--test", tmp_path / "test", "--white-level", 4095),
+    )
+    assert result.exit_code == 0, result.output
+    written = json.loads(out.read_text())
+    assert written["white_level"] == 4095
+    assert {score["accuracy"] for score in written["scores"]} == {1.0}
+
+
 def test_a_preset_has_the_same_scores(model, classes, tmp_path):
     teacher = keras.saving.load_model(model / "model.keras").teacher
     teacher.save_to_preset(tmp_path / "preset")

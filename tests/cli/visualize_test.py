@@ -68,6 +68,17 @@ def test_one_picture(model, photos, tmp_path, drawn):
     assert columns["register 3"][1].shape == (4, 4)
 
 
+def test_images_of_twelve_bits(model, tmp_path, drawn):
+    pixels = np.full((16, 16), 2048, "uint16")
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    result = run(
+        *(tmp_path, "--model", model, "--out", tmp_path / "all.png"),
+        *("--show", "components", "--white-level", 4095),
+    )
+    assert result.exit_code == 0, result.output
+    assert set(drawn[0]["image"][0].ravel()) == {128}
+
+
 def test_a_folder_of_pictures(model, photos, tmp_path, drawn):
     out = tmp_path / "pictures"
     result = run(

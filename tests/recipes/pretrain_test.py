@@ -369,6 +369,18 @@ def test_tar_files(photos, tmp_path):
     assert not (tmp_path / "again").exists()
 
 
+@once
+def test_pictures_are_as_bright_as_the_images_of_the_training(tmp_path):
+    """The report looks at them: 12 bits of 16 would be black."""
+    for index in range(4):
+        pixels = np.full((20, 20), 2048 + index, "uint16")
+        Image.fromarray(pixels).save(tmp_path / f"{index}.png")
+    options = [*SMALL, "training.steps=1", "data.white_level=4095"]
+    recipe = load_recipe("demo", options)
+    pretrain({**recipe, "images": str(tmp_path)}, tmp_path / "run", verbose=0)
+    assert set(np.load(tmp_path / "run" / "pictures.npy").ravel()) == {128}
+
+
 def test_overrides():
     recipe = load_recipe(
         "small", ["training.epochs=20", "optimizer.learning_rate=1e-3"]
