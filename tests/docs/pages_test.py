@@ -6,6 +6,7 @@ import keras
 import pytest
 
 from docs import world
+from keras_capi.recipes import list_recipes
 
 pytestmark = pytest.mark.usefixtures("untraced")
 
@@ -58,6 +59,23 @@ def test_schedules_follow_from_the_data():
     for block in trainings:
         assert "epochs * len(dataset)" in block
         assert not re.search(r"total_steps=\d", block)
+
+
+def test_all_recipes_are_listed():
+    listed = world.PAGES["docs/command_line.md"].read_text()
+    rows = "".join(x for x in listed.splitlines() if x.startswith("| `"))
+    missing = [x for x in list_recipes() if f"`{x}`" not in rows]
+    assert not missing
+
+
+def test_all_methods_are_where_others_are():
+    """A page of a method is linked from those that list them all."""
+    pages = [p for p in world.PAGES if p.startswith("docs/methods/")]
+    pages = {p.rpartition("/")[2] for p in pages}
+    for page in ("README.md", "docs/index.md", "docs/methods/index.md"):
+        text = world.PAGES[page].read_text()
+        others = {"index.md", "capi_ablations.md"}
+        assert [x for x in pages - others if f"{x})" not in text] == []
 
 
 @pytest.mark.parametrize("page", WITH_BLOCKS)
