@@ -65,8 +65,8 @@ class Encoder(PresetMixin, LoRAMixin, FineTuningMixin, GuardedModel):
 
     Raises:
         ValueError: If the images have another rank, number of channels, integer
-            values, or a size that `patch_size` does not divide; if one of
-            `mask` and `mask_token` is missing; if there are no such `layers`.
+            values, or a size that `patch_size` does not divide; if `mask` or
+            `mask_token` is missing or misshapen; if there are no such `layers`.
     """
 
     prefix_name = "prefix"

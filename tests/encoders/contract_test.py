@@ -356,6 +356,15 @@ def test_errors_of_a_call(encoders, name):
             {"mask": mask, "mask_token": token, "visible_indices": VISIBLE},
             "Only one of `mask` and `visible_indices`",
         ),
+        (
+            {"mask": mask[:, :1], "mask_token": token},
+            r"`mask` must have shape \(batch, 24\).*\(2, 1\)",
+        ),
+        (
+            {"mask": mask, "mask_token": token[None]},
+            r"`mask_token` must have shape \(16,\).*\(1, 16\)",
+        ),
+        ({"visible_indices": VISIBLE[0]}, r"`visible_indices` must have"),
         ({"layers": (3,)}, r"`layers` must be.*layers=\(.*3.*num_layers=2"),
         ({"layers": (0,)}, r"`layers` must be.*layers=\("),
     ):
