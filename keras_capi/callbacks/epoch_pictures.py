@@ -37,11 +37,10 @@ class EpochPictures(keras.callbacks.Callback):
                 "`pictures` must be one for each of `images`. "
                 f"Received: {len(pictures)} and {len(images)}"
             )
-        if np.ndim(pictures) != 4 or np.shape(pictures)[-1] not in (1, 3, 4):
+        if np.ndim(pictures) != 4:
             raise ValueError(
-                "`pictures` must have shape (samples, height, width, 3). With "
-                "images of other channels, give pictures to draw beside the "
-                f"features. Received: pictures.shape={np.shape(pictures)}"
+                "`pictures` must have shape (samples, height, width, 3). "
+                f"Received: pictures.shape={np.shape(pictures)}"
             )
         self.images = images
         self.pictures = pictures

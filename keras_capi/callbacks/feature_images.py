@@ -22,8 +22,8 @@ class FeatureImages(EpochPictures):
         folder: String or path. Gets `epoch_0001.png` and so on.
         pictures: What to draw beside the features: uint8 array, or floats in
             [0, 1], of shape `(samples, height, width, 3)`. `None` scales
-            `images` to that range, if these have 1, 3 or 4 channels. Defaults
-            to `None`.
+            `images` to that range; of more channels than three the first three
+            are drawn. Defaults to `None`.
         log_dir: String, path or `None`. Folder to write the pictures to for
             TensorBoard, by its own package. Defaults to `None`.
         every: Integer. Number of epochs between two pictures. Defaults to `1`.

@@ -1,6 +1,7 @@
 import numpy as np
 
 from keras_capi.optional_imports import import_optional
+from keras_capi.visualization.to_rgb import to_rgb
 
 
 def picture_grid(columns, titles=None):
@@ -10,7 +11,8 @@ def picture_grid(columns, titles=None):
         columns: Dictionary from heading to a list of arrays, one for each
             image: of shape `(height, width, 3)`, uint8 or floats in [0, 1], or
             of shape `(rows, columns)`, which are drawn as brightness, all of a
-            column on one scale. The first column gives the proportions.
+            column on one scale. Of more channels the first three are drawn, of
+            fewer the first, in grey. The first column gives the proportions.
         titles: List of strings, one for each image, or `None`. Defaults to
             `None`.
 
@@ -55,7 +57,7 @@ def picture_grid(columns, titles=None):
             # All are stretched over the extent of the image, patch over patch.
             height, width = first.shape[:2]
             axes.imshow(
-                picture,
+                picture if picture.ndim == 2 else to_rgb(picture),
                 extent=(0, width, height, 0),
                 interpolation="nearest",
                 **scale,

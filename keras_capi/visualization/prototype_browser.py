@@ -7,6 +7,7 @@ from keras_capi.validation import check_integers
 from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_positive_integer
 from keras_capi.visualization.picture_grid import scale_to_unit
+from keras_capi.visualization.to_rgb import to_rgb
 
 
 def nearest_patches(model, images, num_patches=8, batch_size=64):
@@ -134,6 +135,7 @@ def prototype_browser(
         )
     if pictures is None:
         pictures = scale_to_unit(images)
+    pictures = to_rgb(pictures)
     found = nearest_patches(model, images, num_patches)
     size = model.student.patch_size
     margin = context * size

@@ -22,6 +22,7 @@ from keras_capi.visualization.reconstruction_pictures import (
     reconstruction_pictures,
 )
 from keras_capi.visualization.spread_indices import spread_indices
+from keras_capi.visualization.to_rgb import to_rgb
 from keras_capi.visualization.training_curves import curve_labels
 from keras_capi.visualization.training_curves import training_curves
 from keras_capi.visualization.word_pictures import can_draw_words
@@ -64,7 +65,7 @@ def draw_maps(model, images, pictures):
     Args:
         model: A model of `keras_capi.methods`.
         images: Float array of shape `(samples, height, width, channels)`.
-        pictures: Array of shape `(samples, height, width, 3)`.
+        pictures: Array of shape `(samples, height, width, channels)`.
     """
     features = patch_features(model, images)
     atoms = np.stack(dictionary_maps(features, NUM_ATOMS))
@@ -96,7 +97,7 @@ def draw_maps(model, images, pictures):
     return {
         name: [
             [
-                (heading, to_data_uri(row))
+                (heading, to_data_uri(to_rgb(row)))
                 for heading, row in zip(("image", *columns), rows, strict=True)
             ]
             for rows in zip(pictures, *columns.values(), strict=True)
@@ -122,12 +123,12 @@ def draw_prototypes(model, images, pictures):
     Args:
         model: A model of `keras_capi.methods`.
         images: Float array of shape `(samples, height, width, channels)`.
-        pictures: Array of shape `(samples, height, width, 3)`.
+        pictures: Array of shape `(samples, height, width, channels)`.
     """
     if not hasattr(model, "clustering"):
         return []
     chosen = spread_indices(model.clustering.num_clusters, NUM_CLUSTERS)
-    found = nearest_patches(model, images)
+    pictures, found = to_rgb(pictures), nearest_patches(model, images)
     size = model.encoder.patch_size
     return [
         (

@@ -18,6 +18,15 @@ def test_rows_columns_and_scales():
         assert tuple(drawn.get_extent()) == (0, 12, 8, 0)
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 6])
+def test_images_of_any_channels(count):
+    """A fourth channel is not transparency."""
+    image = np.arange(count, dtype="uint8") + np.zeros((4, 4, 1), "uint8")
+    [drawn] = picture_grid({"image": [image]}).axes[0].get_images()
+    colors = [0, 0, 0] if count < 3 else [0, 1, 2]
+    np.testing.assert_array_equal(drawn.get_array()[0, 0], colors)
+
+
 def test_lengths_differ():
     picture = np.zeros((8, 12, 3))
     with pytest.raises(ValueError, match=r"lengths \[2, 1\]"):

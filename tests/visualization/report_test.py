@@ -7,10 +7,12 @@ import re
 import keras
 import numpy as np
 import pytest
+from helpers import make_backbone
 from helpers import make_dino
 from helpers import make_images
 from helpers import make_mae
 from helpers import make_model
+from helpers import make_vit
 from PIL import Image
 
 import keras_capi
@@ -125,6 +127,20 @@ def test_other_methods_show_what_they_have(
         assert part in text
     for part in ("CAPI", "cluster"):
         assert part not in text
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_images_of_other_channels(channels, tmp_path):
+    """Their pictures, patches of clusters and reconstructions, too."""
+    shape = (16, 16, channels)
+    images = make_images(12, channels=channels)
+    for model in (
+        make_mae(make_vit(image_shape=shape)),
+        make_model(make_backbone(image_shape=shape)),
+    ):
+        path = tmp_path / "report.html"
+        write_report(path, model, images)
+        assert Page(path).pictures
 
 
 def test_settings_and_versions(tmp_path):
