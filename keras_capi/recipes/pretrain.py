@@ -172,6 +172,7 @@ def _pictures(dataset, encoder):
         normalization=lambda images: images,
         key=dataset.key,
         seed=dataset.seed,
+        max_skipped=dataset.max_skipped,
         white_level=dataset.white_level,
     )
     (images,) = whole.make_batch(0, 0)

@@ -1,4 +1,5 @@
 import keras
+import numpy as np
 from keras import ops
 
 from keras_capi.encoders.backbone_weights import check_backbone
@@ -118,6 +119,8 @@ class FineTunedModel(EncoderModel):
         labels = ops.convert_to_numpy(labels)
         ignored = getattr(self.loss, "ignore_class", None)
         valid = (labels >= 0) & (labels < self.num_classes)
+        # Losses would take what comes before the point.
+        valid &= labels == np.floor(labels)
         if not (valid | (labels == ignored)).all():
             raise ValueError(
                 "Labels must be integers from 0 to `num_classes` - 1. "

@@ -370,14 +370,19 @@ def test_tar_files(photos, tmp_path):
 
 
 @once
-def test_pictures_are_as_bright_as_the_images_of_the_training(tmp_path):
+@pytest.mark.filterwarnings("ignore:Skipped")
+def test_pictures_are_read_as_the_images_of_the_training(tmp_path):
     """The report looks at them: 12 bits of 16 would be black."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
     for index in range(4):
         pixels = np.full((20, 20), 2048 + index, "uint16")
-        Image.fromarray(pixels).save(tmp_path / f"{index}.png")
-    options = [*SMALL, "training.steps=1", "data.white_level=4095"]
-    recipe = load_recipe("demo", options)
-    pretrain({**recipe, "images": str(tmp_path)}, tmp_path / "run", verbose=0)
+        Image.fromarray(pixels).save(photos / f"{index}.png")
+    for index in range(4, 6):
+        (photos / f"{index}.png").write_bytes(b"damaged")
+    options = ["training.steps=1", "data.white_level=4095"]
+    recipe = load_recipe("demo", [*SMALL, *options, "data.max_skipped=0.5"])
+    pretrain({**recipe, "images": str(photos)}, tmp_path / "run", verbose=0)
     assert set(np.load(tmp_path / "run" / "pictures.npy").ravel()) == {128}
 
 

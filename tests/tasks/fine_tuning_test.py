@@ -219,6 +219,14 @@ def test_labels_out_of_range(label):
             model.evaluate(images, targets)
 
 
+def test_labels_that_are_no_integers():
+    images, labels, _ = make_labelled(8)
+    model = ImageClassifier(make_backbone(num_layers=2), 2)
+    with pytest.raises(ValueError, match="integers from 0.*to 1.5"):
+        fit(model, images, labels + 0.5)
+    fit(model, images, labels.astype("float32"), epochs=1)
+
+
 def test_ignored_labels():
     images, _, masks = make_labelled(8)
     masks[0, 0, 0] = 255
