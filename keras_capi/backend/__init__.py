@@ -30,13 +30,15 @@ from keras_capi.backend.moving_average import move_average
 from keras_capi.backend.numerics import gelu
 from keras_capi.backend.numerics import layer_normalization
 from keras_capi.backend.numerics import rms_normalization
+from keras_capi.backend.predictions import predict_parts
+from keras_capi.backend.predictions import predict_together
 from keras_capi.backend.process_group import averaged_gradients
 from keras_capi.backend.process_group import check_keras_version
 from keras_capi.backend.process_group import check_process_group
 from keras_capi.backend.process_group import launched_processes
 from keras_capi.backend.process_group import share_variables
-from keras_capi.backend.processes import check_can_gather
 from keras_capi.backend.processes import from_first_process
+from keras_capi.backend.processes import gather_parts
 from keras_capi.backend.processes import global_batch
 from keras_capi.backend.products import matrix_product
 from keras_capi.backend.products import weighted_sum
@@ -58,7 +60,6 @@ __all__ = [
     "all_reduce_with_gradient",
     "averaged_gradients",
     "build_optimizer",
-    "check_can_gather",
     "check_keras_version",
     "check_process_group",
     "check_strategy",
@@ -71,6 +72,7 @@ __all__ = [
     "dot_product_attention",
     "from_first_process",
     "fused_adamw",
+    "gather_parts",
     "gelu",
     "global_batch",
     "gradient_norms",
@@ -85,6 +87,8 @@ __all__ = [
     "matrix_product",
     "move_average",
     "num_processes",
+    "predict_parts",
+    "predict_together",
     "process_index",
     "replica",
     "restored_on_error",

@@ -35,14 +35,51 @@ def from_first_process(array):
     return ops.convert_to_numpy(tensor)
 
 
-def check_can_gather():
-    """Raises a `ValueError` where a process cannot compute by itself."""
-    if BACKEND == "jax" and num_processes() > 1:
-        raise ValueError(
-            "On JAX a method that computes the features of a whole data set "
-            "must be trained by one process, which may have several devices. "
-            f"Received: {num_processes()} processes"
-        )
+def gather_parts(array):
+    """Joins the arrays of all processes along the first axis.
+
+    Args:
+        array: Array or tensor, of the same type in each process. One may have
+            more or fewer entries than another, or none.
+
+    Returns:
+        NumPy array, the same in each process.
+    """
+    array = ops.convert_to_numpy(array)
+    if num_processes() == 1:
+        return array
+    counts = gather_alike(np.array([len(array)], "int32"))[:, 0]
+    parts = gather_alike(pad(array, max(counts)))
+    pairs = zip(parts, counts, strict=True)
+    return np.concatenate([part[:count] for part, count in pairs])
+
+
+def gather_alike(array):
+    """Stacks the arrays of several processes, which have the same shape.
+
+    Args:
+        array: NumPy array.
+
+    Returns:
+        NumPy array of shape `(processes, ...)`, the same in each process.
+    """
+    if BACKEND == "jax":
+        from jax.experimental import multihost_utils
+
+        return multihost_utils.process_allgather(array)
+    import torch
+    import torch.distributed as dist
+
+    tensor = ops.convert_to_tensor(array)
+    parts = [torch.empty_like(tensor) for _ in range(num_processes())]
+    dist.all_gather(parts, tensor)
+    return ops.convert_to_numpy(torch.stack(parts))
+
+
+def pad(array, count):
+    """Appends zeros to an array until it has so many entries."""
+    zeros = np.zeros((count - len(array), *array.shape[1:]), array.dtype)
+    return np.concatenate([array, zeros])
 
 
 def global_batch(batch):
@@ -56,12 +93,33 @@ def global_batch(batch):
     """
     if BACKEND != "jax" or num_processes() == 1:
         return batch
+    return {name: join_parts(np.asarray(x)) for name, x in batch.items()}
+
+
+def join_parts(array):
+    """Makes one array of all devices of parts that JAX's processes have.
+
+    Args:
+        array: NumPy array. Those of all processes have the same shape.
+    """
     import jax
 
+    layout = data_layout(array.ndim)
+    return jax.make_array_from_process_local_data(layout, array)
+
+
+def data_layout(num_axes):
+    """Returns how JAX's processes share the first axis of an array.
+
+    Raises:
+        ValueError: If they do not train together.
+    """
     distribution = keras.distribution.distribution()
-
-    def join(array):
-        layout = distribution.get_data_layout(array.shape).backend_layout
-        return jax.make_array_from_process_local_data(layout, array)
-
-    return {name: join(np.asarray(array)) for name, array in batch.items()}
+    if distribution is None:
+        raise ValueError(
+            "Several processes of JAX must train under `keras.distribution`, "
+            "or each would train a model of its own: set "
+            "`keras.distribution.DataParallel` before the model is made. "
+            f"Received: {num_processes()} processes, and no distribution"
+        )
+    return distribution.get_data_layout((None,) * num_axes).backend_layout

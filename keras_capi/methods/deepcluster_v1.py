@@ -177,29 +177,47 @@ class DeepClusterV1(TargetsBetweenEpochs):
     def compute_features(self, batch):
         """Computes what is clustered.
 
+        All processes of JAX must call this together.
+
         Args:
-            batch: Dictionary, as for a training step.
+            batch: Dictionary, as for a training step. It may have no images.
 
         Returns:
             Float32 array of shape `(batch, width)`: features of the middle of
             each image, before a ReLU.
         """
-        prepared = self.prepare(batch, training=False)
-        features = self.encoder.predict_on_batch(prepared["views"])["global"]
-        # On TensorFlow each replica has computed all, one behind the other.
-        features = features[: len(batch["indices"])]
-        features = self.head(features, training=False)
-        return ops.convert_to_numpy(ops.cast(features, "float32"))
+        views = np.zeros((0, 0, 0, 0), "float32")
+        if len(batch["indices"]):
+            views = self.prepare(batch, training=False)["views"]
+        return backend.predict_parts(self.encoder, views, self._to_clustered)
+
+    def _to_clustered(self, features):
+        features = self.head(features["global"], training=False)
+        return ops.cast(features, "float32")
 
     def assign_clusters(self, indices, features, epoch=0):
         """Clusters features, and makes a new classifier.
+
+        All processes must call this. They get what the first one makes of its
+        features.
 
         Args:
             indices: Integer array of shape `(images,)`: the images' numbers.
             features: Float32 array of shape `(images, width)`.
             epoch: Integer. For which epoch. Defaults to `0`.
         """
-        generator = self._generator(epoch)
+        kernel, bias = self.classifier.kernel, self.classifier.bias
+        labels = np.full((self.memory.num_images,), NOTHING, "int32")
+        weights = np.zeros(kernel.shape, "float32")
+        if backend.process_index() == 0:
+            generator = self._generator(epoch)
+            labels[indices] = self._find_clusters(features, generator)
+            weights[:] = generator.normal(0.0, STANDARD_DEVIATION, kernel.shape)
+        self.memory.label(backend.from_first_process(labels), epoch)
+        kernel.assign(backend.from_first_process(weights))
+        bias.assign(np.zeros(bias.shape))
+
+    def _find_clusters(self, features, generator):
         count = min(
             self.num_components, features.shape[1], max(len(features) - 1, 1)
         )
@@ -207,12 +225,7 @@ class DeepClusterV1(TargetsBetweenEpochs):
         vectors = keras.utils.normalize(features @ matrix.T + offset)
         starts = generator.permutation(len(vectors))[: self.num_clusters]
         _, clusters, _ = kmeans(vectors, vectors[starts], self.num_iterations)
-        labels = np.full((self.memory.num_images,), NOTHING, "int32")
-        labels[indices] = clusters
-        self.memory.label(labels, epoch)
-        kernel, bias = self.classifier.kernel, self.classifier.bias
-        kernel.assign(generator.normal(0.0, STANDARD_DEVIATION, kernel.shape))
-        bias.assign(np.zeros(bias.shape))
+        return clusters
 
     def as_data(self, data, batch_size):
         if isinstance(data, dict):
@@ -241,10 +254,7 @@ class DeepClusterV1(TargetsBetweenEpochs):
     def _cluster(self, batches, epoch):
         width = self.classifier.kernel.shape[0]
         gathered = gather_features(batches, self.compute_features, width)
-        if backend.process_index() == 0:
-            self.assign_clusters(*gathered, epoch)
-        for variable in self.memory.variables + self.classifier.variables:
-            variable.assign(backend.from_first_process(variable))
+        self.assign_clusters(*gathered, epoch)
 
     @passes_on_to(SGD)
     def published_optimizer(

@@ -1,10 +1,8 @@
 """Features of a whole data set, of which each process computes a part."""
 
 import numpy as np
-from keras import ops
 
 from keras_capi import backend
-from keras_capi.ops.collectives import gather_samples
 
 
 def gather_features(batches, compute_features, width):
@@ -25,15 +23,16 @@ def gather_features(batches, compute_features, width):
         of shape `(images, width)`, by the numbers: the same however many have
         computed them. In other processes than the first, arrays of no images.
     """
-    backend.check_can_gather()
     parts = [(np.zeros((0,), "int32"), np.zeros((0, width), "float32"))]
     for batch in batches:
         indices = batch["indices"]
-        features = compute_features(batch) if len(indices) else parts[0][1]
-        part = (indices, features)
-        part = [gather_samples(ops.convert_to_tensor(x))[0] for x in part]
+        if len(indices) or backend.predict_together():
+            features = compute_features(batch)
+        else:
+            features = parts[0][1]
+        part = [backend.gather_parts(x) for x in (indices, features)]
         if backend.process_index() == 0:
-            parts.append([ops.convert_to_numpy(x) for x in part])
+            parts.append(part)
     indices, features = map(np.concatenate, zip(*parts, strict=True))
     order = np.argsort(indices, kind="stable")
     return indices[order], features[order]
