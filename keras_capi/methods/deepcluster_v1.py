@@ -22,10 +22,9 @@ from keras_capi.methods.inputs.single_view import prepare_single_views
 from keras_capi.methods.inputs.view_inputs import built_views
 from keras_capi.methods.inputs.view_inputs import view_sizes
 from keras_capi.methods.shared.between_epochs import TargetsBetweenEpochs
+from keras_capi.methods.shared.cluster_whitened import cluster_whitened
 from keras_capi.methods.shared.gather_features import gather_features
 from keras_capi.methods.shared.sample_clusters import sample_clusters
-from keras_capi.ops.clustering.kmeans import kmeans
-from keras_capi.ops.clustering.whitening import fit_whitening
 from keras_capi.ops.losses.label_cross_entropy import label_cross_entropy
 from keras_capi.ops.losses.masked_mean import masked_mean
 from keras_capi.optimizers.group import Group
@@ -175,9 +174,7 @@ class DeepClusterV1(TargetsBetweenEpochs):
         return {"cluster_loss": masked_mean(losses, labels >= 0)}
 
     def compute_features(self, batch):
-        """Computes what is clustered.
-
-        All processes of JAX must call this together.
+        """Computes what is clustered, on JAX in all processes together.
 
         Args:
             batch: Dictionary, as for a training step. It may have no images.
@@ -196,10 +193,7 @@ class DeepClusterV1(TargetsBetweenEpochs):
         return ops.cast(features, "float32")
 
     def assign_clusters(self, indices, features, epoch=0):
-        """Clusters features, and makes a new classifier.
-
-        All processes must call this. They get what the first one makes of its
-        features.
+        """Clusters features, and makes a new classifier; one process for all.
 
         Args:
             indices: Integer array of shape `(images,)`: the images' numbers.
@@ -211,21 +205,17 @@ class DeepClusterV1(TargetsBetweenEpochs):
         weights = np.zeros(kernel.shape, "float32")
         if backend.process_index() == 0:
             generator = self._generator(epoch)
-            labels[indices] = self._find_clusters(features, generator)
+            labels[indices] = cluster_whitened(
+                features,
+                self.num_components,
+                self.num_clusters,
+                self.num_iterations,
+                generator,
+            )
             weights[:] = generator.normal(0.0, STANDARD_DEVIATION, kernel.shape)
         self.memory.label(backend.from_first_process(labels), epoch)
         kernel.assign(backend.from_first_process(weights))
         bias.assign(np.zeros(bias.shape))
-
-    def _find_clusters(self, features, generator):
-        count = min(
-            self.num_components, features.shape[1], max(len(features) - 1, 1)
-        )
-        matrix, offset, _ = fit_whitening(features, count)
-        vectors = keras.utils.normalize(features @ matrix.T + offset)
-        starts = generator.permutation(len(vectors))[: self.num_clusters]
-        _, clusters, _ = kmeans(vectors, vectors[starts], self.num_iterations)
-        return clusters
 
     def as_data(self, data, batch_size):
         if isinstance(data, dict):

@@ -1,0 +1,30 @@
+"""Clusters of features, by DeepCluster's first version."""
+
+import keras
+
+from keras_capi.ops.clustering.kmeans import kmeans
+from keras_capi.ops.clustering.whitening import fit_whitening
+
+
+def cluster_whitened(
+    features, num_components, num_clusters, num_iterations, generator
+):
+    """Clusters whitened principal components of length 1 by k-means.
+
+    Args:
+        features: Float32 array of shape `(images, width)`.
+        num_components: Integer. No more are taken than features have or images
+            tell.
+        num_clusters: Integer. No more are made than there are images.
+        num_iterations: Integer. Iterations of k-means.
+        generator: `np.random.Generator`, which draws the first centroids.
+
+    Returns:
+        Int32 array of shape `(images,)`.
+    """
+    count = min(num_components, features.shape[1], max(len(features) - 1, 1))
+    matrix, offset, _ = fit_whitening(features, count)
+    vectors = keras.utils.normalize(features @ matrix.T + offset)
+    starts = generator.permutation(len(vectors))[:num_clusters]
+    _, clusters, _ = kmeans(vectors, vectors[starts], num_iterations)
+    return clusters
