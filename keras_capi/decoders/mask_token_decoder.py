@@ -217,11 +217,24 @@ class MaskTokenDecoder(BaseModel):
     def compute_output_spec(
         self, prefix, patches, visible_indices, predict_indices, grid_size=None
     ):
+        self.check_width(patches)
         counts = (visible_indices.shape[1], predict_indices.shape[1])
         count = None if None in counts else sum(counts)
         return keras.KerasTensor(
             (patches.shape[0], count, self.output_dim), self.compute_dtype
         )
+
+    def check_width(self, patches):
+        """Raises a `ValueError` if tokens are not of the width it was made for.
+
+        Args:
+            patches: As in a call.
+        """
+        if patches.shape[-1] != self.context_dim:
+            raise ValueError(
+                "`patches` must be `context_dim` wide. Received: context_dim="
+                f"{self.context_dim}, patches.shape={tuple(patches.shape)}"
+            )
 
     def get_config(self):
         return {

@@ -153,6 +153,7 @@ class SelfAttentionPredictor(MaskTokenDecoder):
     def compute_output_spec(
         self, prefix, patches, visible_indices, predict_indices, *args, **kwargs
     ):
+        self.check_width(patches)
         return keras.KerasTensor(
             (patches.shape[0], *predict_indices.shape[1:], self.output_dim),
             self.compute_dtype,

@@ -4,8 +4,10 @@ from keras import ops
 from keras_capi.fitting.passed_on_arguments import passes_on_to
 from keras_capi.layers.heads.patch_mlp import PatchMLP
 from keras_capi.layers.masking.prefix_masking import PrefixMasking
+from keras_capi.methods.inputs.mask_form import PREFIX
 from keras_capi.methods.inputs.prefix_inputs import check_prefix_inputs
 from keras_capi.methods.inputs.prefix_inputs import prepare_prefixes
+from keras_capi.methods.shared.own_decoders import try_pixel_head
 from keras_capi.methods.shared.warmup_from_zero import warmup_from_zero
 from keras_capi.ops.collectives import all_reduce_sum
 from keras_capi.ops.losses.pixel_targets import pixel_targets
@@ -95,10 +97,12 @@ class AIM(Pretraining):
         check_seed("seed", seed)
         with keras.RematScope(mode=None):
             self.masking = masking or PrefixMasking(seed=seed)
+            PREFIX.try_layer(self.masking, encoder)
             self.head = head or PatchMLP.for_encoder(
                 encoder, dtype=self.dtype_policy, name="head"
             )
             built_part("head", self.head, (None, None, encoder.hidden_dim))
+            try_pixel_head(self.head, encoder)
         self.encoder = encoder
         self.normalize_pixels = normalize_pixels
         self.seed = seed

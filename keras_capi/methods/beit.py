@@ -5,6 +5,7 @@ from keras_capi.fitting.passed_on_arguments import passes_on_to
 from keras_capi.layers.blocks.dense import Dense
 from keras_capi.layers.masking.blockwise_masking import BlockwiseMasking
 from keras_capi.layers.tokens.mask_token import MaskToken
+from keras_capi.methods.inputs.mask_form import MASK
 from keras_capi.methods.inputs.token_inputs import check_token_ids
 from keras_capi.methods.shared.replaced_patches import ReplacedPatches
 from keras_capi.methods.shared.undecayed_optimizer import undecayed_optimizer
@@ -100,6 +101,7 @@ class BEiT(ReplacedPatches):
             self.masking = masking or BlockwiseMasking(
                 mask_ratio=MASK_RATIO, seed=seed
             )
+            MASK.try_layer(self.masking, encoder)
             self.mask_token = MaskToken(
                 initializer, dtype=self.dtype_policy, name="mask_token"
             )

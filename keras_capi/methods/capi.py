@@ -6,6 +6,7 @@ from keras_capi.fitting.passed_on_arguments import passes_on_to
 from keras_capi.layers.masking.inverse_block_masking import InverseBlockMasking
 from keras_capi.layers.related_seed import related_seed
 from keras_capi.layers.targets.online_clustering import OnlineClustering
+from keras_capi.methods.inputs.mask_form import INDICES
 from keras_capi.methods.inputs.masked_inputs import check_masked_inputs
 from keras_capi.methods.inputs.masked_inputs import prepare_masks
 from keras_capi.methods.shared.capi_heads import apply_heads
@@ -140,6 +141,7 @@ class CAPI(Pretraining):
             self.masking = masking or InverseBlockMasking(
                 seed=related_seed(seed, 2)
             )
+            INDICES.try_layer(self.masking, backbone)
             self.seed = seed
             self.student_temperature = student_temperature
             self.student = backbone

@@ -10,8 +10,10 @@ from keras_capi.layers.masking.inverse_square_masking import (
     InverseSquareMasking,
 )
 from keras_capi.layers.related_seed import related_seed
+from keras_capi.methods.inputs.mask_form import INDICES
 from keras_capi.methods.inputs.paired_inputs import check_paired_inputs
 from keras_capi.methods.inputs.paired_inputs import prepare_paired
+from keras_capi.methods.shared.own_decoders import try_feature_decoder
 from keras_capi.methods.shared.several_masks import encode_visible
 from keras_capi.methods.shared.several_masks import take_patches
 from keras_capi.methods.shared.target_layers import check_target_layers
@@ -40,10 +42,9 @@ class Data2Vec2(Pretraining):
 
     data2vec 2.0 for images. As in `Data2Vec` the average of the upper layers of
     a teacher, the student's moving average, is predicted where patches are
-    hidden. What is new is about speed: the student sees visible patches only,
-    a fifth of them; light convolutions predict the rest; and one pass of the
-    teacher serves many masks of the same image. So an epoch teaches more, and
-    few of them are enough.
+    hidden. What is new is speed, and few epochs are enough: the student sees
+    a fifth of the patches; light convolutions predict the rest; and one pass of
+    the teacher serves many masks of the same image.
 
     Watch `target_deviation`, which is near 1 as long as patches differ and
     falls to 0 if all features become the same.
@@ -51,22 +52,21 @@ class Data2Vec2(Pretraining):
     Args:
         encoder: `keras_capi.encoders.ViT`, the student, as published with
             `positions="sine"` and `post_norm=True`.
-        masking: Layer from images to masks, or `None` for
+        masking: Layer that is called on a tensor of shape `(batch *
+            num_masks,)`, or `None` for
             `keras_capi.layers.InverseSquareMasking`. Defaults to `None`.
         decoder: `keras_capi.decoders.ConvolutionalPredictor`, or `None` for the
             published one, which takes an encoder whose `hidden_dim` is
             divisible by 16. Defaults to `None`.
         num_masks: Integer. Masks of each image. Defaults to `16`.
-        target_layers: Sequence of integers from 1 to the encoder's
-            `num_layers`, the teacher's blocks whose perceptrons' outputs are
-            averaged, or `None` for the last 10. Defaults to `None`.
-        class_weight: Float. Weight of a further loss: the student's class token
-            predicts the average of the targets of all patches. Without it, 0,
-            this loss is not computed. Defaults to `2.56`, which is the
-            published 0.01 of a sum over the 256 masks of a device.
+        target_layers: Sequence of integers from 1 to `num_layers`, the blocks
+            that are averaged, or `None` for the last 10. Defaults to `None`.
+        class_weight: Float, 0 for none. Weight of a further loss: the student's
+            class token predicts the average of the targets of all patches.
+            Defaults to `2.56`: the published 0.01 of 256 masks of a device.
         ema_momentum: Float in [0, 1], a schedule, or `None` for the published
-            line from 0.9998 before the first of 100,000 updates to 0.99999.
-            Defaults to `None`.
+            line from 0.9998 before 100,000 updates to 0.99999. Defaults to
+            `None`.
         seed: Integer or `None`. Seed of the default masking and of the noise of
             the default decoder. Defaults to `None`.
 
@@ -81,8 +81,7 @@ class Data2Vec2(Pretraining):
         `keras_capi.encoders.Encoder`.
 
     Raises:
-        ValueError: If arguments or inputs are out of range, or do not suit each
-            other.
+        ValueError: If arguments or inputs are out of range, or unsuitable.
 
     Example:
 
@@ -143,6 +142,7 @@ class Data2Vec2(Pretraining):
             )
         with keras.RematScope(mode=None):
             self.masking = masking or InverseSquareMasking(seed=seed)
+            INDICES.try_layer(self.masking, encoder, num_masks)
             self.moving_average = MovingAverage(ema_momentum)
             self.teacher = self.moving_average.follow(
                 encoder, name="teacher", drop_path_rate=0.0
@@ -154,6 +154,7 @@ class Data2Vec2(Pretraining):
             dtype=self.dtype_policy,
             name="decoder",
         )
+        try_feature_decoder(self.decoder, encoder)
         self.seed = seed
         self.built = True
 
@@ -243,9 +244,8 @@ class Data2Vec2(Pretraining):
         Args:
             total_steps: Integer. Updates of the whole training, of which two
                 fifteenths warm up.
-            batch_size: Integer. The rate is published for 256 images a batch,
-                with 16 masks each, without a rule for others: it stays the
-                same.
+            batch_size: Integer. Images in a batch, which the rate does not
+                follow: published are 256, with 16 masks each.
             learning_rate: Float or schedule. Defaults to `1e-3`.
             weight_decay: Float or schedule. Defaults to `0.05`.
             clip_norm: Float or `None`. Defaults to `4.0`.

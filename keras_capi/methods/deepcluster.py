@@ -124,7 +124,11 @@ class DeepCluster(MultiCropClusteringMixin, TargetsBetweenEpochs):
                 encoder, seed
             )
             self.head = head or SwAVHead(dtype=self.dtype_policy, name="head")
-            built_part("head", self.head, (None, encoder.global_dim))
+            features = keras.KerasTensor((None, encoder.global_dim))
+            built_part("head", self.head, features.shape)
+            self.embedding_dim = self.head.compute_output_spec(features).shape[
+                -1
+            ]
             self.prototypes = [
                 UnitPrototypes(
                     count, dtype=self.dtype_policy, name=f"prototypes_{number}"
@@ -132,7 +136,7 @@ class DeepCluster(MultiCropClusteringMixin, TargetsBetweenEpochs):
                 for number, count in enumerate(self.num_prototypes)
             ]
             for layer in self.prototypes:
-                layer.build((None, self.head.output_dim))
+                layer.build((None, self.embedding_dim))
         if num_images is not None:
             self.make_memory(num_images)
         self.built = True
@@ -147,7 +151,7 @@ class DeepCluster(MultiCropClusteringMixin, TargetsBetweenEpochs):
         self.memory = EmbeddingMemory(
             num_images, num_views, len(self.prototypes), name="memory"
         )
-        self.memory.build((None,), (None, num_views, self.head.output_dim))
+        self.memory.build((None,), (None, num_views, self.embedding_dim))
 
     def prepare(self, inputs, training):
         check_numbered(inputs)

@@ -20,7 +20,7 @@ from keras_capi.methods.inputs.numbered_images import list_whole
 from keras_capi.methods.inputs.single_view import check_single_views
 from keras_capi.methods.inputs.single_view import prepare_single_views
 from keras_capi.methods.inputs.view_inputs import built_views
-from keras_capi.methods.inputs.view_inputs import view_sizes
+from keras_capi.methods.inputs.view_sizes import view_sizes
 from keras_capi.methods.shared.between_epochs import TargetsBetweenEpochs
 from keras_capi.methods.shared.cluster_whitened import cluster_whitened
 from keras_capi.methods.shared.gather_features import gather_features

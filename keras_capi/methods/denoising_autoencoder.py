@@ -5,6 +5,7 @@ from keras_capi.layers.blocks.dense import Dense
 from keras_capi.layers.views.corruption import Corruption
 from keras_capi.methods.inputs.corrupted_inputs import check_corrupted_inputs
 from keras_capi.methods.inputs.corrupted_inputs import prepare_corrupted
+from keras_capi.methods.inputs.mask_form import CORRUPTED
 from keras_capi.methods.shared.reconstruction_optimizer import (
     ReconstructionOptimizerMixin,
 )
@@ -100,6 +101,7 @@ class DenoisingAutoencoder(ReconstructionOptimizerMixin, Pretraining):
         check_seed("seed", seed)
         with keras.RematScope(mode=None):
             self.corruption = corruption or Corruption(seed=seed)
+            CORRUPTED.try_layer(self.corruption, encoder)
             self.head = Dense(
                 encoder.patch_size**2 * encoder.image_shape[-1],
                 dtype=self.dtype_policy,

@@ -10,7 +10,7 @@ from keras_capi.methods.inputs.view_inputs import check_views
 from keras_capi.methods.inputs.view_inputs import encode_all_views
 from keras_capi.methods.inputs.view_inputs import encode_views
 from keras_capi.methods.inputs.view_inputs import prepare_views
-from keras_capi.methods.inputs.view_inputs import view_sizes
+from keras_capi.methods.inputs.view_sizes import view_sizes
 from keras_capi.methods.shared.distillation import distillation_groups
 from keras_capi.methods.shared.distillation import distillation_optimizer
 from keras_capi.methods.shared.distillation import start_of

@@ -12,11 +12,12 @@ from keras_capi.methods.dino import DINO
 from keras_capi.methods.inputs.hidden_patches import find_hidden
 from keras_capi.methods.inputs.hidden_patches import hidden_weights
 from keras_capi.methods.inputs.hidden_patches import take_patches
+from keras_capi.methods.inputs.mask_form import MASK
 from keras_capi.methods.inputs.view_inputs import check_view_masks
 from keras_capi.methods.inputs.view_inputs import encode_view_patches
 from keras_capi.methods.inputs.view_inputs import encode_views
 from keras_capi.methods.inputs.view_inputs import mask_views
-from keras_capi.methods.inputs.view_inputs import view_sizes
+from keras_capi.methods.inputs.view_sizes import view_sizes
 from keras_capi.methods.shared.distillation import FIRST_TEMPERATURE
 from keras_capi.methods.shared.distillation import another_head
 from keras_capi.methods.shared.distillation import start_of
@@ -54,13 +55,11 @@ class DINOv2(NetworkOptimizerMixin, DINO):
             scores become targets, by `keras_capi.layers.SinkhornCentering` or
             `keras_capi.layers.Centering`. Defaults to `"sinkhorn"`.
         views: Layer from images to `"global_views"` and `"local_views"`, or
-            `None` for `keras_capi.layers.MultiCrop` with the encoder's image
-            size and eight local views of three sevenths of it. Defaults to
-            `None`.
+            `None` for `keras_capi.layers.MultiCrop` with the encoder's size and
+            eight local views of three sevenths of it. Defaults to `None`.
         masking: Layer from global views to `"mask"`, or `None` for
-            `keras_capi.layers.StratifiedMasking`. One that can
-            `count_hidden_in_batch` saves time and memory, as visible patches
-            are not scored then. Defaults to `None`.
+            `keras_capi.layers.StratifiedMasking`. Its `count_hidden_in_batch`
+            saves scores of visible patches. Defaults to `None`.
         head: `keras_capi.layers.DINOHead`, or `None` for the published one with
             `num_prototypes`. That of patches is like it. Defaults to `None`.
         student_temperature: Float. Divides the student's scores. Defaults to
@@ -162,6 +161,7 @@ class DINOv2(NetworkOptimizerMixin, DINO):
             self.masking = masking or StratifiedMasking(
                 seed=related_seed(seed, 1)
             )
+            MASK.try_layer(self.masking, encoder)
             self.mask_token = MaskToken(
                 "zeros", dtype=self.dtype_policy, name="mask_token"
             )

@@ -7,11 +7,12 @@ from keras_capi.layers.related_seed import related_seed
 from keras_capi.layers.tokens.mask_token import MaskToken
 from keras_capi.layers.views.multi_crop import MultiCrop
 from keras_capi.methods.dino import DINO
+from keras_capi.methods.inputs.mask_form import MASK
 from keras_capi.methods.inputs.view_inputs import check_view_masks
 from keras_capi.methods.inputs.view_inputs import encode_view_patches
 from keras_capi.methods.inputs.view_inputs import encode_views
 from keras_capi.methods.inputs.view_inputs import mask_views
-from keras_capi.methods.inputs.view_inputs import view_sizes
+from keras_capi.methods.inputs.view_sizes import view_sizes
 from keras_capi.methods.shared.distillation import FIRST_TEMPERATURE
 from keras_capi.methods.shared.distillation import more_prototypes
 from keras_capi.ops.losses.cross_entropy import entropy
@@ -160,6 +161,7 @@ class IBOT(DINO):
             self.masking = masking or BlockwiseMasking(
                 mask_ratio=MASK_RATIOS, seed=related_seed(seed, 1)
             )
+            MASK.try_layer(self.masking, encoder)
             self.mask_token = MaskToken(
                 "zeros", dtype=self.dtype_policy, name="mask_token"
             )

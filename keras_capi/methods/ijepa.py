@@ -7,6 +7,8 @@ from keras_capi.fitting.schedule_settings import schedule_settings
 from keras_capi.layers.masking.multi_block_masking import MultiBlockMasking
 from keras_capi.methods.inputs.block_inputs import check_block_inputs
 from keras_capi.methods.inputs.block_inputs import prepare_blocks
+from keras_capi.methods.inputs.mask_form import BLOCKS
+from keras_capi.methods.shared.own_decoders import try_feature_predictor
 from keras_capi.ops.feature_deviation import feature_deviation
 from keras_capi.ops.losses.smooth_l1 import smooth_l1
 from keras_capi.ops.normalization import layer_normalize
@@ -32,10 +34,9 @@ class IJEPA(Pretraining):
     An image-based joint-embedding predictive architecture. The student sees a
     large part of the patches; a narrow predictor tells from it what the
     teacher, the student's moving average, makes of several blocks that the
-    student does not see. There are neither views nor pixels to reconstruct, and
-    so little is left to chance that what is learnt is about parts of objects
-    and where they are. Its features are for linear classifiers and for
-    counting or finding things.
+    student does not see. There are neither views nor pixels to reconstruct:
+    what is learnt is about parts of objects and where they are. Its features
+    are for linear classifiers and for counting or finding things.
 
     Nothing keeps the features apart but the teacher's slowness: watch
     `target_deviation`, which is near 1 as long as patches differ and falls to 0
@@ -65,8 +66,7 @@ class IJEPA(Pretraining):
         The teacher's features, a dictionary, see `keras_capi.encoders.Encoder`.
 
     Raises:
-        ValueError: If arguments or inputs are out of range, or do not suit each
-            other.
+        ValueError: If arguments or inputs are out of range, or unsuitable.
 
     Example:
 
@@ -105,6 +105,7 @@ class IJEPA(Pretraining):
         check_seed("seed", seed)
         with keras.RematScope(mode=None):
             self.masking = masking or MultiBlockMasking(seed=seed)
+            BLOCKS.try_layer(self.masking, encoder)
             self.moving_average = MovingAverage(
                 BASE_MOMENTUM if ema_momentum is None else ema_momentum
             )
@@ -115,6 +116,7 @@ class IJEPA(Pretraining):
         self.predictor = predictor or SelfAttentionPredictor.for_encoder(
             encoder, dtype=self.dtype_policy, name="predictor"
         )
+        try_feature_predictor(self.predictor, encoder)
         self.ema_momentum = ema_momentum
         self.seed = seed
         self.built = True

@@ -7,6 +7,7 @@ from keras_capi.fitting.passed_on_arguments import passes_on_to
 from keras_capi.layers.blocks.dense import Dense
 from keras_capi.layers.masking.independent_masking import IndependentMasking
 from keras_capi.methods.inputs.images_alone import check_images_alone
+from keras_capi.methods.inputs.mask_form import MASK
 from keras_capi.methods.inputs.replaced_inputs import check_replaced_inputs
 from keras_capi.methods.inputs.replaced_inputs import prepare_replaced
 from keras_capi.methods.shared.color_chance import ColorChanceMixin
@@ -104,6 +105,8 @@ class ImageGPT(ColorChanceMixin, Pretraining):
             if masking is None and not encoder.causal:
                 masking = IndependentMasking(seed=seed)
             self.masking = masking
+            if masking is not None:
+                MASK.try_layer(masking, encoder)
             # All colours are as likely at first.
             self.head = Dense(
                 encoder.palette.num_colors,

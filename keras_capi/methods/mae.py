@@ -3,8 +3,10 @@ from keras import ops
 
 from keras_capi.decoders.mask_token_decoder import MaskTokenDecoder
 from keras_capi.layers.masking.random_masking import RandomMasking
+from keras_capi.methods.inputs.mask_form import INDICES
 from keras_capi.methods.inputs.masked_inputs import check_masked_inputs
 from keras_capi.methods.inputs.masked_inputs import prepare_masks
+from keras_capi.methods.shared.own_decoders import try_pixel_decoder
 from keras_capi.methods.shared.reconstruction_optimizer import (
     ReconstructionOptimizerMixin,
 )
@@ -92,10 +94,12 @@ class MAE(ReconstructionOptimizerMixin, Pretraining):
                 seed=seed,
                 round_visible=True,
             )
+            INDICES.try_layer(self.masking, encoder)
         self.encoder = encoder
         self.decoder = decoder or MaskTokenDecoder.for_encoder(
             encoder, dtype=self.dtype_policy, name="decoder"
         )
+        try_pixel_decoder(self.decoder, encoder)
         self.normalize_pixels = normalize_pixels
         self.seed = seed
         self.built = True

@@ -9,7 +9,7 @@ from keras_capi.methods.inputs.view_inputs import check_two_views
 from keras_capi.methods.inputs.view_inputs import check_views
 from keras_capi.methods.inputs.view_inputs import encode_views
 from keras_capi.methods.inputs.view_inputs import prepare_views
-from keras_capi.methods.inputs.view_inputs import view_sizes
+from keras_capi.methods.inputs.view_sizes import view_sizes
 from keras_capi.ops.losses.info_nce import contrast_views
 from keras_capi.ops.losses.info_nce import info_nce
 from keras_capi.ops.normalization import l2_normalize

@@ -5,6 +5,7 @@ from keras_capi.fitting.passed_on_arguments import passes_on_to
 from keras_capi.layers.blocks.dense import Dense
 from keras_capi.layers.masking.cell_masking import CellMasking
 from keras_capi.layers.tokens.mask_token import MaskToken
+from keras_capi.methods.inputs.mask_form import MASK
 from keras_capi.methods.shared.replaced_patches import ReplacedPatches
 from keras_capi.methods.shared.undecayed_optimizer import undecayed_optimizer
 from keras_capi.ops.losses.masked_mean import masked_mean
@@ -89,6 +90,7 @@ class SimMIM(ReplacedPatches):
             self.masking = masking or CellMasking(
                 cell_size=_default_cell_size(encoder), seed=seed
             )
+            MASK.try_layer(self.masking, encoder)
             self.mask_token = MaskToken(
                 dtype=self.dtype_policy, name="mask_token"
             )

@@ -82,7 +82,7 @@ class Head(keras.layers.Layer):
 
 
 @pytest.mark.filterwarnings("ignore:`build\\(\\)` was called on layer 'head")
-@pytest.mark.parametrize("method", [SimCLR, SwAV])
+@pytest.mark.parametrize("method", [DeepCluster, SimCLR, SwAV])
 def test_own_heads_are_built_before_the_training(method, tmp_path):
     model = method(make_encoder(), head=Head())
     model.compile(model.published_optimizer(16, batch_size=2))

@@ -2,9 +2,12 @@
 
 from keras import ops
 
+from keras_capi.methods.inputs.mask_form import BLOCKS
+from keras_capi.methods.inputs.mask_form import is_own
 from keras_capi.methods.inputs.patch_indices import INDEX_NAMES
 from keras_capi.methods.inputs.patch_indices import check_block_arrays
 from keras_capi.methods.inputs.patch_indices import check_index_shapes
+from keras_capi.methods.inputs.patch_indices import mark_invalid
 from keras_capi.ops.tokens import to_int32
 from keras_capi.training.grid_size import static_grid_size
 from keras_capi.validation import check_images
@@ -52,23 +55,26 @@ def prepare_blocks(encoder, masking, inputs):
     if _is_prepared(inputs):
         return inputs
     grid_size = static_grid_size(images, encoder)
-    if len(inputs) == 1:
-        masks = masking(images, grid_size=grid_size)
-        return {
-            "images": images,
-            **{name: _with_blocks(mask) for name, mask in masks.items()},
-        }
-    check_index_shapes(inputs, blocks=True)
-    indices = {name: to_int32(inputs[name]) for name in INDEX_NAMES}
-    # A compiled step cannot raise, and gathering may not either.
-    num_patches = grid_size[0] * grid_size[1]
-    for values in indices.values():
-        valid = ops.logical_and(values >= 0, values < num_patches)
-        images = ops.where(ops.all(valid), images, float("nan"))
-    return {
-        "images": images,
-        **{name: _with_blocks(values) for name, values in indices.items()},
+    are_given = len(inputs) > 1
+    if are_given:
+        check_index_shapes(inputs, blocks=True)
+    else:
+        inputs = BLOCKS.draw(masking, images, grid_size)
+    masks = {
+        name: _with_blocks(mask)
+        for name, mask in inputs.items()
+        if name != "images"
     }
+    if not are_given and not is_own(masking):
+        return {"images": images, **masks}
+    indices = {name: to_int32(masks[name]) for name in INDEX_NAMES}
+    num_patches = grid_size[0] * grid_size[1]
+    valid = [
+        ops.all(ops.logical_and(values >= 0, values < num_patches))
+        for values in indices.values()
+    ]
+    valid = ops.logical_and(*valid)
+    return {**masks, **mark_invalid(images, indices, valid, num_patches)}
 
 
 def _is_prepared(inputs):

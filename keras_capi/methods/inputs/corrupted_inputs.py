@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_capi.methods.inputs.mask_form import CORRUPTED
 from keras_capi.training.grid_size import static_grid_size
 from keras_capi.validation import check_images
 from keras_capi.validation import is_array
@@ -79,4 +80,4 @@ def prepare_corrupted(encoder, corruption, inputs):
             images.shape[-1],
         ),
     )
-    return {"images": images, **corruption(images, grid_size=grid_size)}
+    return {"images": images, **CORRUPTED.draw(corruption, images, grid_size)}

@@ -1,10 +1,11 @@
 """Images with masks: drawn, or the user's own."""
 
-from keras import ops
-
+from keras_capi.methods.inputs.mask_form import INDICES
+from keras_capi.methods.inputs.mask_form import is_own
 from keras_capi.methods.inputs.patch_indices import INDEX_NAMES
 from keras_capi.methods.inputs.patch_indices import check_index_arrays
 from keras_capi.methods.inputs.patch_indices import check_index_shapes
+from keras_capi.methods.inputs.patch_indices import mark_invalid
 from keras_capi.ops.tokens import indices_are_distinct
 from keras_capi.ops.tokens import to_int32
 from keras_capi.training.grid_size import static_grid_size
@@ -47,11 +48,13 @@ def prepare_masks(encoder, masking, inputs):
     images = inputs["images"]
     check_images(images, encoder.patch_size, encoder.image_shape[-1])
     grid_size = static_grid_size(images, encoder)
-    if len(inputs) == 1:
-        return {"images": images, **masking(images, grid_size=grid_size)}
-    check_index_shapes(inputs)
+    if len(inputs) > 1:
+        check_index_shapes(inputs)
+    else:
+        inputs = INDICES.draw(masking, images, grid_size)
+        if not is_own(masking):
+            return {"images": images, **inputs}
     indices = {name: to_int32(inputs[name]) for name in INDEX_NAMES}
-    # A compiled step cannot raise, and gathering may not either.
     num_patches = grid_size[0] * grid_size[1]
     valid = indices_are_distinct(*indices.values(), num_patches)
-    return {"images": ops.where(valid, images, float("nan")), **indices}
+    return mark_invalid(images, indices, valid, num_patches)

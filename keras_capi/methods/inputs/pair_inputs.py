@@ -5,7 +5,7 @@ from keras import ops
 
 from keras_capi.layers.views.patch_grid import GRID_SIDE
 from keras_capi.methods.inputs.value_range import check_value_range
-from keras_capi.methods.inputs.view_inputs import view_sizes
+from keras_capi.methods.inputs.view_sizes import view_sizes
 from keras_capi.ops.positions.neighbor_pairs import NUM_RELATIONS
 from keras_capi.ops.positions.neighbor_pairs import neighbor_pairs
 from keras_capi.validation import check_images

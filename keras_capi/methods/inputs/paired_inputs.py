@@ -2,9 +2,12 @@
 
 from keras import ops
 
+from keras_capi.methods.inputs.mask_form import INDICES
+from keras_capi.methods.inputs.mask_form import is_own
 from keras_capi.methods.inputs.patch_indices import INDEX_NAMES
 from keras_capi.methods.inputs.patch_indices import check_index_arrays
 from keras_capi.methods.inputs.patch_indices import check_index_shapes
+from keras_capi.methods.inputs.patch_indices import mark_invalid
 from keras_capi.ops.tokens import indices_are_distinct
 from keras_capi.ops.tokens import to_int32
 from keras_capi.training.grid_size import static_grid_size
@@ -49,29 +52,25 @@ def prepare_paired(encoder, masking, num_masks, inputs):
     images = inputs["images"]
     check_images(images, encoder.patch_size, encoder.image_shape[-1])
     grid_size = static_grid_size(images, encoder)
-    if len(inputs) == 1:
+    if len(inputs) > 1:
+        _check_pairs(inputs)
+    else:
         # A masking asks for no more than how many masks to draw.
-        masks = masking(
-            ops.zeros((ops.shape(images)[0] * num_masks,)), grid_size=grid_size
-        )
-        masks = {
+        rows = ops.zeros((ops.shape(images)[0] * num_masks,))
+        inputs = {
             name: ops.reshape(values, (-1, num_masks, values.shape[-1]))
-            for name, values in masks.items()
+            for name, values in INDICES.draw(masking, rows, grid_size).items()
         }
-        return {"images": images, **masks}
-    _check_pairs(inputs)
+        if not is_own(masking):
+            return {"images": images, **inputs}
     indices = {name: to_int32(inputs[name]) for name in INDEX_NAMES}
-    # A compiled step cannot raise, and gathering may not either.
-    valid = indices_are_distinct(
-        *_each_mask(indices).values(), grid_size[0] * grid_size[1]
-    )
-    return {
-        "images": ops.where(valid, images, float("nan")),
-        **{
-            name: values if len(values.shape) == 3 else values[:, None]
-            for name, values in indices.items()
-        },
+    num_patches = grid_size[0] * grid_size[1]
+    valid = indices_are_distinct(*_each_mask(indices).values(), num_patches)
+    indices = {
+        name: values if len(values.shape) == 3 else values[:, None]
+        for name, values in indices.items()
     }
+    return mark_invalid(images, indices, valid, num_patches)
 
 
 def _check_pairs(inputs):

@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+from keras import ops
 
 from keras_capi.validation import is_array
 from keras_capi.validation import known_shape
@@ -80,6 +81,25 @@ def check_block_arrays(inputs, num_patches):
                 f"Received: repeated patches in {repeated.sum()} of "
                 f"{repeated.size} blocks"
             )
+
+
+def mark_invalid(images, indices, valid, num_patches):
+    """Makes images NaN if their masks are not valid, so that the loss tells it.
+
+    A compiled step cannot raise, and gathering may not either, or end the
+    process.
+
+    Args:
+        images: Float tensor of shape `(batch, height, width, channels)`.
+        indices: Dictionary of integer tensors.
+        valid: Boolean scalar tensor.
+        num_patches: Integer. Patches of an image.
+
+    Returns:
+        Dictionary of `"images"` and the indices, which are those of patches.
+    """
+    clipped = {k: ops.clip(x, 0, num_patches - 1) for k, x in indices.items()}
+    return {"images": ops.where(valid, images, float("nan")), **clipped}
 
 
 def _arrays_in_range(inputs, num_patches):

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_capi.methods.inputs.mask_form import PREFIX
 from keras_capi.methods.inputs.value_range import check_value_range
 from keras_capi.training.grid_size import static_grid_size
 from keras_capi.validation import check_images
@@ -58,4 +59,4 @@ def prepare_prefixes(encoder, masking, inputs):
         return {**inputs, NAME: ops.cast(inputs[NAME], "int32")}
     images = inputs["images"]
     grid_size = static_grid_size(images, encoder)
-    return {"images": images, **masking(images, grid_size=grid_size)}
+    return {"images": images, **PREFIX.draw(masking, images, grid_size)}

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_capi.methods.inputs.mask_form import MASK
 from keras_capi.training.grid_size import static_grid_size
 from keras_capi.validation import check_images
 from keras_capi.validation import is_array
@@ -41,7 +42,7 @@ def prepare_replaced(encoder, masking, inputs):
         _check_mask(encoder, inputs)
         return inputs
     grid_size = static_grid_size(images, encoder)
-    return {"images": images, **masking(images, grid_size=grid_size)}
+    return {"images": images, **MASK.draw(masking, images, grid_size)}
 
 
 def _check_mask(encoder, inputs):

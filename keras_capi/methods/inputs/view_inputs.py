@@ -1,41 +1,17 @@
-"""Views of images: their sizes, checks of own ones, and their features."""
+"""Views of images: checks of own ones, and their features."""
 
 import keras
 from keras import ops
 
+from keras_capi.methods.inputs.mask_form import MASK
+from keras_capi.methods.inputs.view_sizes import view_sizes
 from keras_capi.training.built_part import built_part
 from keras_capi.training.grid_size import static_grid_size
 from keras_capi.validation import check_images
 from keras_capi.validation import is_array
 
-# Published sizes, and their ratio.
-GLOBAL_SIZE = 224
-LOCAL_RATIO = 96 / 224
 # In the order of all views.
 VIEW_NAMES = ("global_views", "local_views")
-
-
-def view_sizes(encoder):
-    """Returns the sizes of large and small views that suit an encoder.
-
-    Args:
-        encoder: `keras_capi.encoders.Encoder`.
-
-    Returns:
-        Two tuples of height and width: the image size of the encoder, or 224,
-        and about three sevenths of it, which the patch size divides.
-    """
-    patch_size = encoder.patch_size
-
-    def round_to_patches(size):
-        return max(round(size / patch_size), 1) * patch_size
-
-    sizes = [
-        size or round_to_patches(GLOBAL_SIZE)
-        for size in encoder.image_shape[:2]
-    ]
-    local = tuple(round_to_patches(LOCAL_RATIO * size) for size in sizes)
-    return tuple(sizes), local
 
 
 def built_views(views, encoder):
@@ -162,7 +138,7 @@ def mask_views(encoder, masking, views):
     """
     images = _as_images(views)
     grid_size = static_grid_size(images, encoder)
-    return _by_view(masking(images, grid_size=grid_size)["mask"], views)
+    return _by_view(MASK.draw(masking, images, grid_size)["mask"], views)
 
 
 def encode_views(encoder, views, training=False):

@@ -5,7 +5,7 @@ from keras import ops
 from keras_capi.fitting.passed_on_arguments import passes_on_to
 from keras_capi.layers.views.multi_crop import MultiCrop
 from keras_capi.methods.inputs.view_inputs import check_views
-from keras_capi.methods.inputs.view_inputs import view_sizes
+from keras_capi.methods.inputs.view_sizes import view_sizes
 from keras_capi.optimizers.group import Group
 from keras_capi.optimizers.larc import LARC
 from keras_capi.optimizers.warmup_cosine import WarmupCosine

@@ -1,0 +1,179 @@
+"""What maskings must draw, and trials of a user's own ones."""
+
+import dataclasses
+
+import keras
+
+from keras_capi.layers.masking.grid_masking import GridMasking
+from keras_capi.methods.inputs.view_sizes import view_sizes
+from keras_capi.training.tried_part import describe
+from keras_capi.training.tried_part import try_part
+from keras_capi.validation import is_array
+
+KINDS = {
+    "int": keras.backend.is_int_dtype,
+    "float": keras.backend.is_float_dtype,
+    "bool": lambda dtype: dtype == "bool",
+}
+TRIAL_BATCH = 2
+
+
+def is_own(masking):
+    """Returns whether a masking is a user's, of which nothing is sure."""
+    return not isinstance(masking, GridMasking)
+
+
+@dataclasses.dataclass(frozen=True)
+class MaskForm:
+    """What a layer must return, by name, of images and `grid_size`.
+
+    Attributes:
+        rule: String, which says it.
+        kinds: Dictionary from the names to one of `KINDS`.
+        axes: Tuple of strings, the axes of each. Those of the images are as
+            long as theirs, `"patches"` as there are; how long others are must
+            be known before a step is run.
+        masks: Dictionary from the names of masks, which may be left out, to
+            those whose shapes they have. Defaults to none.
+        free_axis: String or `None`: an axis that may be left out. Defaults to
+            `None`.
+        argument: String. The layer's name as an argument. Defaults to
+            `"masking"`.
+    """
+
+    rule: str
+    kinds: dict
+    axes: tuple
+    masks: dict = dataclasses.field(default_factory=dict)
+    free_axis: str | None = None
+    argument: str = "masking"
+
+    def draw(self, layer, images, grid_size):
+        """Returns what a layer draws for images.
+
+        Args:
+            layer: The masking.
+            images: Float tensor of shape `(batch, height, width, channels)`, or
+                of another shape if `layer` needs to know no more than how many
+                there are.
+            grid_size: Tuple of two integers: rows and columns of patches.
+
+        Raises:
+            ValueError: If it is not of this form.
+        """
+        drawn = layer(images, grid_size=grid_size)
+        self._check(drawn, images.shape, grid_size[0] * grid_size[1])
+        return drawn
+
+    def try_layer(self, layer, encoder, num_masks=None):
+        """Tries a layer before any training.
+
+        Images of a training may have another size than those that the encoder
+        was made for: whether there is a mask for each patch is checked when
+        they come.
+
+        Args:
+            layer: What the user gave.
+            encoder: `keras_capi.encoders.Encoder`.
+            num_masks: Integer, how many masks each image gets of a layer that
+                is told no more than how many to draw, or `None` for one that
+                gets the images. Defaults to `None`.
+
+        Raises:
+            ValueError: If it is no layer, cannot be called or what it returns
+                is not of this form.
+        """
+        size = view_sizes(encoder)[0]
+        shape = (TRIAL_BATCH, *size, encoder.image_shape[-1])
+        if num_masks is not None:
+            shape = (TRIAL_BATCH * num_masks,)
+        images = keras.KerasTensor(shape, "float32")
+        try:
+            drawn = try_part(
+                self.argument, layer, [images], encoder.grid_size(size)
+            )
+        except ValueError:
+            if is_own(layer):
+                raise
+            # Others say which sizes they do not take, when these come.
+            return
+        self._check(drawn, shape, None)
+
+    def _check(self, drawn, images_shape, num_patches):
+        names = ("batch", "height", "width", "channels")
+        sizes = dict(zip(names, images_shape, strict=False))
+        sizes["patches"] = num_patches
+        if not self._suits(drawn, sizes):
+            patches = f" of {num_patches} patches" if num_patches else ""
+            raise ValueError(
+                f"`{self.argument}` must return {self.rule}. Received: "
+                f"{describe(drawn)}, for {images_shape[0]} images{patches}"
+            )
+
+    def _suits(self, drawn, sizes):
+        if not isinstance(drawn, dict):
+            return False
+        kinds = {**self.kinds, **dict.fromkeys(self.masks, "bool")}
+        if not set(self.kinds) <= set(drawn) <= set(kinds):
+            return False
+        return all(
+            is_array(x)
+            and KINDS[kinds[name]](keras.backend.standardize_dtype(x.dtype))
+            and self._has_axes(x, sizes)
+            for name, x in drawn.items()
+        ) and all(
+            tuple(drawn[mask].shape) == tuple(drawn[name].shape)
+            for mask, name in self.masks.items()
+            if mask in drawn
+        )
+
+    def _has_axes(self, x, sizes):
+        if getattr(x.shape, "rank", 0) is None:
+            return False
+        axes = self.axes
+        if len(x.shape) < len(axes):
+            axes = [axis for axis in axes if axis != self.free_axis]
+        return len(x.shape) == len(axes) and all(
+            size in (None, sizes[axis] or size) if axis in sizes else size
+            for axis, size in zip(axes, x.shape, strict=True)
+        )
+
+
+INDICES = MaskForm(
+    "a dictionary of `visible_indices` and `predict_indices`, integers of "
+    "shape (batch, count), with a count of at least 1 that is known before a "
+    "step is run",
+    {"visible_indices": "int", "predict_indices": "int"},
+    ("batch", "count"),
+)
+BLOCKS = dataclasses.replace(
+    INDICES,
+    rule="a dictionary of `visible_indices` and `predict_indices`, integers of "
+    "shape (batch, count) or (batch, blocks, count), with counts of at least 1 "
+    "that are known before a step is run, and perhaps of `visible_mask` and "
+    "`predict_mask`, Booleans of these shapes",
+    axes=("batch", "blocks", "count"),
+    masks={
+        "visible_mask": "visible_indices",
+        "predict_mask": "predict_indices",
+    },
+    free_axis="blocks",
+)
+MASK = MaskForm(
+    "a dictionary of `mask`, Booleans of shape (batch, patches), true where "
+    "hidden",
+    {"mask": "bool"},
+    ("batch", "patches"),
+)
+PREFIX = MaskForm(
+    "a dictionary of `prefix_length`, integers of shape (batch,)",
+    {"prefix_length": "int"},
+    ("batch",),
+)
+CORRUPTED = MaskForm(
+    "a dictionary of `corrupted_images`, floating point, and `mask`, Booleans, "
+    "true where corrupted, both of the images' shape",
+    {"corrupted_images": "float", "mask": "bool"},
+    ("batch", "height", "width", "channels"),
+    argument="corruption",
+)

@@ -1,0 +1,28 @@
+"""Sizes of views that suit an encoder."""
+
+# Published sizes, and their ratio.
+GLOBAL_SIZE = 224
+LOCAL_RATIO = 96 / 224
+
+
+def view_sizes(encoder):
+    """Returns the sizes of large and small views that suit an encoder.
+
+    Args:
+        encoder: `keras_capi.encoders.Encoder`.
+
+    Returns:
+        Two tuples of height and width: the image size of the encoder, or 224,
+        and about three sevenths of it, which the patch size divides.
+    """
+    patch_size = encoder.patch_size
+
+    def round_to_patches(size):
+        return max(round(size / patch_size), 1) * patch_size
+
+    sizes = [
+        size or round_to_patches(GLOBAL_SIZE)
+        for size in encoder.image_shape[:2]
+    ]
+    local = tuple(round_to_patches(LOCAL_RATIO * size) for size in sizes)
+    return tuple(sizes), local

@@ -1,0 +1,117 @@
+"""Trials of a user's own decoders and predictors, before any training."""
+
+import keras
+
+from keras_capi.methods.inputs.view_sizes import view_sizes
+from keras_capi.training.tried_part import try_decoder
+
+BATCH = 2
+BLOCKS = 3
+
+
+def try_pixel_decoder(decoder, encoder):
+    """Tries a decoder that is called as `keras_capi.decoders.MaskTokenDecoder`.
+
+    Args:
+        decoder: What the user gave.
+        encoder: `keras_capi.encoders.Encoder`.
+
+    Raises:
+        ValueError: If it is no layer, fails, or returns something else.
+    """
+    grid_size, visible, hidden = _count_patches(encoder)
+    try_decoder(
+        "decoder",
+        decoder,
+        [
+            _tokens(encoder, encoder.num_prefix_tokens),
+            _tokens(encoder, visible),
+            _indices(visible),
+            _indices(hidden),
+        ],
+        grid_size,
+        "(batch, visible + predictions, values of a patch)",
+        (BATCH, visible + hidden, _values_of_patch(encoder)),
+    )
+
+
+def try_feature_predictor(predictor, encoder):
+    """Tries one that is called as `SelfAttentionPredictor`.
+
+    Args:
+        predictor: What the user gave.
+        encoder: As in `try_pixel_decoder`, and the same errors.
+    """
+    grid_size, visible, hidden = _count_patches(encoder)
+    try_decoder(
+        "predictor",
+        predictor,
+        [
+            _tokens(encoder, encoder.num_prefix_tokens),
+            _tokens(encoder, visible),
+            _indices(visible),
+            _indices(BLOCKS, hidden),
+            keras.KerasTensor((BATCH, visible), "bool"),
+            keras.KerasTensor((BATCH, BLOCKS, hidden), "bool"),
+        ],
+        grid_size,
+        "(batch, blocks, predictions, hidden_dim)",
+        (BATCH, BLOCKS, hidden, encoder.hidden_dim),
+    )
+
+
+def try_feature_decoder(decoder, encoder):
+    """Tries one that is called as `ConvolutionalPredictor`.
+
+    Args:
+        decoder: What the user gave.
+        encoder: As in `try_pixel_decoder`, and the same errors.
+    """
+    grid_size, visible, _ = _count_patches(encoder)
+    try_decoder(
+        "decoder",
+        decoder,
+        [_tokens(encoder, visible), _indices(visible)],
+        grid_size,
+        "(batch, patches, hidden_dim)",
+        (BATCH, grid_size[0] * grid_size[1], encoder.hidden_dim),
+        training=False,
+    )
+
+
+def try_pixel_head(head, encoder):
+    """Tries one that is called as `keras_capi.layers.PatchMLP`.
+
+    Args:
+        head: What the user gave.
+        encoder: As in `try_pixel_decoder`, and the same errors.
+    """
+    grid_size, *counts = _count_patches(encoder)
+    try_decoder(
+        "head",
+        head,
+        [_tokens(encoder, sum(counts))],
+        grid_size,
+        "(batch, patches, values of a patch)",
+        (BATCH, sum(counts), _values_of_patch(encoder)),
+    )
+
+
+def _count_patches(encoder):
+    """Returns the grid, and how many patches are visible and hidden."""
+    rows, columns = encoder.grid_size(view_sizes(encoder)[0])
+    visible = max(rows * columns // 4, 1)
+    return (rows, columns), visible, rows * columns - visible
+
+
+def _values_of_patch(encoder):
+    return encoder.patch_size**2 * encoder.image_shape[-1]
+
+
+def _tokens(encoder, count):
+    shape = (BATCH, count, encoder.hidden_dim)
+    return keras.KerasTensor(shape, encoder.compute_dtype)
+
+
+def _indices(*counts):
+    return keras.KerasTensor((BATCH, *counts), "int32")

@@ -1,0 +1,85 @@
+"""Trials of layers that a user gave, before any training."""
+
+import keras
+from keras import ops
+
+from keras_capi.validation import is_array
+
+
+def try_part(name, part, tensors, grid_size, **kwargs):
+    """Returns what a layer makes of tensors, without values where it can.
+
+    It is built by that, if it was not.
+
+    Args:
+        name: String. The argument's name, for the error.
+        part: What the user gave.
+        tensors: List of `keras.KerasTensor`.
+        grid_size: Tuple of two integers: rows and columns of patches.
+        **kwargs: Further arguments of the layer.
+
+    Raises:
+        ValueError: If it is no layer, or cannot be called so.
+    """
+    if not isinstance(part, keras.Layer):
+        raise ValueError(
+            f"`{name}` must be a layer, or None. Received: {part!r}"
+        )
+    kwargs = {"grid_size": grid_size, **kwargs}
+    try:
+        return _call(part, tensors, kwargs)
+    # A layer of the user may raise anything.
+    except Exception as error:
+        arguments = [describe(x) for x in tensors]
+        arguments += [f"{name}={value}" for name, value in kwargs.items()]
+        raise ValueError(
+            f"`{name}` must be a layer that can be called on these arguments: "
+            f"{', '.join(arguments)}. Received: {type(part).__name__}, which "
+            "raises the error above"
+        ) from error
+
+
+def _call(part, tensors, kwargs):
+    try:
+        return part(*tensors, **kwargs)
+    except Exception as error:
+        if not part.built:
+            raise
+        # It may look at values, as a training with `run_eagerly` allows.
+        zeros = [ops.zeros(x.shape, x.dtype) for x in tensors]
+        try:
+            with keras.StatelessScope():
+                return part(*zeros, **kwargs)
+        except Exception:
+            raise error from None
+
+
+def try_decoder(name, decoder, tensors, grid_size, axes, shape, **kwargs):
+    """Tries a layer that predicts something of patches.
+
+    Args:
+        name: As in `try_part`, and so are `tensors`, `grid_size` and `kwargs`.
+        decoder: What the user gave.
+        axes: String, the axes of what it must return.
+        shape: Tuple of integers: how long they are.
+
+    Raises:
+        ValueError: If it is no layer, fails, or returns something else.
+    """
+    outputs = try_part(name, decoder, tensors, grid_size, **kwargs)
+    if not is_array(outputs) or tuple(outputs.shape) != shape:
+        raise ValueError(
+            f"`{name}` must return a tensor of shape {axes}, here {shape}. "
+            f"Received: {type(decoder).__name__}, which returns "
+            f"{describe(outputs)}"
+        )
+
+
+def describe(x):
+    """Returns a string of what kind something is."""
+    if isinstance(x, dict):
+        return str({name: describe(value) for name, value in x.items()})
+    if is_array(x):
+        dtype = keras.backend.standardize_dtype(x.dtype)
+        return f"{dtype} of shape {tuple(x.shape)}"
+    return type(x).__name__
