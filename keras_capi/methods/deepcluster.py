@@ -230,6 +230,9 @@ class DeepCluster(MultiCropClusteringMixin, TargetsBetweenEpochs):
         if not len(self.memory.filled()[0]):
             for batch in list_batches(data, batch_size):
                 self.remember(backend.global_batch(batch))
+                # Data sets may be endless, with `steps_per_epoch`.
+                if self.memory.is_full():
+                    break
             self.memory.rewind()
         self.assign_clusters(seed=(self.seed or 0, epoch))
 

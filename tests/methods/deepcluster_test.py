@@ -166,6 +166,22 @@ def test_data_sets_of_users():
     np.testing.assert_array_equal(np.sort(indices), np.arange(10))
 
 
+def test_data_sets_without_an_end():
+    """The pass that fills the memory ends, too."""
+
+    class Endless(keras.utils.PyDataset):
+        num_batches = None
+
+        def __getitem__(self, index):
+            part = np.arange(4 * index, 4 * index + 4) % 10
+            return ({"images": IMAGES[part], "indices": part},)
+
+    model = compiled(views=Corners((12, 16)), num_images=10)
+    model.fit(Endless(), steps_per_epoch=3, verbose=0)
+    indices, _ = model.memory.filled()
+    assert set(indices) == set(range(10))
+
+
 def batches():
     yield (IMAGES,)
 

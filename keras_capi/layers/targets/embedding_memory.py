@@ -98,6 +98,11 @@ class EmbeddingMemory(keras.layers.Layer):
         """Has the next batch written to the first rows."""
         self.position.assign(ops.zeros((), "int32"))
 
+    def is_full(self):
+        """Returns whether this epoch has written to all rows."""
+        position = int(ops.convert_to_numpy(self.position))
+        return position >= self.num_images
+
     def filled(self):
         """Returns what there is, of images that have been seen.
 

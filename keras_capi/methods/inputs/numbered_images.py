@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import itertools
 from concurrent import futures
 
 import keras
@@ -210,8 +211,10 @@ def list_batches(x, batch_size):
 def _read_ahead(dataset):
     """Yields the batches of a data set, made in threads as for `fit`."""
     ahead = collections.deque()
+    count = dataset.num_batches
+    indices = itertools.count() if count is None else range(count)
     with futures.ThreadPoolExecutor(max(dataset.workers, 1)) as executor:
-        for index in range(len(dataset)):
+        for index in indices:
             ahead.append(executor.submit(dataset.__getitem__, index))
             if len(ahead) > dataset.max_queue_size:
                 yield ahead.popleft().result()
