@@ -10,6 +10,7 @@ from keras_capi.backend.adamw import fused_adamw
 from keras_capi.backend.adamw import gradient_norms
 from keras_capi.backend.adamw import has_fused_adamw
 from keras_capi.backend.adamw import share_gradients
+from keras_capi.backend.attention import attention_weights
 from keras_capi.backend.attention import dot_product_attention
 from keras_capi.backend.block_compiler import compiled_block
 from keras_capi.backend.block_compiler import compiled_blocks
@@ -58,6 +59,7 @@ __all__ = [
     "add_to_samples",
     "all_reduce",
     "all_reduce_with_gradient",
+    "attention_weights",
     "averaged_gradients",
     "build_optimizer",
     "check_keras_version",

@@ -15,13 +15,20 @@ MANY_SCORES = 2**23
 SCORES_AT_A_TIME = 2**20
 
 
-def dot_product_attention(query, key, value, bias=None, mask=None):
+def dot_product_attention(
+    query, key, value, bias=None, mask=None, factors=None
+):
     """Attends like `keras.ops.dot_product_attention`.
 
-    Unlike that, it takes both, a bias of the scores and a mask, everywhere.
+    Unlike that, it takes both, a bias of the scores and a mask, everywhere, and
+    factors of the weights that softmax makes of the scores.
     """
-    if mask is not None:
-        bias = ops.where(mask, 0.0 if bias is None else bias, MASKED_SCORE)
+    if factors is not None:
+        # Fused attention does not show its weights.
+        weights = attention_weights(query, key, bias, mask) * factors
+        weights = ops.cast(weights, value.dtype)
+        return ops.einsum("bhqk,bkhd->bqhd", weights, value)
+    bias = _add_mask(bias, mask)
     if bias is not None:
         bias = ops.cast(bias, query.dtype)
     if BACKEND == "torch":
@@ -32,6 +39,33 @@ def dot_product_attention(query, key, value, bias=None, mask=None):
         if jax.default_backend() == "cpu":
             return _in_parts(query, key, value, bias)
     return ops.dot_product_attention(query, key, value, bias=bias)
+
+
+def attention_weights(query, key, bias=None, mask=None):
+    """Returns the weights with which attention adds values, in float32.
+
+    Args:
+        query: Float tensor of shape `(batch, queries, num_heads, size)`.
+        key: Float tensor of shape `(batch, keys, num_heads, size)`.
+        bias: Optional float tensor, added to the scaled scores.
+        mask: Optional Boolean tensor, where to attend.
+
+    Returns:
+        Float32 tensor of shape `(batch, num_heads, queries, keys)`.
+    """
+    # Scaled first: half precision has no place for large scores.
+    query = query * query.shape[-1] ** -0.5
+    scores = ops.cast(ops.einsum("bqhd,bkhd->bhqk", query, key), "float32")
+    bias = _add_mask(bias, mask)
+    if bias is not None:
+        scores = scores + ops.cast(bias, "float32")
+    return ops.softmax(scores, axis=-1)
+
+
+def _add_mask(bias, mask):
+    if mask is None:
+        return bias
+    return ops.where(mask, 0.0 if bias is None else bias, MASKED_SCORE)
 
 
 def _fused(query, key, value, bias):

@@ -74,7 +74,7 @@ def compiled_block(call):
     To torch's compiler each layer object is another function. Here a block
     becomes a function of its weights and its inputs, the same for all blocks
     that do the same. It must not assign variables; one that draws random
-    numbers has a `drop_path`, and stays as it is.
+    numbers by itself stays as it is.
     """
     if BACKEND != "torch":
         return call
@@ -163,6 +163,7 @@ def _can_compile(block, tensors):
     return (
         _compiles(tensors)
         and block.drop_path is None
+        and not block.attention_dropout_rate
         and not any(map(_is_special, (block, *_inner_layers(block))))
     )
 

@@ -1,10 +1,10 @@
 import keras
 from keras import ops
 
-from keras_capi.layers.blocks.attention import new_initializer
 from keras_capi.layers.blocks.block_stack import make_blocks
 from keras_capi.layers.blocks.block_stack import run_blocks
 from keras_capi.layers.blocks.dense import Dense
+from keras_capi.layers.blocks.new_initializer import new_initializer
 from keras_capi.layers.tokens.position_table import PositionTable
 from keras_capi.ops.tokens import gather_tokens
 from keras_capi.saving.base_model import BaseModel

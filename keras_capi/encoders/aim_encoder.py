@@ -14,6 +14,7 @@ FIXED = {
     "use_key_bias": False,
     "layer_scale": None,
     "post_norm": False,
+    "attention_dropout_rate": 0.0,
 }
 
 

@@ -3,19 +3,19 @@ from keras import ops
 
 from keras_capi.encoders.encoder import Encoder
 from keras_capi.encoders.fine_tuning_mixin import split_by_depth
+from keras_capi.encoders.vit_config import vit_config
 from keras_capi.encoders.vit_positions import ViTPositions
+from keras_capi.layers.blocks.attention_dropout import AttentionDropout
 from keras_capi.layers.blocks.block_parts import make_norm
 from keras_capi.layers.blocks.block_stack import block_attention
 from keras_capi.layers.blocks.block_stack import make_blocks
 from keras_capi.layers.blocks.block_stack import run_blocks
 from keras_capi.layers.blocks.drop_path import DropPath
+from keras_capi.layers.related_seed import related_seed
 from keras_capi.layers.tokens.patch_embedding import PatchEmbedding
 from keras_capi.layers.tokens.prefix_tokens import PrefixTokens
 from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_number
-
-# Arguments that all blocks have in common.
-FROM_BLOCKS = ("use_bias", "use_key_bias", "layer_scale", "activation")
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
@@ -80,10 +80,13 @@ class ViT(Encoder):
             `keras.initializers.RandomNormal(stddev=1e-6)`. Defaults to `None`.
         pad: Boolean. Whether to take images of any size, see
             `keras_capi.encoders.Encoder`. Defaults to `False`.
-        seed: Integer or `None`. Seed of the stochastic depth. Defaults to
-            `None`.
+        seed: Integer or `None`. Seed of stochastic depth and dropout. Defaults
+            to `None`.
         lora_rank: Integer or `None`. As if `enable_lora` had been called with
             it. Defaults to `None`.
+        attention_dropout_rate: Float in `[0, 1)`. Share of the weights between
+            tokens that are dropped in training, as in data2vec, see
+            `keras_capi.layers.AttentionDropout`. Defaults to `0.0`.
 
     Call arguments and output:
         Those of `keras_capi.encoders.Encoder`; the prefix is the class token
@@ -130,6 +133,7 @@ class ViT(Encoder):
         pad=False,
         seed=None,
         lora_rank=None,
+        attention_dropout_rate=0.0,
         **kwargs,
     ):
         check_non_negative_integer("num_register_tokens", num_register_tokens)
@@ -173,6 +177,14 @@ class ViT(Encoder):
             check_number("drop_path_rate", drop_path_rate, "[0, 1)")
             self.drop_path = DropPath(
                 drop_path_rate, drop_path_method, seed, name="drop_path"
+            )
+            check_number(
+                "attention_dropout_rate", attention_dropout_rate, "[0, 1)"
+            )
+            self.attention_dropout = AttentionDropout(
+                attention_dropout_rate,
+                related_seed(seed, 1),
+                name="attention_dropout",
             )
             name = "first_norm" if post_norm else "final_norm"
             norm = make_norm("layer", name, self.dtype_policy)
@@ -230,6 +242,7 @@ class ViT(Encoder):
             self.drop_path if training else None,
             self.drop_path.rates_by_depth(self.num_layers),
             self.positions.attention_biases(positions),
+            self.attention_dropout if training else None,
             attention_mask=attention_mask,
         )
         outputs = {
@@ -276,25 +289,4 @@ class ViT(Encoder):
         return split_by_depth(self.weights, blocks, behind)
 
     def get_config(self):
-        prefix, positions = self.prefix_tokens, self.positions
-        block = self.blocks[0].get_config()
-        return {
-            **super().get_config(),
-            "num_heads": self.num_heads,
-            "mlp_dim": self.mlp_dim,
-            "class_token": prefix.has_class_token,
-            "num_register_tokens": prefix.num_registers,
-            "positions": positions.kind,
-            "interpolation_offset": positions.interpolation_offset,
-            "relative_positions": positions.relative,
-            "post_norm": block["post_norm"],
-            **{name: block[name] for name in FROM_BLOCKS},
-            "kernel_initializer": block["kernel_initializer"],
-            "drop_path_rate": self.drop_path.rate,
-            "drop_path_method": self.drop_path.method,
-            "patch_initializer": keras.initializers.serialize(
-                self.patch_embedding.kernel_initializer
-            ),
-            "token_initializer": prefix.get_config()["initializer"],
-            "seed": self.seed,
-        }
+        return {**super().get_config(), **vit_config(self)}

@@ -2,6 +2,7 @@
 
 from keras_capi.layers.attention_pooling import AttentionPooling
 from keras_capi.layers.blocks.attention import Attention
+from keras_capi.layers.blocks.attention_dropout import AttentionDropout
 from keras_capi.layers.blocks.drop_path import DropPath
 from keras_capi.layers.blocks.layer_scale import LayerScale
 from keras_capi.layers.blocks.relative_position_bias import RelativePositionBias
@@ -64,6 +65,7 @@ from keras_capi.layers.views.random_resized_crop import RandomResizedCrop
 __all__ = [
     "AlexNetHead",
     "Attention",
+    "AttentionDropout",
     "AttentionPooling",
     "BlockMasking",
     "BlockwiseMasking",

@@ -3,6 +3,7 @@ import numpy as np
 from keras import ops
 
 from keras_capi import backend
+from keras_capi.layers.related_seed import SEED_SPACING
 from keras_capi.ops.collectives import take_share
 from keras_capi.validation import check_seed
 
@@ -49,6 +50,22 @@ class RandomState(keras.layers.Layer):
         """
         return self._draw(keras.random.uniform, shape, batch_axis)
 
+    def uniform_of_replica(self, shape):
+        """Draws like `uniform`, but on each replica no more than its share.
+
+        For numbers of which there are too many to draw those of the global
+        batch everywhere. They are others for another number of replicas.
+
+        Args:
+            shape: Tuple of integers or integer scalar tensors.
+
+        Returns:
+            Float32 tensor of that shape.
+        """
+        return keras.random.uniform(
+            tuple(shape), dtype="float32", seed=_OfReplica(self.generator)
+        )
+
     def normal(self, shape, batch_axis=0):
         """Draws numbers that are normal, with mean 0 and deviation 1.
 
@@ -87,3 +104,19 @@ class RandomState(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "seed": self.seed}
+
+
+class _OfReplica(keras.random.SeedGenerator):
+    """Turns the state that all replicas share into one of this replica."""
+
+    def __init__(self, generator):
+        # Without a state of its own.
+        self.generator = generator
+
+    def next(self, ordered=True):
+        state = self.generator.next(ordered)
+        index, num_replicas = backend.replica()
+        if num_replicas == 1:
+            return state
+        distance = ops.cast(ops.stack([index, 0]), state.dtype) * SEED_SPACING
+        return state + distance

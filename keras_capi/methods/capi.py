@@ -160,9 +160,7 @@ class CAPI(Pretraining):
                     )
                 )
             self.moving_average = MovingAverage(ema_momentum)
-            self.teacher = self.moving_average.follow(
-                backbone, name="teacher", drop_path_rate=0.0
-            )
+            self.teacher = self.moving_average.follow(backbone, name="teacher")
             self.teacher_prototype_head = self.moving_average.follow(
                 self.prototype_head, name="teacher_prototype_head"
             )

@@ -48,7 +48,8 @@ class Data2Vec(ReplacedPatches):
     Args:
         encoder: `keras_capi.encoders.Encoder`, the student, best a `ViT` with
             `positions=None`, `relative_positions="shared"`,
-            `use_key_bias=False`, `layer_scale=1e-4` and `drop_path_rate=0.25`.
+            `use_key_bias=False`, `layer_scale=1e-4`, `drop_path_rate=0.25` and
+            `attention_dropout_rate=0.05`.
         masking: Layer from images to `{"mask": ...}`, or `None` for
             `keras_capi.layers.BlockwiseMasking` with a `mask_ratio` of
             120 / 196. Defaults to `None`.
@@ -167,9 +168,7 @@ class Data2Vec(ReplacedPatches):
             for part in (self.mask_token, self.head):
                 part.build((None, None, encoder.hidden_dim))
             self.moving_average = MovingAverage(ema_momentum)
-            self.teacher = self.moving_average.follow(
-                encoder, name="teacher", drop_path_rate=0.0
-            )
+            self.teacher = self.moving_average.follow(encoder, name="teacher")
             # Targets need neither, but the authors' teacher has both.
             self.teacher_mask_token, self.teacher_head = (
                 self.moving_average.follow(part, name=f"teacher_{part.name}")

@@ -144,9 +144,7 @@ class Data2Vec2(Pretraining):
             self.masking = masking or InverseSquareMasking(seed=seed)
             INDICES.try_layer(self.masking, encoder, num_masks)
             self.moving_average = MovingAverage(ema_momentum)
-            self.teacher = self.moving_average.follow(
-                encoder, name="teacher", drop_path_rate=0.0
-            )
+            self.teacher = self.moving_average.follow(encoder, name="teacher")
         self.encoder = encoder
         self.decoder = decoder or ConvolutionalPredictor.for_encoder(
             encoder,

@@ -137,9 +137,7 @@ class DINO(Pretraining):
             self.moving_average = MovingAverage(
                 self.base_momentum if ema_momentum is None else ema_momentum
             )
-            self.teacher = self.moving_average.follow(
-                encoder, name="teacher", drop_path_rate=0.0
-            )
+            self.teacher = self.moving_average.follow(encoder, name="teacher")
             self.teacher_head = self.moving_average.follow(
                 self.head, name="teacher_head"
             )

@@ -109,9 +109,7 @@ class IJEPA(Pretraining):
             self.moving_average = MovingAverage(
                 BASE_MOMENTUM if ema_momentum is None else ema_momentum
             )
-            self.teacher = self.moving_average.follow(
-                encoder, name="teacher", drop_path_rate=0.0
-            )
+            self.teacher = self.moving_average.follow(encoder, name="teacher")
         self.student = encoder
         self.predictor = predictor or SelfAttentionPredictor.for_encoder(
             encoder, dtype=self.dtype_policy, name="predictor"

@@ -5,6 +5,9 @@ from keras_capi import backend
 from keras_capi.training.built_part import built_part
 from keras_capi.validation import check_number
 
+# A teacher only infers, and needs no random numbers.
+WITHOUT_CHANCE = {"drop_path_rate": 0.0, "attention_dropout_rate": 0.0}
+
 
 class MovingAverage:
     """Keeps copies of a model's parts, and lets them follow slowly.
@@ -40,12 +43,15 @@ class MovingAverage:
     def follow(self, part, name, **overrides):
         """Returns a frozen copy of a layer or model, to be moved along.
 
+        The copy has no stochastic depth and no dropout of attention.
+
         Args:
             part: Layer or model, built.
             name: String. The name of the copy.
-            **overrides: What differs in its configuration, where it has it,
-                such as `drop_path_rate=0.0`: a teacher only infers.
+            **overrides: What else differs in its configuration, where it has
+                it.
         """
+        overrides = {**WITHOUT_CHANCE, **overrides}
         config = {**part.get_config(), "name": name}
         config.update((k, v) for k, v in overrides.items() if k in config)
         config.pop("trainable_parts", None)

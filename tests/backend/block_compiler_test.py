@@ -39,6 +39,9 @@ MODELS = {
     "capi": make_capi,
     "mae": lambda: make_mae(make_vit(**DEEP)),
     "dino": lambda: make_dino(make_vit(**DEEP)),
+    "dropout": lambda: make_mae(
+        make_vit(**DEEP, attention_dropout_rate=0.3, seed=1)
+    ),
 }
 
 
@@ -93,7 +96,7 @@ def assert_close(found, expected, tolerance=1e-5):
     # CAPI's: teacher, student, predictor, and two of its clustering. DINO's:
     # the networks with views of another size.
     ("name", "most_graphs"),
-    [("capi", 5), ("mae", 4), ("dino", 4)],
+    [("capi", 5), ("mae", 4), ("dino", 4), ("dropout", 4)],
 )
 def test_training(name, most_graphs, compiles, num_graphs, monkeypatch):
     batches = [make_images(4, seed=seed) for seed in range(3)]

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 from helpers import make_images
@@ -5,6 +6,7 @@ from helpers import to_numpy
 
 from keras_capi.convert.vit_keys import paired_vit_weights
 from keras_capi.encoders import ViT
+from keras_capi.layers.blocks.block_stack import run_blocks
 
 SIZES = {
     "patch_size": 4,
@@ -106,6 +108,105 @@ def test_stochastic_depth_of_one_rate():
     assert encoder.get_config()["drop_path_method"] == "efficient"
 
 
+class Trained(keras.Model):
+    """Calls an encoder's functions within a call that trains."""
+
+    def __init__(self, encoder, training):
+        super().__init__()
+        self.encoder = encoder
+        self.mode = training
+
+    def call(self, images, training=None):
+        tokens, positions = self.encoder.embed(images)
+        return self.encoder.encode(tokens, positions, training=self.mode)[
+            "patches"
+        ]
+
+
+def test_attention_dropout_is_for_training():
+    encoder = ViT(**SIZES, attention_dropout_rate=0.5, seed=0)
+    images = make_images(2)
+    calm = to_numpy(encoder.encode_images(images)["patches"])
+    # Inference within a training step, as teachers have it, drops nothing.
+    outputs = Trained(encoder, False)(images, training=True)
+    np.testing.assert_array_equal(to_numpy(outputs), calm)
+    first, second = (
+        to_numpy(Trained(encoder, True)(images, training=True))
+        for _ in range(2)
+    )
+    assert np.abs(first - calm).max() > 1e-2
+    assert np.abs(first - second).max() > 1e-2
+    weights = to_numpy(encoder.attention_weights(images, 2)["prefix"])
+    np.testing.assert_allclose(weights.sum(axis=-1), 1.0, atol=1e-5)
+
+
+def test_attention_dropout_of_each_block():
+    def given_to_blocks(rate):
+        encoder = ViT(**SIZES, attention_dropout_rate=rate, seed=0)
+        # Its own sequence, not that of the stochastic depth.
+        assert encoder.attention_dropout.seed != encoder.drop_path.seed == 0
+        given = []
+
+        def note(block):
+            def call(tokens, **arguments):
+                given.append(arguments)
+                return block(tokens, **arguments)
+
+            return call
+
+        tokens = encoder.add_positions(*encoder.embed(make_images(8)))
+        blocks = [note(block) for block in encoder.blocks]
+        for function, block in zip(blocks, encoder.blocks, strict=True):
+            function.num_heads = block.num_heads
+        list(
+            run_blocks(
+                blocks, tokens, attention_dropout=encoder.attention_dropout
+            )
+        )
+        return given
+
+    assert given_to_blocks(0.0) == [{}, {}]
+    first, second = (
+        to_numpy(arguments["attention_dropout_sample"])
+        for arguments in given_to_blocks(0.5)
+    )
+    assert first.shape == second.shape == (8, 2, 17, 17)
+    assert (first == second).mean() == pytest.approx(0.5, abs=0.05)
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
+def test_attention_dropout_goes_on_where_it_was_saved(tmp_path, suffix):
+    arguments = {**SIZES, "attention_dropout_rate": 0.3}
+    encoder = ViT(**arguments, seed=1)
+    images = make_images(2)
+    encoder(images, training=True)
+    path = tmp_path / f"encoder{suffix}"
+    if suffix == ".keras":
+        encoder.save(path)
+        loaded = keras.saving.load_model(path)
+    else:
+        encoder.save_weights(path)
+        loaded = ViT(**arguments, seed=2)
+        loaded.load_weights(path)
+    assert loaded.get_config()["attention_dropout_rate"] == 0.3
+    for _ in range(2):
+        np.testing.assert_array_equal(
+            to_numpy(loaded(images, training=True)["global"]),
+            to_numpy(encoder(images, training=True)["global"]),
+        )
+
+
+def test_attention_dropout_may_be_turned_on_later(tmp_path):
+    encoder = ViT(**SIZES)
+    encoder.save_weights(tmp_path / "encoder.weights.h5")
+    other = ViT(**SIZES, attention_dropout_rate=0.3, seed=1)
+    other.load_weights(tmp_path / "encoder.weights.h5")
+    images = make_images(2)
+    np.testing.assert_array_equal(
+        to_numpy(other(images)["global"]), to_numpy(encoder(images)["global"])
+    )
+
+
 def test_initialisers():
     bounds = []
     for initializer in ("glorot_uniform", "zeros"):
@@ -146,6 +247,10 @@ def test_sines_do_not_train():
         ({"hidden_dim": 18, "positions": "sine"}, "divisible by 4.*18"),
         ({"num_heads": 3}, "divide the width.*num_heads=3, width=16"),
         ({"drop_path_rate": 1.0}, r"`drop_path_rate` must be in \[0, 1\)"),
+        (
+            {"attention_dropout_rate": 1.0},
+            r"`attention_dropout_rate` must be in \[0, 1\)",
+        ),
         ({"num_register_tokens": -1}, "`num_register_tokens`.*-1"),
         ({"drop_path_method": "none"}, "`method` must be one of.*none"),
         ({"activation": "relu"}, "`activation` must be one of.*'relu'"),

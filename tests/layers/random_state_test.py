@@ -70,6 +70,22 @@ def test_what_samples_have_in_common_replicas_have_too(monkeypatch):
     assert (own[0] != own[1]).all()
 
 
+def test_replicas_draw_no_more_than_their_share(monkeypatch):
+    alone = [to_numpy(RandomState(3).uniform((4, 5)))]
+    alone.append(to_numpy(RandomState(3).uniform_of_replica((4, 5))))
+    np.testing.assert_array_equal(*alone)
+    numbers, states = [], []
+    for index in range(2):
+        monkeypatch.setattr(
+            keras_capi.backend, "replica", lambda index=index: (index, 2)
+        )
+        state = RandomState(3)
+        numbers += [to_numpy(state.uniform_of_replica((4, 5))) for _ in "ab"]
+        states.append(to_numpy(state.generator.state))
+    assert len(np.unique(np.concatenate(numbers))) == 4 * 20
+    np.testing.assert_array_equal(*states)
+
+
 def test_normal_numbers(monkeypatch):
     numbers = to_numpy(RandomState(3).normal((100, 100)))
     assert abs(numbers.mean()) < 0.05 and abs(numbers.std() - 1.0) < 0.05

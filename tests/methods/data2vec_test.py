@@ -188,6 +188,26 @@ def test_the_whole_student_is_followed():
     assert model.encoder is not model.teacher
 
 
+def test_the_student_alone_drops_attention():
+    model = make_data2vec(
+        make_vit(num_layers=2, attention_dropout_rate=0.5, seed=1)
+    )
+    assert model.encoder.attention_dropout.rate == 0.5
+    assert model.teacher.attention_dropout.rate == 0.0
+    first, second = (to_numpy(model.compute_targets(IMAGES)) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    first, second = (
+        to_numpy(model.predict_features(IMAGES, MASK, training=True))
+        for _ in range(2)
+    )
+    assert np.abs(first - second).max() > 1e-3
+    first, second = (
+        to_numpy(model.predict_features(IMAGES, MASK, training=False))
+        for _ in range(2)
+    )
+    np.testing.assert_array_equal(first, second)
+
+
 def test_what_does_not_decay():
     model = make_data2vec(make_vit(relative_positions="shared"))
     undecayed = {id(v) for v in model.parameter_groups()["undecayed"]}

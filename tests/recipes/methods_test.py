@@ -438,15 +438,17 @@ def test_the_published_data2vec_is_complete():
     ]
     assert sizes == [16, 12, 768, 12]
     assert (encoder["layer_scale"], encoder["drop_path_rate"]) == (1e-4, 0.25)
+    assert encoder["attention_dropout_rate"] == 0.05
     assert recipe["target_layers"] == [7, 8, 9, 10, 11, 12]
     assert recipe["masking"]["mask_ratio"] * 196 == pytest.approx(120)
     assert recipe["data"]["batch_size"] == 2048
     assert recipe["data"]["scale"] == [0.08, 1.0]
     assert recipe["training"]["epochs"] == 800
-    small = small_recipe("data2vec_small")
+    small = small_recipe("data2vec_small", "encoder.attention_dropout_rate=0.2")
     for name in ("optimizer", "ema_momentum", "beta"):
         small[name] = recipe[name]
     model = make_model(small, 800)
+    assert model.encoder.attention_dropout.rate == 0.2
     assert model.target_layers == (1,)
     assert model.moving_average.momentum == 0.9998
     config = model.optimizer.get_config()

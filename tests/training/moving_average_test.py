@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from helpers import make_vit
 from helpers import to_numpy
 from keras import ops
 
@@ -79,6 +80,15 @@ def test_equal_weights_stay_equal():
     for _ in range(3):
         move(average)
     np.testing.assert_array_equal(to_numpy(copy.kernel), before)
+
+
+def test_copies_only_infer():
+    vit = make_vit(drop_path_rate=0.2, attention_dropout_rate=0.2)
+    config = MovingAverage().follow(vit, name="teacher").get_config()
+    assert (config["drop_path_rate"], config["attention_dropout_rate"]) == (
+        0,
+        0,
+    )
 
 
 def test_random_numbers_do_not_follow():

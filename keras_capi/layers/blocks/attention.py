@@ -2,7 +2,10 @@ import keras
 from keras import ops
 
 from keras_capi import backend
+from keras_capi.layers.blocks.attention_dropout import AttentionDropout
 from keras_capi.layers.blocks.dense import Dense
+from keras_capi.layers.blocks.new_initializer import new_initializer
+from keras_capi.validation import check_number
 from keras_capi.validation import check_positive_integer
 
 
@@ -27,6 +30,9 @@ class Attention(keras.layers.Layer):
             are fused into one, which is initialised as a whole; with `None`
             each part has the Glorot bound that it would have alone. Defaults to
             `None`.
+        attention_dropout_rate: Float in `[0, 1)`, of the dropout in training,
+            see `keras_capi.layers.AttentionDropout`. Defaults to `0.0`.
+        seed: Integer or `None`. Seed of the dropout. Defaults to `None`.
 
     Call arguments:
         inputs: Float tensor of shape `(batch, tokens, width)`.
@@ -35,6 +41,10 @@ class Attention(keras.layers.Layer):
             shape `(batch or 1, num_heads or 1, tokens, others)`.
         attention_mask: Optional Boolean tensor of shape
             `(batch or 1, tokens, others)`: which tokens may attend to which.
+        attention_dropout_sample: Optional float32 tensor of shape
+            `(batch, num_heads, tokens, others)`, from
+            `AttentionDropout.sample`. Defaults to an own draw in training.
+        training: Boolean. Nothing is drawn at inference.
 
     Output shape:
         `(batch, tokens, width)`.
@@ -60,14 +70,26 @@ class Attention(keras.layers.Layer):
         use_bias=True,
         use_key_bias=True,
         kernel_initializer=None,
+        attention_dropout_rate=0.0,
+        seed=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
+        # Half precision is too coarse for factors of dropout, and coordinates.
+        self.autocast = False
         check_positive_integer("num_heads", num_heads)
         self.num_heads = num_heads
         self.use_bias = use_bias
         self.use_key_bias = use_key_bias
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        check_number("attention_dropout_rate", attention_dropout_rate, "[0, 1)")
+        self.attention_dropout_rate = attention_dropout_rate
+        self.seed = seed
+        self.attention_dropout = None
+        if attention_dropout_rate:
+            self.attention_dropout = AttentionDropout(
+                attention_dropout_rate, seed, name="attention_dropout"
+            )
 
     def build(self, inputs_shape, context_shape=None):
         width = inputs_shape[-1]
@@ -126,10 +148,20 @@ class Attention(keras.layers.Layer):
         return [self.query, self.key_value, self.output_projection]
 
     def call(
-        self, inputs, context=None, attention_bias=None, attention_mask=None
+        self,
+        inputs,
+        context=None,
+        attention_bias=None,
+        attention_mask=None,
+        attention_dropout_sample=None,
+        training=None,
     ):
         return self._attend(
-            self._project(inputs, context), attention_bias, attention_mask
+            self._project(inputs, context),
+            attention_bias,
+            attention_mask,
+            attention_dropout_sample,
+            training,
         )
 
     def attend_next(self, inputs, keys, values, place):
@@ -162,7 +194,8 @@ class Attention(keras.layers.Layer):
     ):
         """Returns how much each token attends to each other one.
 
-        To look at; takes the arguments of a call, which never makes this array.
+        To look at, without dropout; takes the arguments of a call, which
+        without dropout never makes this array.
 
         Returns:
             Float32 tensor of shape `(batch, num_heads, tokens, others)`, whose
@@ -172,16 +205,28 @@ class Attention(keras.layers.Layer):
             self._project(inputs, context), attention_bias, attention_mask
         )
 
-    def _attend(self, projected, attention_bias, attention_mask):
+    def _attend(
+        self,
+        projected,
+        attention_bias,
+        attention_mask,
+        dropout_sample=None,
+        training=None,
+    ):
         query, key, value = projected
+        batch_size, num_tokens = ops.shape(query)[:2]
+        if dropout_sample is None and self.attention_dropout and training:
+            dropout_sample = self.attention_dropout.sample(
+                (batch_size, self.num_heads, num_tokens, ops.shape(key)[1])
+            )
         attended = backend.dot_product_attention(
             query,
             key,
             value,
             attention_bias,
             _add_head_axis(attention_mask),
+            dropout_sample,
         )
-        batch_size, num_tokens = ops.shape(query)[:2]
         attended = ops.reshape(
             attended, (batch_size, num_tokens, self.num_heads * self.head_dim)
         )
@@ -189,13 +234,9 @@ class Attention(keras.layers.Layer):
 
     def _weights(self, projected, attention_bias, attention_mask):
         query, key = (ops.cast(x, "float32") for x in projected[:2])
-        scores = ops.einsum("bqhd,bkhd->bhqk", query, key)
-        scores = scores / self.head_dim**0.5
-        if attention_bias is not None:
-            scores = scores + ops.cast(attention_bias, "float32")
-        if attention_mask is not None:
-            scores = ops.where(_add_head_axis(attention_mask), scores, -1e9)
-        return ops.softmax(scores, axis=-1)
+        return backend.attention_weights(
+            query, key, attention_bias, _add_head_axis(attention_mask)
+        )
 
     def _project(self, inputs, context):
         """Returns queries, keys and values `(batch, tokens, heads, size)`."""
@@ -250,19 +291,10 @@ class Attention(keras.layers.Layer):
             "kernel_initializer": keras.initializers.serialize(
                 self.kernel_initializer
             ),
+            "attention_dropout_rate": self.attention_dropout_rate,
+            "seed": self.seed,
         }
 
 
 def _add_head_axis(mask):
     return None if mask is None else ops.cast(mask, "bool")[:, None]
-
-
-def new_initializer(initializer, default):
-    """Returns a copy of an initializer, or a default in place of `None`.
-
-    One initializer without a seed gives the same numbers each time; copies of
-    it do not.
-    """
-    if initializer is None:
-        return default
-    return getattr(initializer, "clone", lambda: initializer)()

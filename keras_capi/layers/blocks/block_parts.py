@@ -2,10 +2,13 @@
 
 from keras_capi import backend
 from keras_capi.layers.blocks.attention import Attention
+from keras_capi.layers.blocks.dense import Dense
 from keras_capi.layers.blocks.layer_scale import LayerScale
+from keras_capi.layers.blocks.new_initializer import new_initializer
 from keras_capi.layers.blocks.rotary_attention import RotaryAttention
 from keras_capi.layers.norms.layer_normalization import LayerNormalization
 from keras_capi.layers.norms.rms_normalization import RMSNormalization
+from keras_capi.layers.related_seed import related_seed
 from keras_capi.ops.quick_gelu import quick_gelu
 from keras_capi.ops.swiglu import swiglu
 from keras_capi.validation import check_number
@@ -43,6 +46,9 @@ def make_attention(block):
     """
     arguments = {
         "kernel_initializer": block.kernel_initializer,
+        "attention_dropout_rate": block.attention_dropout_rate,
+        # Apart from that of the stochastic depth.
+        "seed": related_seed(block.seed, 1),
         "dtype": block.dtype_policy,
         "name": "attention",
     }
@@ -50,6 +56,25 @@ def make_attention(block):
         return RotaryAttention(block.num_heads, **arguments)
     return Attention(
         block.num_heads, block.use_bias, block.use_key_bias, **arguments
+    )
+
+
+def make_dense(block, units, name):
+    """Returns a projection of a block's perceptron.
+
+    Args:
+        block: `keras_capi.layers.TransformerBlock`.
+        units: Integer. Width of its outputs.
+        name: String.
+    """
+    return Dense(
+        units,
+        use_bias=block.use_bias,
+        kernel_initializer=new_initializer(
+            block.kernel_initializer, "glorot_uniform"
+        ),
+        dtype=block.dtype_policy,
+        name=name,
     )
 
 

@@ -31,6 +31,7 @@ def run_blocks(
     drop_path=None,
     drop_path_rates=None,
     attention_biases=None,
+    attention_dropout=None,
     **arguments,
 ):
     """Runs transformer blocks one after the other.
@@ -44,6 +45,8 @@ def run_blocks(
             `None` takes that of `drop_path` for all.
         attention_biases: Optional sequence of tensors, an attention bias for
             each block.
+        attention_dropout: `AttentionDropout` layer, which draws for each block
+            in turn, for tokens that attend to each other, or `None`.
         **arguments: Further arguments of each block's call, such as
             `coordinates`. `None` is as if not given.
 
@@ -66,6 +69,12 @@ def run_blocks(
             own["drop_path_sample"] = samples[2 * index : 2 * index + 2]
         if attention_biases is not None:
             own["attention_bias"] = attention_biases[index]
+        if attention_dropout is not None and attention_dropout.rate:
+            # Here and not in the block, which may be compiled, or run twice.
+            batch_size, num_tokens = ops.shape(tokens)[:2]
+            own["attention_dropout_sample"] = attention_dropout.sample(
+                (batch_size, block.num_heads, num_tokens, num_tokens)
+            )
         tokens = block(tokens, **arguments, **own)
         yield tokens
 

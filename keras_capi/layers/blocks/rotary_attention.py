@@ -28,6 +28,9 @@ class RotaryAttention(Attention):
             the inputs into heads whose size is divisible by 4.
         kernel_initializer: As for `keras_capi.layers.Attention`. Defaults to
             `None`.
+        attention_dropout_rate: As for `keras_capi.layers.Attention`. Defaults
+            to `0.0`.
+        seed: Integer or `None`. Seed of the dropout. Defaults to `None`.
 
     Call arguments:
         inputs: Float tensor of shape `(batch, tokens, width)`.
@@ -36,7 +39,10 @@ class RotaryAttention(Attention):
         context: Optional float tensor of shape `(batch, others, any width)`.
         context_coordinates: Coordinates of the tokens of `context`.
         attention_bias: As for `keras_capi.layers.Attention`.
-        attention_mask: As for `keras_capi.layers.Attention`.
+        attention_mask: As for `keras_capi.layers.Attention`, and so are the
+            others.
+        attention_dropout_sample: Likewise.
+        training: Likewise.
 
     Output shape:
         `(batch, tokens, width)`.
@@ -57,15 +63,22 @@ class RotaryAttention(Attention):
     - [CAPI](https://arxiv.org/abs/2502.08769), appendix A (architecture)
     """
 
-    def __init__(self, num_heads, kernel_initializer=None, **kwargs):
+    def __init__(
+        self,
+        num_heads,
+        kernel_initializer=None,
+        attention_dropout_rate=0.0,
+        seed=None,
+        **kwargs,
+    ):
         super().__init__(
             num_heads,
             use_bias=False,
             kernel_initializer=kernel_initializer,
+            attention_dropout_rate=attention_dropout_rate,
+            seed=seed,
             **kwargs,
         )
-        # Half precision is too coarse for coordinates.
-        self.autocast = False
         self._trains_frequencies = False
 
     def build(
@@ -125,11 +138,16 @@ class RotaryAttention(Attention):
         context_coordinates=None,
         attention_bias=None,
         attention_mask=None,
+        attention_dropout_sample=None,
+        training=None,
     ):
-        projected = self._project(
-            inputs, coordinates, context, context_coordinates
+        return self._attend(
+            self._project(inputs, coordinates, context, context_coordinates),
+            attention_bias,
+            attention_mask,
+            attention_dropout_sample,
+            training,
         )
-        return self._attend(projected, attention_bias, attention_mask)
 
     def attention_weights(
         self,
@@ -142,7 +160,8 @@ class RotaryAttention(Attention):
     ):
         """Returns how much each token attends to each other one.
 
-        To look at; takes the arguments of a call, which never makes this array.
+        To look at, without dropout; takes the arguments of a call, which
+        without dropout never makes this array.
 
         Returns:
             Float32 tensor of shape `(batch, num_heads, tokens, others)`, whose

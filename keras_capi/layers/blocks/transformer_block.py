@@ -2,15 +2,14 @@ import keras
 from keras import ops
 
 from keras_capi import backend
-from keras_capi.layers.blocks.attention import new_initializer
 from keras_capi.layers.blocks.block_parts import ACTIVATIONS
 from keras_capi.layers.blocks.block_parts import check_block_parts
 from keras_capi.layers.blocks.block_parts import hidden_sizes
 from keras_capi.layers.blocks.block_parts import make_attention
+from keras_capi.layers.blocks.block_parts import make_dense
 from keras_capi.layers.blocks.block_parts import make_norm
 from keras_capi.layers.blocks.block_parts import make_scale
 from keras_capi.layers.blocks.block_parts import scale
-from keras_capi.layers.blocks.dense import Dense
 from keras_capi.layers.blocks.drop_path import DropPath
 from keras_capi.layers.blocks.drop_path import add_branch
 from keras_capi.validation import check_number
@@ -24,6 +23,7 @@ FOR_ATTENTION = (
     "context_coordinates",
     "attention_bias",
     "attention_mask",
+    "attention_dropout_sample",
 )
 
 
@@ -49,8 +49,8 @@ class TransformerBlock(keras.layers.Layer):
             branch in training. Defaults to `0.0`.
         drop_path_method: `"efficient"` or `"naive"`, see
             `keras_capi.layers.DropPath`. Defaults to `"efficient"`.
-        seed: Integer or `None`. Seed of the stochastic depth. Defaults to
-            `None`.
+        seed: Integer or `None`. Seed of stochastic depth and dropout. Defaults
+            to `None`.
         rotary: Boolean. Whether attention has rotary positions
             (`keras_capi.layers.RotaryAttention`) or none
             (`keras_capi.layers.Attention`). Defaults to `True`.
@@ -68,6 +68,8 @@ class TransformerBlock(keras.layers.Layer):
         post_norm: Boolean. Whether the norms come last. Defaults to `False`.
         kernel_initializer: Initializer of all kernels; with `None` as CAPI has
             it, see `keras_capi.layers.Attention`. Defaults to `None`.
+        attention_dropout_rate: Float in `[0, 1)`. Share of the weights of
+            attention that are dropped in training. Defaults to `0.0`.
 
     Call arguments:
         inputs: Float tensor of shape `(batch, tokens, width)`.
@@ -83,6 +85,7 @@ class TransformerBlock(keras.layers.Layer):
             `(batch or 1, num_heads or 1, tokens, others)`, added to the scores.
         attention_mask: Optional Boolean tensor of shape
             `(batch or 1, tokens, others)`: which tokens may attend to which.
+        attention_dropout_sample: As for `keras_capi.layers.Attention`.
 
     Output shape:
         `(batch, tokens, width)`.
@@ -114,6 +117,7 @@ class TransformerBlock(keras.layers.Layer):
         activation="gelu",
         post_norm=False,
         kernel_initializer=None,
+        attention_dropout_rate=0.0,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -136,6 +140,7 @@ class TransformerBlock(keras.layers.Layer):
         self.activation = activation
         self.post_norm = post_norm
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.attention_dropout_rate = attention_dropout_rate
         self.drop_path = None
         if drop_path_rate:
             self.drop_path = DropPath(
@@ -154,17 +159,6 @@ class TransformerBlock(keras.layers.Layer):
             )
             self.mlp_scale = make_scale(layer_scale, "mlp_scale", dtype)
 
-    def _make_dense(self, units, name):
-        return Dense(
-            units,
-            use_bias=self.use_bias,
-            kernel_initializer=new_initializer(
-                self.kernel_initializer, "glorot_uniform"
-            ),
-            dtype=self.dtype_policy,
-            name=name,
-        )
-
     def build(
         self,
         inputs_shape,
@@ -180,9 +174,9 @@ class TransformerBlock(keras.layers.Layer):
             self.attention_norm.build(shape)
             self.attention.build(shape, context_shape=context_shape)
             self.mlp_norm.build(shape)
-            self.mlp_hidden = self._make_dense(units, "mlp_hidden")
+            self.mlp_hidden = make_dense(self, units, "mlp_hidden")
             self.mlp_hidden.build(shape)
-            self.mlp_output = self._make_dense(width, "mlp_output")
+            self.mlp_output = make_dense(self, width, "mlp_output")
             self.mlp_output.build((None, None, mlp_dim))
             for layer in (self.attention_scale, self.mlp_scale):
                 if layer is not None:
@@ -203,6 +197,7 @@ class TransformerBlock(keras.layers.Layer):
         drop_path_sample=None,
         attention_bias=None,
         attention_mask=None,
+        attention_dropout_sample=None,
     ):
         tensors = (
             coordinates,
@@ -210,6 +205,7 @@ class TransformerBlock(keras.layers.Layer):
             context_coordinates,
             attention_bias,
             attention_mask,
+            attention_dropout_sample,
         )
         given = {
             name: tensor
@@ -264,6 +260,8 @@ class TransformerBlock(keras.layers.Layer):
 
     def rematerialized_call(self, layer_call, *args, **kwargs):
         """Rematerialises the call; TensorFlow's needs tensors, by position."""
+        if self.drop_path or self.attention_dropout_rate:
+            return layer_call  # Run again, it would draw other numbers.
         names = ("inputs", *FOR_ATTENTION[:3], "drop_path_sample")
         names = (*names, *FOR_ATTENTION[3:])
         given = {**dict(zip(names, args, strict=False)), **kwargs}
@@ -296,4 +294,5 @@ class TransformerBlock(keras.layers.Layer):
             "kernel_initializer": keras.initializers.serialize(
                 self.kernel_initializer
             ),
+            "attention_dropout_rate": self.attention_dropout_rate,
         }

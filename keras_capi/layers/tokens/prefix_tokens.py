@@ -1,7 +1,7 @@
 import keras
 from keras import ops
 
-from keras_capi.layers.blocks.attention import new_initializer
+from keras_capi.layers.blocks.new_initializer import new_initializer
 from keras_capi.validation import check_non_negative_integer
 
 

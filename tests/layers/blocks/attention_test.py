@@ -48,6 +48,13 @@ CASES = {
             "output_projection/kernel": (16, 16),
         },
     ),
+    "dropout": make_case(
+        {"attention_dropout_rate": 0.3, "seed": 5},
+        (TOKENS,),
+        SELF,
+        is_random=True,
+        training=True,
+    ),
 }
 
 
@@ -81,7 +88,7 @@ def heads_of(layer, x, dense, biases):
     return np.split(heads, len(biases), axis=2)
 
 
-def attend(layer, x, context=None, bias=0.0, mask=None):
+def attend(layer, x, context=None, bias=0.0, mask=None, factors=1.0):
     if context is None:
         query, key, value = heads_of(layer, x, layer.query_key_value, "qkv")
     else:
@@ -92,7 +99,8 @@ def attend(layer, x, context=None, bias=0.0, mask=None):
         scores = np.where(mask[:, None], scores, -np.inf)
     weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
     weights /= weights.sum(axis=-1, keepdims=True)
-    attended = np.einsum("bhqk,bkhd->bqhd", weights, value).reshape(4, 6, 16)
+    attended = np.einsum("bhqk,bkhd->bqhd", weights * factors, value)
+    attended = attended.reshape(4, 6, 16)
     output = layer.output_projection
     result = attended @ to_numpy(output.kernel)
     return weights, result + (to_numpy(output.bias) if layer.use_bias else 0)
@@ -148,6 +156,50 @@ def test_a_mask_hides_in_half_precision(bias):
     np.testing.assert_array_equal(outputs, others)
 
 
+@pytest.mark.parametrize("inputs", [(TOKENS,), (TOKENS, CONTEXT)])
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_dropout_is_of_the_weights_behind_softmax(inputs, dtype):
+    layer = make_layer(inputs, dtype=dtype)
+    size = inputs[-1].shape[1]
+    factors = GENERATOR.choice([0.0, 1.25], p=[0.2, 0.8], size=(4, 2, 6, size))
+    factors = factors.astype("float32")
+    arguments = {"bias": BIAS[..., :size], "mask": MASK[..., :size]}
+    arguments["mask"][..., 0] = True
+    _, expected = attend(layer, *inputs, **arguments, factors=factors)
+    outputs = layer(
+        *inputs,
+        **{f"attention_{name}": value for name, value in arguments.items()},
+        attention_dropout_sample=factors,
+    )
+    tolerance = 1e-4 if dtype == "float32" else 0.02
+    np.testing.assert_allclose(
+        to_numpy(outputs).astype("float32"),
+        expected,
+        atol=tolerance * np.abs(expected).max(),
+    )
+
+
+def test_drops_in_training_alone():
+    layer, other = (
+        Attention(2, attention_dropout_rate=0.5, seed=3) for _ in range(2)
+    )
+    for attention in (layer, other):
+        attention.build(TOKENS.shape)
+        attention.set_weights([np.ones(x.shape) for x in layer.weights])
+    fast = to_numpy(layer(TOKENS, training=False))
+    np.testing.assert_array_equal(to_numpy(layer(TOKENS)), fast)
+    # What it looked at was nothing random.
+    weights = to_numpy(layer.attention_weights(TOKENS))
+    np.testing.assert_allclose(weights.sum(axis=-1), 1.0, atol=1e-5)
+    first, second = (to_numpy(layer(TOKENS, training=True)) for _ in range(2))
+    assert np.abs(first - fast).max() > 0.1
+    assert np.abs(first - second).max() > 0.1
+    np.testing.assert_array_equal(to_numpy(other(TOKENS, training=True)), first)
+    calls = [to_numpy(layer(TOKENS, training=True)) for _ in range(400)]
+    error = np.abs(np.mean(calls, axis=0) - fast).max()
+    assert error < 0.3 * np.std(calls, axis=0).max()
+
+
 def test_fused_projections_start_as_one_or_like_separate_ones():
     parts, whole = (
         Attention(4),
@@ -165,6 +217,8 @@ def test_bad_arguments():
         Attention(0)
     with pytest.raises(ValueError, match="divide the width.*num_heads=3"):
         Attention(3)(TOKENS)
+    with pytest.raises(ValueError, match="`attention_dropout_rate`.*rate=1.0"):
+        Attention(2, attention_dropout_rate=1.0)
     layer = Attention(2)
     layer(TOKENS)
     with pytest.raises(ValueError, match="`Attention`.*cannot change"):

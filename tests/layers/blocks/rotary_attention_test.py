@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from helpers import to_numpy
@@ -40,12 +42,40 @@ CASES = {
         non_trainable={"rotary_frequencies": (2, 8)},
     ),
 }
+DROPPING = dataclasses.replace(
+    CASES["self"],
+    arguments={"num_heads": 2, "attention_dropout_rate": 0.3, "seed": 5},
+    is_random=True,
+    training=True,
+)
 
 
 @pytest.mark.parametrize("check", battery.CHECKS)
 @pytest.mark.parametrize("case", CASES)
 def test_battery(case, check):
     check(CASES[case])
+
+
+@pytest.mark.parametrize("check", battery.CHECKS)
+def test_battery_with_dropout(check):
+    check(DROPPING)
+
+
+def test_drops_what_a_sample_says():
+    layer = RotaryAttention(2)
+    factors = np.zeros((4, 2, 6, 6), "float32")
+    factors[..., 3] = 1.25
+    outputs = to_numpy(
+        layer(TOKENS, COORDINATES, attention_dropout_sample=factors)
+    )
+    # Each token sees that one alone: other values change nothing.
+    weights = to_numpy(layer.attention_weights(TOKENS, COORDINATES))[..., 3]
+    values = to_numpy(layer.query_key_value(TOKENS))[:, 3, 32:]
+    values = 1.25 * np.einsum(
+        "bhq,bhd->bqhd", weights, values.reshape(4, 2, 8)
+    ).reshape(4, 6, 16)
+    expected = values @ to_numpy(layer.output_projection.kernel)
+    np.testing.assert_allclose(outputs, expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -1,5 +1,6 @@
 import math
 
+import keras
 import numpy as np
 import pytest
 from backend_helpers import COMPILATIONS
@@ -8,8 +9,10 @@ from helpers import to_numpy
 from layers import battery
 from layers import numpy_attention
 
+from keras_capi.layers import AttentionDropout
 from keras_capi.layers import DropPath
 from keras_capi.layers import TransformerBlock
+from keras_capi.layers.related_seed import related_seed
 
 GENERATOR = np.random.default_rng(0)
 TOKENS = GENERATOR.normal(size=(4, 6, 16)).astype("float32")
@@ -53,6 +56,13 @@ CASES = {
         "self", SELF_WEIGHTS, symbolic_shapes=((None, 16), (None, 2))
     ),
     "cross": make_case("cross", CROSS_WEIGHTS),
+    "dropout": make_case(
+        "cross",
+        CROSS_WEIGHTS,
+        {"attention_dropout_rate": 0.3, "seed": 3},
+        is_random=True,
+        training=True,
+    ),
     **{
         f"{kind}_{method}": make_case(
             kind,
@@ -215,6 +225,41 @@ def test_a_sample_from_drop_path_fits():
     assert set(np.flatnonzero(changed).tolist()) == taken
 
 
+def test_dropout_by_a_sample_or_of_its_own():
+    block = make_block("self", attention_dropout_rate=0.3, seed=3)
+    calm, calm_too, dropped, other = (
+        to_numpy(block(*INPUTS["self"], training=training))
+        for training in (False, None, True, True)
+    )
+    np.testing.assert_array_equal(calm, calm_too)
+    assert np.abs(calm - dropped).max() > 1e-3
+    assert np.abs(other - dropped).max() > 1e-3
+    sample = AttentionDropout(0.3, related_seed(3, 1)).sample((4, 2, 6, 6))
+    given = block(*INPUTS["self"], attention_dropout_sample=sample)
+    np.testing.assert_allclose(to_numpy(given), dropped, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"attention_dropout_rate": 0.3},
+        {"drop_path_rate": 0.5, "drop_path_method": "naive"},
+    ],
+)
+def test_rematerialisation_changes_no_draw(arguments):
+    losses = []
+    for mode in (None, "full"):
+        keras.utils.set_random_seed(0)
+        with keras.RematScope(mode=mode):
+            block = TransformerBlock(2, rotary=False, seed=3, **arguments)
+        inputs = keras.Input((6, 16))
+        model = keras.Model(inputs, block(inputs))
+        model.compile("adam", "mse")
+        losses.append([model.train_on_batch(TOKENS, TOKENS) for _ in range(3)])
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+    assert losses[0][0] != losses[0][1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -230,6 +275,10 @@ def test_a_sample_from_drop_path_fits():
         (
             {"num_heads": 2, "drop_path_rate": -0.1},
             r"`drop_path_rate` must be in \[0, 1\).*rate=-0.1",
+        ),
+        (
+            {"num_heads": 2, "attention_dropout_rate": 1.0},
+            r"`attention_dropout_rate` must be in \[0, 1\).*rate=1.0",
         ),
         (
             {
