@@ -120,6 +120,7 @@ BASE = {
     },
     "layers.AlexNetHead": {},
     "layers.Attention": {"num_heads": 2},
+    "layers.AttentionDropout": {"rate": 0.1},
     "layers.AttentionPooling": {},
     "layers.BlockMasking": {"prediction_ratio": 0.5},
     "layers.BlockwiseMasking": {},
