@@ -16,23 +16,26 @@ SCORES_AT_A_TIME = 2**20
 
 
 def dot_product_attention(
-    query, key, value, bias=None, mask=None, factors=None
+    query, key, value, bias=None, mask=None, factors=None, causal=False
 ):
     """Attends like `keras.ops.dot_product_attention`.
 
     Unlike that, it takes both, a bias of the scores and a mask, everywhere, and
-    factors of the weights that softmax makes of the scores.
+    factors of the weights that softmax makes of the scores. `causal` hides from
+    a query the keys that come after its own.
     """
+    if causal and BACKEND == "torch" and bias is mask is factors is None:
+        return _fused(query, key, value, is_causal=True)
     if factors is not None:
         # Fused attention does not show its weights.
-        weights = attention_weights(query, key, bias, mask) * factors
+        weights = attention_weights(query, key, bias, mask, causal) * factors
         weights = ops.cast(weights, value.dtype)
         return ops.einsum("bhqk,bkhd->bqhd", weights, value)
-    bias = _add_mask(bias, mask)
+    bias = _hide(bias, mask, ops.shape(query)[1] if causal else None)
     if bias is not None:
         bias = ops.cast(bias, query.dtype)
     if BACKEND == "torch":
-        return _fused(query, key, value, bias)
+        return _fused(query, key, value, attn_mask=bias)
     if BACKEND == "jax":
         import jax
 
@@ -41,14 +44,17 @@ def dot_product_attention(
     return ops.dot_product_attention(query, key, value, bias=bias)
 
 
-def attention_weights(query, key, bias=None, mask=None):
+def attention_weights(query, key, bias=None, mask=None, causal=False):
     """Returns the weights with which attention adds values, in float32.
 
     Args:
         query: Float tensor of shape `(batch, queries, num_heads, size)`.
         key: Float tensor of shape `(batch, keys, num_heads, size)`.
         bias: Optional float tensor, added to the scaled scores.
-        mask: Optional Boolean tensor, where to attend.
+        mask: Optional Boolean tensor of shape `(batch or 1, queries, keys)`,
+            where to attend.
+        causal: Boolean. Whether to hide keys that come after a query's own.
+            Defaults to `False`.
 
     Returns:
         Float32 tensor of shape `(batch, num_heads, queries, keys)`.
@@ -56,24 +62,30 @@ def attention_weights(query, key, bias=None, mask=None):
     # Scaled first: half precision has no place for large scores.
     query = query * query.shape[-1] ** -0.5
     scores = ops.cast(ops.einsum("bqhd,bkhd->bhqk", query, key), "float32")
-    bias = _add_mask(bias, mask)
+    bias = _hide(bias, mask, ops.shape(query)[1] if causal else None)
     if bias is not None:
         scores = scores + ops.cast(bias, "float32")
     return ops.softmax(scores, axis=-1)
 
 
-def _add_mask(bias, mask):
+def _hide(bias, mask, num_ordered):
+    """Returns a bias of scores that hides what a mask or an order hides."""
+    if num_ordered is not None:
+        places = ops.arange(num_ordered, dtype="int32")
+        order = (places[:, None] >= places)[None]
+        mask = order if mask is None else ops.logical_and(mask, order)
     if mask is None:
         return bias
+    mask = ops.cast(mask, "bool")[:, None]
     return ops.where(mask, 0.0 if bias is None else bias, MASKED_SCORE)
 
 
-def _fused(query, key, value, bias):
+def _fused(query, key, value, **options):
     """Calls torch's kernel on views; Keras would copy what it hands over."""
     from torch.nn.functional import scaled_dot_product_attention
 
     attended = scaled_dot_product_attention(
-        *(x.transpose(1, 2) for x in (query, key, value)), attn_mask=bias
+        *(x.transpose(1, 2) for x in (query, key, value)), **options
     )
     return attended.transpose(1, 2)
 

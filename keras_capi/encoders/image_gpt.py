@@ -14,7 +14,6 @@ from keras_capi.layers.color_palette import ColorPalette
 from keras_capi.layers.norms.rms_normalization import RMSNormalization
 from keras_capi.layers.tokens.prefix_tokens import PrefixTokens
 from keras_capi.ops.images.resize_images import resize_images
-from keras_capi.ops.masks.prefix_mask import prefix_mask
 from keras_capi.ops.tokens import gather_tokens
 from keras_capi.ops.tokens import replace_tokens
 from keras_capi.validation import check_grid_size
@@ -128,6 +127,7 @@ class ImageGPTEncoder(Encoder):
             rotary=False,
             activation="quick_gelu",
             kernel_initializer=keras.initializers.RandomNormal(stddev=0.02),
+            causal=self.causal,
             dtype=self.dtype_policy,
         )
         shape = (None, None, hidden_dim)
@@ -228,7 +228,7 @@ class ImageGPTEncoder(Encoder):
         self, tokens, positions, numbers, normalize=True, attention_mask=None
     ):
         """Returns what comes behind some of the blocks, by their number."""
-        tokens, attention_mask = self._order(tokens, positions, attention_mask)
+        tokens = self._place(tokens, positions)
         blocks = self.blocks[: max(numbers)]
         behind = run_blocks(blocks, tokens, attention_mask=attention_mask)
         outputs = {}
@@ -238,18 +238,12 @@ class ImageGPTEncoder(Encoder):
                 outputs[number] = norm(output) if normalize else output
         return outputs
 
-    def _order(self, tokens, positions, attention_mask=None):
+    def _place(self, tokens, positions):
         """Adds positions; with an order, a place gets the word before it."""
         tokens = ops.cast(tokens, self.compute_dtype)
         if self.causal:
             tokens = self.start_token(tokens)[:, :-1]
-            # Nothing is given beforehand.
-            order = prefix_mask(ops.zeros((1,), "int32"), tokens.shape[1])
-            if attention_mask is not None:
-                order = ops.logical_and(attention_mask, order)
-            attention_mask = order
-        tokens = tokens + ops.cast(positions, self.compute_dtype)
-        return tokens, attention_mask
+        return tokens + ops.cast(positions, self.compute_dtype)
 
     def _norm_behind(self, number):
         if number == self.num_layers:
@@ -257,9 +251,8 @@ class ImageGPTEncoder(Encoder):
         return self.blocks[number].attention_norm
 
     def attention_weights(self, images, layer):
-        tokens, mask = self._order(*self.embed(images))
-        blocks = self.blocks
-        weights = block_attention(blocks, tokens, layer, attention_mask=mask)
+        tokens = self._place(*self.embed(images))
+        weights = block_attention(self.blocks, tokens, layer)
         return {self.prefix_name: ops.mean(weights, axis=2, keepdims=True)}
 
     def list_unused_parts(self, uses_global, normalize=True):

@@ -4,7 +4,7 @@ from keras import ops
 from keras_capi import backend
 from keras_capi.layers.blocks.attention_dropout import AttentionDropout
 from keras_capi.layers.blocks.dense import Dense
-from keras_capi.layers.blocks.new_initializer import new_initializer
+from keras_capi.layers.blocks.fused_initializer import fused_initializer
 from keras_capi.validation import check_number
 from keras_capi.validation import check_positive_integer
 
@@ -27,12 +27,13 @@ class Attention(keras.layers.Layer):
             changes nothing but the numbers: softmax removes it. Defaults to
             `True`.
         kernel_initializer: Initializer of the kernels. Queries, keys and values
-            are fused into one, which is initialised as a whole; with `None`
-            each part has the Glorot bound that it would have alone. Defaults to
-            `None`.
+            are initialised as one; `None` gives each the Glorot bound that it
+            would have alone. Defaults to `None`.
         attention_dropout_rate: Float in `[0, 1)`, of the dropout in training,
             see `keras_capi.layers.AttentionDropout`. Defaults to `0.0`.
         seed: Integer or `None`. Seed of the dropout. Defaults to `None`.
+        causal: Boolean. Whether a token attends to itself and to those before
+            it alone. For self-attention only. Defaults to `False`.
 
     Call arguments:
         inputs: Float tensor of shape `(batch, tokens, width)`.
@@ -50,7 +51,8 @@ class Attention(keras.layers.Layer):
         `(batch, tokens, width)`.
 
     Raises:
-        ValueError: If the width is not divisible by `num_heads`.
+        ValueError: If the width is not divisible by `num_heads`, or there is a
+            context in spite of `causal`.
 
     Example:
 
@@ -72,6 +74,7 @@ class Attention(keras.layers.Layer):
         kernel_initializer=None,
         attention_dropout_rate=0.0,
         seed=None,
+        causal=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -85,6 +88,7 @@ class Attention(keras.layers.Layer):
         check_number("attention_dropout_rate", attention_dropout_rate, "[0, 1)")
         self.attention_dropout_rate = attention_dropout_rate
         self.seed = seed
+        self.causal = causal
         self.attention_dropout = None
         if attention_dropout_rate:
             self.attention_dropout = AttentionDropout(
@@ -100,6 +104,11 @@ class Attention(keras.layers.Layer):
             )
         self.head_dim = width // self.num_heads
         self.is_self_attention = context_shape is None
+        if self.causal and not self.is_self_attention:
+            raise ValueError(
+                "`causal` is for self-attention. Received: causal=True, and a "
+                f"context of shape {context_shape}"
+            )
         fuses_biases = self.use_bias and self.use_key_bias
         self.query_bias = self.value_bias = None
         if self.use_bias and not self.use_key_bias:
@@ -125,15 +134,12 @@ class Attention(keras.layers.Layer):
 
     def _add_projection(self, name, input_dim, output_dims, use_bias):
         # Projections of the same input are fused for speed.
-        total = sum(output_dims)
-        scale = (input_dim + total) / (input_dim + output_dims[0])
-        alone = keras.initializers.VarianceScaling(
-            scale=scale, mode="fan_avg", distribution="uniform"
-        )
         dense = Dense(
-            total,
+            sum(output_dims),
             use_bias=use_bias,
-            kernel_initializer=new_initializer(self.kernel_initializer, alone),
+            kernel_initializer=fused_initializer(
+                self.kernel_initializer, input_dim, output_dims
+            ),
             dtype=self.dtype_policy,
             name=name,
         )
@@ -187,7 +193,8 @@ class Attention(keras.layers.Layer):
         keys = ops.where(is_here, key, keys)
         values = ops.where(is_here, value, values)
         mask = (places <= place)[None, None]
-        return self._attend((query, keys, values), None, mask), keys, values
+        attended = self._attend((query, keys, values), None, mask, causal=False)
+        return attended, keys, values
 
     def attention_weights(
         self, inputs, context=None, attention_bias=None, attention_mask=None
@@ -206,26 +213,17 @@ class Attention(keras.layers.Layer):
         )
 
     def _attend(
-        self,
-        projected,
-        attention_bias,
-        attention_mask,
-        dropout_sample=None,
-        training=None,
+        self, projected, bias, mask, sample=None, training=None, causal=None
     ):
         query, key, value = projected
         batch_size, num_tokens = ops.shape(query)[:2]
-        if dropout_sample is None and self.attention_dropout and training:
-            dropout_sample = self.attention_dropout.sample(
+        if sample is None and self.attention_dropout and training:
+            sample = self.attention_dropout.sample(
                 (batch_size, self.num_heads, num_tokens, ops.shape(key)[1])
             )
+        causal = self.causal if causal is None else causal
         attended = backend.dot_product_attention(
-            query,
-            key,
-            value,
-            attention_bias,
-            _add_head_axis(attention_mask),
-            dropout_sample,
+            query, key, value, bias, mask, sample, causal
         )
         attended = ops.reshape(
             attended, (batch_size, num_tokens, self.num_heads * self.head_dim)
@@ -235,7 +233,7 @@ class Attention(keras.layers.Layer):
     def _weights(self, projected, attention_bias, attention_mask):
         query, key = (ops.cast(x, "float32") for x in projected[:2])
         return backend.attention_weights(
-            query, key, attention_bias, _add_head_axis(attention_mask)
+            query, key, attention_bias, attention_mask, self.causal
         )
 
     def _project(self, inputs, context):
@@ -293,8 +291,5 @@ class Attention(keras.layers.Layer):
             ),
             "attention_dropout_rate": self.attention_dropout_rate,
             "seed": self.seed,
+            "causal": self.causal,
         }
-
-
-def _add_head_axis(mask):
-    return None if mask is None else ops.cast(mask, "bool")[:, None]

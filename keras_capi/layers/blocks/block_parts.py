@@ -49,6 +49,7 @@ def make_attention(block):
         "attention_dropout_rate": block.attention_dropout_rate,
         # Apart from that of the stochastic depth.
         "seed": related_seed(block.seed, 1),
+        "causal": block.causal,
         "dtype": block.dtype_policy,
         "name": "attention",
     }

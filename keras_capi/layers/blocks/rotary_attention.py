@@ -31,6 +31,7 @@ class RotaryAttention(Attention):
         attention_dropout_rate: As for `keras_capi.layers.Attention`. Defaults
             to `0.0`.
         seed: Integer or `None`. Seed of the dropout. Defaults to `None`.
+        causal: As for `keras_capi.layers.Attention`. Defaults to `False`.
 
     Call arguments:
         inputs: Float tensor of shape `(batch, tokens, width)`.
@@ -69,6 +70,7 @@ class RotaryAttention(Attention):
         kernel_initializer=None,
         attention_dropout_rate=0.0,
         seed=None,
+        causal=False,
         **kwargs,
     ):
         super().__init__(
@@ -77,6 +79,7 @@ class RotaryAttention(Attention):
             kernel_initializer=kernel_initializer,
             attention_dropout_rate=attention_dropout_rate,
             seed=seed,
+            causal=causal,
             **kwargs,
         )
         self._trains_frequencies = False

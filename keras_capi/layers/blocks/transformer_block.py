@@ -70,6 +70,8 @@ class TransformerBlock(keras.layers.Layer):
             it, see `keras_capi.layers.Attention`. Defaults to `None`.
         attention_dropout_rate: Float in `[0, 1)`. Share of the weights of
             attention that are dropped in training. Defaults to `0.0`.
+        causal: Boolean. Whether a token attends to itself and to those before
+            it alone. Defaults to `False`.
 
     Call arguments:
         inputs: Float tensor of shape `(batch, tokens, width)`.
@@ -118,6 +120,7 @@ class TransformerBlock(keras.layers.Layer):
         post_norm=False,
         kernel_initializer=None,
         attention_dropout_rate=0.0,
+        causal=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -141,6 +144,7 @@ class TransformerBlock(keras.layers.Layer):
         self.post_norm = post_norm
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.attention_dropout_rate = attention_dropout_rate
+        self.causal = causal
         self.drop_path = None
         if drop_path_rate:
             self.drop_path = DropPath(
@@ -207,11 +211,8 @@ class TransformerBlock(keras.layers.Layer):
             attention_mask,
             attention_dropout_sample,
         )
-        given = {
-            name: tensor
-            for name, tensor in zip(FOR_ATTENTION, tensors, strict=True)
-            if tensor is not None
-        }
+        given = dict(zip(FOR_ATTENTION, tensors, strict=True))
+        given = {k: v for k, v in given.items() if v is not None}
 
         def attend(x, *arguments):
             return self.attend(x, **dict(zip(given, arguments, strict=True)))
@@ -295,4 +296,5 @@ class TransformerBlock(keras.layers.Layer):
                 self.kernel_initializer
             ),
             "attention_dropout_rate": self.attention_dropout_rate,
+            "causal": self.causal,
         }

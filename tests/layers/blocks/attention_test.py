@@ -48,6 +48,7 @@ CASES = {
             "output_projection/kernel": (16, 16),
         },
     ),
+    "causal": make_case({"causal": True}, (TOKENS,), SELF),
     "dropout": make_case(
         {"attention_dropout_rate": 0.3, "seed": 5},
         (TOKENS,),
@@ -142,6 +143,52 @@ def test_bias_and_mask(bias, mask):
 
 
 @pytest.mark.parametrize("bias", [None, BIAS])
+@pytest.mark.parametrize("mask", [None, MASK])
+@pytest.mark.parametrize("drops", [False, True])
+def test_causal_is_one_more_mask(bias, mask, drops):
+    layer = make_layer(causal=True)
+    factors = np.random.default_rng(2).uniform(size=(4, 2, 6, 6))
+    factors = factors.astype("float32") if drops else None
+    order = np.tril(np.ones((1, 6, 6), bool))
+    weights, expected = attend(
+        layer,
+        TOKENS,
+        bias=0.0 if bias is None else bias,
+        mask=order if mask is None else order & mask,
+        factors=1.0 if factors is None else factors,
+    )
+    arguments = {"attention_bias": bias, "attention_mask": mask}
+    outputs = layer(TOKENS, attention_dropout_sample=factors, **arguments)
+    np.testing.assert_allclose(to_numpy(outputs), expected, atol=1e-4)
+    np.testing.assert_allclose(
+        to_numpy(layer.attention_weights(TOKENS, **arguments)),
+        weights,
+        atol=1e-5,
+    )
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_next_token_sees_those_before(causal):
+    layer = make_layer(causal=causal)
+    whole = to_numpy(make_causal(layer)(TOKENS))
+    caches = [np.zeros((4, 6, 2, 8), "float32")] * 2
+    for place in range(6):
+        token = TOKENS[:, place : place + 1]
+        attended, *caches = layer.attend_next(token, *caches, place)
+        np.testing.assert_allclose(
+            to_numpy(attended)[:, 0], whole[:, place], atol=1e-4
+        )
+
+
+def make_causal(layer):
+    """Returns a layer of the same weights that is causal."""
+    causal = Attention.from_config({**layer.get_config(), "causal": True})
+    causal(TOKENS)
+    causal.set_weights(layer.get_weights())
+    return causal
+
+
+@pytest.mark.parametrize("bias", [None, BIAS])
 def test_a_mask_hides_in_half_precision(bias):
     layer = Attention(2, dtype="mixed_bfloat16")
     layer(TOKENS)
@@ -219,6 +266,8 @@ def test_bad_arguments():
         Attention(3)(TOKENS)
     with pytest.raises(ValueError, match="`attention_dropout_rate`.*rate=1.0"):
         Attention(2, attention_dropout_rate=1.0)
+    with pytest.raises(ValueError, match="`causal` is for self-attention"):
+        Attention(2, causal=True)(TOKENS, CONTEXT)
     layer = Attention(2)
     layer(TOKENS)
     with pytest.raises(ValueError, match="`Attention`.*cannot change"):
