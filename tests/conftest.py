@@ -40,6 +40,28 @@ import keras_capi
 REFERENCE = pathlib.Path(__file__).parent / "reference"
 
 
+def stop_tuning_of_data_sets():
+    """Lets iterators of TensorFlow's data sets end at once.
+
+    A thread of each tunes it, ever more rarely, and who deletes an iterator
+    may wait until that thread looks again: as long as the iterator has lived.
+    Those of broken trainings are garbage, whose collection took minutes.
+    """
+    import tensorflow as tf
+
+    iterate = tf.data.Dataset.__iter__
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    tf.data.Dataset.__iter__ = lambda self: iterate(self.with_options(options))
+
+
+# Speed is all that is tuned. `TUNE_DATA_SETS=1` has it as it is for users.
+if keras.backend.backend() == "tensorflow" and not os.environ.get(
+    "TUNE_DATA_SETS"
+):
+    stop_tuning_of_data_sets()
+
+
 @pytest.fixture(autouse=True)
 def _fresh_state():
     """Every test starts from the same seed and the default precision."""
