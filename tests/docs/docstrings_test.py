@@ -71,12 +71,14 @@ def test_example_runs(name, example_files, tmp_path, monkeypatch):
     world.link_files(example_files, tmp_path)
     monkeypatch.chdir(tmp_path)
     module = path.relative_to(PACKAGE.parent).with_suffix("")
+    examples = doctest.DocTestParser().get_examples(text)
+    source = "".join(example.source for example in examples)
     namespace = {
         **vars(importlib.import_module(".".join(module.parts))),
-        **world.make_namespace(),
+        **world.make_namespace(source),
         **OWN_NAMES.get(name, {}),
     }
-    for example in doctest.DocTestParser().get_examples(text):
+    for example in examples:
         if any(part in example.source for part in NOT_RUN_STATEMENTS):
             continue
         source = world.shorten(example.source)

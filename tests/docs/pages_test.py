@@ -89,8 +89,9 @@ def test_blocks_run(page, example_files, tmp_path, monkeypatch):
         pytest.skip("It compiles for long; tests/methods trains all on it.")
     world.link_files(example_files, tmp_path)
     monkeypatch.chdir(tmp_path)
-    namespace = world.make_namespace()
-    for number, block in enumerate(blocks_of(page)):
+    blocks = blocks_of(page)
+    namespace = world.make_namespace("".join(blocks))
+    for number, block in enumerate(blocks):
         if any(part in block for part in NOT_RUN):
             continue
         if any(

@@ -93,8 +93,14 @@ def make_model():
     return helpers.make_model(make_backbone(), num_clusters=4)
 
 
-def make_namespace():
-    """Makes the variables that examples use."""
+def make_namespace(source):
+    """Makes the variables that an example uses.
+
+    Args:
+        source: String. The example. Models that it does not name are not built,
+            which would take longer than most examples do.
+    """
+    names = set(re.findall(r"\w+", source))
     generator = np.random.default_rng(0)
     shape = (NUM_IMAGES, IMAGE_SIZE, IMAGE_SIZE, 3)
     pictures = generator.integers(0, 256, shape, dtype="uint8")
@@ -102,16 +108,22 @@ def make_namespace():
     labels = np.arange(NUM_IMAGES) % 2
     masks = generator.integers(0, 3, shape[:3])
     indices = np.tile(np.arange(8, dtype="int32"), (NUM_IMAGES, 1))
-    backbone = make_backbone()
-    backbone(images[:1])
+    models = {}
+    if "model" in names:
+        models["model"] = make_model()
+    if names & {"backbone", "classifier"}:
+        models["backbone"] = make_backbone()
+        models["backbone"](images[:1])
+    if "classifier" in names:
+        models["classifier"] = keras_capi.models.CAPIClassifier(
+            models["backbone"], num_classes=2
+        )
     return {
+        **models,
         "keras": keras,
         "keras_capi": keras_capi,
         "np": np,
-        "model": make_model(),
         "make_model": make_model,
-        "backbone": backbone,
-        "classifier": keras_capi.models.CAPIClassifier(backbone, num_classes=2),
         "images": images,
         "pictures": pictures,
         "labels": labels,
