@@ -19,8 +19,6 @@ def make(image_shape=(16, 16, 3), **arguments):
         relative_positions="shared",
         use_key_bias=False,
         layer_scale=0.1,
-        attention_dropout_rate=0.1,
-        seed=4,
     )
     return keras_capi.methods.Data2Vec(encoder, **{"seed": 3, **arguments})
 

@@ -208,6 +208,26 @@ def test_the_student_alone_drops_attention():
     np.testing.assert_array_equal(first, second)
 
 
+def test_resumed_with_dropout(tmp_path):
+    def make():
+        keras.utils.set_random_seed(0)
+        model = Data2Vec(
+            make_vit(num_layers=2, attention_dropout_rate=0.3, seed=1), seed=3
+        )
+        model.compile(model.published_optimizer(8, batch_size=4))
+        return model
+
+    def train(model):
+        return [model.train_on_batch(IMAGES)[0] for _ in range(2)]
+
+    model, other = make(), make()
+    losses = train(model)
+    assert losses == train(other)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert train(loaded) == train(model) != losses
+
+
 def test_what_does_not_decay():
     model = make_data2vec(make_vit(relative_positions="shared"))
     undecayed = {id(v) for v in model.parameter_groups()["undecayed"]}
