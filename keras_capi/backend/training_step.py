@@ -7,6 +7,7 @@ import warnings
 import keras
 
 from keras_capi.backend.active import BACKEND
+from keras_capi.backend.made_numbers import numbers_made_on_device
 
 # From how many weights on that train a step is worth compiling.
 MANY_WEIGHTS = 200_000
@@ -85,9 +86,10 @@ def train_step(model, keras_train_step, arguments):
         What `keras_train_step` returns, with the extra logs.
     """
     if BACKEND != "jax":
-        begun = model.begin_update()
-        logs = keras_train_step(*arguments)
-        return {**logs, **model.end_update(begun)}
+        with numbers_made_on_device():
+            begun = model.begin_update()
+            logs = keras_train_step(*arguments)
+            return {**logs, **model.end_update(begun)}
 
     state, data = arguments
     begun, state = _run(model.begin_update, model, state)

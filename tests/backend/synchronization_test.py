@@ -2,7 +2,8 @@
 
 A value that is read on the host waits for all that was launched before. So does
 a fresh Python or NumPy value that is copied to the GPU, as torch copies those
-from memory that is not pinned.
+from memory that is not pinned. In a training step the numbers among these are
+made there.
 """
 
 import collections
@@ -16,8 +17,10 @@ from helpers import make_dino
 from helpers import make_images
 from helpers import make_mae
 from helpers import make_model
+from helpers import weights_of
 
 import keras_capi
+from keras_capi.backend import made_numbers
 
 if keras.backend.backend() != "torch":
     pytest.skip("torch alone runs op by op", allow_module_level=True)
@@ -53,7 +56,7 @@ TOOLS = (
 
 # Keras's own, which no model can avoid: the seed of each draw is read and moved
 # on, the optimizer's counter is moved on by a Python 1, and the mean of the
-# losses is weighted by the size of the batch.
+# losses is weighted by the size of the batch. The copies are of numbers.
 KERAS_READS = {"keras/src/backend/torch/random.py"}
 KERAS_COPIES = {
     "keras/src/metrics/reduction_metrics.py",
@@ -98,13 +101,20 @@ class _Reads(TorchDispatchMode):
 
 
 class _Copies(TorchFunctionMode):
-    def __init__(self):
+    """Counts what is copied, of which numbers alone if only these are asked."""
+
+    def __init__(self, kinds=object):
         super().__init__()
+        self.kinds = kinds
         self.found = collections.Counter()
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         name = getattr(func, "__name__", "")
-        if name in COPIES and not torch.is_tensor(args[0]):
+        if (
+            name in COPIES
+            and isinstance(args[0], self.kinds)
+            and not torch.is_tensor(args[0])
+        ):
             self.found[_asker()] += 1
         return func(*args, **(kwargs or {}))
 
@@ -179,3 +189,62 @@ def test_what_an_optimizer_adds(kind):
     model = make_capi(compile_arguments={"optimizer": optimizer})
     reads, _ = _find(model)
     assert set(reads) == KERAS_READS | KERAS_CONDITIONS[kind]
+
+
+@pytest.fixture
+def accelerator(monkeypatch):
+    """What a step does on an accelerator, done on the processor."""
+    monkeypatch.setattr(made_numbers, "has_accelerator", lambda: True)
+
+
+def _train(name, steps=2):
+    keras.utils.set_random_seed(0)
+    model, size = MODELS[name](), 24 if name == "dino" else 16
+    data = ({"images": torch.tensor(make_images(4, size, size))},)
+    with _Copies(kinds=bool | int | float) as numbers:
+        losses = [float(model.train_step(data)["loss"]) for _ in range(steps)]
+    return losses, weights_of(model), numbers.found.total()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_step_makes_numbers_on_the_device(name, request):
+    expected, expected_weights, copied = _train(name)
+    assert copied > 10
+    request.getfixturevalue("accelerator")
+    losses, weights, copied = _train(name)
+    assert copied == 0
+    assert losses == expected
+    for made, other in zip(weights, expected_weights, strict=True):
+        np.testing.assert_array_equal(made, other)
+
+
+@pytest.mark.parametrize("number", [True, 7, 2**40, 0.1, -float("inf")])
+@pytest.mark.parametrize("dtype", [None, torch.float32, torch.int64])
+def test_made_numbers_are_those_that_are_copied(number, dtype, accelerator):
+    if dtype == torch.int64 and isinstance(number, float):
+        number = 3.7
+    expected = torch.as_tensor(number, dtype=dtype)
+    with made_numbers.numbers_made_on_device():
+        made = torch.as_tensor(number, dtype=dtype)
+    assert made.dtype == expected.dtype and torch.equal(made, expected)
+
+
+def test_as_tensor_is_torchs_again(accelerator):
+    as_tensor = torch.as_tensor
+    array = np.arange(3)
+    with pytest.raises(KeyError), made_numbers.numbers_made_on_device():
+        # An array is no number, and shares its memory.
+        array_tensor = torch.as_tensor(array)
+        with made_numbers.numbers_made_on_device():
+            assert torch.as_tensor is not as_tensor
+        assert torch.as_tensor is not as_tensor
+        raise KeyError
+    array[0] = 5
+    assert array_tensor[0] == 5
+    assert torch.as_tensor is as_tensor
+
+
+def test_a_processor_copies_nothing():
+    as_tensor = torch.as_tensor
+    with made_numbers.numbers_made_on_device():
+        assert torch.as_tensor is as_tensor
