@@ -97,6 +97,7 @@ class GuardedModel(BaseModel):
     ):
         kwargs = named_arguments("fit", "validation_split", args, kwargs)
         check_rate_callbacks(self, callbacks)
+        _check_not_empty(x)
         warn_of_raw_pixels(x)
         fit = functools.partial(
             self._fit, x, y, batch_size, verbose=verbose, **kwargs
@@ -122,6 +123,7 @@ class GuardedModel(BaseModel):
 
     def predict(self, x=None, *args, **kwargs):
         with self._guarded():
+            _check_not_empty(x)
             if is_array(x):
                 # Now, as graphs of TensorFlow may not know the sizes of images,
                 # and would fail in their midst.
@@ -139,3 +141,13 @@ class GuardedModel(BaseModel):
     def predict_on_batch(self, *args, **kwargs):
         with self._guarded():
             return super().predict_on_batch(*args, **kwargs)
+
+
+def _check_not_empty(x):
+    """Raises a `ValueError` of arrays without images, which Keras does not."""
+    for images in x.values() if isinstance(x, dict) else (x,):
+        if is_array(images) and tuple(images.shape[:1]) == (0,):
+            raise ValueError(
+                "There must be an image or more. Received: an array of shape "
+                f"{tuple(images.shape)}"
+            )

@@ -51,6 +51,14 @@ def test_weights_survive_a_bad_batch(name, trained, tmp_path):
     model.fit(images, batch_size=4, verbose=0)
 
 
+def test_no_images():
+    """Keras fails on them in words that name none."""
+    model, images = make_model(), make_images()[:0]
+    for call in (model.fit, model.predict, model.teacher.predict):
+        with pytest.raises(ValueError, match=r"an image or more.*\(0, 16"):
+            call(images, verbose=0)
+
+
 def test_the_other_models_too():
     backbone = make_backbone()
     for model in (
