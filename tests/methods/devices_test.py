@@ -4,9 +4,13 @@ import pathlib
 
 import keras
 import numpy as np
+import pytest
 from distribution.run_worker import run_worker
 from methods.cases import CASES
 from methods.devices_worker import train
+
+# One device is there to compare with: the battery traces the same steps.
+pytestmark = pytest.mark.usefixtures("untraced")
 
 WORKER = pathlib.Path(__file__).with_name("devices_worker.py")
 ENGINE = {
