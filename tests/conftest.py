@@ -39,6 +39,14 @@ import keras_capi
 
 REFERENCE = pathlib.Path(__file__).parent / "reference"
 
+# A garbage collection that looks at all that the packages have made takes a
+# third of a second, and a training makes for many: so fewer, and not there.
+# `USUAL_GARBAGE_COLLECTION=1` has Python's own settings.
+if not os.environ.get("USUAL_GARBAGE_COLLECTION"):
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
+
 
 def stop_tuning_of_data_sets():
     """Lets iterators of TensorFlow's data sets end at once.
