@@ -54,7 +54,8 @@ def first_batch(x):
         another kind; or `None` if there is no batch.
     """
     if isinstance(x, keras.utils.PyDataset):
-        return x[0] if x.num_batches else None
+        # It is `None` for those without an end.
+        return None if x.num_batches == 0 else x[0]
     if hasattr(x, "element_spec") and hasattr(x, "take"):
         return next(iter(x.take(1)), None)
     samples = getattr(x, "dataset", None)

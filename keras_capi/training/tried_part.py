@@ -39,19 +39,44 @@ def try_part(name, part, tensors, grid_size, **kwargs):
         ) from error
 
 
+class _Call(keras.Operation):
+    """A call of a layer with arguments that are no tensors.
+
+    Keras would trace numbers, too, of which shapes are made then.
+    """
+
+    def __init__(self, part, kwargs):
+        super().__init__()
+        self.part = part
+        self.kwargs = kwargs
+
+    def call(self, *tensors):
+        return self.part(*tensors, **self.kwargs)
+
+
 def _call(part, tensors, kwargs):
+    if _has_weights_to_make(part):
+        return part(*_zeros(tensors), **kwargs)
     try:
-        return part(*tensors, **kwargs)
+        return _Call(part, kwargs)(*tensors)
     except Exception as error:
-        if not part.built:
-            raise
         # It may look at values, as a training with `run_eagerly` allows.
-        zeros = [ops.zeros(x.shape, x.dtype) for x in tensors]
         try:
             with keras.StatelessScope():
-                return part(*zeros, **kwargs)
+                return part(*_zeros(tensors), **kwargs)
         except Exception:
             raise error from None
+
+
+def _has_weights_to_make(part):
+    layers = list(part._flatten_layers(include_self=False))
+    if type(part).build is not keras.Layer.build:
+        layers.append(part)
+    return not all(layer.built for layer in layers)
+
+
+def _zeros(tensors):
+    return [ops.zeros(x.shape, x.dtype) for x in tensors]
 
 
 def try_decoder(name, decoder, tensors, grid_size, axes, shape, **kwargs):
@@ -78,7 +103,7 @@ def try_decoder(name, decoder, tensors, grid_size, axes, shape, **kwargs):
 def describe(x):
     """Returns a string of what kind something is."""
     if isinstance(x, dict):
-        return str({name: describe(value) for name, value in x.items()})
+        return str({name: describe(x[name]) for name in sorted(x)})
     if is_array(x):
         dtype = keras.backend.standardize_dtype(x.dtype)
         return f"{dtype} of shape {tuple(x.shape)}"
