@@ -103,7 +103,7 @@ def try_decoder(name, decoder, tensors, grid_size, axes, shape, **kwargs):
 def describe(x):
     """Returns a string of what kind something is."""
     if isinstance(x, dict):
-        return str({name: describe(x[name]) for name in sorted(x)})
+        return str({name: describe(x[name]) for name in sorted(x, key=str)})
     if is_array(x):
         dtype = keras.backend.standardize_dtype(x.dtype)
         return f"{dtype} of shape {tuple(x.shape)}"

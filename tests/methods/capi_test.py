@@ -373,3 +373,13 @@ def test_a_frozen_backbone_is_refused():
     backbone.predictor.trainable = False
     with pytest.raises(ValueError, match="whose predictor cannot train"):
         make_model(backbone)
+
+
+def test_positions_in_chunks_of_batches_of_unknown_size():
+    """Which XLA compiles, as `fit` has large models of TensorFlow compiled."""
+    clustering = keras_capi.layers.OnlineClustering(8, chunk_size=6)
+    model = make_model(
+        clustering=clustering, compile_arguments={"jit_compile": True}
+    )
+    history = model.fit(tf_dataset(), shuffle=False, verbose=0).history
+    assert np.isfinite(history["loss"]).all()

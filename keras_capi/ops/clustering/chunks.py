@@ -87,6 +87,8 @@ def sum_over_chunks(function, length, chunk_size, shapes):
     sums = tuple(ops.zeros(shape, "float32") for shape in shapes)
     if num_chunks > 1 and backend.replica()[1] == 1:
         sums = ops.fori_loop(0, num_chunks, add_chunk, sums)
+        # XLA compiles no gradient of a loop of TensorFlow, not even of zero.
+        sums = tuple(map(ops.stop_gradient, sums))
     else:
         # Replicas of TensorFlow cannot meet within a loop of a graph.
         for index in range(num_chunks):
