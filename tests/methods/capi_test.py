@@ -375,6 +375,7 @@ def test_a_frozen_backbone_is_refused():
         make_model(backbone)
 
 
+@pytest.mark.skipif(IS_TORCH, reason="torch.compile takes minutes")
 def test_positions_in_chunks_of_batches_of_unknown_size():
     """Which XLA compiles, as `fit` has large models of TensorFlow compiled."""
     clustering = keras_capi.layers.OnlineClustering(8, chunk_size=6)

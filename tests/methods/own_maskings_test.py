@@ -152,7 +152,7 @@ WRONG = {
     "not integers": (
         "data2vec2",
         short(split, visible_indices=lambda x: indices(x, 0, 4) / 2),
-        "integers.*'visible_indices': 'float32",
+        "integers.*'visible_indices': 'float",
     ),
     "a list": (
         "mae",
