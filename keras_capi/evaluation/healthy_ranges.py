@@ -143,8 +143,8 @@ def feature_shares(measures, num_prototypes=None, target_entropy=None):
     """Returns the measures with a healthy range of methods without clusters.
 
     Args:
-        measures: Dictionary with those of
-            `keras_capi.evaluation.clustering_health.feature_spread`.
+        measures: Dictionary with `"feature_deviation"` and
+            `"effective_rank"`.
         num_prototypes: Integer or `None`. How many prototypes the method's
             targets are shared out to, if it has some. Defaults to `None`.
         target_entropy: Float or `None`. Their mean entropy, in nats. Defaults
