@@ -5,6 +5,7 @@ import dataclasses
 import keras
 
 from keras_capi.layers.masking.grid_masking import GridMasking
+from keras_capi.layers.views.corruption import Corruption
 from keras_capi.methods.inputs.view_sizes import view_sizes
 from keras_capi.training.tried_part import describe
 from keras_capi.training.tried_part import try_part
@@ -19,8 +20,8 @@ TRIAL_BATCH = 2
 
 
 def is_own(masking):
-    """Returns whether a masking is a user's, of which nothing is sure."""
-    return not isinstance(masking, GridMasking)
+    """Returns whether a layer is a user's, of which nothing is sure."""
+    return not isinstance(masking, GridMasking | Corruption)
 
 
 @dataclasses.dataclass(frozen=True)
