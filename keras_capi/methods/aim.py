@@ -97,12 +97,12 @@ class AIM(Pretraining):
         check_seed("seed", seed)
         with keras.RematScope(mode=None):
             self.masking = masking or PrefixMasking(seed=seed)
-            PREFIX.try_layer(self.masking, encoder)
+            PREFIX.try_layer(masking, encoder)
             self.head = head or PatchMLP.for_encoder(
                 encoder, dtype=self.dtype_policy, name="head"
             )
             built_part("head", self.head, (None, None, encoder.hidden_dim))
-            try_pixel_head(self.head, encoder)
+            try_pixel_head(head, encoder)
         self.encoder = encoder
         self.normalize_pixels = normalize_pixels
         self.seed = seed

@@ -101,7 +101,7 @@ class BEiT(ReplacedPatches):
             self.masking = masking or BlockwiseMasking(
                 mask_ratio=MASK_RATIO, seed=seed
             )
-            MASK.try_layer(self.masking, encoder)
+            MASK.try_layer(masking, encoder)
             self.mask_token = MaskToken(
                 initializer, dtype=self.dtype_policy, name="mask_token"
             )

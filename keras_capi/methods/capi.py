@@ -141,7 +141,7 @@ class CAPI(Pretraining):
             self.masking = masking or InverseBlockMasking(
                 seed=related_seed(seed, 2)
             )
-            INDICES.try_layer(self.masking, backbone)
+            INDICES.try_layer(masking, backbone)
             self.seed = seed
             self.student_temperature = student_temperature
             self.student = backbone

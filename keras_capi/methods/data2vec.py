@@ -155,7 +155,7 @@ class Data2Vec(ReplacedPatches):
             self.masking = masking or BlockwiseMasking(
                 mask_ratio=MASK_RATIO, seed=seed
             )
-            MASK.try_layer(self.masking, encoder)
+            MASK.try_layer(masking, encoder)
             self.mask_token = MaskToken(
                 initializer, dtype=self.dtype_policy, name="mask_token"
             )

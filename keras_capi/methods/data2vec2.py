@@ -142,7 +142,7 @@ class Data2Vec2(Pretraining):
             )
         with keras.RematScope(mode=None):
             self.masking = masking or InverseSquareMasking(seed=seed)
-            INDICES.try_layer(self.masking, encoder, num_masks)
+            INDICES.try_layer(masking, encoder, num_masks)
             self.moving_average = MovingAverage(ema_momentum)
             self.teacher = self.moving_average.follow(encoder, name="teacher")
         self.encoder = encoder
@@ -152,7 +152,7 @@ class Data2Vec2(Pretraining):
             dtype=self.dtype_policy,
             name="decoder",
         )
-        try_feature_decoder(self.decoder, encoder)
+        try_feature_decoder(decoder, encoder)
         self.seed = seed
         self.built = True
 

@@ -101,7 +101,7 @@ class DenoisingAutoencoder(ReconstructionOptimizerMixin, Pretraining):
         check_seed("seed", seed)
         with keras.RematScope(mode=None):
             self.corruption = corruption or Corruption(seed=seed)
-            CORRUPTED.try_layer(self.corruption, encoder)
+            CORRUPTED.try_layer(corruption, encoder)
             self.head = Dense(
                 encoder.patch_size**2 * encoder.image_shape[-1],
                 dtype=self.dtype_policy,

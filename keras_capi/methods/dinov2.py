@@ -161,7 +161,7 @@ class DINOv2(NetworkOptimizerMixin, DINO):
             self.masking = masking or StratifiedMasking(
                 seed=related_seed(seed, 1)
             )
-            MASK.try_layer(self.masking, encoder)
+            MASK.try_layer(masking, encoder)
             self.mask_token = MaskToken(
                 "zeros", dtype=self.dtype_policy, name="mask_token"
             )

@@ -161,7 +161,7 @@ class IBOT(DINO):
             self.masking = masking or BlockwiseMasking(
                 mask_ratio=MASK_RATIOS, seed=related_seed(seed, 1)
             )
-            MASK.try_layer(self.masking, encoder)
+            MASK.try_layer(masking, encoder)
             self.mask_token = MaskToken(
                 "zeros", dtype=self.dtype_policy, name="mask_token"
             )

@@ -105,7 +105,7 @@ class IJEPA(Pretraining):
         check_seed("seed", seed)
         with keras.RematScope(mode=None):
             self.masking = masking or MultiBlockMasking(seed=seed)
-            BLOCKS.try_layer(self.masking, encoder)
+            BLOCKS.try_layer(masking, encoder)
             self.moving_average = MovingAverage(
                 BASE_MOMENTUM if ema_momentum is None else ema_momentum
             )
@@ -114,7 +114,7 @@ class IJEPA(Pretraining):
         self.predictor = predictor or SelfAttentionPredictor.for_encoder(
             encoder, dtype=self.dtype_policy, name="predictor"
         )
-        try_feature_predictor(self.predictor, encoder)
+        try_feature_predictor(predictor, encoder)
         self.ema_momentum = ema_momentum
         self.seed = seed
         self.built = True

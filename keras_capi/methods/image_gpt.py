@@ -102,11 +102,10 @@ class ImageGPT(ColorChanceMixin, Pretraining):
                 f"is hidden but what comes later. Received: masking={masking}"
             )
         with keras.RematScope(mode=None):
+            MASK.try_layer(masking, encoder)
             if masking is None and not encoder.causal:
                 masking = IndependentMasking(seed=seed)
             self.masking = masking
-            if masking is not None:
-                MASK.try_layer(masking, encoder)
             # All colours are as likely at first.
             self.head = Dense(
                 encoder.palette.num_colors,

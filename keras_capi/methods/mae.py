@@ -94,12 +94,12 @@ class MAE(ReconstructionOptimizerMixin, Pretraining):
                 seed=seed,
                 round_visible=True,
             )
-            INDICES.try_layer(self.masking, encoder)
+            INDICES.try_layer(masking, encoder)
         self.encoder = encoder
         self.decoder = decoder or MaskTokenDecoder.for_encoder(
             encoder, dtype=self.dtype_policy, name="decoder"
         )
-        try_pixel_decoder(self.decoder, encoder)
+        try_pixel_decoder(decoder, encoder)
         self.normalize_pixels = normalize_pixels
         self.seed = seed
         self.built = True

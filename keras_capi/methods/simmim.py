@@ -90,7 +90,7 @@ class SimMIM(ReplacedPatches):
             self.masking = masking or CellMasking(
                 cell_size=_default_cell_size(encoder), seed=seed
             )
-            MASK.try_layer(self.masking, encoder)
+            MASK.try_layer(masking, encoder)
             self.mask_token = MaskToken(
                 dtype=self.dtype_policy, name="mask_token"
             )

@@ -84,13 +84,15 @@ def try_decoder(name, decoder, tensors, grid_size, axes, shape, **kwargs):
 
     Args:
         name: As in `try_part`, and so are `tensors`, `grid_size` and `kwargs`.
-        decoder: What the user gave.
+        decoder: What the user gave, or `None`, which is not tried.
         axes: String, the axes of what it must return.
         shape: Tuple of integers: how long they are.
 
     Raises:
         ValueError: If it is no layer, fails, or returns something else.
     """
+    if decoder is None:
+        return
     outputs = try_part(name, decoder, tensors, grid_size, **kwargs)
     if not is_array(outputs) or tuple(outputs.shape) != shape:
         raise ValueError(

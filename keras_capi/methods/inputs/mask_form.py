@@ -74,7 +74,7 @@ class MaskForm:
         they come.
 
         Args:
-            layer: What the user gave.
+            layer: What the user gave, or `None`, which is not tried.
             encoder: `keras_capi.encoders.Encoder`.
             num_masks: Integer, how many masks each image gets of a layer that
                 is told no more than how many to draw, or `None` for one that
@@ -84,6 +84,8 @@ class MaskForm:
             ValueError: If it is no layer, cannot be called or what it returns
                 is not of this form.
         """
+        if layer is None:
+            return
         size = view_sizes(encoder)[0]
         shape = (TRIAL_BATCH, *size, encoder.image_shape[-1])
         if num_masks is not None:

@@ -13,7 +13,7 @@ def try_pixel_decoder(decoder, encoder):
     """Tries a decoder that is called as `keras_capi.decoders.MaskTokenDecoder`.
 
     Args:
-        decoder: What the user gave.
+        decoder: What the user gave, or `None`, which is not tried.
         encoder: `keras_capi.encoders.Encoder`.
 
     Raises:
@@ -39,7 +39,7 @@ def try_feature_predictor(predictor, encoder):
     """Tries one that is called as `SelfAttentionPredictor`.
 
     Args:
-        predictor: What the user gave.
+        predictor: As `decoder` in `try_pixel_decoder`.
         encoder: As in `try_pixel_decoder`, and the same errors.
     """
     grid_size, visible, hidden = _count_patches(encoder)
@@ -64,7 +64,7 @@ def try_feature_decoder(decoder, encoder):
     """Tries one that is called as `ConvolutionalPredictor`.
 
     Args:
-        decoder: What the user gave.
+        decoder: As in `try_pixel_decoder`.
         encoder: As in `try_pixel_decoder`, and the same errors.
     """
     grid_size, visible, _ = _count_patches(encoder)
@@ -83,7 +83,7 @@ def try_pixel_head(head, encoder):
     """Tries one that is called as `keras_capi.layers.PatchMLP`.
 
     Args:
-        head: What the user gave.
+        head: As `decoder` in `try_pixel_decoder`.
         encoder: As in `try_pixel_decoder`, and the same errors.
     """
     grid_size, *counts = _count_patches(encoder)
