@@ -23,6 +23,7 @@ class ColorPalette(keras.layers.Layer):
             `keras_capi.layers.ImageNetNormalization` subtracts, for images that
             are not of three channels the mean of that. Defaults to `None`.
         standard_deviation: Likewise, by which they were divided after that.
+            Both are given, or neither. Defaults to `None`.
 
     Call arguments:
         images: Float tensor of shape `(..., num_channels)`, normalised.

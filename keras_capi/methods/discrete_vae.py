@@ -63,6 +63,7 @@ class DiscreteVAE(Tokenizer, Pretraining):
             `keras_capi.layers.ImageNetNormalization`. Only `"logit_laplace"`
             has to know. Defaults to `None`.
         standard_deviation: Likewise, by which they were divided after that.
+            Both are given, or neither. Defaults to `None`.
 
     Inputs:
         Images, a float tensor of shape `(batch, height, width, channels)`,

@@ -2,8 +2,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_capi.layers.norms.imagenet_normalization import MEAN
-from keras_capi.layers.norms.imagenet_normalization import STANDARD_DEVIATION
+from keras_capi.layers.norms.channel_statistics import channel_statistics
 from keras_capi.ops.images.color_margin import MARGIN
 from keras_capi.tokenizers.dalle_block import DALLEBlock
 from keras_capi.tokenizers.dalle_block import make_convolution
@@ -33,9 +32,10 @@ class DALLETokenizer(Tokenizer):
         num_blocks: Integer. Residual blocks in each of four groups. Defaults to
             `2`.
         mean: Sequence of three numbers: what was subtracted from the images'
-            colours, which were in `[0, 1]` before. Defaults to that of
-            `keras_capi.layers.ImageNetNormalization`.
+            colours, which were in `[0, 1]` before; or `None` for that of
+            `keras_capi.layers.ImageNetNormalization`. Defaults to `None`.
         standard_deviation: Likewise, by which they were divided after that.
+            Both are given, or neither. Defaults to `None`.
 
     Call arguments:
         images: Float tensor of shape `(batch, height, width, 3)`, normalised;
@@ -63,8 +63,8 @@ class DALLETokenizer(Tokenizer):
         vocabulary_size=8192,
         hidden_dim=256,
         num_blocks=2,
-        mean=MEAN,
-        standard_deviation=STANDARD_DEVIATION,
+        mean=None,
+        standard_deviation=None,
         **kwargs,
     ):
         super().__init__(
@@ -79,9 +79,8 @@ class DALLETokenizer(Tokenizer):
         check_positive_integer("num_blocks", num_blocks)
         self.hidden_dim = hidden_dim
         self.num_blocks = num_blocks
-        self.mean = _check_colors("mean", mean)
-        self.standard_deviation = _check_colors(
-            "standard_deviation", standard_deviation
+        self.mean, self.standard_deviation = channel_statistics(
+            mean, standard_deviation, NUM_CHANNELS
         )
         dtype = self.dtype_policy
         self.stem = make_convolution(hidden_dim, 7, dtype, "stem")
@@ -142,17 +141,3 @@ class DALLETokenizer(Tokenizer):
             "mean": self.mean,
             "standard_deviation": self.standard_deviation,
         }
-
-
-def _check_colors(name, values):
-    try:
-        colors = tuple(float(value) for value in values)
-        is_right = len(colors) == NUM_CHANNELS and np.isfinite(colors).all()
-    except (TypeError, ValueError):
-        is_right = False
-    if not is_right:
-        raise ValueError(
-            f"`{name}` must be three numbers, one for each colour. Received: "
-            f"{name}={values!r}"
-        )
-    return colors

@@ -52,14 +52,20 @@ def test_other_channels_and_round_trip():
 @pytest.mark.parametrize(
     "arguments",
     [
-        {"mean": (0.5, 0.5)},
-        {"standard_deviation": "grey"},
-        {"standard_deviation": (0.2, 0.2, 0.0)},
+        {"mean": (0.5, 0.5), "standard_deviation": (0.2, 0.2)},
+        {"standard_deviation": "grey", "mean": (0.5, 0.5, 0.5)},
+        {"standard_deviation": (0.2, 0.2, 0.0), "mean": (0.5, 0.5, 0.5)},
     ],
 )
 def test_bad_arguments(arguments):
     with pytest.raises(ValueError, match=f"`{next(iter(arguments))}` must be"):
         ColorPalette(8, **arguments)
+
+
+@pytest.mark.parametrize("name", ["mean", "standard_deviation"])
+def test_one_of_two_statistics(name):
+    with pytest.raises(ValueError, match=f"given together.*{name}=\\(0.5"):
+        ColorPalette(8, **{name: (0.5, 0.5, 0.5)})
 
 
 def test_bad_palettes():

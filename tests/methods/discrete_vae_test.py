@@ -229,11 +229,15 @@ def test_published_optimizer():
         ({"patch_size": 6}, "`patch_size` must be 2, 4, 8 or another power"),
         ({"patch_size": 1}, "`patch_size` must be 2, 4, 8 or another power"),
         ({"reconstruction": "l1"}, "`reconstruction` must be one of"),
-        ({"mean": (0.5, 0.5)}, "`mean` must be 3 numbers"),
         (
-            {"standard_deviation": (0.5, 0.5, 0.0)},
+            {"mean": (0.5, 0.5), "standard_deviation": (0.5, 0.5)},
+            "`mean` must be 3 numbers",
+        ),
+        (
+            {"mean": (0.5,) * 3, "standard_deviation": (0.5, 0.5, 0.0)},
             "`standard_deviation` must be positive",
         ),
+        ({"standard_deviation": (0.5,) * 3}, "must be given together"),
         ({"temperature": 0.0}, "`temperature` must be a positive"),
         ({"uniformity_weight": -1.0}, "`uniformity_weight` must be"),
     ],

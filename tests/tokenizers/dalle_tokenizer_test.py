@@ -55,7 +55,9 @@ def test_a_word_for_each_patch():
 
 @once
 def test_saved_and_loaded(tmp_path):
-    tokenizer = make_tokenizer(mean=(0.5,) * 3, name="under_test")
+    tokenizer = make_tokenizer(
+        mean=(0.5,) * 3, standard_deviation=(0.2,) * 3, name="under_test"
+    )
     tokenizer.save(tmp_path / "tokenizer.keras")
     clone = keras.saving.load_model(tmp_path / "tokenizer.keras")
     assert clone.get_config() == tokenizer.get_config()
@@ -85,8 +87,15 @@ def test_half_precision_keeps_pixels_and_scores():
         ({"vocabulary_size": 0}, "`vocabulary_size` must be a positive"),
         ({"hidden_dim": 0}, "`hidden_dim` must be a positive"),
         ({"num_blocks": 0}, "`num_blocks` must be a positive"),
-        ({"mean": (0.5,)}, "`mean` must be three numbers"),
-        ({"standard_deviation": 1.0}, "`standard_deviation` must be three"),
+        (
+            {"mean": (0.5,), "standard_deviation": (1.0,)},
+            "`mean` must be 3 numbers",
+        ),
+        (
+            {"mean": (0.5,) * 3, "standard_deviation": 1.0},
+            "`standard_deviation` must be 3 numbers",
+        ),
+        ({"mean": (0.5,) * 3}, "must be given together"),
     ],
 )
 def test_bad_arguments(arguments, message):

@@ -12,11 +12,18 @@ def channel_statistics(mean, standard_deviation, num_channels):
             from values in `[0, 1]`; or `None` for ImageNet's, whose average
             images of other than three channels get.
         standard_deviation: Likewise, by which they were divided after that.
+            Both are given, or neither: one's own mean beside ImageNet's
+            deviation would pass for a normalisation that nobody made.
         num_channels: Integer.
 
     Returns:
         Two tuples of `num_channels` floats.
     """
+    if (mean is None) != (standard_deviation is None):
+        raise ValueError(
+            "`mean` and `standard_deviation` must be given together. Received: "
+            f"mean={mean!r}, standard_deviation={standard_deviation!r}"
+        )
     mean = _channel_values("mean", mean, num_channels, MEAN)
     deviation = _channel_values(
         "standard_deviation",

@@ -34,14 +34,14 @@ def sample_colors(images, mean=None, standard_deviation=None, seed=0):
         1,
         images.shape[-1] if images.ndim else 0,
     )
-    pixels = images.reshape(-1, images.shape[-1])
+    count = images.shape[-1]
+    mean, deviation = channel_statistics(mean, standard_deviation, count)
+    pixels = images.reshape(-1, count)
     if len(pixels) > MOST_PIXELS:
         generator = np.random.default_rng(seed)
         pixels = pixels[generator.integers(0, len(pixels), MOST_PIXELS)]
     if is_raw:
         return pixels.astype("float32") / 127.5 - 1.0
-    count = pixels.shape[-1]
-    mean, deviation = channel_statistics(mean, standard_deviation, count)
     pixels = pixels.astype("float32") * np.float32(deviation)
     return 2.0 * (pixels + np.float32(mean)) - 1.0
 
