@@ -262,6 +262,9 @@ def _shrinking_table(size):
 def _spread(uniform, num_channels):
     """Makes uniform numbers for several channels of those for one."""
     # Digits further back: as good as independent, where noise is all it is for.
-    factors = [251.0 ** (channel % 3) for channel in range(num_channels)]
-    spread = uniform * ops.convert_to_tensor(factors, "float32")
+    # A float32 has no more than those of two such factors, so that channels
+    # from the fourth on have digits in other bases.
+    factors = [1, 251, 251**2, *range(253, 253 + 2 * num_channels, 2)]
+    factors = np.array(factors[:num_channels], "float32")
+    spread = uniform * ops.convert_to_tensor(factors)
     return spread - ops.floor(spread)

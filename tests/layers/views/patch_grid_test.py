@@ -106,6 +106,19 @@ def test_noise_of_dropped_channels_is_small_and_differs():
         assert abs(np.corrcoef(first, second)[0, 1]) < 0.6
 
 
+def test_noise_of_many_channels_differs():
+    images = np.zeros((2, 32, 48, 8), "float32")
+    images[:, ::2] = 2.0
+    patches = to_numpy(
+        PatchGrid(24, shrink_rate=0.0, seed=0)(images)["patches"]
+    )
+    for patch in patches.reshape(-1, 24 * 24, 8):
+        # Without the one that is kept.
+        noise = patch[:, patch.std(axis=0).argsort()[:-1]]
+        correlation = np.corrcoef(noise.T) - np.eye(7)
+        assert np.abs(correlation).max() < 0.25
+
+
 def test_channels():
     assert PatchGrid(8)(make_images(1, 16, 16, 1))["patches"].shape[-1] == 1
     with pytest.raises(ValueError, match="3 channels"):
