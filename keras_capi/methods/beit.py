@@ -205,7 +205,8 @@ class BEiT(ReplacedPatches):
                 eightieth warms up.
             batch_size: Integer. The rate is published for 2,048 images a batch,
                 without a rule for others: it stays the same.
-            learning_rate: Float or schedule. Defaults to `1.5e-3`.
+            learning_rate: Float, 1e-5 or more, or schedule. Defaults to
+                `1.5e-3`.
             weight_decay: Float or schedule. Defaults to `0.05`.
             clip_norm: Float or `None`. Defaults to `3.0`.
             **overrides: Other arguments of `keras_capi.optimizers.AdamW`.

@@ -242,8 +242,9 @@ class Data2Vec(ReplacedPatches):
                 eightieth warms up.
             batch_size: Integer. The rate is published for 2,048 images a batch,
                 without a rule for others: it stays the same.
-            learning_rate: Float or schedule. Defaults to `2e-3`, that of ViT-B;
-                ViT-L has `1e-3`, and a tenth of its steps to warm up.
+            learning_rate: Float, 1e-5 or more, or schedule. Defaults to `2e-3`,
+                that of ViT-B; ViT-L has `1e-3`, and a tenth of its steps to
+                warm up.
             weight_decay: Float or schedule. Defaults to `0.05`.
             clip_norm: Float or `None`. Defaults to `3.0`.
             **overrides: Other arguments of `keras_capi.optimizers.AdamW`.

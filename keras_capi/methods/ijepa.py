@@ -8,6 +8,7 @@ from keras_capi.layers.masking.multi_block_masking import MultiBlockMasking
 from keras_capi.methods.inputs.block_inputs import check_block_inputs
 from keras_capi.methods.inputs.block_inputs import prepare_blocks
 from keras_capi.methods.inputs.mask_form import BLOCKS
+from keras_capi.methods.shared.falling_rate import falling_rate
 from keras_capi.methods.shared.own_decoders import try_feature_predictor
 from keras_capi.ops.feature_deviation import feature_deviation
 from keras_capi.ops.losses.smooth_l1 import smooth_l1
@@ -236,7 +237,7 @@ class IJEPA(Pretraining):
                 fifteenths warm up, from a fifth of the rate.
             batch_size: Integer. The rate is published for 2,048 images a batch,
                 without a rule for others: it stays the same.
-            learning_rate: Float or schedule. Defaults to `1e-3`.
+            learning_rate: Float, 1e-6 or more, or schedule. Defaults to `1e-3`.
             weight_decay: Float or schedule, or `None` for the cosine from 0.04
                 to 0.4. Defaults to `None`.
             **overrides: Other arguments of `keras_capi.optimizers.AdamW`.
@@ -247,13 +248,12 @@ class IJEPA(Pretraining):
         check_positive_integer("total_steps", total_steps)
         check_positive_integer("batch_size", batch_size)
         if not callable(learning_rate):
-            learning_rate = WarmupCosine(
+            learning_rate = falling_rate(
                 learning_rate,
                 total_steps,
+                final_value=1e-6,
                 warmup_steps=2 * total_steps // 15,
                 start_value=learning_rate / 5,
-                final_value=1e-6,
-                truncate=1.0,
                 warmup_endpoint=False,
                 first_step=1,
             )

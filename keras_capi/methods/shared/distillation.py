@@ -1,5 +1,6 @@
 """Targets and optimizer of methods that distil scores for prototypes."""
 
+from keras_capi.methods.shared.falling_rate import falling_rate
 from keras_capi.optimizers.adamw import AdamW
 from keras_capi.optimizers.group import Group
 from keras_capi.optimizers.warmup_cosine import WarmupCosine
@@ -83,12 +84,11 @@ def distillation_optimizer(
     if learning_rate is None:
         learning_rate = 5e-4 * batch_size / 256
     if not callable(learning_rate):
-        learning_rate = WarmupCosine(
+        learning_rate = falling_rate(
             learning_rate,
             total_steps,
-            warmup_steps=total_steps * 10 // epochs,
             final_value=1e-6,
-            truncate=1.0,
+            warmup_steps=total_steps * 10 // epochs,
         )
     if weight_decay is None:
         weight_decay = WarmupCosine(

@@ -37,8 +37,8 @@ class NetworkOptimizerMixin:
                 warms up.
             batch_size: Integer. Images in a batch, of all devices together. The
                 rate is `4e-3 * sqrt(batch_size / 1024)`.
-            learning_rate: Float or schedule in place of that. Defaults to
-                `None`.
+            learning_rate: Float, 1e-6 or more, or schedule in place of that.
+                Defaults to `None`.
             weight_decay: Float or schedule, or `None` for the cosine from 0.04
                 to 0.4. Defaults to `None`.
             clip_norm: Float or `None`. Defaults to `3.0`.

@@ -1,8 +1,8 @@
 """The optimizer of methods whose encoder sees mask tokens."""
 
+from keras_capi.methods.shared.falling_rate import falling_rate
 from keras_capi.optimizers.adamw import AdamW
 from keras_capi.optimizers.group import Group
-from keras_capi.optimizers.warmup_cosine import WarmupCosine
 from keras_capi.validation import check_positive_integer
 
 
@@ -13,18 +13,18 @@ def undecayed_optimizer(total_steps, batch_size, learning_rate, **arguments):
         total_steps: Integer. Updates of the whole training.
         batch_size: Integer. Images in a batch.
         learning_rate: Float, or a schedule in place of BEiT's: an eightieth of
-            the steps warms up to the float, then a cosine.
+            the steps warms up to the float, then a cosine down to 1e-5, below
+            which the float must not be.
         **arguments: Other arguments of `keras_capi.optimizers.AdamW`.
     """
     check_positive_integer("total_steps", total_steps)
     check_positive_integer("batch_size", batch_size)
     if not callable(learning_rate):
-        learning_rate = WarmupCosine(
+        learning_rate = falling_rate(
             learning_rate,
             total_steps,
-            warmup_steps=total_steps // 80,
             final_value=1e-5,
-            truncate=1.0,
+            warmup_steps=total_steps // 80,
         )
     return AdamW(
         **{
