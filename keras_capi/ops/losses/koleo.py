@@ -17,7 +17,9 @@ def koleo(features):
     estimate of the entropy, but for a constant. Both ends of a pair move apart.
 
     Two views of one image must not be in one batch: they are to be alike. The
-    batch is that of all devices; in DINOv2's code it is each device's.
+    batch is that of all devices; in DINOv2's code it is each device's. A single
+    image has no other: as in that code, its loss is a constant of about 16,
+    without a gradient.
 
     Args:
         features: Float tensor of shape `(batch, width)`.

@@ -28,6 +28,22 @@ def test_mean_distance_to_the_nearest_other():
     assert 10.0 < to_numpy(koleo(same)) < 20.0
 
 
+def test_a_single_image_has_no_other():
+    """The authors' distance is 1e-8 in each channel then."""
+    expected = -np.log(1e-8 * np.sqrt(4) + 1e-8)
+    for features in (FEATURES[:1], 3.0 * FEATURES[1:2]):
+        loss = to_numpy(koleo(features))
+        assert loss == pytest.approx(expected, rel=1e-3)
+    layer = keras.layers.Embedding(1, 4)
+    layer.build((None,))
+    layer.embeddings.assign(FEATURES[:1])
+    model = keras.Sequential([layer])
+    model.compile(keras.optimizers.SGD(0.05), lambda y, x: koleo(x))
+    model.train_on_batch(np.zeros(1, "int32"), np.zeros((1, 1)))
+    moved = to_numpy(layer.embeddings)
+    np.testing.assert_allclose(moved, FEATURES[:1], atol=1e-6)
+
+
 def test_both_of_a_pair_move_apart():
     layer = keras.layers.Embedding(5, 4)
     layer.build((None,))
