@@ -1,4 +1,9 @@
-"""Trials of a user's own decoders and predictors, before any training."""
+"""Trials of a user's own decoders and predictors, before any training.
+
+Each takes what the user gave, or `None`, which is not tried, and the
+`keras_capi.encoders.Encoder`. It raises a `ValueError` if that is no layer,
+cannot be called as the layer that it names, or returns something else.
+"""
 
 import keras
 
@@ -10,15 +15,7 @@ BLOCKS = 3
 
 
 def try_pixel_decoder(decoder, encoder):
-    """Tries a decoder that is called as `keras_capi.decoders.MaskTokenDecoder`.
-
-    Args:
-        decoder: What the user gave, or `None`, which is not tried.
-        encoder: `keras_capi.encoders.Encoder`.
-
-    Raises:
-        ValueError: If it is no layer, fails, or returns something else.
-    """
+    """Tries one that is called as `keras_capi.decoders.MaskTokenDecoder`."""
     grid_size, visible, hidden = _count_patches(encoder)
     try_decoder(
         "decoder",
@@ -36,12 +33,7 @@ def try_pixel_decoder(decoder, encoder):
 
 
 def try_feature_predictor(predictor, encoder):
-    """Tries one that is called as `SelfAttentionPredictor`.
-
-    Args:
-        predictor: As `decoder` in `try_pixel_decoder`.
-        encoder: As in `try_pixel_decoder`, and the same errors.
-    """
+    """Tries one that is called as `SelfAttentionPredictor`."""
     grid_size, visible, hidden = _count_patches(encoder)
     try_decoder(
         "predictor",
@@ -61,12 +53,7 @@ def try_feature_predictor(predictor, encoder):
 
 
 def try_feature_decoder(decoder, encoder):
-    """Tries one that is called as `ConvolutionalPredictor`.
-
-    Args:
-        decoder: As in `try_pixel_decoder`.
-        encoder: As in `try_pixel_decoder`, and the same errors.
-    """
+    """Tries one that is called as `ConvolutionalPredictor`."""
     grid_size, visible, _ = _count_patches(encoder)
     try_decoder(
         "decoder",
@@ -80,12 +67,7 @@ def try_feature_decoder(decoder, encoder):
 
 
 def try_pixel_head(head, encoder):
-    """Tries one that is called as `keras_capi.layers.PatchMLP`.
-
-    Args:
-        head: As `decoder` in `try_pixel_decoder`.
-        encoder: As in `try_pixel_decoder`, and the same errors.
-    """
+    """Tries one that is called as `keras_capi.layers.PatchMLP`."""
     grid_size, *counts = _count_patches(encoder)
     try_decoder(
         "head",
