@@ -15,6 +15,7 @@ from keras_capi.data.image_files import image_errors
 from keras_capi.data.image_source import BYTES_TYPES
 from keras_capi.data.sixteen_bits import check_deep_colors
 from keras_capi.data.sixteen_bits import has_deep_colors
+from keras_capi.data.tiff_pages import warn_of_pages
 from keras_capi.optional_imports import import_optional
 from keras_capi.paths import PATH_TYPES
 from keras_capi.paths import as_path
@@ -118,6 +119,7 @@ def opened_image(image):
     if isinstance(image, pathlib.Path | io.BytesIO):
         pillow = import_optional("PIL.Image", extra="images")
         with image_errors(), pillow.open(image) as opened:
+            warn_of_pages(opened)
             yield opened
     elif hasattr(image, "convert"):
         check_image(image)

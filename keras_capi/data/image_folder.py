@@ -19,7 +19,8 @@ def load_images(folder, shorter_side=None, white_level=None):
 
     Args:
         folder: String or path. Searched for bmp, gif, jpeg, png, tiff and webp
-            files. Of animations the first frame is taken.
+            files. Of animations the first frame is taken, and of TIFF files
+            the first page, with a warning.
         shorter_side: Integer or `None`. If given, each image is resized so that
             its shorter side has this many pixels, which bounds the memory that
             all take. Defaults to `None`.
