@@ -88,7 +88,7 @@ def _read_option(arguments):
 
 def _read_configuration():
     """Returns the backend in `keras.json`, where Keras looks for it."""
-    home = os.environ.get("KERAS_HOME") or os.path.expanduser("~/.keras")
+    home = os.path.expanduser(os.environ.get("KERAS_HOME") or "~/.keras")
     try:
         return json.loads(pathlib.Path(home, "keras.json").read_text())[
             "backend"

@@ -31,8 +31,9 @@ def as_path(path, name="path"):
 
 def cache_folder():
     """Returns the folder of what can be fetched or computed again."""
-    home = os.environ.get("KERAS_HOME", pathlib.Path.home() / ".keras")
-    return pathlib.Path(home) / "keras_capi"
+    # Shells leave the `~` of a quoted value to who reads it.
+    home = os.environ.get("KERAS_HOME") or "~/.keras"
+    return as_path(home, "KERAS_HOME") / "keras_capi"
 
 
 def printable(name):

@@ -163,6 +163,9 @@ def test_the_configuration_of_keras_counts_if_installed(choose, tmp_path):
     result = choose("keras-capi", hidden=["torch"])
     assert "torch: not installed" in result.stderr
     assert result.stdout.strip() == "chosen: tensorflow"
+    home = {"KERAS_HOME": "~", "HOME": str(tmp_path)}
+    result = choose("keras-capi", hidden=["torch"], **home)
+    assert "torch: not installed" in result.stderr
     path.write_text("not JSON")
     assert "Using tensorflow" in choose("keras-capi").stderr
 

@@ -11,6 +11,7 @@ from keras_capi.callbacks import Checkpoint
 from keras_capi.callbacks import FeatureImages
 from keras_capi.models import CAPIBackbone
 from keras_capi.paths import as_path
+from keras_capi.paths import cache_folder
 from keras_capi.paths import printable
 from keras_capi.recipes import load_recipe
 
@@ -31,6 +32,17 @@ def test_all_that_is_written_or_read_may_be_below_the_home_folder(home):
     small = pathlib.Path(keras_capi.__file__).parent / "recipes" / "small.yaml"
     (home / "mine.yaml").write_bytes(small.read_bytes())
     assert load_recipe("~/mine.yaml") == load_recipe("small")
+
+
+def test_the_cache_may_be_below_the_home_folder(home, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", "~/mine")
+    assert cache_folder() == home / "mine" / "keras_capi"
+    for unset in ("", None):
+        if unset is None:
+            monkeypatch.delenv("KERAS_HOME")
+        else:
+            monkeypatch.setenv("KERAS_HOME", unset)
+        assert cache_folder() == home / ".keras" / "keras_capi"
 
 
 def test_a_folder_may_be_named_like_a_user_who_is_none(home):
