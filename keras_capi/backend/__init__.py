@@ -27,6 +27,7 @@ from keras_capi.backend.gathering import take_samples
 from keras_capi.backend.gathering import take_tokens
 from keras_capi.backend.gradients import dense_gradients
 from keras_capi.backend.gradients import value_and_gradients
+from keras_capi.backend.labels import refuse_labels
 from keras_capi.backend.moving_average import move_average
 from keras_capi.backend.numerics import gelu
 from keras_capi.backend.numerics import layer_normalization
@@ -92,6 +93,7 @@ __all__ = [
     "predict_parts",
     "predict_together",
     "process_index",
+    "refuse_labels",
     "replica",
     "restored_on_error",
     "rms_normalization",

@@ -2,6 +2,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_capi import backend
 from keras_capi.encoders.backbone_weights import check_backbone
 from keras_capi.encoders.encoder_model import EncoderModel
 from keras_capi.fitting.named_arguments import named_arguments
@@ -108,8 +109,9 @@ class FineTunedModel(EncoderModel):
 
         Some backends would train on them all the same. Only labels for the
         sparse categorical cross-entropy must: for other losses, they may be a
-        bit for each class, or a number to predict. Labels in data sets are for
-        the loss to check.
+        bit for each class, or a number to predict. Labels in data sets are not
+        known before their step: the loss raises of wrong ones, or is NaN, which
+        ends `fit`.
 
         Args:
             labels: What `fit` and the like take as `y`.
@@ -117,7 +119,7 @@ class FineTunedModel(EncoderModel):
         if not is_array(labels) or not _takes_classes(self.loss):
             return
         labels = ops.convert_to_numpy(labels)
-        ignored = getattr(self.loss, "ignore_class", None)
+        ignored = _ignored_class(self.loss)
         valid = (labels >= 0) & (labels < self.num_classes)
         # Losses would take what comes before the point.
         valid &= labels == np.floor(labels)
@@ -127,6 +129,15 @@ class FineTunedModel(EncoderModel):
                 f"Received: labels from {labels.min()} to {labels.max()}, "
                 f"num_classes={self.num_classes}"
             )
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        loss = super().compute_loss(x, y, y_pred, sample_weight, training)
+        if y is None or not _takes_classes(self.loss):
+            return loss
+        ignored = _ignored_class(self.loss)
+        return backend.refuse_labels(loss, y, self.num_classes, ignored)
 
     def fit(self, x=None, y=None, *args, **kwargs):
         kwargs = named_arguments("fit", "batch_size", args, kwargs)
@@ -151,11 +162,19 @@ class FineTunedModel(EncoderModel):
 
 
 def _takes_classes(loss):
-    if isinstance(loss, list | tuple) and len(loss) == 1:
-        (loss,) = loss
+    loss = _only(loss)
     if isinstance(loss, str):
         loss = keras.losses.get(loss)
     sparse = keras.losses.sparse_categorical_crossentropy
     return loss is sparse or isinstance(
         loss, keras.losses.SparseCategoricalCrossentropy
     )
+
+
+def _ignored_class(loss):
+    return getattr(_only(loss), "ignore_class", None)
+
+
+def _only(loss):
+    is_list = isinstance(loss, list | tuple) and len(loss) == 1
+    return loss[0] if is_list else loss

@@ -219,6 +219,19 @@ def test_labels_out_of_range(label):
             model.evaluate(images, targets)
 
 
+@pytest.mark.parametrize("label", [-1, 2])
+def test_labels_out_of_range_in_data_sets(label):
+    images, labels, _ = make_labelled(8)
+    labels[3] = label
+    model = ImageClassifier(make_backbone(num_layers=2), 2)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    batches = ((images[i : i + 4], labels[i : i + 4]) for i in (0, 4))
+    # Of ours, torch and TensorFlow.
+    message = "not finite at step 1.*labels|out of bounds|label value"
+    with pytest.raises(Exception, match=message):
+        model.fit(batches, shuffle=False, verbose=0)
+
+
 def test_labels_that_are_no_integers():
     images, labels, _ = make_labelled(8)
     model = ImageClassifier(make_backbone(num_layers=2), 2)
@@ -230,13 +243,19 @@ def test_labels_that_are_no_integers():
 def test_ignored_labels():
     images, _, masks = make_labelled(8)
     masks[0, 0, 0] = 255
-    model = ImageSegmenter(make_backbone(), 2)
     loss = keras.losses.SparseCategoricalCrossentropy(
         from_logits=True, ignore_class=255
     )
-    model.compile("sgd", loss)
-    history = model.fit(images, masks, verbose=0).history
-    assert np.isfinite(history["loss"]).all()
+    for only in (loss, [loss]):
+        model = ImageSegmenter(make_backbone(), 2)
+        model.compile("sgd", only)
+        history = model.fit(images, masks, verbose=0).history
+        assert np.isfinite(history["loss"]).all()
+        batches = ((images[i : i + 4], masks[i : i + 4]) for i in (0, 4))
+        history = model.fit(
+            batches, steps_per_epoch=2, shuffle=False, verbose=0
+        ).history
+        assert np.isfinite(history["loss"]).all()
 
 
 LOSSES = keras.losses
