@@ -122,6 +122,13 @@ class KNNEvaluation(keras.callbacks.Callback):
                 f"Received: {name}_labels.shape={labels.shape}, "
                 f"{name}_images.shape={shape}"
             )
+        negative = labels[labels < 0]
+        ignored = self.ignore_labels if labels.ndim == 3 else ()
+        if not np.isin(negative, ignored).all():
+            raise ValueError(
+                f"`{name}_labels` must be 0 or more, or in masks to be "
+                f"ignored. Received: {negative.min()}"
+            )
         if labels.ndim == 3 and np.isin(labels, self.ignore_labels).all():
             raise ValueError(
                 f"`{name}_labels` must have labels that are not ignored. "

@@ -17,7 +17,8 @@ def any_match_accuracy(predictions, labels):
         float.
 
     Raises:
-        ValueError: If the shapes do not match, or no sample has a label.
+        ValueError: If the shapes do not match, classes are no integers, or no
+            sample has a label.
 
     Example:
 
@@ -37,6 +38,12 @@ def any_match_accuracy(predictions, labels):
             f"predictions.shape={predictions.shape}, "
             f"labels.shape={labels.shape}"
         )
+    for name, classes in (("predictions", predictions), ("labels", labels)):
+        if classes.dtype.kind not in "iu":
+            raise ValueError(
+                f"`{name}` must be integers, the classes; of scores take "
+                f"`argmax`. Received: dtype {classes.dtype}"
+            )
     labels = labels.reshape(len(labels), -1)
     labelled = (labels >= 0).any(axis=-1)
     if not labelled.any():

@@ -35,7 +35,7 @@ def knn_classification(
     Args:
         train_features: Float array of shape `(samples, width)`, one vector an
             image.
-        train_labels: Integer array of shape `(samples,)`.
+        train_labels: Integer array of shape `(samples,)`, from 0.
         test_features: Float array of shape `(tests, width)`.
         test_labels: Integer array of shape `(tests,)`.
         num_neighbors: Tuple of integers to choose from; those that exceed the
@@ -59,8 +59,8 @@ def knn_classification(
 
     Raises:
         ImportError: If scikit-learn is not installed.
-        ValueError: If shapes or arguments do not fit, or a feature is not
-            finite.
+        ValueError: If shapes, labels or arguments do not fit, or a feature is
+            not finite.
 
     Example:
 
@@ -234,5 +234,12 @@ def check_labels(name, features, labels):
             f"`{name}_features` must have shape (samples, width), and "
             f"`{name}_labels` be integers of shape (samples,). Received: "
             f"shapes {shape} and {labels.shape}, labels of {labels.dtype}"
+        )
+    if not labels.size or labels.min() < 0:
+        # Data sets mark samples without a label by -1, which would be a class.
+        received = labels.min() if labels.size else "none"
+        raise ValueError(
+            f"`{name}_labels` must be those of a sample or more, and none "
+            f"negative: leave out samples without a label. Received: {received}"
         )
     return labels

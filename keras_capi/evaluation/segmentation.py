@@ -197,6 +197,14 @@ class _Patches:
         pixels = patch_pixels(masks, features.shape[1:3])
         self.pixels = pixels.reshape(self.count, -1, pixels.shape[-1])
         self.ignore_labels = check_integers("ignore_labels", ignore_labels)
+        negative = masks[masks < 0]
+        if not np.isin(negative, self.ignore_labels).all():
+            # Many mark by -1 what has no label, which would be a class.
+            raise ValueError(
+                f"Labels in `{name}_masks` must be 0 or more, or among "
+                f"`ignore_labels`. Received: {negative.min()}, "
+                f"ignore_labels={self.ignore_labels}"
+            )
 
     def all(self, images=slice(None)):
         """Returns features and pixels of all patches of some images."""

@@ -19,7 +19,7 @@ def segmentation_scores(masks, predictions, ignore_labels=(255,)):
         Dictionary of floats: `"mean_iou"` and `"pixel_accuracy"`.
 
     Raises:
-        ValueError: If shapes differ or no pixel counts.
+        ValueError: If shapes differ, labels are no integers or no pixel counts.
 
     Example:
 
@@ -32,13 +32,19 @@ def segmentation_scores(masks, predictions, ignore_labels=(255,)):
     - [CAPI](https://arxiv.org/abs/2502.08769), section 4 (evaluation)
     """
     ignore_labels = check_integers("ignore_labels", ignore_labels)
-    masks, predictions = np.ravel(masks), np.ravel(predictions)
+    masks, predictions = np.asarray(masks), np.asarray(predictions)
+    for name, labels in (("masks", masks), ("predictions", predictions)):
+        if labels.dtype.kind not in "biu":
+            raise ValueError(
+                f"`{name}` must be integers, the class of each pixel. "
+                f"Received: dtype {labels.dtype}"
+            )
     counts = ~np.isin(masks, ignore_labels)
     if masks.shape != predictions.shape or not counts.any():
         raise ValueError(
             "`predictions` must have the shape of `masks`, which must have "
-            "labels that are not ignored. Received: "
-            f"{masks.size} and {predictions.size} pixels, "
+            "labels that are not ignored. Received: shapes "
+            f"{predictions.shape} and {masks.shape}, "
             f"ignore_labels={ignore_labels}"
         )
     masks, predictions = masks[counts], predictions[counts]

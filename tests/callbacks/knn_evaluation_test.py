@@ -90,6 +90,9 @@ def test_bad_arguments():
         make_callback(LABELS / 2)
     with pytest.raises(ValueError, match="`train_labels` must have a label"):
         make_callback(LABELS[:10])
+    for labels in (LABELS, MASKS):
+        with pytest.raises(ValueError, match="0 or more.*Received: -1"):
+            make_callback(labels.astype(int) - 1)
     with pytest.raises(ValueError, match="labels that are not ignored"):
         make_callback(MASKS, ignore_labels=(0, 1, 2))
     with pytest.raises(ValueError, match="`train_images` must be finite"):

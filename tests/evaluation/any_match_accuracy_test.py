@@ -35,8 +35,14 @@ def test_several_models():
         (np.zeros(3, int), "`labels` must have the shape"),
         (np.zeros((4, 1, 1), int), "`labels` must have the shape"),
         (-np.ones((4, 2), int), "`labels` must have a label"),
+        (np.zeros(4), "`labels` must be integers"),
     ],
 )
 def test_bad_labels(labels, message):
     with pytest.raises(ValueError, match=message):
         any_match_accuracy(np.zeros(4, int), labels)
+
+
+def test_scores_are_no_classes():
+    with pytest.raises(ValueError, match="`predictions` must be integers"):
+        any_match_accuracy(np.array([0.2, 0.9]), np.array([0, 1]))

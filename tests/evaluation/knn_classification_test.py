@@ -72,6 +72,8 @@ def test_bad_input():
     for data, message in (
         ((train, labels[:3], train, labels), "`train_labels` be integers"),
         ((train, labels, train, labels / 2), "`test_labels` be integers"),
+        ((train, labels - 1, train, labels), "`train_labels`.*Received: -1"),
+        ((train, labels, train[:0], labels[:0]), "`test_labels`.*: none"),
         ((train[:, 0], labels, train, labels), "`train_features` must have"),
         ((train * np.nan, labels, train, labels), "must be finite"),
     ):

@@ -153,9 +153,12 @@ def test_segmentation_scores():
     assert scores == pytest.approx(scores_of(masks, predicted))
     assert segmentation_scores(masks, masks, ())["mean_iou"] == 1.0
     with pytest.raises(ValueError, match="labels that are not ignored"):
-        segmentation_scores(np.zeros((2, 2)), np.zeros((2, 2)), (0,))
-    with pytest.raises(ValueError, match="shape of `masks`"):
-        segmentation_scores(masks, predicted[:2])
+        segmentation_scores(0 * masks, predicted, (0,))
+    for other in (predicted[:2], predicted.swapaxes(0, 2)):
+        with pytest.raises(ValueError, match="shape of `masks`"):
+            segmentation_scores(masks, other)
+    with pytest.raises(ValueError, match="`predictions` must be integers"):
+        segmentation_scores(masks, predicted + 0.4)
 
 
 def test_patch_pixels():
@@ -173,9 +176,20 @@ def test_bad_input(function):
         ((features, masks.astype("float32")), "Masks must be integers"),
         ((features * np.inf, masks), "must be finite"),
         ((features, 0 * masks), "must have patches with labels"),
+        ((features, masks - 1.0), "must be integers"),
+        ((features, masks.astype(int) - 2), "0 or more.*Received: -2"),
     ):
         with pytest.raises(ValueError, match=message):
             function(*data, *test, IGNORED)
+
+
+def test_negative_labels_may_be_ignored():
+    (features, masks), (test, test_masks) = make_data(6, 0), make_data(3, 1)
+    masks, test_masks = (
+        np.where(x == 255, -1, x.astype(int)) for x in (masks, test_masks)
+    )
+    scores = knn_segmentation(features, masks, test, test_masks, (-1,))
+    assert scores["pixel_accuracy"] > 0.2
 
 
 def test_few_patches():
