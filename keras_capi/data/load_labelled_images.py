@@ -1,3 +1,4 @@
+import unicodedata
 import warnings
 
 import numpy as np
@@ -50,7 +51,8 @@ def load_labelled_images(
         Tuple `(images, labels, class_names)`: uint8 array of shape `(count,
         image_size, image_size, 3)`, int32 array of shape `(count,)` and list of
         strings, which the labels number. The classes of a folder are in
-        alphabetical order, and so are their images.
+        alphabetical order, accents in their composed form (NFC), and so are
+        their images.
 
     Raises:
         ImportError: If Pillow, or for `"tfds:"` `tensorflow_datasets`, is not
@@ -107,7 +109,7 @@ def _load_folder(source, prepare):
     numbers = {name: number for number, name in enumerate(classes)}
     # Not one class after another, so that no image is in two of them.
     files = [
-        (path, numbers[path.relative_to(folder).parts[0]])
+        (path, numbers[_class_name(path.relative_to(folder).parts[0])])
         for path in find_images(folder)
     ]
     found = {label for _, label in files}
@@ -147,17 +149,25 @@ def _list_classes(folder):
             f"{name_some(stray)}"
         )
     # A link to the folder itself is not a class.
-    classes = [
-        path.name
-        for path in entries
-        if path.is_dir() and not path.samefile(folder)
-    ]
+    classes = sorted(
+        {
+            _class_name(path.name)
+            for path in entries
+            if path.is_dir() and not path.samefile(folder)
+        }
+    )
     if not classes:
         raise ValueError(
             "`source` must have a subfolder for each class. "
             f"Received: source={printable(folder)}, which has none"
         )
     return classes
+
+
+def _class_name(name):
+    # One name for `é` and `e´`, as systems differ in which of them they write:
+    # else a copy of a folder could have its classes in another order.
+    return unicodedata.normalize("NFC", name)
 
 
 def _check_classes(source, labels, class_names):

@@ -64,19 +64,11 @@ def _find_in_folders(image_folder, mask_folder):
                 "Images and masks must be in existing folders. "
                 f"Received: {printable(folder)}"
             )
-    images = {}
-    for path in find_images(image_folder):
-        name = path.relative_to(image_folder).with_suffix(".png")
-        if name in images:
-            raise ValueError(
-                "Images must differ in more than the extension, as their masks "
-                f"do not. Received: {printable(images[name])} and "
-                f"{printable(path)}"
-            )
-        images[name] = path
-    masks = {path.relative_to(mask_folder) for path in find_images(mask_folder)}
-    missing = sorted(images.keys() - masks)
-    surplus = sorted(masks - images.keys())
+    images = _by_name(image_folder, lambda suffix: ".png")
+    # Some programs write a.PNG.
+    masks = _by_name(mask_folder, str.lower)
+    missing = sorted(images.keys() - masks.keys())
+    surplus = sorted(masks.keys() - images.keys())
     if missing or surplus:
         raise ValueError(
             "Each image must have a mask, a .png file of the same relative "
@@ -85,7 +77,22 @@ def _find_in_folders(image_folder, mask_folder):
             f"missing masks ({name_some(missing)}) and masks without image "
             f"({name_some(surplus)})"
         )
-    return [(path, mask_folder / name) for name, path in images.items()]
+    return [(path, masks[name]) for name, path in images.items()]
+
+
+def _by_name(folder, change_suffix):
+    """Returns the images in a folder by the relative paths of their masks."""
+    found = {}
+    for path in find_images(folder):
+        name = path.relative_to(folder).with_suffix(change_suffix(path.suffix))
+        if name in found:
+            raise ValueError(
+                "Images must differ in more than the extension, as their masks "
+                f"do not. Received: {printable(found[name])} and "
+                f"{printable(path)}"
+            )
+        found[name] = path
+    return found
 
 
 def _find_ade20k(source, folder):

@@ -82,7 +82,9 @@ def _list_shards(paths):
             yield path
             continue
         found = sorted(
-            file for file in path.glob("*.tar") if not is_clutter(file.name)
+            file
+            for file in path.iterdir()
+            if file.suffix.lower() == ".tar" and not is_clutter(file.name)
         )
         if not found:
             raise ValueError(

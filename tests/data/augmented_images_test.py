@@ -194,6 +194,8 @@ def test_tar_shards(tmp_path):
     assert sorted(which(batches)) == list(range(12))
     one = TarShards(folder / "1.tar")
     assert [one[0], len(one)] == [shards[6], 6]
+    (folder / "1.tar").rename(folder / "1.TAR")
+    assert len(TarShards(folder)) == 12
 
 
 def test_bad_shards(tmp_path):

@@ -2,6 +2,7 @@
 
 import sys
 import types
+import unicodedata
 
 import numpy as np
 import pytest
@@ -63,6 +64,22 @@ def test_prepares_like_image_loader(folder, arguments):
     ((_, expected),) = list(loader)
     assert images.shape == (5, 224, 224, 3)
     np.testing.assert_array_equal(images, expected)
+
+
+def test_classes_are_the_same_however_systems_write_them(tmp_path):
+    for form in ("NFC", "NFD"):
+        for seed, name in enumerate(("zebra", "\xe9")):
+            name = unicodedata.normalize(form, name)
+            save(tmp_path / form / name / "a.png", seed=seed)
+    images, labels, names = load_labelled_images(tmp_path / "NFC", 28)
+    others, other_labels, other_names = load_labelled_images(
+        tmp_path / "NFD", 28
+    )
+    assert other_names == names == ["zebra", "\xe9"]
+    for label in (0, 1):
+        np.testing.assert_array_equal(
+            others[other_labels == label], images[labels == label]
+        )
 
 
 def test_many_more_files_than_are_read_ahead(tmp_path):

@@ -207,6 +207,16 @@ def test_masks_must_be_png(folders):
         load_segmentation(folders)
 
 
+def test_extensions_in_capitals(folders):
+    images, masks = load_segmentation(folders, SIZE)
+    for folder in folders:
+        for path in folder.rglob("*.*"):
+            path.rename(path.with_suffix(path.suffix.upper()))
+    again = load_segmentation(folders, SIZE)
+    np.testing.assert_array_equal(again[0], images)
+    np.testing.assert_array_equal(again[1], masks)
+
+
 def test_images_that_share_a_mask(folders):
     save_image(folders[0] / "b.c.png")
     with pytest.raises(ValueError, match="b.c.jpg and .*b.c.png"):
