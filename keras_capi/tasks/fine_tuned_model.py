@@ -105,17 +105,23 @@ class FineTunedModel(EncoderModel):
         super().compile(*args, **kwargs)
 
     def check_labels(self, labels):
-        """Raises a `ValueError` if labels must be classes and are not.
+        """Raises a `ValueError` if labels are a list, or wrong classes.
 
-        Some backends would train on them all the same. Only labels for the
-        sparse categorical cross-entropy must: for other losses, they may be a
-        bit for each class, or a number to predict. Labels in data sets are not
-        known before their step: the loss raises of wrong ones, or is NaN, which
-        ends `fit`.
+        Some backends would train on wrong ones all the same. Only labels for
+        the sparse categorical cross-entropy must be classes: for other losses,
+        they may be a bit for each class, or a number to predict. Labels in data
+        sets are not known before their step: the loss raises of wrong ones, or
+        is NaN, which ends `fit`.
 
         Args:
             labels: What `fit` and the like take as `y`.
         """
+        if isinstance(labels, list | tuple) and len(labels) != 1:
+            # Keras would take each for the labels of another output.
+            raise ValueError(
+                "Labels must be one array: of a list make one by `np.array`. "
+                f"Received: a {type(labels).__name__} of {len(labels)}"
+            )
         if not is_array(labels) or not _takes_classes(self.loss):
             return
         labels = ops.convert_to_numpy(labels)
@@ -144,7 +150,7 @@ class FineTunedModel(EncoderModel):
         self.check_labels(y)
         # Now, and not after the first epoch.
         validation_data = kwargs.get("validation_data")
-        if isinstance(validation_data, tuple):
+        if isinstance(validation_data, tuple | list):
             self.check_labels(validation_data[1])
         return super().fit(x, y, **kwargs)
 

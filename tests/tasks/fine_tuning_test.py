@@ -305,8 +305,13 @@ def test_integer_labels_that_are_classes(loss):
                 method(make_images(), wrong)
     before = weights_of(model)
     good = make_images(), labels % 2
-    with pytest.raises(ValueError, match="labels from 0 to 2"):
-        model.fit(*good, validation_data=(make_images(), labels), verbose=0)
+    for kind in (tuple, list):
+        with pytest.raises(ValueError, match="labels from 0 to 2"):
+            model.fit(
+                *good, validation_data=kind((make_images(), labels)), verbose=0
+            )
+    with pytest.raises(ValueError, match="one array.*Received: a list of 4"):
+        model.fit(make_images(), list(labels % 2))
     # Not after the first epoch.
     for weight, value in zip(weights_of(model), before, strict=True):
         np.testing.assert_array_equal(weight, value)
