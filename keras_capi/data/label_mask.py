@@ -17,10 +17,13 @@ def read_mask(path):
 
     Returns:
         Uint8 array, or int32 for files of more than 8 bits, with the numbers
-        in the file. `None` if the pixels are not single numbers.
+        in the file. `None` if the pixels are not single numbers, or the file
+        is a JPEG file, whatever its name, which has changed the numbers.
     """
     pillow = import_optional("PIL.Image", extra="images")
     with pillow.open(path) as image:
+        if image.format == "JPEG":
+            return None
         # Loading empties `tile`, the only place that tells.
         coding = image.tile[0][3] if image.tile else None
         mask = np.array(image)

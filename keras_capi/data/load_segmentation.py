@@ -114,7 +114,7 @@ def _load_pair(image_path, mask_path, image_size, white_level):
     if mask is None:
         raise ValueError(
             "Masks must have one number for each pixel, a label: a palette or "
-            f"grey values, and no RGB colours. Received: "
+            "grey values, and no RGB colours nor JPEG files. Received: "
             f"{printable(mask_path)}"
         )
     if image.shape[:2] != mask.shape:

@@ -1,5 +1,6 @@
 import warnings
 
+import keras
 import numpy as np
 
 from keras_capi.data.numbered_dataset import NumberedDataset
@@ -36,7 +37,7 @@ class RandomCrops(NumberedDataset):
 
     Raises:
         ValueError: If there are no images, something is not an array, one is
-            smaller than the crops, or numbers of channels differ.
+            smaller than the crops, or numbers of channels or dtypes differ.
 
     Example:
 
@@ -173,6 +174,15 @@ def _check_images(images, crop_size):
                 "`images` must have the same number of channels. Received: "
                 f"{images[0].shape[-1]}, and {image.shape[-1]} of "
                 f"images[{index}]"
+            )
+        dtypes = [
+            keras.backend.standardize_dtype(x.dtype) for x in (images[0], image)
+        ]
+        if dtypes[0] != dtypes[1]:
+            # Levels up to 255 and up to 1 would be in one batch.
+            raise ValueError(
+                "`images` must have the same dtype. Received: "
+                f"{dtypes[0]}, and {dtypes[1]} of images[{index}]"
             )
     return images
 

@@ -147,7 +147,14 @@ def test_masks_of_more_bits(folders, dtype):
 def test_masks_of_colors(folders, mode):
     path = folders[1] / "a" / "b.png"
     Image.new(mode, SHAPE[::-1]).save(path)
-    with pytest.raises(ValueError, match=f"no RGB colours. Received: {path}"):
+    with pytest.raises(ValueError, match=f"no RGB colours.*Received: {path}"):
+        load_segmentation(folders)
+
+
+def test_masks_that_are_jpeg_files(folders):
+    path = folders[1] / "a" / "b.png"
+    Image.fromarray(make_labels(1)).save(path, format="JPEG")
+    with pytest.raises(ValueError, match=f"nor JPEG files. Received: {path}"):
         load_segmentation(folders)
 
 

@@ -102,6 +102,9 @@ def test_images_must_hold_a_crop():
     images = [*make_images(), make_images()[0][..., :1]]
     with pytest.raises(ValueError, match=r"3, and 1 of images\[3\]"):
         RandomCrops(images, 16, 4, 2)
+    images[3] = (make_images()[0] / 255.0).astype("float32")
+    with pytest.raises(ValueError, match=r"uint8, and float32 of images\[3\]"):
+        RandomCrops(images, 16, 4, 2)
 
 
 def test_goes_to_batches_that_there_are():
