@@ -6,6 +6,7 @@ import numpy as np
 from keras import ops
 
 from keras_capi.evaluation.clustering_health import entropy as entropy_of
+from keras_capi.evaluation.healthy_ranges import share_of_most
 from keras_capi.ops.losses.cross_entropy import entropy
 
 CENTERINGS = ("centering", "patch_centering")
@@ -44,8 +45,7 @@ def choice_shares(batches):
     information = entropy_of(sums) - uncertainty / num_samples
     return {
         "used_choices": math.exp(entropy_of(counts)),
-        "choice_information_share": float(information)
-        / max(math.log(most), 1e-12),
+        "choice_information_share": share_of_most(information, most),
     }
 
 

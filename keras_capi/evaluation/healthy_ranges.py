@@ -124,18 +124,19 @@ def health_shares(measures, num_clusters, capi_loss=None):
     Returns:
         Dictionary of floats, by the keys of `HEALTHY`.
     """
-    most = math.log(num_clusters)
     shares = {
         "dead_prototypes": measures["dead_prototypes"],
         "usage_share": measures["usage_share"],
-        "target_entropy_share": measures["target_entropy"] / most,
+        "target_entropy_share": share_of_most(
+            measures["target_entropy"], num_clusters
+        ),
         "feature_deviation": measures["feature_deviation"],
         "effective_rank": measures["effective_rank"],
         "positional_information": measures["positional_information"],
     }
     if capi_loss is not None:
         gain = measures["mean_assignment_entropy"] - float(capi_loss)
-        shares["prediction_gain_share"] = gain / most
+        shares["prediction_gain_share"] = share_of_most(gain, num_clusters)
     return shares
 
 
@@ -157,9 +158,23 @@ def feature_shares(measures, num_prototypes=None, target_entropy=None):
         name: measures[name] for name in ("feature_deviation", "effective_rank")
     }
     if num_prototypes is not None and target_entropy is not None:
-        share = float(target_entropy) / math.log(num_prototypes)
-        shares["prototype_entropy_share"] = share
+        shares["prototype_entropy_share"] = share_of_most(
+            target_entropy, num_prototypes
+        )
     return shares
+
+
+def share_of_most(information, count):
+    """Returns information as a share of the most that a choice can tell.
+
+    Args:
+        information: Float, in nats.
+        count: Integer. Among how many the choice is.
+
+    Returns:
+        Float: 0 if there is one alone, which tells nothing.
+    """
+    return float(information) / math.log(count) if count > 1 else 0.0
 
 
 def is_healthy(name, value):

@@ -104,6 +104,12 @@ def test_choices_of_a_network_that_sees_nothing(name):
     assert shares["choice_information_share"] > 1e-3
 
 
+def test_choices_of_one_image_alone():
+    """Rounding errors are no information."""
+    choices = np.random.default_rng(0).dirichlet(np.ones(50), 1)
+    assert choice_shares([choices])["choice_information_share"] == 0.0
+
+
 def test_choices_of_colors():
     model = CASES["colorization"].make()
     choices = to_numpy(model.predict_choices(IMAGES))

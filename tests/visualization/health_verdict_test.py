@@ -53,6 +53,17 @@ def test_what_is_wrong_and_what_helps(name, value):
     assert MEASURES[name][0] in sentence
 
 
+def test_one_cluster_alone():
+    """Its targets are certain, and there is nothing to tell or to gain."""
+    nothing = {"target_entropy": 0.0, "mean_assignment_entropy": 0.0}
+    found = health_shares({**MEASURED, **nothing}, 1, 1e-7)
+    assert found["target_entropy_share"] == 0.0
+    assert found["prediction_gain_share"] == 0.0
+    assert health_verdict(found)["healthy"]
+    (sentence,) = health_verdict(feature_shares(MEASURED, 1, 0.0))["sentences"]
+    assert "near 0 it has chosen one prototype" in sentence
+
+
 def test_a_student_that_learned_nothing():
     (sentence,) = health_verdict(shares(2.75))["sentences"]
     assert "no better than if it did not look" in sentence
