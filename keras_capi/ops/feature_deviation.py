@@ -24,11 +24,11 @@ def feature_deviation(features):
     features = ops.reshape(ops.cast(features, "float32"), (-1, width))
     parts = [
         ops.sum(features, axis=0),
-        ops.sum(ops.square(features), axis=0),
         ops.sum(ops.ones_like(features[:, :1]), axis=0),
     ]
-    # One message for all.
     sums = all_reduce_sum(ops.concatenate(parts))
-    means = sums[:width] / sums[-1]
-    variance = sums[width : 2 * width] / sums[-1] - ops.square(means)
-    return ops.sqrt(ops.maximum(ops.mean(variance), 0.0))
+    # Not the mean of squares less the square of the mean: where all features
+    # are nearly the same, the difference is a rounding error.
+    centered = features - sums[:-1] / sums[-1]
+    squares = all_reduce_sum(ops.sum(ops.square(centered)))
+    return ops.sqrt(squares / (sums[-1] * width))
