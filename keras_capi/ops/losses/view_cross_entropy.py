@@ -23,6 +23,9 @@ def view_cross_entropy(targets, logits, temperature, target_views=None):
         Float32 scalar tensor: the mean over the batch and all pairs of a target
         and the logits of another view, in nats.
 
+    Raises:
+        ValueError: If there is one view alone, or an argument is out of range.
+
     Reference:
 
     - [DINO](https://arxiv.org/abs/2104.14294), equation 3
@@ -31,6 +34,11 @@ def view_cross_entropy(targets, logits, temperature, target_views=None):
     if target_views is not None:
         check_each("target_views", target_views, check_non_negative_integer)
     num_targets, num_views = targets.shape[1], logits.shape[1]
+    if num_views < 2:
+        raise ValueError(
+            "There must be two views of each image or more, as one predicts "
+            f"what is said of another. Received: {num_views} views"
+        )
     log_probabilities = ops.log_softmax(
         ops.cast(logits, "float32") / temperature, axis=-1
     )

@@ -24,3 +24,9 @@ def test_mean_over_all_pairs_of_different_views(num_views, target_views):
     loss = to_numpy(view_cross_entropy(targets, logits, 0.1, target_views))
     assert loss.dtype == "float32"
     assert loss == pytest.approx(np.mean(pairs), rel=1e-5)
+
+
+def test_one_view_alone_has_nothing_to_predict():
+    scores = np.ones((3, 1, 4), "float32")
+    with pytest.raises(ValueError, match="two views .* Received: 1 views"):
+        view_cross_entropy(scores / 4, scores, 0.1)
