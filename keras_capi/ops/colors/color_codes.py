@@ -85,7 +85,8 @@ def rebalancing_weights(prior, mixing=0.5, power=1.0):
             to `1.0`.
 
     Returns:
-        Float32 tensor of shape `(bins,)`, whose mean by the prior is 1.
+        Float32 tensor of shape `(bins,)`, whose mean by the prior is 1. Without
+        `mixing`, bins that never occur count as the rarest that does.
 
     Reference:
 
@@ -96,5 +97,7 @@ def rebalancing_weights(prior, mixing=0.5, power=1.0):
     check_non_negative("power", power)
     prior = ops.cast(prior, "float32")
     mixed = (1.0 - mixing) * prior + mixing / prior.shape[0]
-    weights = ops.power(mixed, -power)
+    rarest = ops.min(ops.where(mixed > 0, mixed, 1.0))
+    # Relative to it no power is infinite.
+    weights = ops.power(ops.maximum(mixed / rarest, 1.0), -power)
     return weights / ops.sum(prior * weights)

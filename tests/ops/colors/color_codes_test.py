@@ -50,3 +50,12 @@ def test_rare_colors_count_more():
         np.testing.assert_allclose(
             to_numpy(rebalancing_weights(prior, **options)), 1.0, rtol=1e-5
         )
+
+
+@pytest.mark.parametrize(
+    "power, expected", [(1.0, [0.625, 2.5, 2.5]), (40.0, [0.0, 5.0, 5.0])]
+)
+def test_colors_that_never_occur_count_as_the_rarest(power, expected):
+    prior = np.array([0.8, 0.2, 0.0], "float32")
+    weights = to_numpy(rebalancing_weights(prior, 0.0, power))
+    np.testing.assert_allclose(weights, expected, rtol=1e-5, atol=1e-6)
