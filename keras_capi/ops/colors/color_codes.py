@@ -23,6 +23,10 @@ def encode_colors(colors, bins, num_neighbors=10, deviation=5.0):
         Tuple of two tensors of shape `(..., num_neighbors)`, nearest first:
         which bins, int32, and their shares, float32, which add up to 1.
 
+    Raises:
+        ValueError: If there are fewer bins than neighbours, or an argument is
+            out of range.
+
     Reference:
 
     - [Colorful image colorization](https://arxiv.org/abs/1603.08511), section
@@ -31,6 +35,11 @@ def encode_colors(colors, bins, num_neighbors=10, deviation=5.0):
     check_positive_integer("num_neighbors", num_neighbors)
     check_positive("deviation", deviation)
     colors, bins = (ops.cast(x, "float32") for x in (colors, bins))
+    if num_neighbors > bins.shape[0]:
+        raise ValueError(
+            "`num_neighbors` must not be above the number of bins. Received: "
+            f"num_neighbors={num_neighbors}, {bins.shape[0]} bins"
+        )
     # Not by products, whose difference would lose digits.
     distances = ops.square(colors[..., :1] - bins[:, 0]) + ops.square(
         colors[..., 1:] - bins[:, 1]

@@ -25,6 +25,11 @@ def test_shares_by_distance(num_neighbors):
     np.testing.assert_allclose(to_numpy(shares), densities, rtol=1e-4)
 
 
+def test_more_neighbors_than_bins():
+    with pytest.raises(ValueError, match="num_neighbors=4, 3 bins"):
+        encode_colors(np.zeros((2, 2)), BINS[:3], 4)
+
+
 def test_annealed_mean_is_between_mean_and_mode():
     logits = GENERATOR.normal(size=(5, len(BINS))).astype("float32")
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
