@@ -20,6 +20,9 @@ def pixel_targets(images, patch_size, normalize=True):
         Float32 tensor of shape `(batch, rows * columns, patch_size**2 *
         channels)`: patches row-major, values in the order row, column, channel.
 
+    Raises:
+        ValueError: If patches of a single value are to be normalised.
+
     Reference:
 
     - [MAE](https://arxiv.org/abs/2111.06377), section 3 (reconstruction target)
@@ -28,6 +31,12 @@ def pixel_targets(images, patch_size, normalize=True):
     if not normalize:
         return targets
     count = targets.shape[-1]
+    if count == 1:
+        raise ValueError(
+            "Patches of a single value have no deviation: use larger patches "
+            "or pixels that are not normalised. Received: "
+            f"patch_size={patch_size}, images.shape={tuple(images.shape)}"
+        )
     centred = targets - ops.mean(targets, axis=-1, keepdims=True)
     squares = ops.sum(ops.square(centred), axis=-1, keepdims=True)
     return centred / ops.sqrt(squares / (count - 1) + 1e-6)

@@ -25,6 +25,13 @@ def test_patches_of_one_colour_are_finite():
     np.testing.assert_array_equal(targets, 0.0)
 
 
+def test_a_single_value_has_no_deviation():
+    images = np.ones((1, 2, 2, 1), "float32")
+    with pytest.raises(ValueError, match=r"patch_size=1.*\(1, 2, 2, 1\)"):
+        pixel_targets(images, 1)
+    np.testing.assert_array_equal(to_numpy(pixel_targets(images, 1, False)), 1)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_pixels_as_they_are(dtype):
     targets = to_numpy(pixel_targets(IMAGES.astype(dtype), 4, False))
