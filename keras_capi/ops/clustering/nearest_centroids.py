@@ -2,7 +2,7 @@
 
 from keras import ops
 
-# Of the distances that are in memory at a time.
+# Of the scores that are in memory at a time.
 NUMBERS_AT_A_TIME = 2**24
 
 
@@ -21,6 +21,9 @@ def nearest_centroids(vectors, centroids):
         the squared Euclidean distances to them: an int32 and a float32 tensor
         of shape `(samples,)`.
 
+    Raises:
+        ValueError: If there are no centroids.
+
     Example:
 
     >>> vectors = np.array([[0.0, 1.0], [5.0, 4.0]])
@@ -28,11 +31,11 @@ def nearest_centroids(vectors, centroids):
     """
     vectors = ops.cast(vectors, "float32")
     centroids = ops.cast(centroids, "float32")
+    if not vectors.shape[0]:
+        return ops.zeros((0,), "int32"), ops.zeros((0,), "float32")
     half_squares = ops.sum(ops.square(centroids), axis=1) / 2
-    count = max(NUMBERS_AT_A_TIME // centroids.shape[0], 1)
     labels, distances = [], []
-    for start in range(0, vectors.shape[0], count):
-        part = vectors[start : start + count]
+    for part in parts_of(vectors, centroids.shape[0]):
         products = ops.matmul(part, ops.transpose(centroids))
         scores = products - half_squares
         labels.append(ops.cast(ops.argmax(scores, axis=1), "int32"))
@@ -40,3 +43,17 @@ def nearest_centroids(vectors, centroids):
         distances.append(squares - 2 * ops.max(scores, axis=1))
     distances = ops.maximum(ops.concatenate(distances), 0.0)
     return ops.concatenate(labels), distances
+
+
+def parts_of(vectors, num_clusters):
+    """Yields parts of vectors whose scores for all clusters fit into memory.
+
+    Args:
+        vectors: Tensor of shape `(samples, width)`.
+        num_clusters: Integer.
+    """
+    if not num_clusters:
+        raise ValueError("There must be a centroid or more. Received: none")
+    count = max(NUMBERS_AT_A_TIME // num_clusters, 1)
+    for start in range(0, vectors.shape[0], count):
+        yield vectors[start : start + count]

@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from keras_capi.ops.clustering.nearest_centroids import parts_of
 from keras_capi.ops.normalization import l2_normalize
 from keras_capi.validation import check_positive_integer
 
@@ -48,5 +49,9 @@ def spherical_kmeans(vectors, starts, num_iterations=10):
 
 
 def _nearest(vectors, centroids):
-    similarities = ops.matmul(vectors, ops.transpose(centroids))
-    return ops.cast(ops.argmax(similarities, axis=-1), "int32")
+    matrix = ops.transpose(centroids)
+    labels = [
+        ops.cast(ops.argmax(ops.matmul(part, matrix), axis=-1), "int32")
+        for part in parts_of(vectors, centroids.shape[0])
+    ]
+    return ops.concatenate(labels)

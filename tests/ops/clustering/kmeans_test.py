@@ -58,3 +58,10 @@ def test_in_parts(monkeypatch):
         nearest_centroids(VECTORS, VECTORS[:7]), expected, strict=True
     ):
         np.testing.assert_allclose(to_numpy(found), value, atol=1e-6)
+
+
+def test_no_vectors_and_no_centroids():
+    labels, distances = nearest_centroids(VECTORS[:0], VECTORS[:7])
+    assert to_numpy(labels).shape == to_numpy(distances).shape == (0,)
+    with pytest.raises(ValueError, match="a centroid or more. Received: none"):
+        nearest_centroids(VECTORS, VECTORS[:0])

@@ -1,6 +1,8 @@
 import numpy as np
 from helpers import to_numpy
+from keras import ops
 
+from keras_capi.ops import nearest_centroids
 from keras_capi.ops import spherical_kmeans
 
 
@@ -30,3 +32,20 @@ def test_a_cluster_without_vectors_stays():
     centroids, labels = spherical_kmeans(vectors, [0, 1, 2])
     np.testing.assert_array_equal(to_numpy(centroids), vectors)
     np.testing.assert_array_equal(to_numpy(labels), [0, 0, 2])
+
+
+def test_in_parts(monkeypatch):
+    """The similarities of all vectors would fit no memory."""
+    vectors = unit(np.random.default_rng(1).normal(size=(30, 4)))
+    vectors = vectors.astype("float32")
+    expected = spherical_kmeans(vectors, np.arange(5), 2)
+    monkeypatch.setitem(nearest_centroids.__globals__, "NUMBERS_AT_A_TIME", 40)
+    sizes, argmax = [], ops.argmax
+    monkeypatch.setattr(
+        ops, "argmax", lambda x, axis: sizes.append(len(x)) or argmax(x, axis)
+    )
+    for found, value in zip(
+        spherical_kmeans(vectors, np.arange(5), 2), expected, strict=True
+    ):
+        np.testing.assert_allclose(to_numpy(found), to_numpy(value), atol=1e-6)
+    assert set(sizes) == {8, 6}
