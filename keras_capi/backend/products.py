@@ -12,7 +12,7 @@ FEWEST_PRODUCTS = 2**22
 
 def matrix_product(x, matrix):
     """Computes `keras.ops.matmul` of a tensor and a matrix."""
-    if ONEDNN_PRODUCT is not None:
+    if ONEDNN_PRODUCT is not None and len(x.shape) > 1:
         x, matrix = ops.convert_to_tensor(x), ops.convert_to_tensor(matrix)
         if _is_for_onednn(x, matrix):
             return ONEDNN_PRODUCT(x, matrix)

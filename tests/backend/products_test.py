@@ -15,7 +15,12 @@ from keras_capi import backend
 from keras_capi.backend import products
 
 # Above and below the size from which on torch takes the other library.
-SHAPES = [((2, 5, 8), (8, 6)), ((3, 200, 96), (96, 128)), ((4, 0), (0, 3))]
+SHAPES = [
+    ((2, 5, 8), (8, 6)),
+    ((3, 200, 96), (96, 128)),
+    ((4, 0), (0, 3)),
+    ((2048,), (2048, 2048)),
+]
 needs_torch = pytest.mark.skipif(
     keras.backend.backend() != "torch", reason="torch alone has two libraries"
 )
