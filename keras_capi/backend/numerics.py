@@ -50,9 +50,12 @@ def rms_normalization(x, scale, epsilon):
     """Normalises the last axis like `keras.ops.rms_normalization`."""
     if _is_traced_by_torch():
         # ONNX and OpenVINO lack torch's fused norm.
+        dtype = x.dtype
+        # Squares would overflow in half precision.
+        x = ops.cast(x, "float32")
         mean_square = ops.mean(ops.square(x), axis=-1, keepdims=True)
-        normalized = x * ops.rsqrt(mean_square + epsilon)
-        return normalized if scale is None else normalized * scale
+        x = x * ops.rsqrt(mean_square + epsilon)
+        return ops.cast(x if scale is None else x * scale, dtype)
     return ops.rms_normalization(x, scale=scale, epsilon=epsilon)
 
 

@@ -41,3 +41,23 @@ def test_gelu_is_keras(compilation):
         # Rounded at 1, as torch does.
         atol=6e-7,
     )
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "torch", reason="torch alone has two ways"
+)
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("scale", [None, 2.0])
+def test_rms_normalization_of_large_numbers_in_an_export(scale):
+    """In half precision, whose range their squares leave."""
+    import torch
+
+    x = torch.tensor([[300.0, -300.0, 3000.0, 1.0]], dtype=torch.float16)
+    scale = scale and torch.full((4,), scale, dtype=torch.float16)
+
+    def normalize(x):
+        return backend.rms_normalization(x, scale, 1e-5)
+
+    traced = torch.jit.trace(normalize, x, check_trace=False)
+    assert traced(x).dtype == torch.float16
+    torch.testing.assert_close(traced(x), normalize(x), rtol=2e-3, atol=1e-3)
