@@ -159,21 +159,21 @@ class AdamW(GroupedOptimizer):
     def update_step(self, gradient, variable, step):
         index = self._get_variable_index(variable)
         rule = self._rules[index]
-        momentum, velocity = self._momentums[index], self._velocities[index]
-        # Half precision cannot hold a small epsilon.
-        dtype = keras.backend.result_type(momentum.dtype, "float32")
+        moments = self._momentums[index], self._velocities[index]
+        # Half precision cannot hold a small epsilon, nor small squares: the
+        # moments are rounded after the update only, as torch does.
+        dtype = keras.backend.result_type(moments[0].dtype, "float32")
+        momentum, velocity = (ops.cast(moment, dtype) for moment in moments)
         gradient = ops.cast(gradient, dtype)
         square = ops.square(gradient)
         if rule.skipped_steps:
             is_frozen = step.is_frozen(rule)
-            gradient = ops.where(is_frozen, ops.cast(momentum, dtype), gradient)
-            square = ops.where(is_frozen, ops.cast(velocity, dtype), square)
-        self.assign_add(
-            momentum, ops.subtract(gradient, momentum) * (1 - self.beta_1)
-        )
-        self.assign_add(
-            velocity, ops.subtract(square, velocity) * (1 - self.beta_2)
-        )
+            gradient = ops.where(is_frozen, momentum, gradient)
+            square = ops.where(is_frozen, velocity, square)
+        momentum = momentum + (gradient - momentum) * (1 - self.beta_1)
+        velocity = velocity + (square - velocity) * (1 - self.beta_2)
+        for moment, value in zip(moments, (momentum, velocity), strict=True):
+            self.assign(moment, ops.cast(value, moment.dtype))
         first, second = step.corrections(rule)
         rate, decay = step.rate_and_decay(rule, len(variable.shape))
         weight = ops.cast(variable, dtype)
@@ -181,9 +181,8 @@ class AdamW(GroupedOptimizer):
             weight = weight - weight * ops.cast(rate * decay, dtype)
         # `m / first / (sqrt(v) / second + epsilon)`, with fewer operations.
         size = ops.cast(rate * second / first, dtype)
-        root = ops.sqrt(ops.cast(velocity, dtype))
-        root = root + ops.cast(self.epsilon * second, dtype)
-        weight = weight - ops.cast(momentum, dtype) * size / root
+        root = ops.sqrt(velocity) + ops.cast(self.epsilon * second, dtype)
+        weight = weight - momentum * size / root
         self.assign(variable, ops.cast(weight, variable.dtype))
 
     def get_config(self):

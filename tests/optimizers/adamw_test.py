@@ -320,6 +320,19 @@ def test_half_precision(initial, gradients):
     np.testing.assert_array_equal(trained["kernel"], initial["kernel"])
 
 
+def test_small_squares_in_half_precision(initial, gradients):
+    """The second moment of 1e-4 is rounded to 0, which must not divide."""
+    gradients = [{k: 1e-4 * x for k, x in gradients[0].items()}]
+    trained = train(
+        {k: x.astype("float16") for k, x in initial.items()},
+        [{k: x.astype("float16") for k, x in gradients[0].items()}],
+        AdamW(0.01, 0.1),
+    )
+    for name, value in trained.items():
+        moved = adamw(initial[name], [gradients[0][name]], [0.01], [0.1])
+        np.testing.assert_allclose(value, moved, rtol=1e-3, atol=2e-3)
+
+
 def test_rates_can_be_set(initial, gradients):
     """Own plain rates keep their ratio to the optimizer's, others stay."""
     schedule = WarmupCosine(0.3, 10)
