@@ -1,5 +1,7 @@
 """The parts of AdamW for which backends have kernels of their own."""
 
+import functools
+
 from keras import ops
 
 from keras_capi.backend.active import BACKEND
@@ -135,7 +137,12 @@ def gradient_norms(gradients):
     if BACKEND == "torch":
         import torch
 
-        return [x.float() for x in torch._foreach_norm(gradients)]
+        # Of half precision they may be beyond its range.
+        widest = functools.reduce(
+            torch.promote_types, (x.dtype for x in gradients), torch.float32
+        )
+        norms = torch._foreach_norm(gradients, dtype=widest)
+        return [norm.float() for norm in norms]
     return [
         ops.sqrt(ops.sum(ops.square(ops.cast(gradient, "float32"))))
         for gradient in gradients

@@ -220,6 +220,21 @@ def test_clips_by_norms(initial, gradients, scope, networks):
         )
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float64"])
+def test_norms_beyond_half_precision(initial, dtype):
+    """An infinite one would clip gradients to 0."""
+    gradients = [{k: np.full(v, 3e4, dtype) for k, v in SHAPES.items()}]
+    initial = {k: x.astype(dtype) for k, x in initial.items()}
+    # So large that it is not hidden by Adam's own division by sizes.
+    optimizer = AdamW(0.01, 0.0, epsilon=1.0, clip_norm=1.0)
+    trained = train(initial, gradients, optimizer)
+    size = 1 / np.sqrt(sum(np.prod(shape) for shape in SHAPES.values()))
+    for name, value in trained.items():
+        np.testing.assert_allclose(
+            initial[name] - value, 0.01 * size / (size + 1), atol=1e-3
+        )
+
+
 @pytest.mark.parametrize("freeze", ["gradient", "rate"])
 def test_frozen_steps(initial, gradients, freeze):
     """Not even a gradient that is not finite reaches what drops it."""
