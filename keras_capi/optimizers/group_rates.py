@@ -12,8 +12,9 @@ from keras_capi.optimizers.checks import check_settable
 class GroupRates:
     """The own rates of an optimizer's groups, plain ones as variables.
 
-    If the optimizer's rate is a plain number too, they keep their ratio to it
-    when it is set. The ratio is remembered, as rates may become 0 for a time.
+    If the optimizer's rate is a plain number too, they keep the ratio to it
+    that they have when it is set, as rates may come from a file by then. Where
+    it is 0, they take up the last ratio that there was.
 
     Args:
         groups: Dictionary of `keras_capi.optimizers.Group`s.
@@ -37,7 +38,7 @@ class GroupRates:
                     name=f"{name}_learning_rate",
                 )
             self.rates[name] = rate
-            self._remember_ratio(name)
+        self._remember_ratios()
 
     def assign(self, name, value):
         """Sets the rate of a group.
@@ -50,14 +51,15 @@ class GroupRates:
         value = as_rate(argument, value)
         check_settable(argument, self.rates[name], value)
         self.rates[name].assign(value)
-        self._remember_ratio(name)
+        self._ratios.pop(name, None)
 
     def follow(self, value):
-        """Moves the rates in proportion to the optimizer's new one.
+        """Moves the rates in proportion to the optimizer's, before it is set.
 
         Args:
-            value: Float.
+            value: Float. The optimizer's new rate.
         """
+        self._remember_ratios()
         for name, ratio in self._ratios.items():
             self.rates[name].assign(value * ratio)
 
@@ -72,11 +74,12 @@ class GroupRates:
             for name, group in self._groups.items()
         }
 
-    def _remember_ratio(self, name):
-        self._ratios.pop(name, None)
-        rates = (self.rates[name], self._optimizer._learning_rate)
-        if any(callable(rate) for rate in rates):
+    def _remember_ratios(self):
+        common = self._optimizer._learning_rate
+        if callable(common):
             return
-        own, common = (float(ops.convert_to_numpy(rate)) for rate in rates)
-        if common:
-            self._ratios[name] = own / common
+        common = float(ops.convert_to_numpy(common))
+        for name, rate in self.rates.items():
+            if common and not callable(rate):
+                own = float(ops.convert_to_numpy(rate))
+                self._ratios[name] = own / common

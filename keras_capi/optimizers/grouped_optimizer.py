@@ -89,9 +89,8 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
         value = as_rate("learning_rate", value)
         if not callable(value):
             check_settable("learning_rate", self._learning_rate, value)
-        keras.optimizers.Optimizer.learning_rate.fset(self, value)
-        if not callable(value):
             self._group_rates.follow(value)
+        keras.optimizers.Optimizer.learning_rate.fset(self, value)
 
     @property
     def group_learning_rates(self):

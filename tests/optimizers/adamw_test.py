@@ -381,6 +381,23 @@ def test_rates_can_be_set(initial, gradients):
         optimizer.set_group_learning_rate("scheduled", 0.1)
 
 
+def test_rates_of_a_file_keep_their_ratio(initial):
+    """Not that of the numbers with which the optimizer was made."""
+    saved, loaded = (
+        AdamW(0.01, groups={"own": Group(learning_rate=0.02)}) for _ in range(2)
+    )
+    for optimizer in (saved, loaded):
+        make_variables(initial, optimizer, {"own": ["kernel"]})
+    saved.set_group_learning_rate("own", 0.001)
+    state = {}
+    saved.save_own_variables(state)
+    loaded.load_own_variables(state)
+    for optimizer in (saved, loaded):
+        optimizer.learning_rate = 0.1
+        own = optimizer.group_learning_rates["own"]
+        assert float(own) == pytest.approx(0.01)
+
+
 def test_config_round_trip():
     schedule = WarmupCosine(1.0, 10, 2)
     optimizer = AdamW(
