@@ -15,31 +15,6 @@ PERCEPTRONS = {"gelu": ("fc1", "fc2"), "swiglu": ("w12", "w3")}
 LAYER_SCALES = (("ls1.gamma", "gamma_1"), ("ls2.gamma", "gamma_2"))
 
 
-def paired_vit_weights(tensors, vit, optional=()):
-    """Pairs the weights of a ViT with arrays that go by timm's names.
-
-    Args:
-        tensors: Dictionary from names such as `blocks.0.attn.qkv.weight` to
-            NumPy arrays: weights, or their gradients.
-        vit: `keras_capi.encoders.ViT`.
-        optional: Sequence of strings. Names that may be missing, such as
-            `"pos_embed"` where it is not trained. Defaults to `()`.
-
-    Returns:
-        List of pairs: a variable of `vit`, and an array of its shape.
-
-    Raises:
-        ValueError: If names are missing or left over, or an array has another
-            shape than its variable.
-    """
-    tensors = {
-        name: value
-        for name, value in tensors.items()
-        if name.rpartition(".")[2] != INDEX
-    }
-    return pair_entries(vit_entries(vit, tensors), tensors, optional)
-
-
 def vit_entries(vit, names=()):
     """Returns the names of a ViT's weights.
 

@@ -6,7 +6,8 @@ from helpers import method_arrays
 from helpers import to_numpy
 from keras import ops
 
-from keras_capi.convert.vit_keys import paired_vit_weights
+from keras_capi.convert.vit_keys import pair_entries
+from keras_capi.convert.vit_keys import vit_entries
 from keras_capi.encoders import ViT
 from keras_capi.ops import sine_positions
 
@@ -27,7 +28,7 @@ def under(reference, prefix):
 
 
 def load(vit, tensors):
-    for variable, array in paired_vit_weights(tensors, vit):
+    for variable, array in pair_entries(vit_entries(vit, tensors), tensors):
         variable.assign(array)
     return vit
 

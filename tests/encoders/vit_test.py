@@ -4,7 +4,8 @@ import pytest
 from helpers import make_images
 from helpers import to_numpy
 
-from keras_capi.convert.vit_keys import paired_vit_weights
+from keras_capi.convert.vit_keys import pair_entries
+from keras_capi.convert.vit_keys import vit_entries
 from keras_capi.encoders import ViT
 from keras_capi.layers.blocks.block_stack import run_blocks
 
@@ -297,7 +298,6 @@ def timm_weights(depth=2, width=16, relative=None):
         shapes[f"{prefix}ls1.gamma"] = (width,)
         shapes[f"{prefix}gamma_2"] = (width,)
         shapes[f"{prefix}attn.relative_position_bias_table"] = (52, 2)
-        shapes[f"{prefix}attn.relative_position_index"] = (17, 17)
     return {
         name: generator.normal(size=shape).astype("float32")
         for name, shape in shapes.items()
@@ -312,7 +312,7 @@ def test_all_weights_have_names():
         layer_scale=0.1,
     )
     tensors = timm_weights()
-    pairs = paired_vit_weights(tensors, encoder)
+    pairs = pair_entries(vit_entries(encoder, tensors), tensors)
     paired = {id(variable) for variable, _ in pairs}
     assert paired == {id(weight) for weight in encoder.weights}
     # Both sides count once: no array has two places.
@@ -339,14 +339,15 @@ def test_names_must_be_those_of_the_encoder():
         layer_scale=0.1,
     )
     tensors = timm_weights()
+    entries = vit_entries(encoder, tensors)
     with pytest.raises(ValueError, match=r"Unexpected: \['head.weight'\]"):
-        paired_vit_weights({**tensors, "head.weight": 0}, encoder)
+        pair_entries(entries, {**tensors, "head.weight": 0})
     del tensors["pos_embed"]
     with pytest.raises(ValueError, match=r"Missing: \['pos_embed'\]"):
-        paired_vit_weights(tensors, encoder)
-    pairs = paired_vit_weights(tensors, encoder, optional=("pos_embed",))
+        pair_entries(entries, tensors)
+    pairs = pair_entries(entries, tensors, optional=("pos_embed",))
     assert len(pairs) == len(encoder.weights) - 1
     with pytest.raises(ValueError, match="`norm.bias` must have the shape"):
-        paired_vit_weights(
-            {**tensors, "norm.bias": np.zeros(3)}, encoder, ("pos_embed",)
+        pair_entries(
+            entries, {**tensors, "norm.bias": np.zeros(3)}, ("pos_embed",)
         )

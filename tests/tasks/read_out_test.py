@@ -9,7 +9,8 @@ from helpers import make_vit
 from helpers import method_arrays
 from helpers import to_numpy
 
-from keras_capi.convert.vit_keys import paired_vit_weights
+from keras_capi.convert.vit_keys import pair_entries
+from keras_capi.convert.vit_keys import vit_entries
 from keras_capi.encoders import ViT
 from keras_capi.tasks import FeatureExtractor
 from keras_capi.tasks import ImageClassifier
@@ -30,7 +31,7 @@ def make_published_vit(arrays, prefix, **arguments):
         if key.startswith(prefix) and "decoder" not in key
     }
     tensors.pop("mask_token", None)
-    for variable, array in paired_vit_weights(tensors, vit):
+    for variable, array in pair_entries(vit_entries(vit), tensors):
         variable.assign(array)
     return vit
 
