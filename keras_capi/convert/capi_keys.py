@@ -174,8 +174,9 @@ def paired_encoder(state, backbone):
 def check_model(model, path):
     """Raises a `ValueError`: no model gets all of a training."""
     raise ValueError(
-        "The weights must be of MAE or DINO. Received: those of CAPI in "
-        f"{path}, of which `load_torch_checkpoint` loads the encoder"
+        f"{path} must hold weights of another method than CAPI, of which "
+        "`keras_capi.convert.load_torch_checkpoint` loads the encoder. "
+        f"Received: weights of CAPI for a {type(model).__name__}"
     )
 
 

@@ -10,8 +10,10 @@ def load_torch_weights(model, path):
     To go on with a training from a published checkpoint, or to look at what its
     decoder or head does: encoder and decoder of MAE; student, teacher, their
     heads and the centers of DINO, iBOT and DINOv2; student, teacher and
-    predictor of I-JEPA; encoder and head of BEiT, and DALL-E's tokenizer. The
-    state of their optimizer is not loaded.
+    predictor of I-JEPA; student, teacher, and head or decoder of data2vec and
+    data2vec 2.0; encoder and head of BEiT and SimMIM; and DALL-E's tokenizer.
+    Those of CAPI and AIM are refused. The state of their optimizer is not
+    loaded.
 
     Args:
         model: A method such as `keras_capi.methods.MAE` or

@@ -3,9 +3,11 @@ import pytest
 import torch
 from conftest import REFERENCE
 from helpers import make_images
+from helpers import make_model
 from helpers import to_numpy
 
 from keras_capi.convert import load_torch_checkpoint
+from keras_capi.convert import load_torch_weights
 
 CHECKPOINT = REFERENCE / "capi_reference.pth"
 
@@ -168,6 +170,11 @@ def test_every_key_of_a_training_checkpoint_counts(reference, tmp_path):
 def test_unknown_part(state, tmp_path):
     with pytest.raises(ValueError, match="`part` must be one of"):
         load_torch_checkpoint(CHECKPOINT, part="ema")
+
+
+def test_there_is_no_whole_model():
+    with pytest.raises(ValueError, match="another method than CAPI.* a CAPI$"):
+        load_torch_weights(make_model(), CHECKPOINT)
 
 
 def test_files_that_cannot_be_read(tmp_path):
