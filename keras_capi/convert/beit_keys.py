@@ -2,7 +2,6 @@
 
 from keras_capi.convert import simmim_keys
 from keras_capi.convert.vit_checkpoint import check_method
-from keras_capi.convert.vit_keys import INDEX
 from keras_capi.convert.vit_keys import linear_keys
 from keras_capi.convert.vit_keys import pair_entries
 from keras_capi.convert.vit_keys import vit_entries
@@ -15,6 +14,7 @@ MASK_TOKEN = "mask_token"
 
 make_encoder = simmim_keys.make_encoder
 paired_encoder = simmim_keys.paired_encoder
+select_model = simmim_keys.select_model
 
 
 def matches(tensors):
@@ -38,18 +38,6 @@ def select_encoder(tensors, part, path):
 def check_model(model, path):
     """Raises a `ValueError` unless a model is a BEiT around a ViT."""
     check_method(model, BEiT, path)
-
-
-def select_model(tensors, path):
-    """Picks the weights of encoder, mask token and head: all.
-
-    The indices of tables follow from the size.
-    """
-    return {
-        key: value
-        for key, value in tensors.items()
-        if key.rpartition(".")[2] != INDEX
-    }
 
 
 def paired_model(state, model):
