@@ -7,6 +7,7 @@ without vectors those that are farthest away, and knows no accelerators.
 import numpy as np
 from keras import ops
 
+from keras_capi.ops.clustering.finite import check_finite
 from keras_capi.ops.clustering.nearest_centroids import nearest_centroids
 from keras_capi.validation import check_positive_integer
 
@@ -36,7 +37,8 @@ def kmeans(vectors, centroids, num_iterations=20):
         shape `(num_iterations,)`.
 
     Raises:
-        ValueError: If there are fewer vectors than centroids.
+        ValueError: If there are fewer vectors than centroids, or one is not
+            finite.
 
     Example:
 
@@ -60,6 +62,7 @@ def kmeans(vectors, centroids, num_iterations=20):
     for _ in range(num_iterations):
         labels, distances = nearest_centroids(vectors, centroids)
         errors.append(float(ops.sum(distances)))
+        check_finite("distances from vectors to centroids", errors[-1])
         sums = ops.segment_sum(vectors, labels, num_clusters)
         counts = np.bincount(
             ops.convert_to_numpy(labels), minlength=num_clusters

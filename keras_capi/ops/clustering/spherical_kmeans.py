@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from keras_capi.ops.clustering.finite import check_finite
 from keras_capi.ops.clustering.nearest_centroids import parts_of
 from keras_capi.ops.normalization import l2_normalize
 from keras_capi.validation import check_positive_integer
@@ -23,6 +24,9 @@ def spherical_kmeans(vectors, starts, num_iterations=10):
         Tuple of the centroids, a float32 tensor of shape `(clusters, width)`,
         and the assignments to them, an int32 tensor of shape `(samples,)`.
 
+    Raises:
+        ValueError: If a vector is not finite.
+
     Example:
 
     >>> vectors = keras.utils.normalize(np.random.normal(size=(8, 3)))
@@ -34,6 +38,7 @@ def spherical_kmeans(vectors, starts, num_iterations=10):
     """
     check_positive_integer("num_iterations", num_iterations)
     vectors = ops.cast(vectors, "float32")
+    check_finite("vectors", ops.convert_to_numpy(ops.sum(vectors)))
     centroids = ops.take(vectors, ops.cast(starts, "int32"), axis=0)
     num_clusters = centroids.shape[0]
     for _ in range(num_iterations):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_capi.ops.clustering.finite import check_finite
 from keras_capi.validation import check_positive_integer
 
 # Of the largest variance: directions with less are rounding errors.
@@ -27,7 +28,8 @@ def fit_whitening(features, num_components):
         float32 arrays.
 
     Raises:
-        ValueError: If `num_components` is larger than the width.
+        ValueError: If `num_components` is larger than the width, or a feature
+            is not finite.
 
     Example:
 
@@ -47,6 +49,7 @@ def fit_whitening(features, num_components):
             f"Received: num_components={num_components}, width={width}"
         )
     mean = np.mean(features, axis=0, dtype="float64")
+    check_finite("features", mean)
     centered = features - mean
     squares, directions = np.linalg.eigh(centered.T @ centered)
     # In ascending order.

@@ -65,3 +65,11 @@ def test_no_vectors_and_no_centroids():
     assert to_numpy(labels).shape == to_numpy(distances).shape == (0,)
     with pytest.raises(ValueError, match="a centroid or more. Received: none"):
         nearest_centroids(VECTORS, VECTORS[:0])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_vectors_that_are_not_finite(value):
+    vectors = VECTORS.copy()
+    vectors[7, 1] = value
+    with pytest.raises(ValueError, match="must be finite.*whose training"):
+        kmeans(vectors, VECTORS[:5])

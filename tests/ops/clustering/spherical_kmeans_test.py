@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from helpers import to_numpy
 from keras import ops
 
@@ -49,3 +50,11 @@ def test_in_parts(monkeypatch):
     ):
         np.testing.assert_allclose(to_numpy(found), to_numpy(value), atol=1e-6)
     assert set(sizes) == {8, 6}
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_vectors_that_are_not_finite(value):
+    vectors = np.eye(3, dtype="float32")
+    vectors[1, 2] = value
+    with pytest.raises(ValueError, match="The vectors must be finite"):
+        spherical_kmeans(vectors, [0])

@@ -27,3 +27,11 @@ def test_without_variance_there_are_no_infinities():
     assert np.isfinite(features @ matrix.T + offset).all()
     with pytest.raises(ValueError, match="num_components=4, width=3"):
         fit_whitening(features, 4)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_features_that_are_not_finite(value):
+    features = np.eye(3, dtype="float32")
+    features[1, 2] = value
+    with pytest.raises(ValueError, match="The features must be finite"):
+        fit_whitening(features, 2)
