@@ -68,6 +68,9 @@ def resample_positions(table, grid_size, new_grid_size, offset=0.0):
         Float32 tensor of shape `(new rows * new columns, hidden_dim)`. The
         table itself, whatever the offset, if the grids are the same.
 
+    Raises:
+        ValueError: If the table is not of that grid.
+
     Example:
 
     >>> table = keras.random.normal((4, 8))
@@ -80,6 +83,7 @@ def resample_positions(table, grid_size, new_grid_size, offset=0.0):
     grid_size = check_grid_size(grid_size)
     check_non_negative("offset", offset)
     new_grid_size = check_grid_size(new_grid_size, "new_grid_size")
+    _check_table(table, grid_size)
     table = ops.cast(table, "float32")
     if all(isinstance(size, int) for size in new_grid_size):
         if new_grid_size == grid_size:
@@ -151,14 +155,19 @@ def interpolate_positions(table, grid_size, coordinates):
     Returns:
         Float32 tensor of shape `(..., hidden_dim)`.
 
+    Raises:
+        ValueError: If the table is not of that grid.
+
     Example:
 
     >>> table = keras.random.normal((6, 8))
     >>> coordinates = keras_capi.ops.patch_coordinates((2, 3))
     >>> keras_capi.ops.interpolate_positions(table, (2, 3), coordinates)
     """
+    grid_size = check_grid_size(grid_size)
+    _check_table(table, grid_size)
     shares = []
-    for axis, size in enumerate(check_grid_size(grid_size)):
+    for axis, size in enumerate(grid_size):
         places = ops.cast(coordinates[..., axis], "float32") * (size - 1)
         steps = ops.arange(0, size, dtype="float32")
         distances = ops.abs(places[..., None] - steps)
@@ -166,6 +175,15 @@ def interpolate_positions(table, grid_size, coordinates):
     weights = shares[0][..., :, None] * shares[1][..., None, :]
     shape = (*ops.shape(coordinates)[:-1], table.shape[0])
     return ops.matmul(ops.reshape(weights, shape), ops.cast(table, "float32"))
+
+
+def _check_table(table, grid_size):
+    rows, columns = grid_size
+    if len(table.shape) != 2 or table.shape[0] != rows * columns:
+        raise ValueError(
+            f"`table` must have a row for each of {rows} x {columns} patches. "
+            f"Received: table.shape={tuple(table.shape)}"
+        )
 
 
 def patch_cells(grid_size):

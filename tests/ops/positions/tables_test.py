@@ -4,6 +4,7 @@ import pytest
 from backend_helpers import BACKEND
 from helpers import to_numpy
 
+from keras_capi.ops import interpolate_positions
 from keras_capi.ops import patch_cells
 from keras_capi.ops import relative_position_index
 from keras_capi.ops import resample_positions
@@ -151,3 +152,13 @@ def test_relative_positions(num_prefix):
 def test_all_relative_positions_of_a_grid_are_there():
     index = relative_position_index(patch_cells((3, 4))[None], (3, 4), 1)
     assert set(to_numpy(index).ravel()) == set(range(5 * 7 + 3))
+
+
+@pytest.mark.parametrize("shape", [(5, 4), (7, 4), (2, 3, 4), (6,)])
+def test_tables_of_another_grid(shape):
+    table = np.ones(shape, "float32")
+    message = r"row for each of 2 x 3 patches. Received: table.shape=\("
+    with pytest.raises(ValueError, match=message):
+        resample_positions(table, (2, 3), (4, 4))
+    with pytest.raises(ValueError, match=message):
+        interpolate_positions(table, (2, 3), np.zeros((1, 2)))
