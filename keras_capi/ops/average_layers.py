@@ -37,6 +37,9 @@ def average_layers(layers, norms=("layer",), average_norms=("layer",)):
     Returns:
         Float32 tensor of shape `(batch, tokens, width)`.
 
+    Raises:
+        ValueError: If there is no layer, or a norm has another name.
+
     Example:
 
     >>> layers = [keras.random.normal((2, 9, 8)) for _ in range(3)]
@@ -48,6 +51,8 @@ def average_layers(layers, norms=("layer",), average_norms=("layer",)):
     """
     norms = check_norms("norms", norms)
     average_norms = check_norms("average_norms", average_norms)
+    if not len(layers):
+        raise ValueError("`layers` must be one or more. Received: none")
     layers = [_normalize(layer, norms) for layer in layers]
     return _normalize(sum(layers) / len(layers), average_norms)
 

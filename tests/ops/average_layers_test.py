@@ -47,3 +47,8 @@ def test_unknown_norms(norms):
         ValueError, match=r"`norms` must be.*\['batch', 'instance', 'l"
     ):
         average_layers(LAYERS, norms)
+
+
+def test_no_layers():
+    with pytest.raises(ValueError, match="`layers` must be one or more"):
+        average_layers([])
