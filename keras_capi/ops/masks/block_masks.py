@@ -89,6 +89,7 @@ def sample_blocks(
     - [CAPI](https://arxiv.org/abs/2502.08769), section 3.3 (masking)
     """
     rows, columns = check_grid_size(grid_size)
+    uniform = ops.convert_to_tensor(uniform)
     heights, widths = block_sizes(
         uniform[:, :1], area, grid_size, min_aspect_ratio, max_aspect_ratio
     )

@@ -52,6 +52,13 @@ def draw_numpy_blocks(grid, roll):
     )
 
 
+def test_numbers_of_numpy_serve_on_every_backend():
+    uniform = np.random.default_rng(0).random((3, 5), dtype="float32")
+    masks = to_numpy(sample_blocks(uniform, 7, (4, 5)))
+    again = to_numpy(sample_blocks(ops.convert_to_tensor(uniform), 7, (4, 5)))
+    np.testing.assert_array_equal(masks, again)
+
+
 @pytest.mark.parametrize("grid", GRIDS)
 def test_blocks_are_distributed_as_published(grid):
     grid_size, area, _, _ = GRIDS[grid]
