@@ -72,6 +72,7 @@ class Colorization(ReconstructionOptimizerMixin, Pretraining):
     """
 
     loss_weights = {"color_loss": 1.0}
+    instead_of_images = ("corrupted_images",)
 
     def __init__(self, encoder, targets=None, corruption=None, **kwargs):
         super().__init__(encoder, **kwargs)

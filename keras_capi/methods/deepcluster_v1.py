@@ -73,9 +73,8 @@ class DeepClusterV1(TargetsBetweenEpochs):
 
     Inputs:
         Images, a float tensor of shape `(batch, height, width, channels)`, best
-        larger than the views; or a dictionary of `"images"` and `"indices"`,
-        integers of shape `(batch,)`; or with own `"views"` in place of the
-        images, of the encoder's size.
+        larger than the views; or a dictionary of them, or of own `"views"` of
+        the encoder's size, and `"indices"`, integers of shape `(batch,)`.
 
     Output shape:
         The encoder's features, a dictionary, see `keras_capi.encoders.Encoder`.
@@ -100,6 +99,7 @@ class DeepClusterV1(TargetsBetweenEpochs):
     """
 
     loss_weights = {"cluster_loss": 1.0}
+    instead_of_images = ("views",)
 
     def __init__(
         self,

@@ -90,6 +90,7 @@ class DINO(Pretraining):
     """
 
     loss_weights = {"dino_loss": 1.0}
+    instead_of_images = ("global_views",)
     # Epochs of the published training: ten of them warm up, and in the first
     # one the prototypes are not trained.
     published_epochs = 100

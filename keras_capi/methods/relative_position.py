@@ -81,6 +81,7 @@ class RelativePosition(ReconstructionOptimizerMixin, Pretraining):
     """
 
     loss_weights = {"position_loss": 1.0}
+    instead_of_images = ("patches",)
 
     def __init__(self, encoder, views=None, head=None, seed=None, **kwargs):
         super().__init__(encoder, **kwargs)

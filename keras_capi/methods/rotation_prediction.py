@@ -64,6 +64,7 @@ class RotationPrediction(ReconstructionOptimizerMixin, Pretraining):
     """
 
     loss_weights = {"rotation_loss": 1.0}
+    instead_of_images = ("rotated_images",)
 
     def __init__(self, encoder, **kwargs):
         super().__init__(encoder, **kwargs)

@@ -77,6 +77,7 @@ class SimCLR(Pretraining):
     """
 
     loss_weights = {"contrastive_loss": 1.0}
+    instead_of_images = ("global_views",)
 
     def __init__(
         self,

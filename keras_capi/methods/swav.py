@@ -94,6 +94,7 @@ class SwAV(MultiCropClusteringMixin, Pretraining):
     """
 
     loss_weights = {"swav_loss": 1.0}
+    instead_of_images = ("global_views",)
 
     def __init__(
         self,

@@ -1,17 +1,45 @@
 """Checks of what a method of pretraining is trained on."""
 
+from keras_capi.validation import is_array
 
-def refuse_lists(inputs):
-    """Raises a `ValueError` if images come as a list.
+
+def named_arrays(inputs, instead_of_images):
+    """Returns arrays that `fit` takes as a dictionary, or raises `ValueError`.
 
     Args:
         inputs: What `fit` takes as `x`.
+        instead_of_images: See `check_names`.
+
+    Returns:
+        Dictionary, or `None` if it is a data set, whose batches are checked.
     """
+    if is_array(inputs):
+        return {"images": inputs}
     if isinstance(inputs, list | tuple):
         raise ValueError(
             "Images must be one array of shape (count, height, width, "
             "channels): stack them. There are no labels to pass. "
             f"Received: a {type(inputs).__name__} of {len(inputs)}"
+        )
+    if not isinstance(inputs, dict):
+        return None
+    check_names(inputs, instead_of_images)
+    return inputs
+
+
+def check_names(inputs, instead_of_images=()):
+    """Raises a `ValueError` if a dictionary has no images.
+
+    Args:
+        inputs: Dictionary.
+        instead_of_images: Sequence of names, one of which serves as well.
+            Defaults to `()`.
+    """
+    needed = ("images", *instead_of_images)
+    if not any(name in inputs for name in needed):
+        raise ValueError(
+            f"Inputs must have {' or '.join(map(repr, needed))}. "
+            f"Received: a dictionary of {sorted(inputs)}"
         )
 
 

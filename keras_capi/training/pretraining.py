@@ -9,8 +9,9 @@ from keras_capi.encoders.encoder_model import EncoderModel
 from keras_capi.fitting.named_arguments import named_arguments
 from keras_capi.fitting.non_finite_loss import check_finite_loss
 from keras_capi.ops.collectives import global_means
+from keras_capi.training.check_inputs import check_names
 from keras_capi.training.check_inputs import check_no_weights
-from keras_capi.training.check_inputs import refuse_lists
+from keras_capi.training.check_inputs import named_arrays
 from keras_capi.training.mean_of_each import MeanOfEach
 from keras_capi.validation import check_images
 from keras_capi.validation import is_array
@@ -56,6 +57,8 @@ class Pretraining(EncoderModel):
 
     # Name of each loss to its factor; other results are logged only.
     loss_weights: dict[str, float] = {}
+    # Names of inputs, such as views, with one of which it takes no images.
+    instead_of_images: tuple[str, ...] = ()
 
     def __init__(self, encoder, **kwargs):
         if not isinstance(encoder, Encoder):
@@ -142,8 +145,10 @@ class Pretraining(EncoderModel):
     def call(self, inputs, training=None):
         inputs = inputs if isinstance(inputs, dict) else {"images": inputs}
         if self._computes_losses:
+            check_names(inputs, self.instead_of_images)
             prepared = self.prepare(inputs, training)
             return self.compute_losses(prepared, training)
+        check_names(inputs)
         return self.encoder(inputs["images"], training=training)
 
     def compute_output_spec(self, inputs, training=None):
@@ -280,11 +285,9 @@ class Pretraining(EncoderModel):
 
     def _check(self, inputs, **arguments):
         check_no_weights(**arguments)
-        refuse_lists(inputs)
-        if is_array(inputs):
-            inputs = {"images": inputs}
-        if isinstance(inputs, dict):
-            self.check_inputs(inputs)
+        arrays = named_arrays(inputs, self.instead_of_images)
+        if arrays is not None:
+            self.check_inputs(arrays)
 
     def export(self, filepath, *args, **kwargs):
         """Writes the encoder to a file: what `predict` runs.

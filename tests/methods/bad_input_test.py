@@ -8,6 +8,7 @@ from helpers import make_images
 from helpers import make_indices
 from helpers import make_model
 from helpers import make_vit
+from methods.cases import CASES
 
 import keras_capi
 from keras_capi import backend
@@ -67,6 +68,17 @@ def test_arguments_by_position():
     assert "val_loss" in model.fit(images, *rest).history
     with pytest.raises(TypeError, match="`fit` takes at most"):
         model.fit(images, *rest, *rest)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_dictionaries_without_images(name):
+    """Such as of a misspelt name, or of what else a method takes."""
+    model = CASES[name].compiled()
+    for inputs in ({"image": make_images()}, {"labels": np.zeros((4, 1))}):
+        with pytest.raises(ValueError, match="Inputs must have 'images'"):
+            model.fit(inputs, verbose=0)
+        with pytest.raises(ValueError, match="Inputs must have 'images'"):
+            model(inputs)
 
 
 def test_bad_images_in_a_data_set():
