@@ -76,10 +76,10 @@ class GroupRates:
 
     def _remember_ratios(self):
         common = self._optimizer._learning_rate
-        if callable(common):
+        own = {k: rate for k, rate in self.rates.items() if not callable(rate)}
+        if callable(common) or not own:
             return
         common = float(ops.convert_to_numpy(common))
-        for name, rate in self.rates.items():
-            if common and not callable(rate):
-                own = float(ops.convert_to_numpy(rate))
-                self._ratios[name] = own / common
+        if common:
+            for name, rate in own.items():
+                self._ratios[name] = float(ops.convert_to_numpy(rate)) / common
