@@ -14,6 +14,9 @@ from keras_capi.decoders import SelfAttentionPredictor
 from keras_capi.encoders import ViT
 from keras_capi.fitting.non_finite_loss import NonFiniteLossError
 from keras_capi.layers import CellMasking
+from keras_capi.layers import DINOHead
+from keras_capi.layers import MultiCrop
+from keras_capi.layers import PatchMLP
 from keras_capi.layers import RandomMasking
 from keras_capi.methods import AIM
 from keras_capi.methods import CAPI
@@ -78,11 +81,18 @@ def corrupt(images):
     return {"corrupted_images": images * 0.5, "mask": images > 0.0}
 
 
+def make_aim(encoder, **arguments):
+    head = PatchMLP.for_encoder(encoder, num_layers=1)
+    return AIM(encoder, head=head, **arguments)
+
+
 def make_beit(encoder, **arguments):
     return BEiT(encoder, LinearTokenizer(3), **arguments)
 
 
 def make_data2vec2(encoder, **arguments):
+    decoder = ConvolutionalPredictor.for_encoder(encoder, num_layers=1)
+    arguments = {"decoder": decoder, **arguments}
     return Data2Vec2(encoder, num_masks=2, target_layers=(1,), **arguments)
 
 
@@ -90,8 +100,36 @@ def make_capi(encoder, **arguments):
     return CAPI(make_backbone(image_shape=(16, 16, 3)), 8, **arguments)
 
 
+def small_views_and_head():
+    return {
+        "views": MultiCrop((16, 16), num_local_views=0),
+        "head": DINOHead(12, num_layers=2, hidden_dim=16, bottleneck_dim=8),
+        "num_prototypes": 12,
+    }
+
+
+def make_dinov2(encoder, **arguments):
+    return DINOv2(
+        encoder, num_patch_prototypes=12, **small_views_and_head(), **arguments
+    )
+
+
+def make_ibot(encoder, **arguments):
+    return IBOT(encoder, **small_views_and_head(), **arguments)
+
+
+def make_ijepa(encoder, **arguments):
+    predictor = SelfAttentionPredictor(16, 16, (4, 4), 1, 8, 2)
+    return IJEPA(encoder, **{"predictor": predictor, **arguments})
+
+
+def make_mae(encoder, **arguments):
+    decoder = MaskTokenDecoder(16, VALUES, (4, 4), 1, 8, 2)
+    return MAE(encoder, **{"decoder": decoder, **arguments})
+
+
 FORMS = {
-    "aim": (AIM, prefix),
+    "aim": (make_aim, prefix),
     "beit": (make_beit, hide),
     "capi": (make_capi, split),
     "data2vec": (Data2Vec, hide),
@@ -100,10 +138,10 @@ FORMS = {
         lambda encoder, masking: DenoisingAutoencoder(encoder, masking),
         corrupt,
     ),
-    "dinov2": (DINOv2, hide),
-    "ibot": (IBOT, hide),
-    "ijepa": (IJEPA, block_split),
-    "mae": (MAE, split),
+    "dinov2": (make_dinov2, hide),
+    "ibot": (make_ibot, hide),
+    "ijepa": (make_ijepa, block_split),
+    "mae": (make_mae, split),
     "simmim": (SimMIM, hide),
 }
 
@@ -237,7 +275,7 @@ def test_own_indices_of_no_patch_are_noticed(name):
 
 def test_maskings_of_another_size_than_the_encoders():
     """The encoder takes images of other sizes, of which the masking may be."""
-    model = MAE(make_encoder(), masking=RandomMasking((4, 6), 0.5, 1.0))
+    model = make_mae(make_encoder(), masking=RandomMasking((4, 6), 0.5, 1.0))
     model.compile("sgd")
     model.fit(make_images(2, 16, 24), verbose=0)
     with pytest.raises(ValueError, match="made for another grid"):
