@@ -129,14 +129,14 @@ class DINO(Pretraining):
             self.views = built_views(views, encoder) or self.make_views(
                 encoder, seed
             )
+            self.moving_average = MovingAverage(
+                self.base_momentum if ema_momentum is None else ema_momentum
+            )
             check_positive_integer("num_prototypes", num_prototypes)
             self.head = head or self.make_head(num_prototypes)
             built_part("head", self.head, (None, encoder.global_dim))
             self.centering = self.make_centering(
                 self.head.prototypes, teacher_temperature, "centering"
-            )
-            self.moving_average = MovingAverage(
-                self.base_momentum if ema_momentum is None else ema_momentum
             )
             self.teacher = self.moving_average.follow(encoder, name="teacher")
             self.teacher_head = self.moving_average.follow(

@@ -137,6 +137,11 @@ class DINOv2(NetworkOptimizerMixin, DINO):
         self.has_own_temperature = teacher_temperature is not None
         if teacher_temperature is None:
             teacher_temperature = FIRST_TEMPERATURE
+        check_non_negative("class_weight", class_weight)
+        check_non_negative("patch_weight", patch_weight)
+        check_non_negative("koleo_weight", koleo_weight)
+        # Before heads are made, which are large.
+        MASK.try_layer(masking, encoder)
         super().__init__(
             encoder,
             num_prototypes,
@@ -154,14 +159,10 @@ class DINOv2(NetworkOptimizerMixin, DINO):
             "patch_loss": patch_weight,
             "koleo_loss": koleo_weight,
         }
-        for weight in ("class_weight", "patch_weight", "koleo_weight"):
-            name = weight.replace("weight", "loss")
-            check_non_negative(weight, self.loss_weights[name])
         with keras.RematScope(mode=None):
             self.masking = masking or StratifiedMasking(
                 seed=related_seed(seed, 1)
             )
-            MASK.try_layer(masking, encoder)
             self.mask_token = MaskToken(
                 "zeros", dtype=self.dtype_policy, name="mask_token"
             )
@@ -284,13 +285,12 @@ class DINOv2(NetworkOptimizerMixin, DINO):
             )
 
     def get_config(self):
-        serialize = keras.saving.serialize_keras_object
         own = self.patch_head
         config = {
             **super().get_config(),
             "num_patch_prototypes": own and own.prototypes.num_prototypes,
             "centering": self.centering_kind,
-            "masking": serialize(self.masking),
+            "masking": keras.saving.serialize_keras_object(self.masking),
             "class_weight": self.loss_weights["class_loss"],
             "patch_weight": self.loss_weights["patch_loss"],
             "koleo_weight": self.loss_weights["koleo_loss"],

@@ -132,6 +132,14 @@ class IBOT(DINO):
         # A schedule by the optimizer's takes their place.
         unset = tuple(k for k, v in temperatures.items() if v is None)
         temperatures.update(dict.fromkeys(unset, FIRST_TEMPERATURE))
+        if not callable(temperatures["patch_temperature"]):
+            check_positive(
+                "patch_temperature", temperatures["patch_temperature"]
+            )
+        check_non_negative("class_weight", class_weight)
+        check_non_negative("patch_weight", patch_weight)
+        # Before a head is made, which is large.
+        MASK.try_layer(masking, encoder)
         super().__init__(
             encoder,
             num_prototypes,
@@ -144,12 +152,6 @@ class IBOT(DINO):
             seed,
             **kwargs,
         )
-        if not callable(temperatures["patch_temperature"]):
-            check_positive(
-                "patch_temperature", temperatures["patch_temperature"]
-            )
-        check_non_negative("class_weight", class_weight)
-        check_non_negative("patch_weight", patch_weight)
         self.loss_weights = {
             "class_loss": class_weight,
             "patch_loss": patch_weight,
@@ -161,7 +163,6 @@ class IBOT(DINO):
             self.masking = masking or BlockwiseMasking(
                 mask_ratio=MASK_RATIOS, seed=related_seed(seed, 1)
             )
-            MASK.try_layer(masking, encoder)
             self.mask_token = MaskToken(
                 "zeros", dtype=self.dtype_policy, name="mask_token"
             )

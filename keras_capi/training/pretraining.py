@@ -4,11 +4,11 @@ import keras
 from keras import ops
 
 from keras_capi import backend
-from keras_capi.encoders.encoder import Encoder
 from keras_capi.encoders.encoder_model import EncoderModel
 from keras_capi.fitting.named_arguments import named_arguments
 from keras_capi.fitting.non_finite_loss import check_finite_loss
 from keras_capi.ops.collectives import global_means
+from keras_capi.training.check_encoder import check_encoder
 from keras_capi.training.check_inputs import check_names
 from keras_capi.training.check_inputs import check_no_weights
 from keras_capi.training.check_inputs import named_arrays
@@ -61,11 +61,7 @@ class Pretraining(EncoderModel):
     instead_of_images: tuple[str, ...] = ()
 
     def __init__(self, encoder, **kwargs):
-        if not isinstance(encoder, Encoder):
-            raise ValueError(
-                "`encoder` must be a `keras_capi.encoders.Encoder`, such as a "
-                f"`ViT`. Received: {type(encoder).__name__}"
-            )
+        check_encoder(encoder)
         kwargs.setdefault("dtype", encoder.dtype_policy)
         # A `keras.RematScope` is for the blocks, see `RotaryViT`.
         with keras.RematScope(mode=None):

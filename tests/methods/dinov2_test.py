@@ -196,6 +196,32 @@ def test_bad_arguments(arguments, message):
         make_dinov2(**arguments)
 
 
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        ("DINO", {"ema_momentum": 1.5}),
+        ("IBOT", {"masking": keras.layers.Rescaling(1.0)}),
+        ("IBOT", {"patch_temperature": 0.0}),
+        ("DINOv2", {"masking": keras.layers.Rescaling(1.0)}),
+        ("DINOv2", {"koleo_weight": -1.0}),
+    ],
+)
+def test_bad_arguments_are_refused_before_large_heads_are_made(
+    method, arguments, monkeypatch
+):
+    monkeypatch.setattr(keras_capi.layers.DINOHead, "build", None)
+    with pytest.raises(ValueError, match=f"`?{next(iter(arguments))}"):
+        getattr(keras_capi.methods, method)(make_vit(), **arguments)
+
+
+def test_own_maskings_beside_no_encoder():
+    for method in (keras_capi.methods.DINOv2, keras_capi.methods.IBOT):
+        with pytest.raises(ValueError, match="`encoder` must be"):
+            method(
+                keras.layers.Dense(3), masking=keras_capi.layers.CellMasking()
+            )
+
+
 def test_bad_layer_decay():
     with pytest.raises(ValueError, match=r"`layer_decay` must be in \(0, 1\]"):
         make_dinov2().published_optimizer(10, 4, layer_decay=0.0)

@@ -7,6 +7,7 @@ import keras
 from keras_capi.layers.masking.grid_masking import GridMasking
 from keras_capi.layers.views.corruption import Corruption
 from keras_capi.methods.inputs.view_sizes import view_sizes
+from keras_capi.training.check_encoder import check_encoder
 from keras_capi.training.tried_part import describe
 from keras_capi.training.tried_part import try_part
 from keras_capi.validation import is_array
@@ -82,19 +83,22 @@ class MaskForm:
 
         Raises:
             ValueError: If it is no layer, cannot be called or what it returns
-                is not of this form.
+                is not of this form; or if `encoder` is none.
         """
         if layer is None:
             return
+        check_encoder(encoder)
         size = view_sizes(encoder)[0]
         shape = (TRIAL_BATCH, *size, encoder.image_shape[-1])
         if num_masks is not None:
             shape = (TRIAL_BATCH * num_masks,)
         images = keras.KerasTensor(shape, "float32")
         try:
-            drawn = try_part(
-                self.argument, layer, [images], encoder.grid_size(size)
-            )
+            # Scopes of rematerialisation are for the blocks, see `RotaryViT`.
+            with keras.RematScope(mode=None):
+                drawn = try_part(
+                    self.argument, layer, [images], encoder.grid_size(size)
+                )
         except ValueError:
             if is_own(layer):
                 raise
