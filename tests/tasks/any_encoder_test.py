@@ -80,7 +80,7 @@ def test_rates_follow_the_depth():
 )
 def test_all_that_is_used_trains(pooling, tmp_path):
     """No weight stays behind, and none without a gradient is trained."""
-    model = ImageClassifier(make_vit(num_layers=2), 2, pooling)
+    model = ImageClassifier(make_vit(), 2, pooling)
     model.compile("adam", LOSS)
     before = [to_numpy(weight) for weight in model.weights]
     model.fit(make_images(), LABELS, epochs=2, verbose=0)
