@@ -1,5 +1,7 @@
 """Images that were not normalised, and data sets of unknown shapes."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -24,6 +26,16 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, index):
         return self.batch
+
+
+@functools.cache
+def shared_model():
+    """One for all, as each call of `fit` looks at its images before a step.
+
+    TensorFlow would trace a step for each kind of data set.
+    """
+    eagerly = keras.backend.backend() == "tensorflow"
+    return make_model(compile_arguments={"run_eagerly": eagerly})
 
 
 def make_classifier():
@@ -52,15 +64,16 @@ def make_classifier():
 def test_raw_pixels_are_warned_of(images, values):
     message = f"ImageNetNormalization.*values from {values}$"
     with pytest.warns(UserWarning, match=message):
-        make_model().fit(images, verbose=0)
+        shared_model().fit(images, verbose=0)
 
 
 def test_raw_pixels_of_a_classifier():
     labels = np.arange(4) % 2
+    classifier = make_classifier()
     with pytest.warns(UserWarning, match="ImageNetNormalization.*0 to 255"):
-        make_classifier().fit(x=PIXELS, y=labels, verbose=0)
+        classifier.fit(x=PIXELS, y=labels, verbose=0)
     with pytest.warns(UserWarning, match="ImageNetNormalization.*0 to 255"):
-        make_classifier().fit(Batches((PIXELS, labels)), verbose=0)
+        classifier.fit(Batches((PIXELS, labels)), verbose=0)
 
 
 @pytest.mark.filterwarnings("ignore:`shuffle=True` was passed")
@@ -75,7 +88,7 @@ def test_raw_pixels_of_other_data_sets(kind):
         samples = tf.data.Dataset.from_tensor_slices((PIXELS, np.zeros(4)))
         dataset = samples.shuffle(4).batch(2)
     with pytest.warns(UserWarning, match="ImageNetNormalization"):
-        make_model().fit(dataset, verbose=0)
+        shared_model().fit(dataset, verbose=0)
 
 
 def test_normalized_images_are_not():
@@ -84,7 +97,7 @@ def test_normalized_images_are_not():
     images[0, 0] = 100
     normalize = keras_capi.layers.ImageNetNormalization(dtype="float32")
     for x in (images, Batches((images,)), PIXELS / 255, normalize(PIXELS)):
-        make_model().fit(x, verbose=0)
+        shared_model().fit(x, verbose=0)
 
 
 @pytest.mark.skipif(
