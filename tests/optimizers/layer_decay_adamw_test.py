@@ -1,4 +1,5 @@
 import copy
+import functools
 
 import keras
 import numpy as np
@@ -27,6 +28,12 @@ def first_update(optimizer):
     return before, after
 
 
+@functools.cache
+def decayed_update():
+    """That of an optimizer with all that it has."""
+    return first_update(LayerDecayAdamW(LEARNING_RATE, 2, DECAY, WEIGHT_DECAY))
+
+
 @pytest.mark.parametrize(
     ("part", "distance"),
     [
@@ -42,9 +49,7 @@ def first_update(optimizer):
 )
 def test_first_step(part, distance):
     """Adam's first step is the rate in every entry, whatever the gradient."""
-    before, after = first_update(
-        LayerDecayAdamW(LEARNING_RATE, 2, DECAY, WEIGHT_DECAY)
-    )
+    before, after = decayed_update()
     (path,) = (path for path in before if path.endswith(part))
     rate = LEARNING_RATE * DECAY**distance
     kept = before[path]
