@@ -11,6 +11,7 @@ from keras_capi.cli.load_model import load_model
 from keras_capi.decoders import MaskTokenDecoder
 from keras_capi.encoders import CAPIBackbone
 from keras_capi.encoders import Encoder
+from keras_capi.layers import DINOHead
 from keras_capi.methods import DINO
 from keras_capi.methods import MAE
 from keras_capi.tasks import ImageClassifier
@@ -20,10 +21,15 @@ def make_mae():
     return MAE(make_vit(), decoder=MaskTokenDecoder(16, 48, (4, 4), 1, 16, 2))
 
 
+def make_dino():
+    head = DINOHead(4, num_layers=2, hidden_dim=16, bottleneck_dim=8)
+    return DINO(make_vit(), head=head)
+
+
 MODELS = {
     "capi": make_model,
     "mae": make_mae,
-    "dino": lambda: DINO(make_vit(), num_prototypes=4),
+    "dino": make_dino,
     "classifier": lambda: ImageClassifier(make_vit(), 2),
     "encoder": make_vit,
 }
