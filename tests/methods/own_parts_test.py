@@ -81,10 +81,12 @@ class Head(keras.layers.Layer):
         return self.outputs(self.hidden(x))
 
 
-@pytest.mark.filterwarnings("ignore:`build\\(\\)` was called on layer 'head")
+@pytest.mark.filterwarnings(
+    "ignore:`build\\(\\)` was called on layer '(head|scaled)"
+)
 @pytest.mark.parametrize("method", [DeepCluster, SimCLR, SwAV])
 def test_own_heads_are_built_before_the_training(method, tmp_path):
-    model = method(make_encoder(), head=Head())
+    model = method(make_encoder(), views=Scaled(), head=Head())
     model.compile(model.published_optimizer(16, batch_size=2))
     images = make_images(4, 16, 16)
     before = [x.copy() for x in model.head.get_weights()]
