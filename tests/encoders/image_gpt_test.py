@@ -129,7 +129,12 @@ def test_attention_weights():
 
 
 def test_round_trip(tmp_path):
-    encoder = make(causal=False, feature_layer=2, mean=(0.1, 0.2, 0.3))
+    encoder = make(
+        causal=False,
+        feature_layer=2,
+        mean=(0.1, 0.2, 0.3),
+        standard_deviation=(0.2, 0.3, 0.4),
+    )
     clone = ImageGPTEncoder.from_config(encoder.get_config())
     assert clone.get_config() == encoder.get_config()
     colors = np.random.default_rng(0).uniform(-1, 1, (27, 3))
