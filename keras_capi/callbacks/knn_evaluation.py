@@ -5,6 +5,7 @@ from keras_capi.callbacks.images import check_callback_images
 from keras_capi.callbacks.images import feature_map_shape
 from keras_capi.evaluation.knn_classification import knn_classification
 from keras_capi.evaluation.nearest_neighbors import METRICS
+from keras_capi.evaluation.negative_labels import refuse_negative_labels
 from keras_capi.evaluation.patch_features import patch_features
 from keras_capi.evaluation.patch_pixels import patch_pixels
 from keras_capi.evaluation.segmentation import knn_segmentation
@@ -122,13 +123,9 @@ class KNNEvaluation(keras.callbacks.Callback):
                 f"Received: {name}_labels.shape={labels.shape}, "
                 f"{name}_images.shape={shape}"
             )
-        negative = labels[labels < 0]
+        # Images have no label that is ignored.
         ignored = self.ignore_labels if labels.ndim == 3 else ()
-        if not np.isin(negative, ignored).all():
-            raise ValueError(
-                f"`{name}_labels` must be 0 or more, or in masks to be "
-                f"ignored. Received: {negative.min()}"
-            )
+        refuse_negative_labels(f"{name}_labels", labels, ignored)
         if labels.ndim == 3 and np.isin(labels, self.ignore_labels).all():
             raise ValueError(
                 f"`{name}_labels` must have labels that are not ignored. "

@@ -7,6 +7,7 @@ from keras_capi.evaluation.knn_classification import neighbor_votes
 from keras_capi.evaluation.knn_classification import within_reach
 from keras_capi.evaluation.majority_vote import majority_vote
 from keras_capi.evaluation.nearest_neighbors import METRICS
+from keras_capi.evaluation.negative_labels import refuse_negative_labels
 from keras_capi.evaluation.patch_pixels import patch_pixels
 from keras_capi.evaluation.probes.held_out import best_of
 from keras_capi.evaluation.probes.held_out import split_held_out
@@ -197,14 +198,7 @@ class _Patches:
         pixels = patch_pixels(masks, features.shape[1:3])
         self.pixels = pixels.reshape(self.count, -1, pixels.shape[-1])
         self.ignore_labels = check_integers("ignore_labels", ignore_labels)
-        negative = masks[masks < 0]
-        if not np.isin(negative, self.ignore_labels).all():
-            # Many mark by -1 what has no label, which would be a class.
-            raise ValueError(
-                f"Labels in `{name}_masks` must be 0 or more, or among "
-                f"`ignore_labels`. Received: {negative.min()}, "
-                f"ignore_labels={self.ignore_labels}"
-            )
+        refuse_negative_labels(f"{name}_masks", masks, self.ignore_labels)
 
     def all(self, images=slice(None)):
         """Returns features and pixels of all patches of some images."""
