@@ -22,47 +22,48 @@ from keras_capi.training.vectors import list_vectors
 from keras_capi.validation import check_positive_integer
 from keras_capi.validation import check_seed
 
-# Share of the steps that warm up, one in so many.
+# One in this many steps warms up the rate.
 WARMUP_SHARE = 16
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class AIM(Pretraining):
-    """Pretrains an encoder by predicting the next patch, as texts are learnt.
+    """Pretrains an encoder by predicting the next patch, like a language model.
 
-    Autoregressive image model. Patches are in row-major order; each place
-    predicts the pixels of the next patch from those up to itself. Of each image
-    a first part of random length is given, and seen in both directions, so that
-    the encoder can be used without an order afterwards. There is no teacher,
-    and nothing that could collapse; a better loss means better features.
+    An autoregressive image model. Patches are in row-major order, and each
+    position predicts the pixels of the next patch from the patches up to its
+    own. The first part of each image, of random length, is given: its patches
+    attend to each other in both directions, so that the encoder can be used
+    without causal attention afterwards. There is no teacher, and nothing that
+    could collapse; a lower loss means better features.
 
     Args:
-        encoder: `keras_capi.encoders.Encoder` whose blocks attend, best a
-            `keras_capi.encoders.AIMEncoder`. Class token and registers belong
-            to the part that is given.
-        masking: `keras_capi.layers.PrefixMasking`, or `None` for one. Defaults
-            to `None`.
-        head: Layer from patches and `grid_size` to pixels, or `None` for a
-            `keras_capi.layers.PatchMLP` of twelve perceptrons as wide as the
-            encoder; published are 2048. Defaults to `None`.
-        normalize_pixels: Boolean. Whether each patch is predicted with a mean
-            of 0 and a deviation of 1. Defaults to `True`.
+        encoder: `keras_capi.encoders.Encoder` with attention blocks, preferably
+            a `keras_capi.encoders.AIMEncoder`. Class token and registers belong
+            to the given part.
+        masking: `keras_capi.layers.PrefixMasking`, which draws the length of
+            the given part, or `None` for the default one. Defaults to `None`.
+        head: Layer that turns patches and `grid_size` into pixels, or `None`
+            for a `keras_capi.layers.PatchMLP` of twelve MLPs as wide as the
+            encoder (2048 in the paper). Defaults to `None`.
+        normalize_pixels: Boolean. Whether the pixels of each patch are
+            normalised to mean 0 and standard deviation 1 before they are
+            predicted. Defaults to `True`.
         seed: Integer or `None`. Seed of the default masking. Defaults to
             `None`.
 
     Inputs:
         Images, a float tensor of shape `(batch, height, width, channels)`, or a
-        dictionary with own prefixes: `{"images": ..., "prefix_length":
-        (batch,)}`, from one patch to all but one.
+        dictionary that also gives the number of given patches: `{"images": ...,
+        "prefix_length": (batch,)}`, from one patch to all but one.
 
     Output shape:
-        The encoder's features, a dictionary, see `keras_capi.encoders.Encoder`,
-        with attention in both directions. Those of middle layers are better
-        than those of the last.
+        Dictionary of the encoder's features, see `keras_capi.encoders.Encoder`,
+        computed with attention in both directions. Those of middle layers are
+        better than those of the last.
 
     Raises:
-        ValueError: If arguments or inputs are out of range, or do not suit each
-            other.
+        ValueError: If arguments or inputs are out of range or incompatible.
 
     Example:
 
@@ -119,13 +120,13 @@ class AIM(Pretraining):
         targets = pixel_targets(
             inputs["images"], self.encoder.patch_size, self.normalize_pixels
         )
-        # Each place predicts the next patch; the last one predicts nothing.
+        # Each position predicts the next patch; the last one predicts nothing.
         errors = ops.cast(predictions[:, :-1], "float32") - targets[:, 1:]
         errors = ops.mean(ops.square(errors), axis=-1)
         places = ops.arange(1, predictions.shape[1], dtype="int32")
         lengths = ops.cast(inputs["prefix_length"], "int32")
         counted = ops.cast(places >= lengths[:, None], "float32")
-        # Over all patches of all devices, which have other prefixes each.
+        # Average over the patches of all devices: prefixes differ between them.
         num_images = ops.cast(ops.shape(errors)[0], "float32")
         totals = all_reduce_sum(ops.stack([num_images, ops.sum(counted)]))
         patches_per_image = ops.maximum(totals[1], 1.0) / totals[0]
@@ -133,18 +134,18 @@ class AIM(Pretraining):
         return {"pixel_loss": ops.mean(errors) / patches_per_image}
 
     def predict_pixels(self, images, prefix_length, training=None):
-        """Predicts the pixels of the patch that comes after each.
+        """Predicts, for each patch, the pixels of the next one.
 
         Args:
             images: Float tensor of shape `(batch, height, width, channels)`.
-            prefix_length: Integer tensor of shape `(batch,)`: patches that all
-                places see.
+            prefix_length: Integer tensor of shape `(batch,)`: how many patches
+                every position sees.
             training: Boolean. Whether to apply stochastic depth.
 
         Returns:
             Tensor of shape `(batch, patches, patch_size**2 * channels)`: at
-            each place what the next patch is to be, in the order row, column,
-            channel.
+            each position the prediction of the next patch, values in the order
+            row, column, channel.
         """
         grid_size = static_grid_size(images, self.encoder)
         tokens, positions = self.encoder.embed(images)
@@ -175,10 +176,10 @@ class AIM(Pretraining):
         """Returns the published optimizer and its schedule.
 
         Args:
-            total_steps: Integer. Updates of the whole training, of which a
-                sixteenth warms up.
-            batch_size: Integer. Images in a batch, of all devices together.
-                Published are 4096; the rate does not follow it.
+            total_steps: Integer. Updates of the whole training. The learning
+                rate warms up over the first sixteenth of them.
+            batch_size: Integer. Images per batch, over all devices; 4096 in the
+                paper. The learning rate does not depend on it.
             learning_rate: Float or schedule. Defaults to `1e-3`.
             weight_decay: Float or schedule. Defaults to `0.05`.
             beta_1: Float. Defaults to `0.9`.

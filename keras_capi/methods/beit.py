@@ -22,7 +22,7 @@ from keras_capi.validation import is_array
 
 # Of the patches of an image of 224 pixels.
 MASK_RATIO = 75 / 196
-# As wide as a normal distribution of 0.02 that is cut off at one deviation.
+# As wide as a normal distribution of deviation 0.02, cut off at one deviation.
 INITIAL_DEVIATION = 0.0123
 
 
@@ -30,42 +30,40 @@ INITIAL_DEVIATION = 0.0123
 class BEiT(ReplacedPatches):
     """Pretrains an encoder by predicting the words of hidden patches.
 
-    What BERT does with text: a frozen tokenizer turns an image into a word for
-    each patch, the encoder sees the image with a mask token in the place of
-    blocks of patches, and one linear layer says which word each of these has.
-    Words leave out what pixels are full of, so that the encoder learns of
-    shapes rather than of textures. What it can learn is what the tokenizer
-    knows.
+    This is BERT for images. A frozen tokenizer turns each patch into a word (a
+    visual token); the encoder sees the image with blocks of patches replaced by
+    a mask token, and one linear layer predicts the word of each hidden patch.
+    Words leave out most of the detail in pixels, so the encoder learns shapes
+    rather than textures. It can learn no more than the tokenizer knows.
 
     Args:
-        encoder: `keras_capi.encoders.Encoder`, best a `ViT` with
+        encoder: `keras_capi.encoders.Encoder`, preferably a `ViT` with
             `positions=None`, `relative_positions="shared"`,
             `use_key_bias=False`, `layer_scale=0.1` and `drop_path_rate=0.1`.
         tokenizer: `keras_capi.tokenizers.Tokenizer`. It is frozen.
-        masking: Layer from images to `{"mask": ...}`, or `None` for
-            `keras_capi.layers.BlockwiseMasking` with a `mask_ratio` of
-            75 / 196. One that can `count_hidden` saves time, as words of
-            visible patches are not scored then. Defaults to `None`.
+        masking: Layer that turns images into `{"mask": ...}`, or `None` for
+            `keras_capi.layers.BlockwiseMasking` with a `mask_ratio` of 75 /
+            196. A layer with a `count_hidden` method saves time, because only
+            the words of hidden patches are scored then. Defaults to `None`.
         seed: Integer or `None`. Seed of the default masking. Defaults to
             `None`.
 
     Inputs:
         Images, a float tensor of shape `(batch, height, width, channels)`, or a
-        dictionary of `"images"` and, if they are the user's own, `"mask"`,
-        Boolean of shape `(batch, patches)`, true where hidden, row-major, and
-        `"token_ids"`, integers of the same shape. What is missing is made: the
-        tokenizer names the patches of the images that the encoder gets. Each
-        device averages over the hidden patches that it has itself, as the
-        authors' do.
+        dictionary of `"images"` and optionally `"mask"`, Boolean of shape
+        `(batch, patches)`, row-major, true where hidden, and `"token_ids"`,
+        integers of the same shape. Masks that are missing are drawn; words that
+        are missing come from the tokenizer, for the images that the encoder
+        gets. Each device averages over its own hidden patches, as in the
+        authors' code.
 
     Output shape:
-        The encoder's features, a dictionary, see
-        `keras_capi.encoders.Encoder`. No loss is about the class token, so that
-        the mean of `"feature_map"` is the better feature of a whole image.
+        Dictionary of the encoder's features, see `keras_capi.encoders.Encoder`.
+        Nothing trains the class token, so use the mean of `"feature_map"` as
+        the feature of a whole image.
 
     Raises:
-        ValueError: If arguments or inputs are out of range, or do not suit each
-            other.
+        ValueError: If arguments or inputs are out of range or incompatible.
 
     Example:
 
@@ -133,7 +131,7 @@ class BEiT(ReplacedPatches):
         if token_ids is None:
             token_ids = self.compute_token_ids(images)
         prepared = {**super().prepare(inputs, training), "token_ids": token_ids}
-        # Own masks may hide any number of patches.
+        # The user's masks may hide any number of patches.
         if "mask" not in inputs and hasattr(self.masking, "count_hidden"):
             count = self.masking.count_hidden(
                 static_grid_size(images, self.encoder)
@@ -145,7 +143,7 @@ class BEiT(ReplacedPatches):
         mask, labels = inputs["mask"], inputs["token_ids"]
         patches = self.encode_replaced(inputs["images"], mask, training)
         if "hidden_indices" in inputs:
-            # Words are many: to score those of all patches would take long.
+            # The vocabulary is large: scoring all patches would take long.
             indices = inputs["hidden_indices"]
             patches = gather_tokens(patches, indices)
             mask, labels = (
@@ -163,7 +161,7 @@ class BEiT(ReplacedPatches):
         }
 
     def compute_token_ids(self, images):
-        """Returns the words that the tokenizer has for patches.
+        """Returns the tokenizer's word for each patch.
 
         Args:
             images: Float tensor of shape `(batch, height, width, channels)`.
@@ -175,16 +173,16 @@ class BEiT(ReplacedPatches):
         return ops.stop_gradient(self.tokenizer.tokenize(images, grid_size))
 
     def predict_logits(self, images, mask, training=None):
-        """Predicts the words of patches, of which some are hidden.
+        """Predicts the words of all patches, some of which are hidden.
 
         Args:
             images: Float tensor of shape `(batch, height, width, channels)`.
-            mask: Boolean tensor of shape `(batch, patches)`: which are hidden.
+            mask: Boolean tensor of shape `(batch, patches)`, true where hidden.
             training: Boolean. Whether to apply stochastic depth.
 
         Returns:
-            Tensor of shape `(batch, patches, vocabulary_size)`, scores, of
-            which those of visible patches count for nothing in the loss.
+            Tensor of shape `(batch, patches, vocabulary_size)`, scores. Those
+            of visible patches do not enter the loss.
         """
         return self.head(self.encode_replaced(images, mask, training))
 
@@ -201,10 +199,11 @@ class BEiT(ReplacedPatches):
         """Returns the published optimizer and its schedule.
 
         Args:
-            total_steps: Integer. Updates of the whole training, of which an
-                eightieth warms up.
-            batch_size: Integer. The rate is published for 2,048 images a batch,
-                without a rule for others: it stays the same.
+            total_steps: Integer. Updates of the whole training. The learning
+                rate warms up over the first eightieth of them.
+            batch_size: Integer. Images per batch. The learning rate was
+                published for 2,048, without a rule for other sizes, so it does
+                not depend on this.
             learning_rate: Float, 1e-5 or more, or schedule. Defaults to
                 `1.5e-3`.
             weight_decay: Float or schedule. Defaults to `0.05`.

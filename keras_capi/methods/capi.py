@@ -31,56 +31,54 @@ DEFAULT_NUM_CLUSTERS = 16384
 class CAPI(Pretraining):
     """Pretrains a backbone by predicting clusters of hidden patches.
 
-    In each step the teacher, a moving average of the student, encodes the whole
-    images; an online clustering turns its patch features into balanced soft
-    assignments to clusters; the student sees a part of the patches only and
-    predicts the assignments of some hidden ones. Two losses are minimised: that
-    of the prediction, which trains the student, and that of the clustering,
-    which trains the clustering alone.
+    In each step the teacher, a moving average of the student, encodes whole
+    images, and an online clustering turns its patch features into balanced soft
+    assignments to clusters. The student sees only some of the patches and
+    predicts the assignments of hidden ones. Two losses are minimised: the
+    prediction loss trains the student, the clustering loss trains only the
+    clustering.
 
-    Train it with `compile` and `fit`. Afterwards `predict` and `teacher` give
-    features.
+    Train it with `compile` and `fit`. Then get features from `predict`, or use
+    the `teacher`.
 
     Args:
-        backbone: `keras_capi.models.CAPIBackbone`, the student to train.
-        num_clusters: Integer. Number of clusters and prototypes. With
-            `clustering` it may be left out. Defaults to `16384`.
-        masking: Masking layer, such as
-            `keras_capi.layers.InverseBlockMasking`, or `None` for the default
-            one. Defaults to `None`.
+        backbone: `keras_capi.models.CAPIBackbone`. The student to train.
+        num_clusters: Integer. Number of clusters and prototypes. It may be left
+            out if `clustering` is given. Defaults to `16384`.
+        masking: Masking layer, or `None` for
+            `keras_capi.layers.InverseBlockMasking`. Defaults to `None`.
         clustering: `keras_capi.layers.OnlineClustering` or `None` for the
-            default one with `num_clusters`; or, of the paper's ablations, what
-            stands in its place, `keras_capi.layers.DistilledTargets` (iBOT) or
-            `LatentTargets` (I-JEPA). Defaults to `None`.
+            default one with `num_clusters`. The paper's ablations replace it by
+            `keras_capi.layers.DistilledTargets` (iBOT) or `LatentTargets`
+            (I-JEPA). Defaults to `None`.
         student_temperature: Float. Divides the student's logits. Defaults to
             `0.12`.
-        ema_momentum: Float in [0, 1], or a schedule such as
-            `keras_capi.optimizers.WarmupCosine`, of which the teacher takes one
-            step with each update of the optimizer. Rule of thumb: 1 minus the
-            learning rate. Defaults to `0.999`.
+        ema_momentum: Float in `[0, 1]`, or a schedule such as
+            `keras_capi.optimizers.WarmupCosine`, which advances with each
+            update of the optimizer. Momentum of the teacher. Rule of thumb: 1
+            minus the learning rate. Defaults to `0.999`.
         seed: Integer or `None`. Seed of the default masking. Stochastic depth
-            has the backbone's. Defaults to `None`.
+            uses the backbone's seed. Defaults to `None`.
         projection: Layer between predictions and the student's head, such as
-            `keras_capi.layers.ProjectionHead`; the ablation with an MLP head.
-            Defaults to `None`.
+            `keras_capi.layers.ProjectionHead` for the paper's ablation with an
+            MLP head, or `None`. Defaults to `None`.
         target_layers: Sequence of integers from 1 to the encoder's
-            `num_layers`, the teacher's blocks whose features are averaged
-            before they are clustered, as data2vec has it; or `None` for the
-            last. Defaults to `None`.
+            `num_layers`: the teacher's blocks whose features are averaged
+            before clustering, as in data2vec. `None` is the last one. Defaults
+            to `None`.
 
     Inputs:
         Images, a float tensor of shape `(batch, height, width, channels)`, or a
-        dictionary with own masks: `{"images": ..., "visible_indices": (batch,
-        visible), "predict_indices": (batch, predictions)}`, row-major patches.
-        Labels, if any, are ignored.
+        dictionary with your own masks, `{"images": ..., "visible_indices":
+        (batch, visible), "predict_indices": (batch, predictions)}`, row-major
+        patches. Labels, if any, are ignored.
 
     Output shape:
-        The teacher's features, a dictionary, see
+        Dictionary of the teacher's features, see
         `keras_capi.encoders.CAPIBackbone`.
 
     Raises:
-        ValueError: If arguments or inputs are out of range, or do not suit each
-            other.
+        ValueError: If arguments or inputs are out of range or incompatible.
         RuntimeError: If a loss is not finite.
 
     Example:
@@ -136,7 +134,7 @@ class CAPI(Pretraining):
         elif num_clusters != DEFAULT_NUM_CLUSTERS:
             check_num_clusters(num_clusters, clustering)
         self.loss_weights = {"capi_loss": 1.0, **clustering.loss_weights}
-        # A `keras.RematScope` is for the blocks, see `RotaryViT`.
+        # A `keras.RematScope` is meant for the blocks, see `RotaryViT`.
         with keras.RematScope(mode=None):
             self.masking = masking or InverseBlockMasking(
                 seed=related_seed(seed, 2)
@@ -147,7 +145,7 @@ class CAPI(Pretraining):
             self.student = backbone
             self.targets = clustering
             if isinstance(clustering, OnlineClustering):
-                # What only CAPI has is looked for by this name.
+                # Reports and callbacks look for a clustering by this name.
                 self.clustering = clustering
             self.projection = projection
             self.prototype_head = make_head(
@@ -201,7 +199,7 @@ class CAPI(Pretraining):
         return {"capi_loss": loss, **others}
 
     def encode_targets(self, images):
-        """Returns the teacher's features that are clustered, of all patches.
+        """Returns the teacher's features of all patches, as they are clustered.
 
         Args:
             images: Float tensor of shape `(batch, height, width, channels)`.
@@ -214,7 +212,7 @@ class CAPI(Pretraining):
         )
 
     def score_as_teacher(self, patches):
-        """Returns what the moving average of the heads makes of features.
+        """Scores features with the moving average of the student's heads.
 
         Args:
             patches: Float tensor of shape `(..., hidden_dim)`.
@@ -235,8 +233,9 @@ class CAPI(Pretraining):
 
         Args:
             total_steps: Integer. Updates of the whole training.
-            batch_size: Integer. The rates are published for 16,384 images a
-                batch, without a rule for others: they stay the same.
+            batch_size: Integer. Images per batch. The learning rates were
+                published for 16,384, without a rule for other sizes, so they do
+                not depend on this.
             **overrides: Other arguments of
                 `keras_capi.optimizers.capi_optimizer`.
 
@@ -258,12 +257,13 @@ class CAPI(Pretraining):
 
     @staticmethod
     def get_layout_map(device_mesh, model_axis="model"):
-        """Says how to split the weights over devices, on JAX.
+        """Returns how to split the weights over devices, on JAX.
 
-        For `keras.distribution.ModelParallel`, to be entered before the model
-        is made. Heads, hidden units of the perceptrons, clusters and prototypes
-        are split over one axis of the mesh; a split weight's moments in the
-        optimizer and its moving average are split alike.
+        Use it with `keras.distribution.ModelParallel`, before you make the
+        model. Attention heads, hidden units of the MLPs, clusters and
+        prototypes are split over one axis of the mesh. The moving average of a
+        split weight, and its moments in the optimizer, are split in the same
+        way.
 
         Args:
             device_mesh: `keras.distribution.DeviceMesh`.

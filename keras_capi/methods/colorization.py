@@ -16,7 +16,7 @@ from keras_capi.training.check_trainable import check_trainable
 from keras_capi.training.pretraining import Pretraining
 from keras_capi.validation import check_images
 
-# One pixel in so many, in both directions, has its colour predicted.
+# In both directions, the colour of one in this many pixels is predicted.
 STRIDE = 4
 
 
@@ -24,38 +24,37 @@ STRIDE = 4
 class Colorization(ReconstructionOptimizerMixin, Pretraining):
     """Pretrains an encoder by colouring grey images.
 
-    The encoder sees the lightness of an image, and one linear layer says of
-    each place which of 313 colours it has. What could be red or green, such as
-    an apple, may be shared out to both; rare colours count more, or all would
-    be grey. Who knows what things are knows their colours, if they have any of
-    their own. There is no teacher, and nothing that could collapse.
+    The encoder sees the lightness of an image, and one linear layer classifies
+    the colour of each position among 313 colours. The prediction may be shared
+    between colours where several are plausible, such as red and green for an
+    apple. Rare colours count more; otherwise all predictions would be grey. To
+    colour a thing, the encoder has to recognise it. There is no teacher, and
+    nothing that could collapse.
 
     Args:
-        encoder: `keras_capi.encoders.Encoder` of three channels, which sees
-            grey images normalised as the images are, and can be used on
-            coloured ones; or of one channel, which sees the lightness.
-        targets: `keras_capi.layers.ColorTargets`, or `None` for the published
-            ones. Defaults to `None`.
-        corruption: `keras_capi.layers.ColorRemoval`, which says how images are
-            normalised, or `None` for ImageNet's mean and deviation. Defaults to
-            `None`.
+        encoder: `keras_capi.encoders.Encoder` with three channels, which sees
+            grey images normalised like the input and can be used on coloured
+            ones; or with one channel, which sees the lightness.
+        targets: `keras_capi.layers.ColorTargets`, which sets the colours and
+            their weights, or `None` for the published ones. Defaults to `None`.
+        corruption: `keras_capi.layers.ColorRemoval`, which knows how images are
+            normalised, or `None` for ImageNet's mean and standard deviation.
+            Defaults to `None`.
 
     Inputs:
-        Images, a float tensor of shape `(batch, height, width, 3)`, red, green
-        and blue; or a dictionary with own images without colours:
-        `{"corrupted_images": (batch, height, width, channels), "colors":
-        (batch, height / stride, width / stride, 2)}`, the latter a and b of CIE
-        Lab.
+        Images, a float tensor of shape `(batch, height, width, 3)`, in RGB; or
+        a dictionary with your own colourless images, `{"corrupted_images":
+        (batch, height, width, channels), "colors": (batch, height / stride,
+        width / stride, 2)}`, the latter the a and b channels of CIE Lab.
 
     Output shape:
-        The encoder's features of images as they are, a dictionary, see
-        `keras_capi.encoders.Encoder`. The loss is not about a class token, so
-        take the mean of `"feature_map"` as the feature of a whole image. An
-        encoder of one channel takes the lightness here, too.
+        Dictionary of the encoder's features of uncorrupted images, see
+        `keras_capi.encoders.Encoder`. The loss does not train a class token, so
+        use the mean of `"feature_map"` as the feature of a whole image. An
+        encoder with one channel is given the lightness here, too.
 
     Raises:
-        ValueError: If arguments or inputs are out of range, or do not suit each
-            other.
+        ValueError: If arguments or inputs are out of range or incompatible.
 
     Example:
 
@@ -130,7 +129,7 @@ class Colorization(ReconstructionOptimizerMixin, Pretraining):
         }
 
     def predict_logits(self, images, training=None):
-        """Scores all colours for each place.
+        """Scores all colours at each position.
 
         Args:
             images: Float tensor of shape `(batch, height, width, channels)`,
@@ -150,20 +149,20 @@ class Colorization(ReconstructionOptimizerMixin, Pretraining):
         )
 
     def predict_choices(self, images):
-        """Shares places out to the colours, from images that have theirs.
+        """Returns the share of each colour at each position of coloured images.
 
         Args:
             images: Float tensor of shape `(batch, height, width, 3)`.
 
         Returns:
             Float tensor of shape `(batch, height / stride, width / stride,
-            bins)`, which sums to 1.
+            bins)`, which sums to 1 over the bins.
         """
         gray = self.corruption(images)["corrupted_images"]
         return ops.softmax(self.predict_logits(gray, training=False), axis=-1)
 
     def predict_colors(self, images, temperature=0.38, training=None):
-        """Predicts one colour for each place.
+        """Predicts one colour for each position.
 
         Args:
             images: Float tensor of shape `(batch, height, width, channels)`,
@@ -174,7 +173,7 @@ class Colorization(ReconstructionOptimizerMixin, Pretraining):
 
         Returns:
             Float32 tensor of shape `(batch, height / stride, width / stride,
-            2)`: a and b of CIE Lab.
+            2)`: the a and b channels of CIE Lab.
         """
         logits = self.predict_logits(images, training)
         return annealed_mean(logits, self.targets.bins, temperature)
@@ -189,8 +188,8 @@ class Colorization(ReconstructionOptimizerMixin, Pretraining):
 
         Returns:
             Float32 tensor of shape `(batch, patches, patch_size**2 * 3)`,
-            normalised as images are, values in the order row, column, channel;
-            `keras_capi.ops.join_patches` makes images of them.
+            normalised like the images, values in the order row, column,
+            channel; `keras_capi.ops.join_patches` turns them into images.
         """
         colors = self.predict_colors(images, training=training)
         return extract_patches(

@@ -21,53 +21,52 @@ from keras_capi.validation import check_number
 from keras_capi.validation import check_positive_integer
 from keras_capi.validation import check_seed
 
-# Where an encoder takes images of any size.
+# For encoders that take images of any size.
 PUBLISHED_SIZE = 128
 DISCRIMINATOR_RATE = 2e-4
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class ContextEncoder(Pretraining):
-    """Pretrains an encoder by filling in a region that was cut out of images.
+    """Pretrains an encoder by inpainting a region that was cut out of images.
 
-    Inpainting, the first large method of its kind. A region is painted over
-    with one colour; the encoder sees all patches, these too, and nothing else
-    tells it where the region is. One linear layer predicts pixels. Beside their
-    squared error there is an adversarial loss: a discriminator learns to tell
-    predicted regions from real ones, and the encoder learns to deceive it, so
-    that predictions are one sharp possibility in place of the blurred mean of
-    all. In each step first the discriminator learns, then the encoder.
+    A region of each image is filled with one colour. The encoder sees all
+    patches, including these, and nothing else tells it where the region is; one
+    linear layer predicts the pixels. The squared error is joined by an
+    adversarial loss: a discriminator learns to tell predicted regions from real
+    ones, and the encoder learns to fool it, so that predictions become one
+    sharp possibility instead of the blurred mean of all. Each step trains the
+    discriminator first, then the encoder.
 
     Args:
         encoder: `keras_capi.encoders.Encoder`.
         corruption: `keras_capi.layers.CenterRegion` or `RandomRegions`, which
-            say what is painted over and what is predicted. `None` is the
+            choose what is painted over and what is predicted. `None` is the
             former. Defaults to `None`.
         discriminator: `keras_capi.layers.Discriminator`, or `None` for the
-            published one. It has an optimizer of its own. Defaults to `None`.
-        pixel_weight: Float in `[0, 1]`. Factor of the squared error; that of
-            the adversarial loss is the rest to 1. With 1 there is no
+            published one. It has its own optimizer. Defaults to `None`.
+        pixel_weight: Float in `[0, 1]`. Weight of the squared error; the
+            adversarial loss has one minus this. With 1 there is no
             discriminator. Defaults to `0.999`.
-        overlap_weight: Float, 0 or more. What squared errors are multiplied by
-            where the prediction could be seen, as it was not painted over.
-            Defaults to `10.0`.
+        overlap_weight: Float, 0 or more. Factor of the squared error of pixels
+            that are predicted although the encoder sees them, because they were
+            not painted over. Defaults to `10.0`.
         seed: Integer or `None`. Seed of the default discriminator's initial
             weights. Defaults to `None`.
 
     Inputs:
         Images, a float tensor of shape `(batch, height, width, channels)`, or a
-        dictionary with images that are painted over already: `{"images": ...,
+        dictionary with images that are already painted over: `{"images": ...,
         "corrupted_images": ..., "mask": ...}`, all of one shape; the mask is
         Boolean, true where painted over.
 
     Output shape:
-        The encoder's features of whole images, a dictionary, see
-        `keras_capi.encoders.Encoder`. The loss is not about a class token, so
-        take the mean of `"feature_map"` as the feature of a whole image.
+        Dictionary of the encoder's features of whole images, see
+        `keras_capi.encoders.Encoder`. The loss does not train a class token, so
+        use the mean of `"feature_map"` as the feature of a whole image.
 
     Raises:
-        ValueError: If arguments or inputs are out of range, or do not suit each
-            other.
+        ValueError: If arguments or inputs are out of range or incompatible.
 
     Example:
 
@@ -174,7 +173,7 @@ class ContextEncoder(Pretraining):
         }
 
     def _predict_colors(self, images, training):
-        """Predicts all of images, as colours from -1 to 1."""
+        """Predicts all pixels of images, as colours from -1 to 1."""
         tokens, positions = self.encoder.embed(images)
         encoded = self.encoder.encode(tokens, positions, training=training)
         values = ops.cast(self.head(encoded["patches"]), "float32")
@@ -185,7 +184,7 @@ class ContextEncoder(Pretraining):
         )
 
     def take_window(self, values):
-        """Cuts the part that is to be predicted out of whole images.
+        """Cuts the part to predict out of whole images.
 
         Args:
             values: Tensor of shape `(batch, height, width, channels)`.
@@ -199,7 +198,7 @@ class ContextEncoder(Pretraining):
         return values[:, top : top + height, left : left + width]
 
     def predict_pixels(self, images, training=None):
-        """Predicts the pixels of the region that is to be predicted.
+        """Predicts the pixels of the region, and keeps all others.
 
         Args:
             images: Float tensor of shape `(batch, height, width, channels)`,
@@ -208,9 +207,9 @@ class ContextEncoder(Pretraining):
 
         Returns:
             Float32 tensor of shape `(batch, patches, patch_size**2 *
-            channels)`, normalised as the images are, which it equals outside of
+            channels)`, normalised like the images, and equal to them outside
             the region; values in the order row, column, channel;
-            `keras_capi.ops.join_patches` makes images of them.
+            `keras_capi.ops.join_patches` turns them into images.
         """
         predicted = self.corruption.from_colors(
             self._predict_colors(images, training)
@@ -236,18 +235,20 @@ class ContextEncoder(Pretraining):
     ):
         """Returns the published optimizer of the encoder.
 
-        It is Keras's, which adds epsilon where Torch 7 did, before the second
-        moment is corrected: with few steps that shows. The discriminator has
-        its own, see `keras_capi.layers.Discriminator`.
+        It is Keras's own, which adds epsilon before the bias correction of the
+        second moment, as Torch 7 did; this matters in short trainings. The
+        discriminator has its own optimizer, see
+        `keras_capi.layers.Discriminator`.
 
         Args:
-            total_steps: Integer. Updates of the whole training. The rate stays
-                the same through all of them.
-            batch_size: Integer. Published for 64 images a batch, without a rule
-                for others: the rate stays the same.
-            learning_rate: Float or schedule. `None` is ten times that of the
-                published discriminator, 2e-3, or 2e-4 if there is one loss
-                alone. Defaults to `None`.
+            total_steps: Integer. Updates of the whole training. The learning
+                rate is constant, so it does not depend on them.
+            batch_size: Integer. Images per batch. The learning rate was
+                published for 64, without a rule for other sizes, so it does not
+                depend on this.
+            learning_rate: Float or schedule. `None` is 2e-3, ten times that of
+                the published discriminator, or 2e-4 if there is only one loss.
+                Defaults to `None`.
             weight_decay: Float. Defaults to `0.0`.
             beta_1: Float. Defaults to `0.5`.
             beta_2: Float. Defaults to `0.999`.

@@ -27,68 +27,67 @@ from keras_capi.validation import check_seed
 # Of the patches of an image of 224 pixels.
 MASK_RATIO = 120 / 196
 NUM_TARGET_LAYERS = 6
-# As wide as a normal distribution of 0.02 that is cut off at one deviation.
+# As wide as a normal distribution of deviation 0.02, cut off at one deviation.
 INITIAL_DEVIATION = 0.0123
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class Data2Vec(ReplacedPatches):
-    """Pretrains an encoder by predicting a teacher's layers at hidden places.
+    """Pretrains an encoder by predicting a teacher's layers at hidden patches.
 
-    data2vec for images, version 1. The student sees all places, with a mask
-    token in those of hidden patches; the teacher, its moving average, sees the
-    whole image. What is predicted is the average of the teacher's upper
-    layers: unlike pixels or tokens it says what a patch is within the whole
-    image. One linear layer behind the student does that.
+    data2vec for images, version 1. The student sees all positions, with a mask
+    token in place of hidden patches; the teacher, its moving average, sees the
+    whole image. The target is the average of the teacher's upper layers: unlike
+    pixels or tokens, it describes a patch in the context of the whole image.
+    One linear layer on the student predicts it.
 
-    Only the teacher's slowness and the norms of its layers keep the features
-    apart: watch `target_deviation`, which is near 1 as long as patches differ
+    Only the slow teacher and the normalisation of its layers prevent a
+    collapse. Watch `target_deviation`: it is near 1 as long as patches differ,
     and falls to 0 if all features become the same.
 
     Args:
-        encoder: `keras_capi.encoders.Encoder`, the student, best a `ViT` with
-            `positions=None`, `relative_positions="shared"`,
+        encoder: `keras_capi.encoders.Encoder`. The student, preferably a `ViT`
+            with `positions=None`, `relative_positions="shared"`,
             `use_key_bias=False`, `layer_scale=1e-4`, `drop_path_rate=0.25` and
             `attention_dropout_rate=0.05`.
-        masking: Layer from images to `{"mask": ...}`, or `None` for
-            `keras_capi.layers.BlockwiseMasking` with a `mask_ratio` of
-            120 / 196. Defaults to `None`.
+        masking: Layer that turns images into `{"mask": ...}`, or `None` for
+            `keras_capi.layers.BlockwiseMasking` with a `mask_ratio` of 120 /
+            196. Defaults to `None`.
         target_layers: Sequence of integers from 1 to the encoder's
-            `num_layers`, the teacher's blocks to average, or `None` for the
-            last 6. Defaults to `None`.
-        target_outputs: What is taken of them: `"block"`, the tokens behind
-            them, or `"mlp"`, what their perceptrons add to these, which takes a
-            `ViT`. Defaults to `"block"`.
-        target_norms: Sequence of names, the norms of each layer: `"layer"`,
-            `"instance"`, `"batch"`, see `keras_capi.ops.average_layers`.
-            Defaults to `("layer",)`.
-        average_norms: Likewise, of the average. Defaults to `("layer",)`.
-        beta: Float, the error from which on the smooth L1 loss grows linearly,
-            or `None` for the squared error. Defaults to `2.0`.
-        variance_weight: Float. Weight of a further loss,
-            `keras_capi.ops.variance_hinge`; without it, 0, this loss is not
-            computed. Defaults to `0.0`.
-        variance_margin: Float. Its margin. Defaults to `0.5`.
-        loss_scale: Float, by which all losses are multiplied. Defaults to
-            `1.0`.
-        ema_momentum: Float in [0, 1], or a schedule. Defaults to `0.9998`.
+            `num_layers`: which of the teacher's blocks to average. `None` is
+            the last 6. Defaults to `None`.
+        target_outputs: What to take from each block: `"block"`, its output, or
+            `"mlp"`, what its MLP adds to the tokens, which needs a `ViT`.
+            Defaults to `"block"`.
+        target_norms: Sequence of `"layer"`, `"instance"` and `"batch"`: how
+            each layer is normalised before averaging, see
+            `keras_capi.ops.average_layers`. Defaults to `("layer",)`.
+        average_norms: The same for the average. Defaults to `("layer",)`.
+        beta: Float. Error above which the smooth L1 loss is linear; `None` uses
+            the squared error instead. Defaults to `2.0`.
+        variance_weight: Float. Weight of an additional loss,
+            `keras_capi.ops.variance_hinge`, which is not computed if this is 0.
+            Defaults to `0.0`.
+        variance_margin: Float. Margin of that loss. Defaults to `0.5`.
+        loss_scale: Float. Factor of all losses. Defaults to `1.0`.
+        ema_momentum: Float in `[0, 1]`, or a schedule. Momentum of the teacher.
+            Defaults to `0.9998`.
         seed: Integer or `None`. Seed of the default masking. Defaults to
             `None`.
 
     Inputs:
         Images, a float tensor of shape `(batch, height, width, channels)`, or a
-        dictionary with own masks: `{"images": ..., "mask": (batch, patches)}`,
-        Boolean, true where hidden, row-major. Each device averages over the
-        hidden patches that it has itself, as the authors' do.
+        dictionary with your own masks, `{"images": ..., "mask": (batch,
+        patches)}`, Boolean, row-major, true where hidden. Each device averages
+        over its own hidden patches, as in the authors' code.
 
     Output shape:
-        The student's features, a dictionary, see
-        `keras_capi.encoders.Encoder`. Nothing trains the class token, so that
-        the mean of `"feature_map"` is the better feature of a whole image.
+        Dictionary of the student's features, see `keras_capi.encoders.Encoder`.
+        Nothing trains the class token, so use the mean of `"feature_map"` as
+        the feature of a whole image.
 
     Raises:
-        ValueError: If arguments or inputs are out of range, or do not suit each
-            other.
+        ValueError: If arguments or inputs are out of range or incompatible.
 
     Example:
 
@@ -169,7 +168,7 @@ class Data2Vec(ReplacedPatches):
                 part.build((None, None, encoder.hidden_dim))
             self.moving_average = MovingAverage(ema_momentum)
             self.teacher = self.moving_average.follow(encoder, name="teacher")
-            # Targets need neither, but the authors' teacher has both.
+            # The targets need neither, but the authors' teacher has both.
             self.teacher_mask_token, self.teacher_head = (
                 self.moving_average.follow(part, name=f"teacher_{part.name}")
                 for part in (self.mask_token, self.head)
@@ -212,16 +211,16 @@ class Data2Vec(ReplacedPatches):
         return average_layers(layers, self.target_norms, self.average_norms)
 
     def predict_features(self, images, mask, training=None):
-        """Predicts the targets of patches, of which some are hidden.
+        """Predicts the targets of all patches, some of which are hidden.
 
         Args:
             images: Float tensor of shape `(batch, height, width, channels)`.
-            mask: Boolean tensor of shape `(batch, patches)`: which are hidden.
+            mask: Boolean tensor of shape `(batch, patches)`, true where hidden.
             training: Boolean. Whether to apply stochastic depth.
 
         Returns:
             Tensor of shape `(batch, patches, hidden_dim)`, of which visible
-            patches count for nothing in the loss.
+            patches do not enter the loss.
         """
         return self.head(self.encode_replaced(images, mask, training))
 
@@ -238,13 +237,14 @@ class Data2Vec(ReplacedPatches):
         """Returns the published optimizer and its schedule.
 
         Args:
-            total_steps: Integer. Updates of the whole training, of which an
-                eightieth warms up.
-            batch_size: Integer. The rate is published for 2,048 images a batch,
-                without a rule for others: it stays the same.
+            total_steps: Integer. Updates of the whole training. The learning
+                rate warms up over the first eightieth of them.
+            batch_size: Integer. Images per batch. The learning rate was
+                published for 2,048, without a rule for other sizes, so it does
+                not depend on this.
             learning_rate: Float, 1e-5 or more, or schedule. Defaults to `2e-3`,
-                that of ViT-B; ViT-L has `1e-3`, and a tenth of its steps to
-                warm up.
+                the published value for ViT-B. For ViT-L it is `1e-3`, with a
+                warm-up over a tenth of the steps.
             weight_decay: Float or schedule. Defaults to `0.05`.
             clip_norm: Float or `None`. Defaults to `3.0`.
             **overrides: Other arguments of `keras_capi.optimizers.AdamW`.

@@ -38,50 +38,51 @@ LOSS_WEIGHTS = {"feature_loss": 1.0}
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class Data2Vec2(Pretraining):
-    """Pretrains an encoder by predicting a teacher's layers, at many masks.
+    """Pretrains an encoder by predicting a teacher's layers under many masks.
 
-    data2vec 2.0 for images. As in `Data2Vec` the average of the upper layers of
-    a teacher, the student's moving average, is predicted where patches are
-    hidden. What is new is speed, and few epochs are enough: the student sees
-    a fifth of the patches; light convolutions predict the rest; and one pass of
+    data2vec 2.0 for images. As in `Data2Vec`, the target at hidden patches is
+    the average of the upper layers of a teacher, the student's moving average.
+    It is faster, and needs few epochs: the student sees only a fifth of the
+    patches, a light convolutional decoder predicts the rest, and one pass of
     the teacher serves many masks of the same image.
 
-    Watch `target_deviation`, which is near 1 as long as patches differ and
-    falls to 0 if all features become the same.
+    Watch `target_deviation`: it is near 1 as long as patches differ, and falls
+    to 0 if all features become the same.
 
     Args:
-        encoder: `keras_capi.encoders.ViT`, the student, as published with
+        encoder: `keras_capi.encoders.ViT`. The student, as published with
             `positions="sine"` and `post_norm=True`.
         masking: Layer that is called on a tensor of shape `(batch *
             num_masks,)`, or `None` for
             `keras_capi.layers.InverseSquareMasking`. Defaults to `None`.
         decoder: `keras_capi.decoders.ConvolutionalPredictor`, or `None` for the
-            published one, which takes an encoder whose `hidden_dim` is
+            published one, which needs an encoder whose `hidden_dim` is
             divisible by 16. Defaults to `None`.
-        num_masks: Integer. Masks of each image. Defaults to `16`.
-        target_layers: Sequence of integers from 1 to `num_layers`, the blocks
-            that are averaged, or `None` for the last 10. Defaults to `None`.
-        class_weight: Float, 0 for none. Weight of a further loss: the student's
-            class token predicts the average of the targets of all patches.
-            Defaults to `2.56`: the published 0.01 of 256 masks of a device.
-        ema_momentum: Float in [0, 1], a schedule, or `None` for the published
-            line from 0.9998 before 100,000 updates to 0.99999. Defaults to
-            `None`.
+        num_masks: Integer. Number of masks per image. Defaults to `16`.
+        target_layers: Sequence of integers from 1 to `num_layers`: the blocks
+            to average. `None` is the last 10. Defaults to `None`.
+        class_weight: Float. Weight of an additional loss: the student's class
+            token predicts the average of the targets of all patches. 0 turns it
+            off. Defaults to `2.56`, the published 0.01 times 256 masks per
+            device.
+        ema_momentum: Float in `[0, 1]`, a schedule, or `None` for the published
+            one, which rises linearly from 0.9998 to 0.99999 within 100,000
+            updates. Defaults to `None`.
         seed: Integer or `None`. Seed of the default masking and of the noise of
             the default decoder. Defaults to `None`.
 
     Inputs:
         Images, a float tensor of shape `(batch, height, width, channels)`, or a
-        dictionary with own masks: `{"images": ..., "visible_indices": (batch,
-        masks, visible), "predict_indices": (batch, masks, predictions)}`,
-        row-major patches; the axis in the middle may be missing where it is 1.
+        dictionary with your own masks, `{"images": ..., "visible_indices":
+        (batch, masks, visible), "predict_indices": (batch, masks,
+        predictions)}`, row-major patches; the middle axis may be left out if it
+        is 1.
 
     Output shape:
-        The student's features, a dictionary, see
-        `keras_capi.encoders.Encoder`.
+        Dictionary of the student's features, see `keras_capi.encoders.Encoder`.
 
     Raises:
-        ValueError: If arguments or inputs are out of range, or unsuitable.
+        ValueError: If arguments or inputs are out of range or incompatible.
 
     Example:
 
@@ -204,9 +205,9 @@ class Data2Vec2(Pretraining):
             training: Boolean. Whether to apply stochastic depth and noise.
 
         Returns:
-            Two tensors, a row for each mask of each image: predictions of shape
-            `(batch * masks, predictions, hidden_dim)`, and the encoder's class
-            tokens, `(batch * masks, hidden_dim)`, or `None` without
+            Two tensors with one row for each mask of each image: predictions of
+            shape `(batch * masks, predictions, hidden_dim)`, and the encoder's
+            class tokens, `(batch * masks, hidden_dim)`, or `None` without
             `class_weight`.
         """
         encoded = encode_visible(
@@ -237,13 +238,14 @@ class Data2Vec2(Pretraining):
     ):
         """Returns the published optimizer and its schedule.
 
-        All weights decay: the authors' code marks vectors, but heeds no mark.
+        All weights decay: the authors' code marks vectors as exempt, but
+        ignores the marks.
 
         Args:
-            total_steps: Integer. Updates of the whole training, of which two
-                fifteenths warm up.
-            batch_size: Integer. Images in a batch, which the rate does not
-                follow: published are 256, with 16 masks each.
+            total_steps: Integer. Updates of the whole training. The learning
+                rate warms up over the first two fifteenths of them.
+            batch_size: Integer. Images per batch; published are 256, with 16
+                masks each. The learning rate does not depend on it.
             learning_rate: Float or schedule. Defaults to `1e-3`.
             weight_decay: Float or schedule. Defaults to `0.05`.
             clip_norm: Float or `None`. Defaults to `4.0`.

@@ -33,40 +33,43 @@ from keras_capi.validation import check_seed
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class DeepCluster(MultiCropClusteringMixin, TargetsBetweenEpochs):
-    """Pretrains an encoder by clusters that are made between epochs.
+    """Pretrains an encoder by predicting clusters that are made between epochs.
 
-    Version 2. The embeddings of an epoch's crops are kept, and clustered by
-    k-means before the next one, several times with different numbers of
-    clusters. The centroids become the prototypes, and all crops of an image are
-    to be told to be of its cluster. `fit` clusters by itself.
+    DeepCluster v2. The embeddings of the crops of an epoch are kept, and
+    clustered by k-means before the next epoch, several times with their own
+    numbers of clusters. The centroids become the prototypes, and each crop has
+    to predict the cluster of its image. `fit` does the clustering by itself.
 
-    `fit` numbers the images of arrays and of data sets of this package; others
-    must have `"indices"` beside `"images"`.
+    Images are recognised by their numbers. `fit` numbers those of arrays and of
+    this package's data sets; other data sets must provide `"indices"` beside
+    `"images"`.
 
     Args:
         encoder: `keras_capi.encoders.Encoder`.
-        num_prototypes: Sequence of integers, the clusters of each clustering.
-            Defaults to `(3000, 3000, 3000)`.
-        views: Layer from images to `"global_views"` and `"local_views"`, or
-            `None` for `SwAV`'s. Defaults to `None`.
-        head: Layer from features to vectors of length 1, or `None` for
+        num_prototypes: Sequence of integers: the number of clusters of each
+            clustering. Defaults to `(3000, 3000, 3000)`.
+        views: Layer that turns images into `"global_views"` and
+            `"local_views"`, or `None` for `SwAV`'s. Defaults to `None`.
+        head: Layer that turns features into vectors of length 1, or `None` for
             `keras_capi.layers.SwAVHead`. Defaults to `None`.
-        temperature: Float. Divides the scores. Defaults to `0.1`.
+        temperature: Float. Divides the scores before the softmax. Defaults to
+            `0.1`.
         num_iterations: Integer. Iterations of k-means. Defaults to `10`.
-        memory_views: Tuple of integers. Which views are clustered, in turn, the
-            large ones counted first. Defaults to `(0, 1)`.
-        num_images: Integer, size of the data set, or `None` for what `fit`
-            gets. Defaults to `None`.
+        memory_views: Tuple of integers. Indices of the views whose embeddings
+            are kept, large views first; the clusterings take turns using them.
+            Defaults to `(0, 1)`.
+        num_images: Integer, the size of the data set, or `None` to learn it in
+            `fit`. Defaults to `None`.
         seed: Integer or `None`. Seed of the default views. Defaults to `None`.
 
     Inputs:
-        Images, a float tensor of shape `(batch, height, width, channels)`, best
-        larger than the views; or a dictionary of `"images"` and `"indices"`,
-        integers of shape `(batch,)`; or with own views in place of the images,
-        as of `keras_capi.methods.SwAV`.
+        Images, a float tensor of shape `(batch, height, width, channels)`,
+        preferably larger than the views; or a dictionary of `"images"` and
+        `"indices"`, integers of shape `(batch,)`. Views of your own may replace
+        the images, as in `keras_capi.methods.SwAV`.
 
     Output shape:
-        The encoder's features, a dictionary, see `keras_capi.encoders.Encoder`.
+        Dictionary of the encoder's features, see `keras_capi.encoders.Encoder`.
 
     Raises:
         ValueError: If arguments or inputs are out of range.
@@ -119,7 +122,7 @@ class DeepCluster(MultiCropClusteringMixin, TargetsBetweenEpochs):
         self.num_iterations = num_iterations
         self.seed = seed
         self.encoder = encoder
-        # Scopes of rematerialisation are for the blocks, see `RotaryViT`.
+        # A `keras.RematScope` is meant for the blocks, see `RotaryViT`.
         with keras.RematScope(mode=None):
             self.views = built_views(views, encoder) or clustering_views(
                 encoder, seed
@@ -172,7 +175,7 @@ class DeepCluster(MultiCropClusteringMixin, TargetsBetweenEpochs):
         return {"cluster_loss": ops.mean(ops.stack(losses))}
 
     def _cluster_loss(self, labels, scores):
-        """Averages over all views of the images that have a cluster."""
+        """Averages the loss over all views of images that have a cluster."""
         of_views = ops.repeat(labels[:, None], scores.shape[1], axis=1)
         losses = label_cross_entropy(
             ops.maximum(of_views, 0), scores / self.temperature
@@ -180,9 +183,9 @@ class DeepCluster(MultiCropClusteringMixin, TargetsBetweenEpochs):
         return masked_mean(losses, of_views >= 0)
 
     def remember(self, inputs):
-        """Fills a part of the memory without training on it.
+        """Stores the embeddings of a batch without training on it.
 
-        Each view by itself goes through the head in training mode.
+        Each view goes through the head on its own, in training mode.
 
         Args:
             inputs: Dictionary of a batch, as for a training step.
@@ -196,14 +199,14 @@ class DeepCluster(MultiCropClusteringMixin, TargetsBetweenEpochs):
         self.memory(prepared["indices"], ops.stack(embeddings, axis=1))
 
     def assign_clusters(self, seed=None, starts=None):
-        """Clusters what the memory has, and makes prototypes of it.
+        """Clusters the memory, and makes the centroids the prototypes.
 
         Args:
-            seed: Integer, or sequence of such, or `None`. Seed of the first
+            seed: Integer, sequence of integers, or `None`. Seed of the first
                 centroids. Defaults to `None`.
-            starts: Sequence of permutations of the rows of the memory, whose
-                first rows are the first centroids; `None` draws them. Defaults
-                to `None`.
+            starts: Sequence of permutations of the memory's rows, of which the
+                leading rows are the first centroids; `None` draws them.
+                Defaults to `None`.
         """
         indices, embeddings = self.memory.filled()
         generator = np.random.default_rng(seed)
@@ -226,12 +229,12 @@ class DeepCluster(MultiCropClusteringMixin, TargetsBetweenEpochs):
 
     def begin_epoch(self, epoch, data, batch_size):
         if int(ops.convert_to_numpy(self.memory.position)):
-            # In the midst of an epoch, which has its clusters.
+            # The epoch was interrupted, and has its clusters already.
             return
         if not len(self.memory.filled()[0]):
             for batch in list_batches(data, batch_size):
                 self.remember(backend.global_batch(batch))
-                # Data sets may be endless, with `steps_per_epoch`.
+                # A data set may be endless, with `steps_per_epoch`.
                 if self.memory.is_full():
                     break
             self.memory.rewind()

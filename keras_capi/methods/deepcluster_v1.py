@@ -34,50 +34,50 @@ from keras_capi.training.check_trainable import check_trainable
 from keras_capi.validation import check_positive_integer
 from keras_capi.validation import check_seed
 
-# Of the weights of a new classifier.
+# Standard deviation of the weights of a new classifier.
 STANDARD_DEVIATION = 0.01
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class DeepClusterV1(TargetsBetweenEpochs):
-    """Pretrains an encoder to tell clusters of its own features.
+    """Pretrains an encoder by predicting clusters of its own features.
 
     The first version. Before each epoch the features of all images are reduced
     to whitened principal components of length 1, and clustered by k-means. A
-    new linear layer is to tell the cluster of an image from a random part of
-    it, and clusters come equally often, however large they are. `fit` clusters
-    by itself, with a pass over the data set: the second version,
-    `keras_capi.methods.DeepCluster`, needs none.
+    new linear layer then predicts the cluster of an image from a random crop of
+    it; clusters are drawn equally often, whatever their size. `fit` clusters by
+    itself, in a pass over the data set that the second version,
+    `keras_capi.methods.DeepCluster`, does not need.
 
     `fit` numbers the images of arrays, of `keras_capi.data.AugmentedImages`
     and of `keras_capi.data.RandomCrops`.
 
     Args:
         encoder: `keras_capi.encoders.Encoder`.
-        num_clusters: Integer; no more than there are images are made. Defaults
-            to `10000`.
-        num_components: Integer. Principal components that are clustered;
-            no more than features have or images tell are taken. Defaults to
-            `256`.
-        views: Layer from images to one view of each, in training a random one,
-            or `None` for `keras_capi.layers.RandomResizedCrop` as published.
-            Defaults to `None`.
+        num_clusters: Integer. Number of clusters; capped at the number of
+            images. Defaults to `10000`.
+        num_components: Integer. Number of principal components to cluster;
+            capped at what features and images allow. Defaults to `256`.
+        views: Layer that makes one view of each image, a random one in
+            training, or `None` for `keras_capi.layers.RandomResizedCrop` as
+            published. Defaults to `None`.
         head: Layer from the encoder's features to those that are clustered, and
-            classified behind a ReLU, or `None` for
+            classified after a ReLU, or `None` for
             `keras_capi.layers.AlexNetHead`. Defaults to `None`.
         num_iterations: Integer. Iterations of k-means. Defaults to `20`.
-        num_images: Integer, the size of the data set, or `None` for what `fit`
-            gets. Defaults to `None`.
-        seed: Integer or `None`. Seed of the default views and head, and of
-            clusters and samples. Defaults to `None`.
+        num_images: Integer, the size of the data set, or `None` to learn it in
+            `fit`. Defaults to `None`.
+        seed: Integer or `None`. Seed of the default views and head, of clusters
+            and drawn images. Defaults to `None`.
 
     Inputs:
-        Images, a float tensor of shape `(batch, height, width, channels)`, best
-        larger than the views; or a dictionary of them, or of own `"views"` of
-        the encoder's size, and `"indices"`, integers of shape `(batch,)`.
+        Images, a float tensor of shape `(batch, height, width, channels)`,
+        preferably larger than the views; or a dictionary of `"images"`, or your
+        own `"views"` of the encoder's size, and `"indices"`, integers of shape
+        `(batch,)`.
 
     Output shape:
-        The encoder's features, a dictionary, see `keras_capi.encoders.Encoder`.
+        Dictionary of the encoder's features, see `keras_capi.encoders.Encoder`.
 
     Raises:
         ValueError: If arguments or inputs are out of range.
@@ -126,7 +126,7 @@ class DeepClusterV1(TargetsBetweenEpochs):
         self.num_iterations = num_iterations
         self.seed = seed
         self.encoder = encoder
-        # Scopes of rematerialisation are for the blocks, see `RotaryViT`.
+        # A `keras.RematScope` is meant for the blocks, see `RotaryViT`.
         with keras.RematScope(mode=None):
             self.views = built_views(views, encoder) or RandomResizedCrop(
                 *view_sizes(encoder)[0],
@@ -174,14 +174,14 @@ class DeepClusterV1(TargetsBetweenEpochs):
         return {"cluster_loss": masked_mean(losses, labels >= 0)}
 
     def compute_features(self, batch):
-        """Computes what is clustered, on JAX in all processes together.
+        """Computes the features to cluster; on JAX, all processes together.
 
         Args:
-            batch: Dictionary, as for a training step. It may have no images.
+            batch: Dictionary, as for a training step. It may hold no images.
 
         Returns:
-            Float32 array of shape `(batch, width)`: features of the middle of
-            each image, before a ReLU.
+            Float32 array of shape `(batch, width)`: features of the centre of
+            each image, before the ReLU.
         """
         views = np.zeros((0, 0, 0, 0), "float32")
         if len(batch["indices"]):
@@ -193,12 +193,12 @@ class DeepClusterV1(TargetsBetweenEpochs):
         return ops.cast(features, "float32")
 
     def assign_clusters(self, indices, features, epoch=0):
-        """Clusters features, and makes a new classifier; one process for all.
+        """Clusters features, in one process, and makes a new classifier.
 
         Args:
             indices: Integer array of shape `(images,)`: the images' numbers.
             features: Float32 array of shape `(images, width)`.
-            epoch: Integer. For which epoch. Defaults to `0`.
+            epoch: Integer. Which epoch they are for. Defaults to `0`.
         """
         kernel, bias = self.classifier.kernel, self.classifier.bias
         labels = np.full((self.memory.num_images,), NOTHING, "int32")
@@ -227,7 +227,7 @@ class DeepClusterV1(TargetsBetweenEpochs):
     def begin_epoch(self, epoch, data, batch_size):
         if not self.memory.are_for(epoch):
             self._cluster(list_whole(data), epoch)
-        # Not as many numbers are drawn before it if an epoch goes on.
+        # Spawned, because a resumed epoch draws fewer numbers before this.
         (generator,) = self._generator(epoch).spawn(1)
         labels = ops.convert_to_numpy(self.memory.labels)
         data.drawn_images = sample_clusters(labels, data.num_samples, generator)
@@ -258,11 +258,11 @@ class DeepClusterV1(TargetsBetweenEpochs):
         """Returns the published optimizer, with a constant rate.
 
         Args:
-            total_steps: Integer. Updates of the training, which do not matter.
-            batch_size: Integer. Images in a batch, likewise: 256 as published.
+            total_steps: Integer. Updates of the whole training. Not used.
+            batch_size: Integer. Images per batch; 256 in the paper. Not used.
             learning_rate: Float or schedule. Defaults to `0.05`.
             without_momentum: See `keras_capi.optimizers.SGD`. Defaults to the
-                classifier, which is new in each epoch.
+                classifier, which is replaced in each epoch.
             **overrides: Other arguments of `keras_capi.optimizers.SGD`.
 
         Returns:

@@ -21,41 +21,41 @@ from keras_capi.validation import check_seed
 class DenoisingAutoencoder(ReconstructionOptimizerMixin, Pretraining):
     """Pretrains an encoder by restoring corrupted images.
 
-    The ancestor of all methods that hide a part of an image and predict it.
-    Noise is added to the pixels, or some of them become black; the encoder sees
-    all patches of the corrupted image, nothing is dropped and no token is
-    replaced, and one linear layer predicts the pixels of the clean image, all
-    of them. So it also learns where there is noise. There is no teacher, and
-    nothing that could collapse.
+    The ancestor of all methods that hide part of an image and predict it. Noise
+    is added to the pixels, or some of them are blacked out. The encoder sees
+    all patches of the corrupted image: none are dropped or replaced by tokens.
+    One linear layer predicts every pixel of the clean image, so the model also
+    has to find out where the noise is. There is no teacher, and nothing that
+    could collapse.
 
     Args:
         encoder: `keras_capi.encoders.Encoder`.
-        corruption: `keras_capi.layers.Corruption`, or another layer from images
-            to `{"corrupted_images": ..., "mask": ...}`. `None` is Gaussian
-            noise with a deviation of 0.25 of the range from black to white of
-            images normalised as `keras_capi.layers.ImageNetNormalization` does.
-            Defaults to `None`.
-        corrupted_weight: Float, 0 or more. What the squared errors of corrupted
-            values are multiplied by. Defaults to `1.0`.
-        intact_weight: Float, 0 or more. What those of all others are multiplied
-            by; 0 predicts what is corrupted alone. Defaults to `1.0`.
+        corruption: `keras_capi.layers.Corruption`, or another layer that turns
+            images into `{"corrupted_images": ..., "mask": ...}`. `None` is
+            Gaussian noise with a standard deviation of 0.25 of the range from
+            black to white, for images normalised as by
+            `keras_capi.layers.ImageNetNormalization`. Defaults to `None`.
+        corrupted_weight: Float, 0 or more. Factor of the squared errors of
+            corrupted values. Defaults to `1.0`.
+        intact_weight: Float, 0 or more. Factor of the squared errors of all
+            other values; with 0 only corrupted ones are predicted. Defaults to
+            `1.0`.
         seed: Integer or `None`. Seed of the default corruption. Defaults to
             `None`.
 
     Inputs:
         Images, a float tensor of shape `(batch, height, width, channels)`, or a
-        dictionary with own corrupted images, such as real noisy ones:
+        dictionary with your own corrupted images, such as really noisy photos:
         `{"images": ..., "corrupted_images": ..., "mask": ...}`, all of one
         shape; the mask is Boolean, true where corrupted.
 
     Output shape:
-        The encoder's features of clean images, a dictionary, see
-        `keras_capi.encoders.Encoder`. The loss is not about a class token, so
-        take the mean of `"feature_map"` as the feature of a whole image.
+        Dictionary of the encoder's features of clean images, see
+        `keras_capi.encoders.Encoder`. The loss does not train a class token, so
+        use the mean of `"feature_map"` as the feature of a whole image.
 
     Raises:
-        ValueError: If arguments or inputs are out of range, or do not suit each
-            other.
+        ValueError: If arguments or inputs are out of range or incompatible.
 
     Example:
 
@@ -136,14 +136,14 @@ class DenoisingAutoencoder(ReconstructionOptimizerMixin, Pretraining):
         """Predicts the pixels of the clean images.
 
         Args:
-            images: Float tensor of shape `(batch, height, width, channels)`,
+            images: Float tensor of shape `(batch, height, width, channels)`:
                 corrupted images.
             training: Boolean. Whether to apply stochastic depth.
 
         Returns:
             Tensor of shape `(batch, patches, patch_size**2 * channels)`, values
             in the order row, column, channel; `keras_capi.ops.join_patches`
-            makes images of them.
+            turns them into images.
         """
         tokens, positions = self.encoder.embed(images)
         encoded = self.encoder.encode(tokens, positions, training=training)

@@ -32,48 +32,48 @@ from keras_capi.validation import check_seed
 class DINO(Pretraining):
     """Pretrains an encoder by self-distillation between views of an image.
 
-    The student sees two large and several small crops of each image, the
-    teacher, its moving average, the large ones alone. A head scores the feature
-    of each crop against many prototypes; the student's scores for one crop are
-    to predict the teacher's for another. What a teacher says is centered and
-    sharpened, or all crops would end at the same. Its features are good as they
-    are, for nearest neighbours and linear classifiers; it compares crops, so
-    images should show one subject each.
+    The student sees two large and several small crops of each image; the
+    teacher, its moving average, sees only the large ones. A head scores the
+    features of each crop against many prototypes, and the student's scores for
+    one crop have to predict the teacher's for another. The teacher's scores are
+    centered and sharpened; otherwise all crops would end up with the same ones.
+    The features work well without fine-tuning, for nearest neighbours and
+    linear classifiers. As crops are compared, each image should show a single
+    subject.
 
     Args:
-        encoder: `keras_capi.encoders.Encoder`, the student, best a `ViT` with
-            `interpolation_offset=0.1` and `drop_path_rate=0.1`.
-        num_prototypes: Integer. Defaults to `65536`.
-        views: Layer from images to `"global_views"` and `"local_views"`, or
-            `None` for `keras_capi.layers.MultiCrop` with the encoder's image
-            size and eight local views of three sevenths of it. Defaults to
-            `None`.
+        encoder: `keras_capi.encoders.Encoder`. The student, preferably a `ViT`
+            with `interpolation_offset=0.1` and `drop_path_rate=0.1`.
+        num_prototypes: Integer. Number of prototypes. Defaults to `65536`.
+        views: Layer that turns images into `"global_views"` and
+            `"local_views"`, or `None` for `keras_capi.layers.MultiCrop` with
+            the encoder's image size and eight local views of three sevenths of
+            it. Defaults to `None`.
         head: `keras_capi.layers.DINOHead`, or `None` for the published one with
             `num_prototypes`. Defaults to `None`.
         student_temperature: Float. Divides the student's scores. Defaults to
             `0.1`.
         teacher_temperature: Float, or a schedule such as
-            `keras_capi.optimizers.EpochWarmup`. Divides the teacher's. Defaults
-            to `0.04`.
+            `keras_capi.optimizers.EpochWarmup`. Divides the teacher's scores:
+            the lower, the sharper. Defaults to `0.04`.
         center_momentum: Float in `[0, 1]`, see `keras_capi.layers.Centering`.
             Defaults to `0.9`.
-        ema_momentum: Float in [0, 1], a schedule, or `None` for the published
+        ema_momentum: Float in `[0, 1]`, a schedule, or `None` for the published
             cosine from 0.996 to 1 over the steps of the optimizer's schedule.
             Defaults to `None`.
         seed: Integer or `None`. Seed of the default views. Defaults to `None`.
 
     Inputs:
-        Images, a float tensor of shape `(batch, height, width, channels)`, best
-        larger than the views; or a dictionary with own views:
+        Images, a float tensor of shape `(batch, height, width, channels)`,
+        preferably larger than the views; or a dictionary with your own views,
         `{"global_views": (batch, 2, height, width, channels), "local_views":
-        (batch, count, ...)}`, the latter of another size or not there.
+        (batch, count, ...)}`, the latter of a different size, or left out.
 
     Output shape:
-        The teacher's features, a dictionary, see `keras_capi.encoders.Encoder`.
+        Dictionary of the teacher's features, see `keras_capi.encoders.Encoder`.
 
     Raises:
-        ValueError: If arguments or inputs are out of range, or do not suit each
-            other.
+        ValueError: If arguments or inputs are out of range or incompatible.
 
     Example:
 
@@ -91,10 +91,10 @@ class DINO(Pretraining):
 
     loss_weights = {"dino_loss": 1.0}
     instead_of_images = ("global_views",)
-    # Epochs of the published training: ten of them warm up, and in the first
-    # one the prototypes are not trained.
+    # Epochs of the published training: the rate warms up over ten of them, and
+    # the prototypes are frozen during the first.
     published_epochs = 100
-    # Of the teacher, in the first update.
+    # The teacher's momentum in the first update.
     base_momentum = 0.996
 
     def __init__(
@@ -124,7 +124,7 @@ class DINO(Pretraining):
         self.ema_momentum = ema_momentum
         self.seed = seed
         self.student = encoder
-        # A `keras.RematScope` is for the blocks, see `RotaryViT`.
+        # A `keras.RematScope` is meant for the blocks, see `RotaryViT`.
         with keras.RematScope(mode=None):
             self.views = built_views(views, encoder) or self.make_views(
                 encoder, seed
@@ -151,11 +151,11 @@ class DINO(Pretraining):
 
     @property
     def num_prototypes(self):
-        """How many prototypes a target is shared out to."""
+        """The number of prototypes that a target is distributed over."""
         return self.head.prototypes.num_prototypes
 
     def make_views(self, encoder, seed):
-        """Returns the published views, in sizes that suit an encoder."""
+        """Returns the published views, in sizes that fit an encoder."""
         return MultiCrop(*view_sizes(encoder), seed=seed)
 
     def make_head(self, num_prototypes):
@@ -163,11 +163,12 @@ class DINO(Pretraining):
         return DINOHead(num_prototypes, dtype=self.dtype_policy, name="head")
 
     def make_centering(self, prototypes, temperature, name):
-        """Returns what turns a teacher's scores into targets, built.
+        """Returns a built layer that turns a teacher's scores into targets.
 
         Args:
-            prototypes: `keras_capi.layers.PrototypeHead`, which scores.
-            temperature: Float, or a schedule that is to be assigned.
+            prototypes: `keras_capi.layers.PrototypeHead`, which computes the
+                scores.
+            temperature: Float, or a schedule whose values will be assigned.
             name: String.
         """
         centering = Centering(
@@ -177,18 +178,19 @@ class DINO(Pretraining):
         return centering
 
     def list_prototypes(self):
-        """Returns the layers of prototypes that are trained."""
+        """Returns the prototype layers that are trained."""
         return [self.head.prototypes]
 
     def choose_prototypes(self, features):
-        """Shares images out to the prototypes, as the teacher does.
+        """Assigns images to the prototypes, softly, as the teacher does.
 
         Args:
-            features: Float tensor of shape `(batch, global_dim)`: those of
-                whole images that `predict` gives.
+            features: Float tensor of shape `(batch, global_dim)`: the global
+                features that `predict` returns.
 
         Returns:
-            Float32 tensor of shape `(batch, num_prototypes)`, sums to 1.
+            Float32 tensor of shape `(batch, num_prototypes)`, which sums to 1
+            over the prototypes.
         """
         return self.centering.choose(self.teacher_head(features))
 
@@ -233,21 +235,21 @@ class DINO(Pretraining):
         """Returns the published optimizer and its schedules.
 
         Args:
-            total_steps: Integer. Updates of the whole training. As many of
-                them warm up as ten of the published 100 epochs (of iBOT's 800)
-                are.
-            batch_size: Integer. Images in a batch, of all devices together. The
-                rate is `5e-4 * batch_size / 256`.
-            learning_rate: Float, 1e-6 or more, or schedule in place of that.
-                Defaults to `None`.
-            weight_decay: Float or schedule, or `None` for the cosine from 0.04
-                to 0.4. Defaults to `None`.
+            total_steps: Integer. Updates of the whole training. The learning
+                rate warms up over ten of the published 100 epochs (800 for
+                iBOT).
+            batch_size: Integer. Images per batch, over all devices. The
+                learning rate is `5e-4 * batch_size / 256`.
+            learning_rate: Float, 1e-6 or more, or schedule, to replace that
+                rate. Defaults to `None`.
+            weight_decay: Float, schedule, or `None` for a cosine from 0.04 to
+                0.4. Defaults to `None`.
             clip_norm: Float or `None`. Defaults to `3.0`.
-            clip_scope: String or sequence of strings. What is clipped. Defaults
-                to `"tensor"`, each gradient by itself.
-            frozen_steps: Integer or `None`. Updates at the start that leave the
-                prototypes as they are; `None` is the first of these epochs.
-                Defaults to `None`.
+            clip_scope: String or sequence of strings. What is clipped together.
+                Defaults to `"tensor"`, each gradient by itself.
+            frozen_steps: Integer or `None`. Number of updates at the start
+                during which the prototypes are frozen; `None` is the first of
+                the published epochs. Defaults to `None`.
             **overrides: Other arguments of `keras_capi.optimizers.AdamW`.
 
         Returns:

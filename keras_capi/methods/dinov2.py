@@ -31,7 +31,7 @@ from keras_capi.training.grid_size import static_grid_size
 from keras_capi.validation import check_non_negative
 
 CENTERINGS = ("sinkhorn", "softmax")
-# Of the teacher, in the end, and the epochs that it takes.
+# The teacher's final temperature, and the epochs until it is reached.
 LAST_TEMPERATURE, WARMUP_EPOCHS = 0.07, 30
 
 
@@ -39,59 +39,59 @@ LAST_TEMPERATURE, WARMUP_EPOCHS = 0.07, 30
 class DINOv2(NetworkOptimizerMixin, DINO):
     """Pretrains an encoder by DINO's and iBOT's losses together, at scale.
 
-    Crops of an image are to predict what the teacher says of other crops, and
-    hidden patches what it says of them, as in iBOT, but by heads of their own;
-    the teacher's scores are balanced over the batch; and features of different
-    images are spread. It takes the most parts and memory of its kind, and needs
-    large batches; its features serve whole images and patches alike.
+    As in iBOT, crops of an image predict the teacher's scores of other crops,
+    and hidden patches its scores of themselves, but with a head for each. The
+    teacher's scores are balanced over the batch, and the features of different
+    images are spread apart. It takes more parts and memory than others of its
+    kind, and large batches; its features suit whole images and patches alike.
 
     Args:
-        encoder: `keras_capi.encoders.Encoder`, the student, best a `ViT` with
-            `interpolation_offset=0.1` and `layer_scale=1e-5`.
-        num_prototypes: Integer. Defaults to `65536`.
-        num_patch_prototypes: Integer, to score patches by a head of their own,
-            or `None` to share that of images. Defaults to `65536`.
-        centering: `"sinkhorn"`, as the published models, or `"softmax"`: how
-            scores become targets, by `keras_capi.layers.SinkhornCentering` or
+        encoder: `keras_capi.encoders.Encoder`. The student, preferably a `ViT`
+            with `interpolation_offset=0.1` and `layer_scale=1e-5`.
+        num_prototypes: Integer. Number of prototypes. Defaults to `65536`.
+        num_patch_prototypes: Integer. Number of prototypes of the head for
+            patches; `None` shares that of images. Defaults to `65536`.
+        centering: How scores become targets: `"sinkhorn"`, as published, for
+            `keras_capi.layers.SinkhornCentering`, or `"softmax"` for
             `keras_capi.layers.Centering`. Defaults to `"sinkhorn"`.
-        views: Layer from images to `"global_views"` and `"local_views"`, or
-            `None` for `keras_capi.layers.MultiCrop` with the encoder's size and
-            eight local views of three sevenths of it. Defaults to `None`.
-        masking: Layer from global views to `"mask"`, or `None` for
-            `keras_capi.layers.StratifiedMasking`. Its `count_hidden_in_batch`
-            saves scores of visible patches. Defaults to `None`.
+        views: Layer that makes `"global_views"` and `"local_views"`, or `None`
+            for `keras_capi.layers.MultiCrop` as in `DINO`. Defaults to `None`.
+        masking: Layer that turns global views into `"mask"`, or `None` for
+            `keras_capi.layers.StratifiedMasking`. A layer with a
+            `count_hidden_in_batch` method saves scoring the visible patches.
+            Defaults to `None`.
         head: `keras_capi.layers.DINOHead`, or `None` for the published one with
-            `num_prototypes`. That of patches is like it. Defaults to `None`.
+            `num_prototypes`. The one for patches is alike. Defaults to `None`.
         student_temperature: Float. Divides the student's scores. Defaults to
             `0.1`.
-        teacher_temperature: Float, a schedule, or `None` for the published one
-            from 0.04 to 0.07 by the optimizer's schedule. Divides the teacher's
-            scores. Defaults to `None`.
-        class_weight: Float. Factor of the loss of images. Defaults to `1.0`.
-        patch_weight: Float. Factor of the loss of patches. Defaults to `1.0`.
-        koleo_weight: Float. Factor of `keras_capi.ops.koleo`, summed over the
-            global views. Defaults to `0.1`.
-        center_momentum: Float in `[0, 1]`, of softmax centering. Defaults to
-            `0.9`.
-        ema_momentum: Float in [0, 1], a schedule, or `None` for the published
+        teacher_temperature: Float, a schedule, or `None` for the published rise
+            from 0.04 to 0.07, in step with the optimizer's schedule. Divides
+            the teacher's scores. Defaults to `None`.
+        class_weight: Float. Weight of the loss of images. Defaults to `1.0`.
+        patch_weight: Float. Weight of the loss of patches. Defaults to `1.0`.
+        koleo_weight: Float. Weight of `keras_capi.ops.koleo`, which spreads
+            features, summed over the global views. Defaults to `0.1`.
+        center_momentum: Float in `[0, 1]`, used by softmax centering. Defaults
+            to `0.9`.
+        ema_momentum: Float in `[0, 1]`, a schedule, or `None` for the published
             cosine from 0.992 to 1 over the steps of the optimizer's schedule.
             Defaults to `None`.
         seed: Integer or `None`. Seed of the default views and masking. Defaults
             to `None`.
 
     Inputs:
-        Images, a float tensor of shape `(batch, height, width, channels)`, best
-        larger than the views; or a dictionary with own views, and maybe masks:
-        `{"global_views": (batch, 2, height, width, channels), "local_views":
-        (batch, count, ...), "mask": (batch, 2, patches)}`, the local views of
-        another size or not there, the mask Boolean.
+        Images, a float tensor of shape `(batch, height, width, channels)`,
+        preferably larger than the views; or a dictionary with your own views
+        and optionally masks, `{"global_views": (batch, 2, height, width,
+        channels), "local_views": (batch, count, ...), "mask": (batch, 2,
+        patches)}`, the local views of a different size, or left out; the mask
+        Boolean, true where hidden.
 
     Output shape:
-        The teacher's features, a dictionary, see `keras_capi.encoders.Encoder`.
+        Dictionary of the teacher's features, see `keras_capi.encoders.Encoder`.
 
     Raises:
-        ValueError: If arguments or inputs are out of range, or do not suit each
-            other.
+        ValueError: If arguments or inputs are out of range or incompatible.
 
     Example:
 
@@ -140,7 +140,7 @@ class DINOv2(NetworkOptimizerMixin, DINO):
         check_non_negative("class_weight", class_weight)
         check_non_negative("patch_weight", patch_weight)
         check_non_negative("koleo_weight", koleo_weight)
-        # Before heads are made, which are large.
+        # Checked before heads are made, which are large.
         MASK.try_layer(masking, encoder)
         super().__init__(
             encoder,
@@ -168,7 +168,7 @@ class DINOv2(NetworkOptimizerMixin, DINO):
             )
             self.mask_token.build((None, None, encoder.hidden_dim))
             follow = self.moving_average.follow
-            # Of no use, but the authors' networks are whole.
+            # Not used, but the authors' networks have it.
             self.teacher_mask_token = follow(
                 self.mask_token, name="teacher_mask_token"
             )
@@ -234,7 +234,7 @@ class DINOv2(NetworkOptimizerMixin, DINO):
 
     def compute_losses(self, inputs, training):
         views, mask = inputs["global_views"], inputs["mask"]
-        # Own masks may hide any number of patches.
+        # The user's masks may hide any number of patches.
         places = inputs.get("hidden_indices")
         weights = take_patches(hidden_weights(mask), places)
         features, patches = encode_view_patches(self.teacher, views)

@@ -27,53 +27,54 @@ from keras_capi.validation import check_seed
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class DiscreteVAE(Tokenizer, Pretraining):
-    """Learns words for patches, from which images can be put together again.
+    """Learns a vocabulary of words for patches that images can be rebuilt from.
 
-    A tokenizer of one's own for `keras_capi.methods.BEiT`. An encoder scores
-    all words of each patch; one of them is drawn, softly, so that there is a
-    gradient; a decoder turns the words' vectors back into the image. The lower
-    the temperature, the nearer a soft choice is to the one word that is taken
-    later.
+    Trains your own tokenizer for `keras_capi.methods.BEiT`. An encoder scores
+    all words for each patch, and one of them is drawn softly (Gumbel-softmax),
+    so that there is a gradient; a decoder turns the vectors of the words back
+    into the image. The lower the temperature, the closer the soft choice is to
+    the one word that is used later.
 
     Args:
-        patch_size: Integer, a power of two. Side in pixels of what becomes a
-            word.
-        vocabulary_size: Integer. How many words there are. Defaults to `8192`;
-            for some thousand images 512 to 2,048 will do.
+        patch_size: Integer, a power of two. Side of the patch that becomes one
+            word, in pixels.
+        vocabulary_size: Integer. Number of words. Defaults to `8192`; 512 to
+            2,048 suit a few thousand images.
         hidden_dim: Integer. Width of encoder and decoder. Defaults to `256`.
         codebook_dim: Integer. Width of a word's vector. Defaults to `512`.
         image_shape: Tuple `(height, width, channels)`. Height and width may be
             `None`. Defaults to `(None, None, 3)`.
         temperature: Float, a schedule, or `None` for the published cosine from
-            1 to 1/16 in the first eighth of the optimizer's schedule; 0.9 where
-            that has no end. Defaults to `None`.
-        straight_through: Boolean. Whether the decoder gets the best word alone,
+            1 to 1/16 over the first eighth of the optimizer's schedule, or 0.9
+            if the schedule has no end. Defaults to `None`.
+        straight_through: Boolean. Whether the decoder gets only the best word,
             with the gradient of the soft choice. Defaults to `False`.
-        reconstruction: `"squared"` for squared errors of pixels, or
-            `"smooth_l1"`, of BEiT's code; or `"logit_laplace"` for DALL-E's
-            likelihood, see `keras_capi.ops.logit_laplace`. Defaults to
-            `"squared"`.
-        uniformity_weight: Float, or a schedule. Weight of the divergence of a
-            patch's probabilities from uniform ones, in nats; or `None` for the
-            published one, which rises from 0 to 6.6, divided by the values of a
-            patch, and is 0 where the schedule has no end. Defaults to `None`.
-        seed: Integer or `None`. Seed of the draws. Defaults to `None`.
-        mean: Sequence of numbers: what was subtracted from the images'
-            channels, which were in `[0, 1]` before; or `None` for that of
+        reconstruction: `"squared"` error of pixels or `"smooth_l1"`, both from
+            BEiT's code, or `"logit_laplace"`, DALL-E's likelihood, see
+            `keras_capi.ops.logit_laplace`. Defaults to `"squared"`.
+        uniformity_weight: Float, schedule or `None`. Weight of the divergence
+            of a patch's word probabilities from uniform, in nats. `None` is the
+            published weight, which rises from 0 to 6.6 divided by the number of
+            values in a patch, or 0 if the optimizer's schedule has no end.
+            Defaults to `None`.
+        seed: Integer or `None`. Seed of the noise that draws words. Defaults to
+            `None`.
+        mean: Sequence of numbers, what was subtracted from each channel of
+            images in `[0, 1]` to normalise them, or `None` for that of
             `keras_capi.layers.ImageNetNormalization`. Only `"logit_laplace"`
-            has to know. Defaults to `None`.
-        standard_deviation: Likewise, by which they were divided after that.
-            Both are given, or neither. Defaults to `None`.
+            uses it. Defaults to `None`.
+        standard_deviation: The same for what the channels were then divided by.
+            Give both or neither. Defaults to `None`.
 
     Inputs:
         Images, a float tensor of shape `(batch, height, width, channels)`,
-        normalised, or a dictionary with own noise:
-        `{"images": ..., "noise": (batch, rows, columns, vocabulary_size)}`, of
-        an exponential distribution.
+        normalised, or a dictionary with your own noise, `{"images": ...,
+        "noise": (batch, rows, columns, vocabulary_size)}`, drawn from an
+        exponential distribution.
 
     Output shape:
-        The encoder's features, a dictionary, see
-        `keras_capi.encoders.Encoder`. `tokenize` gives words.
+        Dictionary of the encoder's features, see `keras_capi.encoders.Encoder`.
+        `tokenize` returns words.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -88,7 +89,7 @@ class DiscreteVAE(Tokenizer, Pretraining):
 
     Reference:
 
-    - [BEiT](https://arxiv.org/abs/2106.08254), whose code has this one
+    - [BEiT](https://arxiv.org/abs/2106.08254), whose code contains this model
     - [DALL-E](https://arxiv.org/abs/2102.12092), section 2.1
     """
 
@@ -157,7 +158,7 @@ class DiscreteVAE(Tokenizer, Pretraining):
         )
         self.decoder.build((None, None, None, codebook_dim))
         self.random_state = RandomState(seed)
-        # Of the present step.
+        # Temperature and uniformity weight of the current step.
         self.scheduled = self.add_weight(
             name="scheduled",
             shape=(2,),
@@ -221,7 +222,7 @@ class DiscreteVAE(Tokenizer, Pretraining):
         }
 
     def decode_words(self, words):
-        """Turns shares of words into pictures.
+        """Decodes soft choices of words into images.
 
         Args:
             words: Float tensor of shape
@@ -238,7 +239,7 @@ class DiscreteVAE(Tokenizer, Pretraining):
         return self.decoder(ops.matmul(words, codebook))
 
     def decode(self, token_ids):
-        """Turns words into pictures.
+        """Decodes words into images.
 
         Args:
             token_ids: Integer tensor of shape `(batch, rows, columns)`.
@@ -259,14 +260,14 @@ class DiscreteVAE(Tokenizer, Pretraining):
         weight_decay=1e-4,
         **overrides,
     ):
-        """Returns the optimizer of DALL-E's tokenizer, for as many steps.
+        """Returns the optimizer of DALL-E's tokenizer, scaled to these steps.
 
         Args:
             total_steps: Integer. Updates of the whole training.
-            batch_size: Integer. There is no published rule for it: the rate
-                stays the same.
-            learning_rate: Float or schedule. Defaults to `1e-4`, which falls to
-                an eightieth by a cosine.
+            batch_size: Integer. Images per batch. No rule for it is published,
+                so the learning rate does not depend on it.
+            learning_rate: Float, which a cosine decreases to an eightieth, or
+                schedule. Defaults to `1e-4`.
             weight_decay: Float or schedule. Defaults to `1e-4`.
             **overrides: Other arguments of `keras_capi.optimizers.AdamW`.
 

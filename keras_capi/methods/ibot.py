@@ -23,9 +23,9 @@ from keras_capi.training.moving_average import copy_weights
 from keras_capi.validation import check_non_negative
 from keras_capi.validation import check_positive
 
-# Of the teacher, in the end, and the epochs that it takes.
+# The teacher's final temperature, and the epochs until it is reached.
 LAST_TEMPERATURE, WARMUP_EPOCHS = 0.07, 30
-# Half of the views have no mask, of the others a tenth to a half is hidden.
+# Half of the views have no mask; of the others a tenth to a half is hidden.
 MASK_RATIOS = ((0.0, 0.0), (0.1, 0.5))
 
 
@@ -33,62 +33,63 @@ MASK_RATIOS = ((0.0, 0.0), (0.1, 0.5))
 class IBOT(DINO):
     """Pretrains an encoder by self-distillation of views and hidden patches.
 
-    DINO's comparison of crops, and masked image modelling with the teacher as
-    the tokenizer: in the student's large crops blocks of patches are replaced
-    by a mask token, and its scores there are to predict the teacher's, which
-    sees the whole crop. One head scores images and patches alike. Features of
-    patches become as good as those of images: for segmentation it is to be
-    preferred to DINO, which costs a little less.
+    DINO's comparison of crops, plus masked image modelling with the teacher as
+    the tokenizer: in the student's large crops, blocks of patches are replaced
+    by a mask token, and the student's scores there have to predict those of the
+    teacher, which sees the whole crop. One head scores images and patches
+    alike. Patch features become as good as image features: prefer iBOT to DINO
+    for segmentation. DINO costs a little less.
 
     Args:
-        encoder: `keras_capi.encoders.Encoder`, the student, best a `ViT` with
-            `interpolation_offset=0.1` and `drop_path_rate=0.1`.
-        num_prototypes: Integer. Defaults to `8192`.
-        num_patch_prototypes: Integer, to score patches by prototypes of their
-            own, or `None` to share those of images. Defaults to `None`.
-        teacher_shares_prototypes: Boolean. Whether the teacher shares them even
-            if the student does not, as in the authors' command line. Defaults
-            to `True`.
-        views: Layer from images to `"global_views"` and `"local_views"`, or
-            `None` for `keras_capi.layers.MultiCrop` with the encoder's image
-            size and ten local views of three sevenths of it. Defaults to
-            `None`.
-        masking: Layer from global views to `"mask"`, or `None` for
+        encoder: `keras_capi.encoders.Encoder`. The student, preferably a `ViT`
+            with `interpolation_offset=0.1` and `drop_path_rate=0.1`.
+        num_prototypes: Integer. Number of prototypes. Defaults to `8192`.
+        num_patch_prototypes: Integer, the number of separate prototypes for
+            patches, or `None` to share those of images. Defaults to `None`.
+        teacher_shares_prototypes: Boolean. Whether the teacher scores images
+            and patches with one set of prototypes even if the student does not,
+            as in the authors' command line. Defaults to `True`.
+        views: Layer that turns images into `"global_views"` and
+            `"local_views"`, or `None` for `keras_capi.layers.MultiCrop` with
+            the encoder's image size and ten local views of three sevenths of
+            it. Defaults to `None`.
+        masking: Layer that turns global views into `"mask"`, or `None` for
             `keras_capi.layers.BlockwiseMasking`, which leaves half of the views
-            as they are and hides a tenth to a half of the others. Defaults to
-            `None`.
+            intact and hides a tenth to a half of each of the others. Defaults
+            to `None`.
         head: `keras_capi.layers.DINOHead`, or `None` for the published one with
             `num_prototypes`. Defaults to `None`.
         student_temperature: Float. Divides the student's scores. Defaults to
             `0.1`.
         teacher_temperature: Float, a schedule such as
-            `keras_capi.optimizers.EpochWarmup`, or `None` for the published one
-            from 0.04 to 0.07 by the optimizer's schedule. Divides the teacher's
-            scores of images. Defaults to `None`.
-        patch_temperature: Likewise, of patches. Defaults to `None`.
-        class_weight: Float. Factor of the loss of images. Defaults to `1.0`.
-        patch_weight: Float. Factor of the loss of patches. Defaults to `1.0`.
+            `keras_capi.optimizers.EpochWarmup`, or `None` for the published
+            rise from 0.04 to 0.07, in step with the optimizer's schedule.
+            Divides the teacher's scores of images. Defaults to `None`.
+        patch_temperature: The same for the teacher's scores of patches.
+            Defaults to `None`.
+        class_weight: Float. Weight of the loss of images. Defaults to `1.0`.
+        patch_weight: Float. Weight of the loss of patches. Defaults to `1.0`.
         center_momentum: Float in `[0, 1]`, see `keras_capi.layers.Centering`.
             Defaults to `0.9`.
-        ema_momentum: Float in [0, 1], a schedule, or `None` for the published
+        ema_momentum: Float in `[0, 1]`, a schedule, or `None` for the published
             cosine from 0.996 to 1 over the steps of the optimizer's schedule.
             Defaults to `None`.
         seed: Integer or `None`. Seed of the default views and masking. Defaults
             to `None`.
 
     Inputs:
-        Images, a float tensor of shape `(batch, height, width, channels)`, best
-        larger than the views; or a dictionary with own views, and maybe masks:
-        `{"global_views": (batch, 2, height, width, channels), "local_views":
-        (batch, count, ...), "mask": (batch, 2, patches)}`, the local views of
-        another size or not there, the mask Boolean.
+        Images, a float tensor of shape `(batch, height, width, channels)`,
+        preferably larger than the views; or a dictionary with your own views
+        and optionally masks, `{"global_views": (batch, 2, height, width,
+        channels), "local_views": (batch, count, ...), "mask": (batch, 2,
+        patches)}`, the local views of a different size, or left out; the mask
+        is Boolean, true where hidden.
 
     Output shape:
-        The teacher's features, a dictionary, see `keras_capi.encoders.Encoder`.
+        Dictionary of the teacher's features, see `keras_capi.encoders.Encoder`.
 
     Raises:
-        ValueError: If arguments or inputs are out of range, or do not suit each
-            other.
+        ValueError: If arguments or inputs are out of range or incompatible.
 
     Example:
 
@@ -129,7 +130,7 @@ class IBOT(DINO):
             "teacher_temperature": teacher_temperature,
             "patch_temperature": patch_temperature,
         }
-        # A schedule by the optimizer's takes their place.
+        # They follow the optimizer's schedule instead.
         unset = tuple(k for k, v in temperatures.items() if v is None)
         temperatures.update(dict.fromkeys(unset, FIRST_TEMPERATURE))
         if not callable(temperatures["patch_temperature"]):
@@ -138,7 +139,7 @@ class IBOT(DINO):
             )
         check_non_negative("class_weight", class_weight)
         check_non_negative("patch_weight", patch_weight)
-        # Before a head is made, which is large.
+        # Checked before a head is made, which is large.
         MASK.try_layer(masking, encoder)
         super().__init__(
             encoder,
@@ -184,11 +185,11 @@ class IBOT(DINO):
             )
 
     def start_teacher(self):
-        """Gives the teacher the student's weights, as at the start."""
+        """Copies the student's weights to the teacher, as at the start."""
         for part, average in self.moving_average.pairs:
             copy_weights(part, average)
         if self.patch_prototypes and self.teacher_shares_prototypes:
-            # Those of patches win, as in the authors' code.
+            # The prototypes of patches win, as in the authors' code.
             copy_weights(self.patch_prototypes, self.teacher_head.prototypes)
 
     def make_views(self, encoder, seed):
@@ -243,11 +244,11 @@ class IBOT(DINO):
         }
 
     def score_patches(self, patches, of_teacher=False):
-        """Returns the scores of patches for the prototypes.
+        """Scores patches against the prototypes.
 
         Args:
             patches: Float tensor of shape `(..., hidden_dim)`.
-            of_teacher: Boolean. Whether the teacher's head scores them.
+            of_teacher: Boolean. Whether to use the teacher's head.
 
         Returns:
             Float32 tensor of shape `(..., num_patch_prototypes)`.

@@ -30,44 +30,44 @@ BASE_MOMENTUM = 0.996
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class IJEPA(Pretraining):
-    """Pretrains an encoder by predicting features of blocks of an image.
+    """Pretrains an encoder by predicting the features of hidden blocks.
 
     An image-based joint-embedding predictive architecture. The student sees a
-    large part of the patches; a narrow predictor tells from it what the
-    teacher, the student's moving average, makes of several blocks that the
-    student does not see. There are neither views nor pixels to reconstruct:
-    what is learnt is about parts of objects and where they are. Its features
-    are for linear classifiers and for counting or finding things.
+    large part of the patches. From it, a narrow predictor infers the teacher's
+    features of several blocks that the student does not see; the teacher is the
+    student's moving average. Neither views nor pixels are involved: the encoder
+    learns about the parts of objects and where they are. Its features suit
+    linear classifiers, and tasks such as counting or locating things.
 
-    Nothing keeps the features apart but the teacher's slowness: watch
-    `target_deviation`, which is near 1 as long as patches differ and falls to 0
-    if all features become the same.
+    Only the slow teacher prevents a collapse. Watch `target_deviation`: it is
+    near 1 as long as patches differ, and falls to 0 if all features become the
+    same.
 
     Args:
-        encoder: `keras_capi.encoders.Encoder`, the student, best a `ViT` with
-            `class_token=False` and `positions="sine"`.
-        masking: Layer from images to masks, or `None` for
+        encoder: `keras_capi.encoders.Encoder`. The student, preferably a `ViT`
+            with `class_token=False` and `positions="sine"`.
+        masking: Layer that turns images into masks, or `None` for
             `keras_capi.layers.MultiBlockMasking`. Defaults to `None`.
         predictor: `keras_capi.decoders.SelfAttentionPredictor`, or `None` for
-            the published one of 12 blocks, 384 wide. Defaults to `None`.
-        ema_momentum: Float in [0, 1], a schedule, or `None` for the published
-            straight line from 0.996 to 1 over the steps of the optimizer's
+            the published one with 12 blocks of width 384. Defaults to `None`.
+        ema_momentum: Float in `[0, 1]`, a schedule, or `None` for the published
+            linear rise from 0.996 to 1 over the steps of the optimizer's
             schedule. Defaults to `None`.
         seed: Integer or `None`. Seed of the default masking. Defaults to
             `None`.
 
     Inputs:
         Images, a float tensor of shape `(batch, height, width, channels)`, or a
-        dictionary with own masks: `{"images": ..., "visible_indices": (batch,
-        contexts, visible), "predict_indices": (batch, blocks, predictions)}`,
-        row-major patches; the axis in the middle may be missing where it is 1.
-        Each block is predicted from each context.
+        dictionary with your own masks, `{"images": ..., "visible_indices":
+        (batch, contexts, visible), "predict_indices": (batch, blocks,
+        predictions)}`, row-major patches; the middle axis may be left out if it
+        is 1. Each block is predicted from each context.
 
     Output shape:
-        The teacher's features, a dictionary, see `keras_capi.encoders.Encoder`.
+        Dictionary of the teacher's features, see `keras_capi.encoders.Encoder`.
 
     Raises:
-        ValueError: If arguments or inputs are out of range, or unsuitable.
+        ValueError: If arguments or inputs are out of range or incompatible.
 
     Example:
 
@@ -144,7 +144,7 @@ class IJEPA(Pretraining):
         )
         predictions = self.predict_features(**inputs, training=training)
         errors = ops.mean(smooth_l1(targets[:, None], predictions), axis=-1)
-        # Of each context; all have the same blocks to predict.
+        # Average over the contexts, which share the blocks to predict.
         errors = ops.mean(errors, axis=1)
         if "predict_mask" in inputs:
             counts = ops.cast(inputs["predict_mask"], "float32")
@@ -177,8 +177,8 @@ class IJEPA(Pretraining):
             predict_indices: Integer tensor of shape `(batch, blocks,
                 predictions)`: the patches to predict.
             visible_mask: Optional Boolean tensor of the shape of
-                `visible_indices`: which of them count, `None` is all.
-            predict_mask: Likewise, for `predict_indices`.
+                `visible_indices`: which of them count. `None` is all.
+            predict_mask: The same for `predict_indices`.
             training: Boolean. Whether to apply stochastic depth.
 
         Returns:
@@ -233,13 +233,15 @@ class IJEPA(Pretraining):
         """Returns the published optimizer and its schedules.
 
         Args:
-            total_steps: Integer. Updates of the whole training, of which two
-                fifteenths warm up, from a fifth of the rate.
-            batch_size: Integer. The rate is published for 2,048 images a batch,
-                without a rule for others: it stays the same.
+            total_steps: Integer. Updates of the whole training. Over the first
+                two fifteenths of them the learning rate warms up, from a fifth
+                of its value.
+            batch_size: Integer. Images per batch. The learning rate was
+                published for 2,048, without a rule for other sizes, so it does
+                not depend on this.
             learning_rate: Float, 1e-6 or more, or schedule. Defaults to `1e-3`.
-            weight_decay: Float or schedule, or `None` for the cosine from 0.04
-                to 0.4. Defaults to `None`.
+            weight_decay: Float, schedule, or `None` for a cosine from 0.04 to
+                0.4. Defaults to `None`.
             **overrides: Other arguments of `keras_capi.optimizers.AdamW`.
 
         Returns:

@@ -27,19 +27,19 @@ from keras_capi.validation import check_seed
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class ImageGPT(ColorChanceMixin, Pretraining):
-    """Pretrains an encoder by predicting pixels, as texts are learnt.
+    """Pretrains an encoder by predicting pixels, like a language model.
 
-    An image becomes a row of words, the colours of its pixels when it is very
-    small. If the encoder is `causal`, each word is predicted from those before
-    it, and the model can complete images, or draw new ones; else a few words
-    are hidden and predicted from all others, as in BERT. Nothing is known of
-    images, not even that they have two dimensions, so that it takes many of
-    them and long; there is no teacher, and nothing that could collapse.
+    A very small version of the image becomes a sequence of words, the colours
+    of its pixels. If the encoder is `causal`, each word is predicted from those
+    before it, and the model can complete images or draw new ones. Otherwise a
+    few hidden words are predicted from all others, as in BERT. It knows nothing
+    about images, not even that they have two dimensions, so it needs many of
+    them and time. There is no teacher, and nothing that could collapse.
 
     Args:
         encoder: `keras_capi.encoders.ImageGPTEncoder`.
         palette: Float array of shape `(num_colors, num_channels)`, from -1 to
-            1, best that of `fit_palette`; or `None` for what the encoder has,
+            1, preferably from `fit_palette`; or `None` to keep the encoder's,
             an even grid. Defaults to `None`.
         masking: Layer from images to `{"mask": ...}`, for encoders that are not
             causal, or `None` for `keras_capi.layers.IndependentMasking` with a
@@ -49,17 +49,16 @@ class ImageGPT(ColorChanceMixin, Pretraining):
 
     Inputs:
         Images, a float tensor of shape `(batch, height, width, channels)`, of
-        any size. If the encoder is not causal, also a dictionary with own
-        masks: `{"images": ..., "mask": (batch, rows * columns)}`, Boolean, true
-        where hidden, row-major pixels of the small image.
+        any size. An encoder that is not causal also takes a dictionary with
+        your own masks, `{"images": ..., "mask": (batch, rows * columns)}`,
+        Boolean, true where hidden, row-major pixels of the small image.
 
     Output shape:
-        The encoder's features, a dictionary, see
+        Dictionary of the encoder's features, see
         `keras_capi.encoders.ImageGPTEncoder`.
 
     Raises:
-        ValueError: If arguments or inputs are out of range, or do not suit each
-            other.
+        ValueError: If arguments or inputs are out of range or incompatible.
 
     Example:
 
@@ -106,7 +105,7 @@ class ImageGPT(ColorChanceMixin, Pretraining):
             if masking is None and not encoder.causal:
                 masking = IndependentMasking(seed=seed)
             self.masking = masking
-            # All colours are as likely at first.
+            # All colours are equally likely at first.
             self.head = Dense(
                 encoder.palette.num_colors,
                 use_bias=False,
@@ -124,16 +123,16 @@ class ImageGPT(ColorChanceMixin, Pretraining):
     def fit_palette(
         images, num_colors=512, mean=None, standard_deviation=None, seed=0
     ):
-        """Returns the colours that images are best drawn with, by k-means.
+        """Returns the colours that represent images best, by k-means.
 
         Args:
-            images: Array of shape `(count, height, width, channels)`, best of
-                the small size: unsigned integers to 255, or normalised as the
-                encoder takes them. Of their pixels a million count at most.
-            num_colors: Integer. Defaults to `512`.
+            images: Array of shape `(count, height, width, channels)`,
+                preferably small already: unsigned integers up to 255, or
+                normalised. At most a million pixels count.
+            num_colors: Integer. Number of colours. Defaults to `512`.
             mean: See `keras_capi.layers.ColorPalette`. Defaults to `None`.
-            standard_deviation: Likewise. Defaults to `None`.
-            seed: Integer. Defaults to `0`.
+            standard_deviation: The same. Defaults to `None`.
+            seed: Integer. Seed of k-means. Defaults to `0`.
 
         Returns:
             Float32 array of shape `(num_colors, channels)`, from -1 to 1.
@@ -164,7 +163,7 @@ class ImageGPT(ColorChanceMixin, Pretraining):
         errors = label_cross_entropy(token_ids, logits)
         if mask is None:
             return {"color_loss": ops.mean(errors)}
-        # Each image counts the same, but for those of which nothing is hidden.
+        # Each image counts the same, unless nothing of it is hidden.
         weights = ops.cast(mask, "float32")
         counts = ops.maximum(ops.sum(weights, axis=1), 1.0)
         means = ops.sum(errors * weights, axis=1) / counts
@@ -176,15 +175,16 @@ class ImageGPT(ColorChanceMixin, Pretraining):
         Args:
             token_ids: Integer tensor of shape `(batch, rows * columns)`, from
                 `ImageGPTEncoder.tokenize`.
-            mask: Optional Boolean tensor of the same shape: which are hidden.
+            mask: Optional Boolean tensor of the same shape, true where hidden.
 
         Returns:
-            Tensor of shape `(batch, rows * columns, num_colors)`, scores: of
-            the pixel itself, of which a causal encoder sees those before only.
+            Tensor of shape `(batch, rows * columns, num_colors)`, the scores of
+            each pixel's own colour, for which a causal encoder sees only the
+            pixels before it.
         """
         tokens, positions = self.encoder.embed_colors(token_ids)
         if mask is not None:
-            # Nothing but its position tells of a hidden pixel.
+            # A hidden pixel is known by its position alone.
             zeros = ops.zeros((self.encoder.hidden_dim,), tokens.dtype)
             tokens = replace_tokens(tokens, mask, zeros)
         encoded = self.encoder.encode(tokens, positions)
@@ -194,33 +194,33 @@ class ImageGPT(ColorChanceMixin, Pretraining):
         """Draws new images, pixel by pixel.
 
         Args:
-            count: Integer. How many.
-            temperature: Float. Below 1, likely colours are preferred. Defaults
-                to `1.0`.
+            count: Integer. Number of images.
+            temperature: Float. Divides the scores: below 1, likely colours
+                become more likely. Defaults to `1.0`.
             seed: Integer. Defaults to `0`.
 
         Returns:
-            Float32 array of shape `(count, rows, columns, channels)`, of
-            normalised images of the small size.
+            Float32 array of shape `(count, rows, columns, channels)`, small
+            images, normalised.
         """
         check_positive_integer("count", count)
         shape = (count, *self.encoder.image_shape)
         return self.complete(np.zeros(shape, "float32"), 0, temperature, seed)
 
     def complete(self, images, num_given, temperature=1.0, seed=0):
-        """Draws the last pixels of images, one after the other.
+        """Completes images: draws their last pixels, one after the other.
 
         Args:
             images: Float tensor of shape `(batch, height, width, channels)`,
                 normalised, of any size.
-            num_given: Integer. How many pixels of the small image, row-major,
-                are kept: half of them in the paper's pictures.
+            num_given: Integer. How many pixels of the small image to keep, in
+                row-major order: half of them in the paper's figures.
             temperature: As for `sample`.
             seed: As for `sample`.
 
         Returns:
-            Float32 array of shape `(batch, rows, columns, channels)`, of
-            normalised images of the small size.
+            Float32 array of shape `(batch, rows, columns, channels)`, small
+            images, normalised.
         """
         check_images(images, 1, self.encoder.image_shape[-1])
         if not self.encoder.causal:
@@ -255,14 +255,16 @@ class ImageGPT(ColorChanceMixin, Pretraining):
 
         Args:
             total_steps: Integer. Updates of the whole training.
-            batch_size: Integer. Published are 128; the rate does not follow it.
-            learning_rate: Float or schedule. Published are `1e-3` for the
-                large model. Defaults to `3e-3`.
+            batch_size: Integer. Images per batch; 128 in the paper. The
+                learning rate does not depend on it.
+            learning_rate: Float or schedule. For the large model `1e-3` is
+                published. Defaults to `3e-3`.
             weight_decay: Float or schedule. Defaults to `0.0`.
             beta_1: Float. Defaults to `0.9`.
             beta_2: Float. Defaults to `0.95`.
-            warmup_steps: Integer or `None` for a hundredth of the steps, where
-                an epoch is published. Defaults to `None`.
+            warmup_steps: Integer. Steps of the warm-up, or `None` for a
+                hundredth of all; the authors used one epoch. Defaults to
+                `None`.
             **overrides: Other arguments of `keras_capi.optimizers.AdamW`.
 
         Returns:

@@ -22,39 +22,38 @@ from keras_capi.validation import check_seed
 class MAE(ReconstructionOptimizerMixin, Pretraining):
     """Pretrains an encoder by reconstructing the pixels of hidden patches.
 
-    A masked autoencoder. The encoder sees a quarter of the patches, drawn at
-    random, and nothing in the place of the others; a narrow decoder puts a mask
-    token there and predicts their pixels. One network and one loss: there is no
-    teacher and nothing that could collapse, and as the encoder works on so few
-    tokens, it is the quickest method of all. Its features are to be fine-tuned;
-    frozen, they are weaker than those of methods that predict features.
+    A masked autoencoder. The encoder sees only a quarter of the patches, drawn
+    at random; a narrow decoder fills the other positions with a mask token and
+    predicts their pixels. There is one network and one loss, no teacher, and
+    nothing that could collapse. As the encoder processes so few tokens, this is
+    the fastest of all methods. Fine-tune its features: frozen, they are weaker
+    than those of methods that predict features.
 
     Args:
-        encoder: `keras_capi.encoders.Encoder`, best a `ViT` with
+        encoder: `keras_capi.encoders.Encoder`, preferably a `ViT` with
             `positions="sine"`.
-        masking: Layer from images to masks, or `None` for
-            `keras_capi.layers.RandomMasking` with a `mask_ratio` of 0.75, that
-            predicts all that is hidden. Defaults to `None`.
+        masking: Layer that turns images into masks, or `None` for
+            `keras_capi.layers.RandomMasking` with a `mask_ratio` of 0.75, all
+            of which is predicted. Defaults to `None`.
         decoder: `keras_capi.decoders.MaskTokenDecoder`, or `None` for the
-            published one of 8 blocks, 512 wide. Defaults to `None`.
-        normalize_pixels: Boolean. Whether patches are normalised, each by
-            itself, before they are predicted, as the authors recommend.
-            Defaults to `True`.
+            published one with 8 blocks of width 512. Defaults to `None`.
+        normalize_pixels: Boolean. Whether the pixels of each patch are
+            normalised to mean 0 and standard deviation 1 before they are
+            predicted, as the authors recommend. Defaults to `True`.
         seed: Integer or `None`. Seed of the default masking. Defaults to
             `None`.
 
     Inputs:
         Images, a float tensor of shape `(batch, height, width, channels)`, or a
-        dictionary with own masks: `{"images": ..., "visible_indices": (batch,
-        visible), "predict_indices": (batch, predictions)}`, row-major patches.
+        dictionary with your own masks, `{"images": ..., "visible_indices":
+        (batch, visible), "predict_indices": (batch, predictions)}`, row-major
+        patches.
 
     Output shape:
-        The encoder's features, a dictionary, see
-        `keras_capi.encoders.Encoder`.
+        Dictionary of the encoder's features, see `keras_capi.encoders.Encoder`.
 
     Raises:
-        ValueError: If arguments or inputs are out of range, or do not suit each
-            other.
+        ValueError: If arguments or inputs are out of range or incompatible.
 
     Example:
 
@@ -135,8 +134,8 @@ class MAE(ReconstructionOptimizerMixin, Pretraining):
 
         Returns:
             Tensor of shape `(batch, visible + predictions, patch_size**2 *
-            channels)`, visible patches first, which count for nothing in the
-            loss; values in the order row, column, channel.
+            channels)`, visible patches first, which do not enter the loss;
+            values in the order row, column, channel.
         """
         tokens, positions = self.encoder.embed(images, visible_indices)
         encoded = self.encoder.encode(tokens, positions, training=training)

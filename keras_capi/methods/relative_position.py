@@ -20,50 +20,50 @@ from keras_capi.training.check_trainable import check_trainable
 from keras_capi.training.pretraining import Pretraining
 from keras_capi.validation import check_seed
 
-# Of the hidden layers of the head, in widths of the encoder.
+# Width of the head's hidden layers, in widths of the encoder.
 HEAD_RATIO = 4
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class RelativePosition(ReconstructionOptimizerMixin, Pretraining):
-    """Pretrains an encoder by telling where one patch lies from another.
+    """Pretrains an encoder by predicting where one patch lies from another.
 
-    Also called context prediction. Patches of a 3 x 3 grid are cut out of each
-    image, with gaps and at jittered places, and each is encoded as an image of
-    its own: none sees its neighbours. A head says of each pair of neighbours
-    which of eight places the second has, seen from the first. Who can tell
-    knows the parts of things. There is no teacher, and nothing that could
-    collapse; but networks find short cuts, such as the colour fringes of
-    lenses, against which `keras_capi.layers.PatchGrid` has measures.
+    Also called context prediction. A 3 x 3 grid of patches is cut out of each
+    image, with gaps and jitter, and each patch is encoded as an image of its
+    own, so that none sees its neighbours. For each pair of neighbours, a head
+    predicts which of the eight surrounding positions the second has, seen from
+    the first. To tell, the encoder has to know the parts of objects. There is
+    no teacher, and nothing that could collapse; but networks find shortcuts,
+    such as chromatic aberration, which `keras_capi.layers.PatchGrid` works
+    against.
 
     Args:
-        encoder: `keras_capi.encoders.Encoder`. It sees patches, so that its
+        encoder: `keras_capi.encoders.Encoder`. It sees patches, so its
             `image_shape` may be that of a patch.
-        views: Layer from images to `{"patches": ...}`, or `None` for
+        views: Layer that turns images into `{"patches": ...}`, or `None` for
             `keras_capi.layers.PatchGrid` with patches of about three sevenths
-            of the encoder's image size, as 96 of 224. Defaults to `None`.
-        head: `keras_capi.layers.PairHead`, or `None` for one with layers of
-            four times the encoder's width; published are 4096. Defaults to
+            of the encoder's image size, such as 96 for 224. Defaults to `None`.
+        head: `keras_capi.layers.PairHead`, or `None` for one with hidden layers
+            four times as wide as the encoder (4096 in the paper). Defaults to
             `None`.
         seed: Integer or `None`. Seed of the default views. Defaults to `None`.
 
     Inputs:
-        Images, a float tensor of shape `(batch, height, width, channels)`, best
-        much larger than patches; or a dictionary with own patches:
-        `{"patches": (batch, patches, height, width, channels), "pairs": (batch,
-        pairs, 2), "labels": (batch, pairs)}`: which patches of an image are
-        compared, and where the second lies from the first, see
-        `keras_capi.ops.neighbor_pairs`. Nine patches are a grid of 3 x 3 if
-        nothing else is said.
+        Images, a float tensor of shape `(batch, height, width, channels)`,
+        preferably much larger than the patches; or a dictionary with your own
+        patches, `{"patches": (batch, patches, height, width, channels),
+        "pairs": (batch, pairs, 2), "labels": (batch, pairs)}`: which patches of
+        an image are compared, and where the second lies from the first, see
+        `keras_capi.ops.neighbor_pairs`. Without pairs and labels, nine patches
+        are a 3 x 3 grid.
 
     Output shape:
-        The encoder's features, a dictionary, see `keras_capi.encoders.Encoder`.
-        The loss is about the mean of `"feature_map"`, so take this as the
-        feature of a whole image.
+        Dictionary of the encoder's features, see `keras_capi.encoders.Encoder`.
+        The loss trains the mean of `"feature_map"`, so use it as the feature of
+        a whole image.
 
     Raises:
-        ValueError: If arguments or inputs are out of range, or do not suit each
-            other.
+        ValueError: If arguments or inputs are out of range or incompatible.
 
     Example:
 
@@ -117,7 +117,7 @@ class RelativePosition(ReconstructionOptimizerMixin, Pretraining):
         guesses = ops.cast(ops.argmax(logits, axis=-1), "int32")
         is_right = ops.cast(ops.equal(guesses, labels), "float32")
         return {
-            # As published: the sum over all pairs of an image.
+            # As published, the sum over all pairs of an image.
             "position_loss": ops.mean(ops.sum(losses, axis=1)),
             "pair_loss": ops.mean(losses),
             "position_accuracy": ops.mean(is_right),
@@ -131,10 +131,10 @@ class RelativePosition(ReconstructionOptimizerMixin, Pretraining):
                 channels)`.
             pairs: Integer tensor of shape `(batch, pairs, 2)`.
             training: Boolean. Whether to apply stochastic depth, and to
-                normalise by the batch.
+                normalise with the statistics of the batch.
 
         Returns:
-            Tensor of shape `(batch, pairs, 8)`: scores of the eight places,
+            Tensor of shape `(batch, pairs, 8)`: scores of the eight positions,
             row-major.
         """
         num_patches = ops.shape(patches)[1]
@@ -144,7 +144,7 @@ class RelativePosition(ReconstructionOptimizerMixin, Pretraining):
         return self.head(features, pairs, training=training)
 
     def chance_losses(self, images):
-        """Returns the losses of guessing, by their names, for any images."""
+        """Returns the loss of guessing, by its name, for any images."""
         return {"pair_loss": math.log(NUM_RELATIONS)}
 
     def get_config(self):

@@ -18,35 +18,35 @@ from keras_capi.training.pretraining import Pretraining
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class RotationPrediction(ReconstructionOptimizerMixin, Pretraining):
-    """Pretrains an encoder by telling which way up an image is.
+    """Pretrains an encoder by predicting which way up an image is.
 
-    Known as RotNet. Each image is shown four times, turned by 0, 90, 180 and
-    270 degrees, and one linear layer on the mean feature of the patches says by
-    how much. Who can tell knows what things are and how they stand; where
-    images have no way up, such as satellite or microscope images, there is
-    nothing to learn. The last layers specialise in the angle: features of a
-    middle one are often better, see `layers` of `keras_capi.encoders.Encoder`.
-    There is no teacher, and nothing that could collapse.
+    Known as RotNet. Each image is shown four times, rotated by 0, 90, 180 and
+    270 degrees, and one linear layer on the mean feature of the patches
+    predicts the angle. To tell, the encoder has to know what things are and how
+    they stand. Where images have no way up, as in satellite or microscope
+    images, there is nothing to learn. The last layers specialise in the angle:
+    features of a middle layer are often better, see `layers` of
+    `keras_capi.encoders.Encoder`. There is no teacher, and nothing that could
+    collapse.
 
     Args:
         encoder: `keras_capi.encoders.Encoder`.
 
     Inputs:
         Images, a float tensor of shape `(batch, height, width, channels)`, of
-        which the middle square is used: cropped and mirrored at random, but
-        without other colours, as published. Or a dictionary with own turns:
-        `{"rotated_images": (batch, turns, height, width, channels), "labels":
-        (batch, turns)}`, the latter from 0 to 3: how many quarters each is
-        turned by, anticlockwise.
+        which the middle square is used. Crop and flip them at random before,
+        but leave the colours alone, as published. Or a dictionary with your own
+        rotations, `{"rotated_images": (batch, turns, height, width, channels),
+        "labels": (batch, turns)}`, the latter from 0 to 3: the number of
+        quarter turns, anticlockwise.
 
     Output shape:
-        The encoder's features of images as they are, a dictionary, see
-        `keras_capi.encoders.Encoder`. The loss is about the mean of
-        `"feature_map"`, so take this as the feature of a whole image.
+        Dictionary of the encoder's features of upright images, see
+        `keras_capi.encoders.Encoder`. The loss trains the mean of
+        `"feature_map"`, so use it as the feature of a whole image.
 
     Raises:
-        ValueError: If arguments or inputs are out of range, or do not suit each
-            other.
+        ValueError: If arguments or inputs are out of range or incompatible.
 
     Example:
 
@@ -95,7 +95,7 @@ class RotationPrediction(ReconstructionOptimizerMixin, Pretraining):
         }
 
     def predict_turns(self, images, training=None):
-        """Predicts how many quarters images are turned by.
+        """Predicts by how many quarter turns images are rotated.
 
         Args:
             images: Float tensor of shape `(batch, height, width, channels)`.
@@ -108,7 +108,7 @@ class RotationPrediction(ReconstructionOptimizerMixin, Pretraining):
         return self.head(mean_patches(self.encoder, images, training))
 
     def chance_losses(self, images):
-        """Returns the losses of guessing, by their names, for any images."""
+        """Returns the loss of guessing, by its name, for any images."""
         return {"rotation_loss": math.log(NUM_TURNS)}
 
     def get_config(self):

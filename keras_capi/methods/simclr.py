@@ -24,42 +24,42 @@ from keras_capi.validation import check_positive
 from keras_capi.validation import check_positive_integer
 from keras_capi.validation import check_seed
 
-# Smallest norm that projections are divided by.
+# The smallest norm that projections are divided by.
 NORM_EPSILON = 1e-6
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class SimCLR(Pretraining):
-    """Pretrains an encoder to tell images apart, whatever their view.
+    """Pretrains an encoder by matching views of an image among all others.
 
-    Two crops of each image with other colours go through the encoder and a
-    head. The projections of the two are to be more similar than those of
-    different images: each is to find the other among both views of all images
-    of the batch, over all devices. There is no teacher and nothing that could
-    collapse, but it takes many other images, so large batches. It compares
-    crops, so images should show one subject each.
+    Two crops of each image, with different colours, go through the encoder and
+    a head. The projections of the two have to be more similar to each other
+    than to those of other images: each has to find its partner among both views
+    of all images of the batch, over all devices. There is no teacher, and
+    nothing that could collapse, but it needs many other images to compare with,
+    so large batches. As crops are compared, each image should show a single
+    subject.
 
     Args:
         encoder: `keras_capi.encoders.Encoder`.
         temperature: Float. Divides the cosine similarities. Defaults to `0.1`.
         head: `keras_capi.layers.SimCLRHead`, or `None` for the published one.
             Defaults to `None`.
-        views: Layer from images to `"global_views"`, two each, or `None` for
-            the published crops and colours in the encoder's image size.
-            Defaults to `None`.
+        views: Layer that turns images into `"global_views"`, two of each, or
+            `None` for the published crops and colours at the encoder's image
+            size. Defaults to `None`.
         seed: Integer or `None`. Seed of the default views. Defaults to `None`.
 
     Inputs:
-        Images, a float tensor of shape `(batch, height, width, channels)`, best
-        larger than the views; or a dictionary with own views:
+        Images, a float tensor of shape `(batch, height, width, channels)`,
+        preferably larger than the views; or a dictionary with your own views,
         `{"global_views": (batch, 2, height, width, channels)}`.
 
     Output shape:
-        The encoder's features, a dictionary, see `keras_capi.encoders.Encoder`.
+        Dictionary of the encoder's features, see `keras_capi.encoders.Encoder`.
 
     Raises:
-        ValueError: If arguments or inputs are out of range, or do not suit each
-            other.
+        ValueError: If arguments or inputs are out of range or incompatible.
 
     Example:
 
@@ -96,7 +96,7 @@ class SimCLR(Pretraining):
         self.temperature = temperature
         self.seed = seed
         self.encoder = encoder
-        # A `keras.RematScope` is for the blocks, see `RotaryViT`.
+        # A `keras.RematScope` is meant for the blocks, see `RotaryViT`.
         with keras.RematScope(mode=None):
             self.views = built_views(views, encoder) or _published_views(
                 encoder, seed
@@ -126,14 +126,15 @@ class SimCLR(Pretraining):
         }
 
     def project(self, features, training=None):
-        """Returns what the loss compares of features.
+        """Returns the projections of features, which the loss compares.
 
         Args:
             features: Float tensor of shape `(..., global_dim)`.
-            training: Boolean. Whether to normalise by the batch.
+            training: Boolean. Whether to normalise with the statistics of the
+                batch.
 
         Returns:
-            Float32 tensor of shape `(..., output_dim)`, of length 1.
+            Float32 tensor of shape `(..., output_dim)`, vectors of length 1.
         """
         return l2_normalize(
             self.head(features, training=training), epsilon=NORM_EPSILON
@@ -150,12 +151,12 @@ class SimCLR(Pretraining):
         """Returns the published optimizer and its schedule.
 
         Args:
-            total_steps: Integer. Updates of the whole training, of which a
-                tenth warms up.
-            batch_size: Integer. Images in a batch, of all devices together. The
-                rate is `0.3 * batch_size / 256`; for small batches the paper
-                suggests `0.075 * sqrt(batch_size)`.
-            learning_rate: Float or schedule in place of that. Defaults to
+            total_steps: Integer. Updates of the whole training. The learning
+                rate warms up over the first tenth of them.
+            batch_size: Integer. Images per batch, over all devices. The
+                learning rate is `0.3 * batch_size / 256`; for small batches the
+                paper suggests `0.075 * sqrt(batch_size)`.
+            learning_rate: Float or schedule, to replace that rate. Defaults to
                 `None`.
             **overrides: Other arguments of `keras_capi.optimizers.LARS`.
 

@@ -16,9 +16,9 @@ from keras_capi.training.check_trainable import check_trainable
 from keras_capi.validation import check_positive_integer
 from keras_capi.validation import check_seed
 
-# The published side of what is hidden at once, in pixels.
+# Published side of the cells that are hidden as a whole, in pixels.
 CELL_PIXELS = 32
-# So that there is something to choose from on small images.
+# So that a small image has enough cells to choose from.
 MIN_CELLS = 3
 
 
@@ -26,39 +26,39 @@ MIN_CELLS = 3
 class SimMIM(ReplacedPatches):
     """Pretrains an encoder by predicting the pixels of replaced patches.
 
-    A simple framework for masked image modelling. The encoder sees all places,
-    with the same learnt mask token in those of hidden patches, and one linear
-    layer predicts their pixels from what it makes of them: the plainest of all
-    methods, as there is no decoder, no teacher and nothing that could collapse.
-    What is hidden is hidden in cells of several patches. Its features are to be
-    fine-tuned: the last blocks do what a decoder would do.
+    A simple framework for masked image modelling. The encoder sees all
+    positions, with the same learnt mask token in place of hidden patches, and
+    one linear layer predicts their pixels from its output. It is the simplest
+    of all methods: there is no decoder, no teacher, and nothing that could
+    collapse. Patches are hidden in cells of several. Fine-tune its features:
+    the last blocks do the work of a decoder.
 
     Args:
-        encoder: `keras_capi.encoders.Encoder`, best a `ViT` with
+        encoder: `keras_capi.encoders.Encoder`, preferably a `ViT` with
             `positions=None`, `relative_positions="shared"`,
             `use_key_bias=False`, `layer_scale=0.1` and `drop_path_rate=0.1`.
-        masking: Layer from images to `{"mask": ...}`, or `None` for
-            `keras_capi.layers.CellMasking` with a `mask_ratio` of 0.6. Its
-            cells then are as large as they can be up to 32 pixels, dividing the
-            encoder's `image_shape`, with at least 3 of them along each side.
-            Defaults to `None`.
+        masking: Layer that turns images into `{"mask": ...}`, or `None` for
+            `keras_capi.layers.CellMasking` with a `mask_ratio` of 0.6 and the
+            largest cells of up to 32 pixels that divide the encoder's
+            `image_shape` and leave at least 3 of them along each side. Defaults
+            to `None`.
         seed: Integer or `None`. Seed of the default masking. Defaults to
             `None`.
 
     Inputs:
         Images, a float tensor of shape `(batch, height, width, channels)`, or a
-        dictionary with own masks: `{"images": ..., "mask": (batch, patches)}`,
-        Boolean, true where hidden, row-major. Where own masks differ in size,
-        each device averages over what it has itself, as the authors' do.
+        dictionary with your own masks, `{"images": ..., "mask": (batch,
+        patches)}`, Boolean, row-major, true where hidden. If they hide
+        different numbers of patches, each device averages over its own, as in
+        the authors' code.
 
     Output shape:
-        The encoder's features, a dictionary, see
-        `keras_capi.encoders.Encoder`. Nothing trains the class token, so that
-        the mean of `"feature_map"` is the better feature of a whole image.
+        Dictionary of the encoder's features, see `keras_capi.encoders.Encoder`.
+        Nothing trains the class token, so use the mean of `"feature_map"` as
+        the feature of a whole image.
 
     Raises:
-        ValueError: If arguments or inputs are out of range, or do not suit each
-            other.
+        ValueError: If arguments or inputs are out of range or incompatible.
 
     Example:
 
@@ -122,17 +122,17 @@ class SimMIM(ReplacedPatches):
         }
 
     def predict_pixels(self, images, mask, training=None):
-        """Predicts the pixels of patches, of which some are hidden.
+        """Predicts the pixels of all patches, some of which are hidden.
 
         Args:
             images: Float tensor of shape `(batch, height, width, channels)`.
-            mask: Boolean tensor of shape `(batch, patches)`: which are hidden.
+            mask: Boolean tensor of shape `(batch, patches)`, true where hidden.
             training: Boolean. Whether to apply stochastic depth.
 
         Returns:
             Tensor of shape `(batch, patches, patch_size**2 * channels)`, of
-            which visible patches count for nothing in the loss; values in the
-            order row, column, channel.
+            which visible patches do not enter the loss; values in the order
+            row, column, channel.
         """
         return self.head(self.encode_replaced(images, mask, training))
 
@@ -149,11 +149,12 @@ class SimMIM(ReplacedPatches):
         """Returns the published optimizer and its schedule.
 
         Args:
-            total_steps: Integer. Updates of the whole training. An eightieth of
-                them warms up, and the last eighth has a tenth of the rate.
-            batch_size: Integer. Images in a batch, of all devices together. The
-                rate is `1e-4 * batch_size / 512`.
-            learning_rate: Float or schedule in place of that. Defaults to
+            total_steps: Integer. Updates of the whole training. The learning
+                rate warms up over the first eightieth of them, and is a tenth
+                in the last eighth.
+            batch_size: Integer. Images per batch, over all devices. The
+                learning rate is `1e-4 * batch_size / 512`.
+            learning_rate: Float or schedule, to replace that rate. Defaults to
                 `None`.
             weight_decay: Float or schedule. Defaults to `0.05`.
             clip_norm: Float or `None`. Defaults to `5.0`.
@@ -169,7 +170,8 @@ class SimMIM(ReplacedPatches):
         if not callable(learning_rate):
             milestone = total_steps * 7 // 8
             learning_rate = LateWarmup(
-                # Which keeps its first value up to the boundary itself.
+                # The schedule keeps its first value up to and including the
+                # boundary.
                 keras.optimizers.schedules.PiecewiseConstantDecay(
                     [milestone - 1], [learning_rate, learning_rate / 10]
                 ),

@@ -24,60 +24,60 @@ from keras_capi.validation import check_positive
 from keras_capi.validation import check_positive_integer
 from keras_capi.validation import check_seed
 
-# A score that has no share in any prototype.
+# A score so low that its assignment is zero.
 NOTHING = -1e30
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class SwAV(MultiCropClusteringMixin, Pretraining):
-    """Pretrains an encoder by clusters that views of an image agree on.
+    """Pretrains an encoder by swapping the cluster assignments of views.
 
     Two large and several small crops of each image are projected to vectors of
-    length 1 and scored against prototypes. The Sinkhorn-Knopp algorithm turns
-    the scores of a batch, for each large crop by itself, into soft assignments
+    length 1 and scored against prototypes. For each large crop by itself, the
+    Sinkhorn-Knopp algorithm turns the scores of a batch into soft assignments
     that use all prototypes equally; the scores of all other crops of the image
-    are to predict them. There is no teacher, so that a step costs less than
-    DINO's; as there, images should show one subject each.
+    have to predict them. There is no teacher, so a step costs less than DINO's.
+    As crops are compared, each image should show a single subject.
 
-    Small batches, of fewer images than there are prototypes, need a queue. On
-    TensorFlow and torch each device has a queue of its own.
+    Use a queue if batches have fewer images than there are prototypes. On
+    TensorFlow and torch each device has its own queue.
 
     Args:
         encoder: `keras_capi.encoders.Encoder`.
-        num_prototypes: Integer. Defaults to `3000`.
-        views: Layer from images to `"global_views"` and `"local_views"`, or
-            `None` for `keras_capi.layers.MultiCrop` with the encoder's image
-            size and six local views of three sevenths of it. Defaults to
-            `None`.
-        head: Layer from features to vectors of length 1, or `None` for
+        num_prototypes: Integer. Number of prototypes. Defaults to `3000`.
+        views: Layer that turns images into `"global_views"` and
+            `"local_views"`, or `None` for `keras_capi.layers.MultiCrop` with
+            the encoder's image size and six local views of three sevenths of
+            it. Defaults to `None`.
+        head: Layer that turns features into vectors of length 1, or `None` for
             `keras_capi.layers.SwAVHead`. Defaults to `None`.
-        temperature: Float. Divides the scores that predict. Defaults to `0.1`.
+        temperature: Float. Divides the scores that make the predictions.
+            Defaults to `0.1`.
         epsilon: Float. Divides the scores that are balanced: the smaller, the
-            harder; the authors advise `0.03` against collapse. Defaults to
-            `0.05`.
+            harder the assignments. The authors advise `0.03` if the training
+            collapses. Defaults to `0.05`.
         num_iterations: Integer. Sinkhorn-Knopp iterations. Defaults to `3`.
-        assigned_views: Tuple of integers. Which views are assigned, the large
-            ones counted first. Defaults to `(0, 1)`.
-        queue_size: Integer. How many images of the batches before are balanced
-            together with the present one, once there are so many; best a
-            multiple of the batch size. Defaults to `0`; published for batches
-            of 256 is 3840.
-        queue_start: Integer. Updates before the queue begins to fill; published
-            are 15 epochs. Defaults to `0`.
+        assigned_views: Tuple of integers. Indices of the views that get
+            assignments, large views first. Defaults to `(0, 1)`.
+        queue_size: Integer. How many images of earlier batches are balanced
+            together with the current one, once the queue is full; preferably a
+            multiple of the batch size. Defaults to `0`; 3840 is published for
+            batches of 256.
+        queue_start: Integer. Number of updates before the queue starts to fill;
+            15 epochs are published. Defaults to `0`.
         seed: Integer or `None`. Seed of the default views. Defaults to `None`.
 
     Inputs:
-        Images, a float tensor of shape `(batch, height, width, channels)`, best
-        larger than the views; or a dictionary with own views:
+        Images, a float tensor of shape `(batch, height, width, channels)`,
+        preferably larger than the views; or a dictionary with your own views,
         `{"global_views": (batch, 2, height, width, channels), "local_views":
-        (batch, count, ...)}`, the latter of another size or not there.
+        (batch, count, ...)}`, the latter of a different size, or left out.
 
     Output shape:
-        The encoder's features, a dictionary, see `keras_capi.encoders.Encoder`.
+        Dictionary of the encoder's features, see `keras_capi.encoders.Encoder`.
 
     Raises:
-        ValueError: If arguments or inputs are out of range, or do not suit each
-            other.
+        ValueError: If arguments or inputs are out of range or incompatible.
 
     Example:
 
@@ -130,7 +130,7 @@ class SwAV(MultiCropClusteringMixin, Pretraining):
         self.queue_start = queue_start
         self.seed = seed
         self.encoder = encoder
-        # A `keras.RematScope` is for the blocks, see `RotaryViT`.
+        # A `keras.RematScope` is meant for the blocks, see `RotaryViT`.
         with keras.RematScope(mode=None):
             self.views = built_views(views, encoder) or clustering_views(
                 encoder, seed
@@ -152,7 +152,7 @@ class SwAV(MultiCropClusteringMixin, Pretraining):
 
     @property
     def num_prototypes(self):
-        """How many prototypes an image is shared out to."""
+        """The number of prototypes that an image is distributed over."""
         return self.prototypes.num_prototypes
 
     def prepare(self, inputs, training):
@@ -173,7 +173,7 @@ class SwAV(MultiCropClusteringMixin, Pretraining):
         }
 
     def assign(self, scores):
-        """Returns balanced assignments, of each view by itself.
+        """Returns balanced assignments, for each view by itself.
 
         Args:
             scores: Float tensor of shape `(batch, assigned_views,
@@ -185,7 +185,7 @@ class SwAV(MultiCropClusteringMixin, Pretraining):
         """
         scores = together = ops.stop_gradient(scores)
         if self.queue is not None:
-            # By today's prototypes.
+            # Scored against the current prototypes.
             earlier = ops.convert_to_tensor(self.queue.features)
             earlier = ops.stop_gradient(self.prototypes(earlier))
             earlier = ops.where(self.queue.is_full, earlier, NOTHING)
