@@ -1,3 +1,3 @@
-"""What goes into a step of the methods: checks of it, and what is drawn."""
+"""Inputs of a training step: checking them, and drawing what is missing."""
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""Images with several masks each: drawn, or the user's own."""
+"""Images with several masks each, drawn or given by the user."""
 
 from keras import ops
 
@@ -17,7 +17,7 @@ MASK_NAMES = ("visible_mask", "predict_mask")
 
 
 def check_block_inputs(encoder, inputs):
-    """Raises a `ValueError` if arrays of images, or their masks, do not suit.
+    """Raises a `ValueError` if arrays of images or masks do not fit.
 
     Args:
         encoder: `keras_capi.encoders.Encoder`.
@@ -37,18 +37,18 @@ def check_block_inputs(encoder, inputs):
 
 
 def prepare_blocks(encoder, masking, inputs):
-    """Adds masks to images, unless the user has own ones.
+    """Adds masks to images, unless the user gave some.
 
     Args:
         encoder: `keras_capi.encoders.Encoder`.
         masking: Layer from images and `grid_size` to masks.
-        inputs: Dictionary with `"images"`, and perhaps masks.
+        inputs: Dictionary with `"images"` and optionally masks.
 
     Returns:
         Dictionary of `"images"`, `"visible_indices"` of shape `(batch,
         contexts, visible)` and `"predict_indices"` of shape `(batch, blocks,
         predictions)`. If these are padded, there are Boolean masks of the same
-        shapes. Where own indices are of no patch, the images are NaN.
+        shapes. If the user's indices point at no patch, the images are NaN.
     """
     images = inputs["images"]
     check_images(images, encoder.patch_size, encoder.image_shape[-1])
@@ -82,5 +82,5 @@ def _is_prepared(inputs):
 
 
 def _with_blocks(values):
-    """Makes one block of what a masking without blocks draws."""
+    """Adds the axis of blocks to what a masking without blocks draws."""
     return values if len(values.shape) == 3 else values[:, None]

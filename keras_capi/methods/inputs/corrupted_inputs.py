@@ -1,4 +1,4 @@
-"""Images with corrupted ones beside them: drawn, or the user's own."""
+"""Images with corrupted versions, drawn or given by the user."""
 
 import keras
 from keras import ops
@@ -13,7 +13,7 @@ NAMES = ("images", "corrupted_images", "mask")
 
 
 def check_corrupted_inputs(encoder, inputs):
-    """Raises a `ValueError` if arrays of images, or own ones, do not suit.
+    """Raises a `ValueError` if arrays of images do not fit the encoder.
 
     Args:
         encoder: `keras_capi.encoders.Encoder`.
@@ -53,13 +53,13 @@ def check_corrupted_inputs(encoder, inputs):
 
 
 def prepare_corrupted(encoder, corruption, inputs):
-    """Adds corrupted images to images, unless the user has own ones.
+    """Adds corrupted versions to images, unless the user gave some.
 
     Args:
         encoder: `keras_capi.encoders.Encoder`.
         corruption: Layer from images and `grid_size` to
             `{"corrupted_images": ..., "mask": ...}`.
-        inputs: Dictionary with `"images"`, and perhaps these.
+        inputs: Dictionary with `"images"`, and optionally the corrupted ones.
 
     Returns:
         Dictionary of `"images"`, `"corrupted_images"` and `"mask"`, a Boolean
@@ -70,7 +70,7 @@ def prepare_corrupted(encoder, corruption, inputs):
         return inputs
     images = inputs["images"]
     rows, columns = grid_size = static_grid_size(images, encoder)
-    # On TensorFlow the encoder alone may know the size.
+    # On TensorFlow only the encoder may know the size.
     images = ops.reshape(
         images,
         (

@@ -1,4 +1,4 @@
-"""Images without colours, with the colours beside them."""
+"""Images without colours, together with the colours."""
 
 from keras_capi.validation import check_images
 from keras_capi.validation import is_array
@@ -8,11 +8,12 @@ NAMES = {"corrupted_images", "colors"}
 
 
 def check_gray_inputs(encoder, stride, inputs):
-    """Raises a `ValueError` if arrays of images, or own ones, do not suit.
+    """Raises a `ValueError` if arrays of images do not fit the encoder.
 
     Args:
         encoder: `keras_capi.encoders.Encoder`.
-        stride: Integer. One pixel in so many has its colour.
+        stride: Integer. There is one colour for this many pixels, in each
+            direction.
         inputs: Dictionary of arrays.
     """
     if set(inputs) == {"images"}:

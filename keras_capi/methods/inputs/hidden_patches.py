@@ -1,4 +1,4 @@
-"""Hidden patches of a batch, where heads of many prototypes are costly."""
+"""Hidden patches of a batch, so that costly heads score no others."""
 
 from keras import ops
 
@@ -10,24 +10,25 @@ def find_hidden(mask, count):
 
     Args:
         mask: Boolean tensor of shape `(batch, views, patches)`.
-        count: Integer, or integer scalar tensor. How many there are at most.
+        count: Integer, or integer scalar tensor. The largest number of hidden
+            patches.
 
     Returns:
-        Int32 tensor of shape `(count,)`: places among all patches of the batch,
-        those of hidden patches first, in order.
+        Int32 tensor of shape `(count,)`: indices into all patches of the batch,
+        hidden patches first, in order.
     """
     return list_hidden(ops.reshape(mask, (1, -1)), count)[0]
 
 
 def hidden_weights(mask):
-    """Returns by how much each hidden patch counts, so that all views do alike.
+    """Returns weights of hidden patches that make all views count the same.
 
     Args:
         mask: Boolean tensor of shape `(batch, views, patches)`.
 
     Returns:
-        Float32 tensor of that shape. The weights of a view sum to one by the
-        number of views, or to zero if nothing of it is hidden.
+        Float32 tensor of that shape. The weights of a view sum to one divided
+        by the number of views, or to zero if none of its patches are hidden.
     """
     hidden = ops.cast(mask, "float32")
     counts = ops.maximum(ops.sum(hidden, axis=-1, keepdims=True), 1.0)
@@ -36,7 +37,7 @@ def hidden_weights(mask):
 
 
 def take_patches(values, indices=None):
-    """Joins what there is for patches of all views, and takes some of them.
+    """Flattens the values of the patches of all views, and selects some.
 
     Args:
         values: Tensor of shape `(batch, views, patches, ...)`.

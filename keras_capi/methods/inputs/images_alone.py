@@ -1,11 +1,11 @@
-"""Images of which nothing is hidden."""
+"""Images without masks."""
 
 from keras_capi.validation import check_images
 from keras_capi.validation import is_array
 
 
 def check_images_alone(encoder, inputs):
-    """Raises a `ValueError` if there is more than images, or they do not suit.
+    """Raises a `ValueError` unless there are only images, which fit.
 
     Args:
         encoder: `keras_capi.encoders.Encoder`.

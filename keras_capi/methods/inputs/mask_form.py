@@ -1,4 +1,4 @@
-"""What maskings must draw, and trials of a user's own ones."""
+"""What masking layers must return, and trials of a user's layers."""
 
 import dataclasses
 
@@ -21,26 +21,26 @@ TRIAL_BATCH = 2
 
 
 def is_own(masking):
-    """Returns whether a layer is a user's, of which nothing is sure."""
+    """Returns whether a layer is the user's own, and so needs checks."""
     return not isinstance(masking, GridMasking | Corruption)
 
 
 @dataclasses.dataclass(frozen=True)
 class MaskForm:
-    """What a layer must return, by name, of images and `grid_size`.
+    """The tensors that a layer must return for images and `grid_size`.
 
     Attributes:
-        rule: String, which says it.
-        kinds: Dictionary from the names to one of `KINDS`.
-        axes: Tuple of strings, the axes of each. Those of the images are as
-            long as theirs, `"patches"` as there are; how long others are must
-            be known before a step is run.
-        masks: Dictionary from the names of masks, which may be left out, to
-            those whose shapes they have. Defaults to none.
-        free_axis: String or `None`: an axis that may be left out. Defaults to
+        rule: String that states the rule, for errors.
+        kinds: Dictionary from the tensors' names to one of `KINDS`.
+        axes: Tuple of strings, the axes of each tensor. Axes of the images have
+            their length, `"patches"` has the number of patches; the length of
+            other axes must be known before a step is run.
+        masks: Dictionary from the names of masks, which may be left out, to the
+            names of tensors whose shapes they share. Defaults to none.
+        free_axis: String or `None`. An axis that may be left out. Defaults to
             `None`.
-        argument: String. The layer's name as an argument. Defaults to
-            `"masking"`.
+        argument: String. The name of the argument that is the layer. Defaults
+            to `"masking"`.
     """
 
     rule: str
@@ -54,14 +54,13 @@ class MaskForm:
         """Returns what a layer draws for images.
 
         Args:
-            layer: The masking.
+            layer: The masking layer.
             images: Float tensor of shape `(batch, height, width, channels)`, or
-                of another shape if `layer` needs to know no more than how many
-                there are.
+                of another shape if `layer` only needs the size of the batch.
             grid_size: Tuple of two integers: rows and columns of patches.
 
         Raises:
-            ValueError: If it is not of this form.
+            ValueError: If the result is not of this form.
         """
         drawn = layer(images, grid_size=grid_size)
         self._check(drawn, images.shape, grid_size[0] * grid_size[1])
@@ -70,20 +69,20 @@ class MaskForm:
     def try_layer(self, layer, encoder, num_masks=None):
         """Tries a layer before any training.
 
-        Images of a training may have another size than those that the encoder
-        was made for: whether there is a mask for each patch is checked when
-        they come.
+        Training images may differ in size from those that the encoder was made
+        for, so whether there is a mask for each patch is only checked when they
+        come.
 
         Args:
-            layer: What the user gave, or `None`, which is not tried.
+            layer: The user's layer, or `None`, which is not tried.
             encoder: `keras_capi.encoders.Encoder`.
-            num_masks: Integer, how many masks each image gets of a layer that
-                is told no more than how many to draw, or `None` for one that
-                gets the images. Defaults to `None`.
+            num_masks: Integer, the masks per image for a layer that is only
+                told how many masks to draw, or `None` for a layer that gets the
+                images. Defaults to `None`.
 
         Raises:
-            ValueError: If it is no layer, cannot be called or what it returns
-                is not of this form; or if `encoder` is none.
+            ValueError: If it is not a layer, cannot be called or returns
+                something of another form; or if `encoder` is not an encoder.
         """
         if layer is None:
             return
@@ -94,7 +93,7 @@ class MaskForm:
             shape = (TRIAL_BATCH * num_masks,)
         images = keras.KerasTensor(shape, "float32")
         try:
-            # Scopes of rematerialisation are for the blocks, see `RotaryViT`.
+            # A `keras.RematScope` is meant for the blocks, see `RotaryViT`.
             with keras.RematScope(mode=None):
                 drawn = try_part(
                     self.argument, layer, [images], encoder.grid_size(size)
@@ -102,7 +101,7 @@ class MaskForm:
         except ValueError:
             if is_own(layer):
                 raise
-            # Others say which sizes they do not take, when these come.
+            # Other layers complain of sizes they do not take when these come.
             return
         self._check(drawn, shape, None)
 

@@ -1,4 +1,4 @@
-"""Images with masks: drawn, or the user's own."""
+"""Images with masks, drawn or given by the user."""
 
 from keras_capi.methods.inputs.mask_form import INDICES
 from keras_capi.methods.inputs.mask_form import is_own
@@ -14,7 +14,7 @@ from keras_capi.validation import is_array
 
 
 def check_masked_inputs(encoder, inputs):
-    """Raises a `ValueError` if arrays of images, or their masks, do not suit.
+    """Raises a `ValueError` if arrays of images or masks do not fit.
 
     Args:
         encoder: `keras_capi.encoders.Encoder`.
@@ -33,17 +33,17 @@ def check_masked_inputs(encoder, inputs):
 
 
 def prepare_masks(encoder, masking, inputs):
-    """Adds masks to images, unless the user has own ones.
+    """Adds masks to images, unless the user gave some.
 
     Args:
         encoder: `keras_capi.encoders.Encoder`.
         masking: Layer from images and `grid_size` to masks.
-        inputs: Dictionary with `"images"`, and perhaps masks.
+        inputs: Dictionary with `"images"` and optionally masks.
 
     Returns:
         Dictionary of `"images"`, `"visible_indices"` and `"predict_indices"`.
-        Where own masks name a patch twice or one that is not there, the images
-        are NaN.
+        If the user's masks name a patch twice, or one that does not exist, the
+        images are NaN.
     """
     images = inputs["images"]
     check_images(images, encoder.patch_size, encoder.image_shape[-1])

@@ -5,11 +5,11 @@ from keras_capi import backend
 
 
 class NumberedArrays(keras.utils.PyDataset):
-    """Batches of arrays, of images that can be chosen for each epoch.
+    """Batches of arrays whose images can be chosen for each epoch.
 
-    Has what the data sets of `keras_capi.data` have that know the numbers of
-    their images. Of several processes each has all arrays, and takes a share of
-    an epoch.
+    Has the interface of the data sets of `keras_capi.data` that know the
+    numbers of their images. Each of several processes holds all arrays and
+    takes its share of an epoch.
 
     Args:
         arrays: Dictionary of arrays, one entry for each image, `"indices"`
@@ -22,12 +22,12 @@ class NumberedArrays(keras.utils.PyDataset):
     def __init__(self, arrays, batch_size):
         super().__init__()
         self._arrays = arrays
-        # Where each number is, the first time.
+        # Where each number occurs first.
         self.image_numbers, self._places = np.unique(
             arrays["indices"], return_index=True
         )
         self.batch_size = batch_size
-        # The images of an epoch, in order; `None` is all.
+        # The images of an epoch, in order; `None` is all of them.
         self.drawn_images = None
 
     @property
@@ -51,6 +51,6 @@ class NumberedArrays(keras.utils.PyDataset):
         return (self.load_whole(images[start : start + self.batch_size]),)
 
     def load_whole(self, indices):
-        """Returns the batch of certain images, by their numbers."""
+        """Returns a batch of the images with these numbers."""
         places = self._places[np.searchsorted(self.image_numbers, indices)]
         return {name: x[places] for name, x in self._arrays.items()}

@@ -1,4 +1,4 @@
-"""Images with their numbers, by which they are known from epoch to epoch."""
+"""Images with numbers, which identify them from epoch to epoch."""
 
 import collections
 import contextlib
@@ -12,7 +12,7 @@ from keras_capi import backend
 from keras_capi.fitting.raw_pixels import first_batch
 from keras_capi.validation import is_array
 
-# What Keras takes for arrays.
+# Keras's default for arrays.
 BATCH_SIZE = 32
 RULE = (
     "Images must have numbers, so that each is known from one epoch to the "
@@ -23,13 +23,13 @@ RULE = (
 
 
 def number_images(x):
-    """Numbers arrays of images, unless they have numbers.
+    """Numbers arrays of images, unless they are numbered already.
 
     Args:
-        x: What `fit` takes: an array, a dictionary of arrays, or a data set.
+        x: Input of `fit`: an array, a dictionary of arrays, or a data set.
 
     Returns:
-        Dictionary with `"indices"`, or the data set as it is.
+        Dictionary with `"indices"`, or the unchanged data set.
     """
     if is_array(x):
         x = {"images": x}
@@ -40,16 +40,16 @@ def number_images(x):
 
 
 def can_number(x):
-    """Returns whether a data set gives the numbers of its images if asked."""
+    """Returns whether a data set can give the numbers of its images."""
     return hasattr(x, "is_numbered")
 
 
 @contextlib.contextmanager
 def numbered(x):
-    """Has a data set give the numbers of its images for a while.
+    """Makes a data set give the numbers of its images within a context.
 
     Args:
-        x: What `number_images` returns.
+        x: Result of `number_images`.
     """
     if not can_number(x):
         yield
@@ -64,10 +64,10 @@ def numbered(x):
 
 
 def count_images(x):
-    """Returns how many images there are, by their numbers.
+    """Returns how many images there are, judging by their numbers.
 
     Args:
-        x: What `number_images` returns.
+        x: Result of `number_images`.
     """
     if isinstance(x, dict):
         return int(np.max(keras.ops.convert_to_numpy(x["indices"]))) + 1
@@ -80,11 +80,11 @@ def count_images(x):
 
 
 def check_number_of_images(x, num_images):
-    """Raises a `ValueError` if images are not those that a model knows.
+    """Raises a `ValueError` if images do not match those a model knows.
 
     Args:
-        x: What `fit` takes, not numbered.
-        num_images: Integer. For how many images the model has a place.
+        x: Input of `fit`, not numbered.
+        num_images: Integer. How many images the model has memory for.
     """
     has_numbers = isinstance(x, dict) and "indices" in x
     if is_array(x) or isinstance(x, dict):
@@ -103,10 +103,10 @@ def check_number_of_images(x, num_images):
 
 
 def check_not_numbered_alike(x, num_images):
-    """Raises a `ValueError` if processes would number their images alike.
+    """Raises a `ValueError` if processes would reuse each other's numbers.
 
     Args:
-        x: What `fit` takes, not numbered.
+        x: Input of `fit`, not numbered.
         num_images: Integer, the size of the data set, or `None`.
     """
     if backend.num_processes() == 1 or not (is_array(x) or isinstance(x, dict)):
@@ -124,10 +124,10 @@ def check_not_numbered_alike(x, num_images):
 def check_is_numbered(x):
     """Raises a `ValueError` unless a data set has the numbers of its images.
 
-    Looks at the first batch of what can be read more than once.
+    It looks at the first batch, if the data set can be read more than once.
 
     Args:
-        x: What `fit` takes.
+        x: Input of `fit`.
     """
     if is_array(x) or isinstance(x, dict) or can_number(x):
         return
@@ -156,7 +156,7 @@ def check_can_draw(x):
 
 
 def check_any_can_load(x, num_images):
-    """Raises a `ValueError` if each of several processes has its own arrays.
+    """Raises a `ValueError` if several processes have different arrays.
 
     Args:
         x: Dictionary of arrays.
@@ -190,8 +190,8 @@ def list_batches(x, batch_size):
     """Yields the batches of an epoch, in order.
 
     Args:
-        x: What `number_images` returns.
-        batch_size: Integer or `None`, of arrays.
+        x: Result of `number_images`.
+        batch_size: Integer or `None`. Batch size of arrays.
 
     Yields:
         Dictionaries of a batch.
@@ -201,7 +201,7 @@ def list_batches(x, batch_size):
         for start in range(0, len(x["indices"]), size):
             yield {name: x[name][start : start + size] for name in x}
     else:
-        # Those of Keras count their batches, and would not end by themselves.
+        # Keras's data sets count their batches, and would never end.
         is_counted = isinstance(x, keras.utils.PyDataset)
         for batch in _read_ahead(x) if is_counted else x:
             batch = batch[0] if isinstance(batch, tuple | list) else batch
@@ -209,7 +209,7 @@ def list_batches(x, batch_size):
 
 
 def _read_ahead(dataset):
-    """Yields the batches of a data set, made in threads as for `fit`."""
+    """Yields the batches of a data set, prepared in threads as in `fit`."""
     ahead = collections.deque()
     count = dataset.num_batches
     indices = itertools.count() if count is None else range(count)
@@ -225,14 +225,14 @@ def _read_ahead(dataset):
 def list_whole(data):
     """Yields the batches of all images, not augmented.
 
-    Of several processes each gets its part, in as many batches.
+    Each of several processes gets its part, in the same number of batches.
 
     Args:
         data: A data set whose images can be chosen.
 
     Yields:
-        Dictionaries of a batch, which may have no images: where none of them
-        can be read, or not enough are left for all processes.
+        Dictionaries of a batch. They may be without images, if none of these
+        can be read or too few are left for all processes.
     """
     index, count = backend.process_index(), backend.num_processes()
     numbers, size = data.image_numbers, count * data.batch_size

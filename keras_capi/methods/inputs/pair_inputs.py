@@ -1,4 +1,4 @@
-"""Patches of images and pairs of them: made, or the user's own."""
+"""Patches of images and pairs of them, made or given by the user."""
 
 import keras
 from keras import ops
@@ -15,21 +15,21 @@ PAIRS, LABELS = neighbor_pairs(GRID_SIDE, GRID_SIDE)
 
 
 def default_crop_size(encoder):
-    """Returns the side of patches that suit an encoder.
+    """Returns the side of patches that fits an encoder.
 
     Args:
         encoder: `keras_capi.encoders.Encoder`.
 
     Returns:
-        Integer: about three sevenths of the image size of the encoder, or 96,
-        which the patch size divides.
+        Integer: about three sevenths of the encoder's image size, or 96, and a
+            multiple of its patch size.
     """
     _, sizes = view_sizes(encoder)
     return min(sizes)
 
 
 def check_pair_inputs(encoder, inputs):
-    """Raises a `ValueError` if arrays of images, or own patches, do not suit.
+    """Raises a `ValueError` if arrays of images or patches do not fit.
 
     Args:
         encoder: `keras_capi.encoders.Encoder`.
@@ -82,12 +82,12 @@ def _check_pairs(pairs, labels, num_patches):
 
 
 def prepare_pairs(encoder, views, inputs):
-    """Cuts patches out of images, unless the user has own ones.
+    """Cuts patches out of images, unless the user gave some.
 
     Args:
         encoder: `keras_capi.encoders.Encoder`.
-        views: Layer from images to `{"patches": ...}`.
-        inputs: Dictionary with `"images"` or `"patches"`, and perhaps
+        views: Layer that turns images into `{"patches": ...}`.
+        inputs: Dictionary with `"images"` or `"patches"`, and optionally
             `"pairs"` and `"labels"`.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Images with several masks each, what is visible with what is predicted."""
+"""Images with several masks each, pairs of visible and predicted patches."""
 
 from keras import ops
 
@@ -16,7 +16,7 @@ from keras_capi.validation import is_array
 
 
 def check_paired_inputs(encoder, inputs):
-    """Raises a `ValueError` if arrays of images, or their masks, do not suit.
+    """Raises a `ValueError` if arrays of images or masks do not fit.
 
     Args:
         encoder: `keras_capi.encoders.Encoder`.
@@ -35,19 +35,19 @@ def check_paired_inputs(encoder, inputs):
 
 
 def prepare_paired(encoder, masking, num_masks, inputs):
-    """Adds masks to images, unless the user has own ones.
+    """Adds masks to images, unless the user gave some.
 
     Args:
         encoder: `keras_capi.encoders.Encoder`.
         masking: Layer from images and `grid_size` to indices.
         num_masks: Integer. How many masks to draw for an image.
-        inputs: Dictionary with `"images"`, and perhaps masks.
+        inputs: Dictionary with `"images"` and optionally masks.
 
     Returns:
         Dictionary of `"images"`, `"visible_indices"` of shape `(batch, masks,
         visible)` and `"predict_indices"` of shape `(batch, masks,
-        predictions)`. Where an own mask names a patch twice or one that is not
-        there, the images are NaN.
+        predictions)`. If a user's mask names a patch twice, or one that does
+        not exist, the images are NaN.
     """
     images = inputs["images"]
     check_images(images, encoder.patch_size, encoder.image_shape[-1])
@@ -55,7 +55,7 @@ def prepare_paired(encoder, masking, num_masks, inputs):
     if len(inputs) > 1:
         _check_pairs(inputs)
     else:
-        # A masking asks for no more than how many masks to draw.
+        # A masking only needs to know how many masks to draw.
         rows = ops.zeros((ops.shape(images)[0] * num_masks,))
         inputs = {
             name: ops.reshape(values, (-1, num_masks, values.shape[-1]))
@@ -84,7 +84,7 @@ def _check_pairs(inputs):
 
 
 def _each_mask(indices):
-    """Makes a row of each mask."""
+    """Flattens the masks of all images to one row each."""
     return {
         name: ops.reshape(indices[name], (-1, indices[name].shape[-1]))
         for name in INDEX_NAMES

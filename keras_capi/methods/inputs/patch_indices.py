@@ -1,4 +1,4 @@
-"""Checks of masks that come with the images."""
+"""Checks of masks that are given with the images."""
 
 import keras
 import numpy as np
@@ -11,12 +11,12 @@ INDEX_NAMES = ("visible_indices", "predict_indices")
 
 
 def check_index_shapes(inputs, blocks=False):
-    """Raises a `ValueError` unless a batch with own masks is well formed.
+    """Raises a `ValueError` unless the given masks of a batch are well formed.
 
     Args:
-        inputs: Dictionary of arrays or tensors, one a row for each image.
-        blocks: Boolean. Whether there may be several masks of each kind for an
-            image, along an axis in between. Defaults to `False`.
+        inputs: Dictionary of arrays or tensors, with one row for each image.
+        blocks: Boolean. Whether an image may have several masks of each kind,
+            along a middle axis. Defaults to `False`.
     """
     ranks = (2, 3) if blocks else (2,)
     either = " or (batch, blocks, count)" if blocks else ""
@@ -51,7 +51,7 @@ def check_index_arrays(inputs, num_patches):
     """Raises a `ValueError` unless all indices point at patches, once each.
 
     Args:
-        inputs: Dictionary of arrays or tensors with values at hand.
+        inputs: Dictionary of arrays or tensors whose values are known.
         num_patches: Integer. Patches of an image.
     """
     arrays = _arrays_in_range(inputs, num_patches)
@@ -66,12 +66,12 @@ def check_index_arrays(inputs, num_patches):
 
 
 def check_block_arrays(inputs, num_patches):
-    """Raises a `ValueError` unless blocks hold patches, each of them once.
+    """Raises a `ValueError` unless each block holds patches, each once.
 
-    Blocks may have patches in common, though.
+    Different blocks may share patches.
 
     Args:
-        inputs: As in `check_index_arrays`, and so is `num_patches`.
+        inputs: As in `check_index_arrays`, like `num_patches`.
     """
     for name, indices in _arrays_in_range(inputs, num_patches).items():
         repeated = _repeats(indices)
@@ -84,10 +84,10 @@ def check_block_arrays(inputs, num_patches):
 
 
 def mark_invalid(images, indices, valid, num_patches):
-    """Makes images NaN if their masks are not valid, so that the loss tells it.
+    """Makes images NaN if their masks are invalid, so that the loss shows it.
 
-    A compiled step cannot raise, and gathering may not either, or end the
-    process.
+    A compiled step cannot raise an error, and gathering with invalid indices
+    may pass unnoticed or crash the process.
 
     Args:
         images: Float tensor of shape `(batch, height, width, channels)`.
@@ -96,7 +96,8 @@ def mark_invalid(images, indices, valid, num_patches):
         num_patches: Integer. Patches of an image.
 
     Returns:
-        Dictionary of `"images"` and the indices, which are those of patches.
+        Dictionary of `"images"` and the indices, which then all point at
+        patches.
     """
     clipped = {k: ops.clip(x, 0, num_patches - 1) for k, x in indices.items()}
     return {"images": ops.where(valid, images, float("nan")), **clipped}
@@ -118,6 +119,6 @@ def _arrays_in_range(inputs, num_patches):
 
 
 def _repeats(indices):
-    """Which rows name a patch twice."""
+    """Returns which rows name a patch twice."""
     ordered = np.sort(indices, axis=-1)
     return (ordered[..., 1:] == ordered[..., :-1]).any(axis=-1)

@@ -1,4 +1,4 @@
-"""Images with the lengths of their prefixes: drawn, or the user's own."""
+"""Images with the lengths of their prefixes, drawn or given by the user."""
 
 import keras
 from keras import ops
@@ -13,7 +13,7 @@ NAME = "prefix_length"
 
 
 def check_prefix_inputs(encoder, inputs):
-    """Raises a `ValueError` if arrays of images, or lengths, do not suit.
+    """Raises a `ValueError` if arrays of images or lengths do not fit.
 
     Args:
         encoder: `keras_capi.encoders.Encoder`.
@@ -44,12 +44,12 @@ def check_prefix_inputs(encoder, inputs):
 
 
 def prepare_prefixes(encoder, masking, inputs):
-    """Draws how many patches of each image are given, unless the user says it.
+    """Draws the prefix length of each image, unless the user gave it.
 
     Args:
         encoder: `keras_capi.encoders.Encoder`.
         masking: Layer from images and `grid_size` to `{"prefix_length": ...}`.
-        inputs: Dictionary with `"images"`, and perhaps the lengths.
+        inputs: Dictionary with `"images"`, and optionally the lengths.
 
     Returns:
         Dictionary of both.

@@ -1,4 +1,4 @@
-"""Images with masks of the patches to replace: drawn, or the user's own."""
+"""Images with masks of patches to replace, drawn or given by the user."""
 
 import keras
 
@@ -10,7 +10,7 @@ from keras_capi.validation import known_shape
 
 
 def check_replaced_inputs(encoder, inputs):
-    """Raises a `ValueError` if arrays of images, or their masks, do not suit.
+    """Raises a `ValueError` if arrays of images or masks do not fit.
 
     Args:
         encoder: `keras_capi.encoders.Encoder`.
@@ -25,12 +25,12 @@ def check_replaced_inputs(encoder, inputs):
 
 
 def prepare_replaced(encoder, masking, inputs):
-    """Adds a mask to images, unless the user has an own one.
+    """Adds a mask to images, unless the user gave one.
 
     Args:
         encoder: `keras_capi.encoders.Encoder`.
         masking: Layer from images and `grid_size` to `{"mask": ...}`.
-        inputs: Dictionary with `"images"`, and perhaps `"mask"`.
+        inputs: Dictionary with `"images"`, and optionally `"mask"`.
 
     Returns:
         Dictionary of `"images"` and `"mask"`, a Boolean tensor of shape

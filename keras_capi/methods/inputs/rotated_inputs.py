@@ -1,4 +1,4 @@
-"""Images in all their quarter turns: made, or the user's own."""
+"""Images in all four rotations, made or given by the user."""
 
 import keras
 from keras import ops
@@ -14,7 +14,7 @@ NAMES = ("rotated_images", "labels")
 
 
 def check_rotated_inputs(encoder, inputs):
-    """Raises a `ValueError` if arrays of images, or own turns, do not suit.
+    """Raises a `ValueError` if arrays of images or rotations do not fit.
 
     Args:
         encoder: `keras_capi.encoders.Encoder`.
@@ -52,14 +52,15 @@ def check_rotated_inputs(encoder, inputs):
 
 
 def prepare_rotated(encoder, inputs):
-    """Turns images by all quarters, unless the user has own turns.
+    """Rotates images by all quarter turns, unless the user gave rotations.
 
-    Of images that are not square, the middle is taken: else the shape would
-    tell of the turn.
+    Images that are not square are cropped to their middle; otherwise the shape
+    would give the rotation away.
 
     Args:
         encoder: `keras_capi.encoders.Encoder`.
-        inputs: Dictionary with `"images"`, or with both other keys.
+        inputs: Dictionary with `"images"`, or with `"rotated_images"` and
+            `"labels"`.
 
     Returns:
         Dictionary of `"rotated_images"`, of shape `(batch, turns, size, size,
@@ -70,7 +71,7 @@ def prepare_rotated(encoder, inputs):
         return inputs
     images = inputs["images"]
     patch_size, num_channels = encoder.patch_size, images.shape[-1]
-    # On TensorFlow the encoder alone may know the size.
+    # On TensorFlow only the encoder may know the size.
     height, width = (
         count * patch_size for count in static_grid_size(images, encoder)
     )

@@ -1,16 +1,16 @@
-"""One view of each image: a random one in training, else the middle."""
+"""One view of each image: random in training, otherwise the middle."""
 
 from keras import ops
 
 from keras_capi.validation import check_images
 from keras_capi.validation import is_array
 
-# Of 256 pixels, the 224 in the middle.
+# A sixteenth at each side: of 256 pixels the middle 224 remain.
 SHARE_OF_MARGIN = 16
 
 
 def check_single_views(inputs, encoder):
-    """Raises a `ValueError` if arrays of images, or own views, do not suit.
+    """Raises a `ValueError` if arrays of images or views do not fit.
 
     Args:
         inputs: Dictionary of arrays.
@@ -22,13 +22,13 @@ def check_single_views(inputs, encoder):
 
 
 def prepare_single_views(inputs, encoder, views, training):
-    """Makes a view of each image, unless there are own ones.
+    """Makes a view of each image, unless the user gave views.
 
     Args:
         inputs: Dictionary of tensors, with `"images"` or `"views"`.
         encoder: `keras_capi.encoders.Encoder`.
-        views: Layer from images to one view of each.
-        training: Boolean. Whether it is random.
+        views: Layer that makes one view of each image.
+        training: Boolean. Whether the view is random.
 
     Returns:
         Dictionary with `"views"` in place of `"images"`.

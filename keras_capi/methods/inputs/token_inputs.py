@@ -1,4 +1,4 @@
-"""Words of patches that come with the images."""
+"""Words of patches that are given with the images."""
 
 import keras
 
@@ -12,10 +12,10 @@ def check_token_ids(token_ids, images, encoder, vocabulary_size):
     """Raises a `ValueError` unless there is a word for each patch.
 
     Args:
-        token_ids: What should be integers of shape `(batch, patches)`.
+        token_ids: The input to check, integers of shape `(batch, patches)`.
         images: Array of shape `(batch, height, width, channels)`.
         encoder: `keras_capi.encoders.Encoder`.
-        vocabulary_size: Integer. How many words there are.
+        vocabulary_size: Integer. Number of words.
     """
     shape = known_shape("token_ids", token_ids) if is_array(token_ids) else None
     rows, columns = static_grid_size(images, encoder)

@@ -2,17 +2,17 @@ import numpy as np
 
 
 def check_value_range(name, values, end, what):
-    """Raises a `ValueError` unless integers are from 0 to below a number.
+    """Raises a `ValueError` unless all integers are in `[0, end)`.
 
-    Not all backends notice: an index that is too large gives NaN or the last
-    value, a negative one that which it counts to from the end. Only arrays are
-    looked at: in a step, values are not known, or waited for.
+    Not all backends notice: an index that is too large may give NaN or the last
+    value, and a negative one counts from the end. Only arrays are checked: in a
+    step, values are unknown, or reading them would mean waiting.
 
     Args:
         name: String. The name of the input, for the error.
         values: Integer array or tensor of any shape.
-        end: Integer.
-        what: String. What the values stand for.
+        end: Integer. The exclusive upper bound.
+        what: String. What the values stand for, for the error.
     """
     if not isinstance(values, np.ndarray) or not values.size:
         return

@@ -1,4 +1,4 @@
-"""Views of images: checks of own ones, and their features."""
+"""Views of images: checks of given ones, and their features."""
 
 import keras
 from keras import ops
@@ -10,23 +10,23 @@ from keras_capi.training.grid_size import static_grid_size
 from keras_capi.validation import check_images
 from keras_capi.validation import is_array
 
-# In the order of all views.
+# The order in which views are counted.
 VIEW_NAMES = ("global_views", "local_views")
 
 
 def built_views(views, encoder):
-    """Builds a user's own views, whose weights training must know beforehand.
+    """Builds a user's view layer, so that its weights exist before training.
 
     Args:
-        views: Layer from images to views by name, or `None`.
+        views: Layer that turns images into views by name, or `None`.
         encoder: `keras_capi.encoders.Encoder`.
 
     Returns:
         The layer, or `None`.
 
     Raises:
-        ValueError: If it is no layer, or cannot build itself on images as the
-            encoder takes them.
+        ValueError: If it is not a layer, or cannot be built for the encoder's
+            images.
     """
     if views is None:
         return None
@@ -35,7 +35,7 @@ def built_views(views, encoder):
 
 
 def check_views(inputs, encoder):
-    """Raises a `ValueError` if arrays of images, or own views, do not suit.
+    """Raises a `ValueError` if arrays of images or views do not fit.
 
     Args:
         inputs: Dictionary of arrays.
@@ -65,12 +65,12 @@ def check_views(inputs, encoder):
 
 
 def prepare_views(inputs, encoder, views):
-    """Makes views of images, unless there are own ones.
+    """Makes views of images, unless the user gave some.
 
     Args:
-        inputs: Dictionary of tensors, with `"images"` or own views.
+        inputs: Dictionary of tensors, with `"images"` or views.
         encoder: `keras_capi.encoders.Encoder`.
-        views: Layer from images to views by name.
+        views: Layer that turns images into views by name.
 
     Returns:
         Dictionary with views in place of `"images"`.
@@ -84,7 +84,7 @@ def prepare_views(inputs, encoder, views):
 
 
 def check_two_views(inputs):
-    """Raises a `ValueError` unless own views are two of each image.
+    """Raises a `ValueError` unless there are two given views of each image.
 
     Args:
         inputs: Dictionary of arrays or tensors.
@@ -101,7 +101,7 @@ def check_two_views(inputs):
 
 
 def check_view_masks(inputs, encoder):
-    """Raises a `ValueError` if own masks of global views do not suit them.
+    """Raises a `ValueError` if given masks do not fit the global views.
 
     Args:
         inputs: Dictionary of arrays.
@@ -130,7 +130,7 @@ def mask_views(encoder, masking, views):
 
     Args:
         encoder: `keras_capi.encoders.Encoder`.
-        masking: Layer from images to `"mask"`.
+        masking: Layer that turns images into `"mask"`.
         views: Float tensor of shape `(batch, views, height, width, channels)`.
 
     Returns:
@@ -157,7 +157,7 @@ def encode_views(encoder, views, training=False):
 
 
 def encode_all_views(encoder, inputs, training=False):
-    """Returns the features of the views of all sizes, the large ones first.
+    """Returns the features of the views of all sizes, large ones first.
 
     Args:
         encoder: `keras_capi.encoders.Encoder`.
@@ -184,9 +184,9 @@ def encode_view_patches(
         encoder: `keras_capi.encoders.Encoder`.
         views: Float tensor of shape `(batch, views, height, width, channels)`.
         training: Boolean. Whether to apply stochastic depth.
-        mask: Optional Boolean tensor of shape `(batch, views, patches)`: whose
-            tokens are replaced.
-        mask_token: `keras_capi.layers.MaskToken`, which does so.
+        mask: Optional Boolean tensor of shape `(batch, views, patches)`: the
+            patches whose tokens are replaced.
+        mask_token: `keras_capi.layers.MaskToken` that replaces them.
 
     Returns:
         Two tensors of shapes `(batch, views, global_dim)` and `(batch, views,

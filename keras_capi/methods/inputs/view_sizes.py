@@ -1,4 +1,4 @@
-"""Sizes of views that suit an encoder."""
+"""Sizes of views that fit an encoder."""
 
 # Published sizes, and their ratio.
 GLOBAL_SIZE = 224
@@ -6,14 +6,14 @@ LOCAL_RATIO = 96 / 224
 
 
 def view_sizes(encoder):
-    """Returns the sizes of large and small views that suit an encoder.
+    """Returns the sizes of large and small views that fit an encoder.
 
     Args:
         encoder: `keras_capi.encoders.Encoder`.
 
     Returns:
-        Two tuples of height and width: the image size of the encoder, or 224,
-        and about three sevenths of it, which the patch size divides.
+        Two tuples of height and width: the encoder's image size, or 224, and
+        about three sevenths of it, a multiple of the patch size.
     """
     patch_size = encoder.patch_size
 

@@ -1,4 +1,4 @@
-"""Trainings with targets that are made between epochs."""
+"""Training with targets that are made between epochs."""
 
 import keras
 from keras import ops
@@ -16,7 +16,7 @@ from keras_capi.training.pretraining import Pretraining
 class BetweenEpochs(keras.callbacks.Callback):
     """Tells a method where an epoch begins and ends.
 
-    `fit` brings it along.
+    `fit` adds it by itself.
 
     Args:
         data: What `fit` trains on.
@@ -38,13 +38,13 @@ class BetweenEpochs(keras.callbacks.Callback):
 class TargetsBetweenEpochs(Pretraining):
     """Base of the methods whose targets are made between epochs.
 
-    Images are known by their numbers from one epoch to the next: `fit` numbers
-    those of arrays, and has data sets of this package number theirs.
+    Numbers identify images from one epoch to the next: `fit` numbers the images
+    of arrays, and makes this package's data sets number theirs.
 
     A subclass keeps what it remembers of the images in `self.memory`, which has
-    `num_images` and `labels`, negative for none, and is made by `make_memory`
-    once the former is known; makes its targets in `begin_epoch`, and by
-    `begin_with_batch` where there is no training but a single step.
+    `num_images` and `labels` (negative for none). `make_memory` creates it once
+    the number of images is known. Targets are made in `begin_epoch`, or in
+    `begin_with_batch` for a single step outside of `fit`.
     """
 
     def __init__(self, encoder, **kwargs):
@@ -60,7 +60,7 @@ class TargetsBetweenEpochs(Pretraining):
         raise NotImplementedError
 
     def begin_epoch(self, epoch, data, batch_size):
-        """Makes targets for an epoch, unless it goes on with those it has.
+        """Makes targets for an epoch, unless a resumed epoch has them already.
 
         Args:
             epoch: Integer.
@@ -78,7 +78,7 @@ class TargetsBetweenEpochs(Pretraining):
         return bool(ops.any(self.memory.labels >= 0))
 
     def begin_with_batch(self, batch):
-        """Makes targets of a single batch.
+        """Makes targets for a single batch.
 
         Args:
             batch: Dictionary, with `"indices"`.
@@ -86,7 +86,7 @@ class TargetsBetweenEpochs(Pretraining):
         raise NotImplementedError
 
     def as_data(self, data, batch_size):
-        """Returns what to train on, and the size of its batches or `None`.
+        """Returns the data to train on, and its batch size or `None`.
 
         Args:
             data: Dictionary of arrays, or a data set.
@@ -114,7 +114,7 @@ class TargetsBetweenEpochs(Pretraining):
             return super().fit(x, batch_size=batch_size, **kwargs)
 
     def _fit(self, x, y, batch_size, *, callbacks, **kwargs):
-        # First, so that what others save is of the epoch to come.
+        # First, so that other callbacks save the state of the coming epoch.
         callbacks = [BetweenEpochs(x, batch_size), *callbacks]
         return super()._fit(x, y, batch_size, callbacks=callbacks, **kwargs)
 
@@ -136,7 +136,7 @@ class TargetsBetweenEpochs(Pretraining):
         return super().test_on_batch(self._number(x), *args, **kwargs)
 
     def _number(self, x):
-        """Numbers images, which must be all there are."""
+        """Numbers images, which must be the whole data set."""
         check_is_numbered(x)
         check_not_numbered_alike(x, self.memory and self.memory.num_images)
         if self.memory is None:

@@ -1,4 +1,4 @@
-"""What CAPI's student has behind its predictor, and what it is compared to."""
+"""CAPI's heads behind the predictor, and the targets they are compared to."""
 
 import keras
 
@@ -7,7 +7,7 @@ from keras_capi.training.built_part import built_part
 
 
 def check_targets(clustering):
-    """Raises a `ValueError` unless it is something to predict, or `None`."""
+    """Raises a `ValueError` unless it makes targets, or is `None`."""
     if clustering is not None and not isinstance(clustering, PatchTargets):
         raise ValueError(
             "`clustering` must be a `keras_capi.layers.OnlineClustering`, "
@@ -17,7 +17,7 @@ def check_targets(clustering):
 
 
 def check_num_clusters(num_clusters, clustering):
-    """Raises a `ValueError` unless a number is that of what is predicted."""
+    """Raises a `ValueError` unless the number is that of the targets."""
     if num_clusters != clustering.num_clusters:
         raise ValueError(
             "`num_clusters` must be that of `clustering`, or be left out. "
@@ -27,13 +27,13 @@ def check_num_clusters(num_clusters, clustering):
 
 
 def make_head(backbone, targets, projection, dtype):
-    """Returns the head, and builds it and the projection in front of it.
+    """Returns a built head, and builds the projection in front of it.
 
     Args:
         backbone: `keras_capi.encoders.CAPIBackbone`.
         targets: `keras_capi.layers.PatchTargets`.
         projection: Layer or `None`.
-        dtype: Of the head.
+        dtype: The data type or policy of the head.
     """
     width = backbone.predictor.hidden_dim
     head = targets.make_head(
@@ -48,5 +48,5 @@ def make_head(backbone, targets, projection, dtype):
 
 
 def apply_heads(projection, head, features):
-    """Returns what a head makes of features, projected or as they are."""
+    """Applies the projection, if there is one, and the head to features."""
     return head(features if projection is None else projection(features))

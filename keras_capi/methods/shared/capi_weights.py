@@ -1,4 +1,4 @@
-"""Which weights of CAPI are of a kind: for its optimizer, and for devices."""
+"""Groups of CAPI's weights, for its optimizer and for several devices."""
 
 import keras
 
@@ -18,7 +18,7 @@ def capi_groups(student, projection, head, targets):
         "patch_embedding": embedding.weights,
         "biases": [
             embedding.bias,
-            # But prototypes' gains decay, as published.
+            # The prototypes' gains decay, though, as published.
             *(v for x in behind for v in x.weights if v.name == "bias"),
         ],
         "norms": [
@@ -34,7 +34,7 @@ def capi_groups(student, projection, head, targets):
 
 
 def capi_layout_map(device_mesh, model_axis):
-    """Returns what `CAPI.get_layout_map` does; takes its arguments."""
+    """Implements `CAPI.get_layout_map`, with the same arguments."""
     layout_map = keras.distribution.LayoutMap(device_mesh)
     for name in ("query_key_value", "query", "key_value", "mlp_hidden"):
         layout_map[f".*/{name}/kernel"] = (None, model_axis)

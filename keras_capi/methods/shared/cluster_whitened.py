@@ -1,4 +1,4 @@
-"""Clusters of features, by DeepCluster's first version."""
+"""Clustering of features as in the first version of DeepCluster."""
 
 import keras
 
@@ -13,9 +13,8 @@ def cluster_whitened(
 
     Args:
         features: Float32 array of shape `(images, width)`.
-        num_components: Integer. No more are taken than features have or images
-            tell.
-        num_clusters: Integer. No more are made than there are images.
+        num_components: Integer. Capped at what features and images allow.
+        num_clusters: Integer. Capped at the number of images.
         num_iterations: Integer. Iterations of k-means.
         generator: `np.random.Generator`, which draws the first centroids.
 

@@ -1,11 +1,11 @@
-"""What guessing colours by their frequencies comes to."""
+"""The loss of guessing colours by their frequencies."""
 
 import numpy as np
 from keras import ops
 
 
 class ColorChanceMixin:
-    """Tells the loss of a model that only knows how frequent colours are."""
+    """Computes the loss of a model that only knows colour frequencies."""
 
     def chance_losses(self, images):
         """Returns the losses of guessing.
@@ -14,7 +14,7 @@ class ColorChanceMixin:
             images: Float tensor of shape `(batch, height, width, channels)`.
 
         Returns:
-            Dictionary of floats, in nats, by the names of losses.
+            Dictionary from the names of losses to floats, in nats.
         """
         token_ids = ops.convert_to_numpy(self.encoder.tokenize(images))
         _, counts = np.unique(token_ids, return_counts=True)

@@ -1,4 +1,4 @@
-"""The colours that images are best drawn with."""
+"""The colours that represent images best."""
 
 import numpy as np
 
@@ -18,9 +18,8 @@ def sample_colors(images, mean=None, standard_deviation=None, seed=0):
         images: Array of shape `(count, height, width, channels)`: unsigned
             integers from 0 to 255, or normalised.
         mean: As for `keras_capi.layers.ColorPalette`.
-        standard_deviation: Likewise.
-        seed: Integer. If there are more than a million pixels, so many are
-            drawn.
+        standard_deviation: The same.
+        seed: Integer. Seed of drawing a million pixels, if there are more.
 
     Returns:
         Float32 array of shape `(pixels, channels)`.
@@ -28,7 +27,7 @@ def sample_colors(images, mean=None, standard_deviation=None, seed=0):
     check_seed("seed", seed, or_none=False)
     images = np.asarray(images)
     is_raw = images.dtype == np.uint8
-    # Checked without a copy of them all.
+    # Checked without copying all of them.
     check_images(
         images[:0].astype("float32") if is_raw else images,
         1,
@@ -47,11 +46,11 @@ def sample_colors(images, mean=None, standard_deviation=None, seed=0):
 
 
 def cluster_colors(colors, num_colors, seed=0):
-    """Returns the centers that k-means finds.
+    """Returns the centers found by k-means.
 
     Args:
         colors: Float array of shape `(pixels, channels)`.
-        num_colors: Integer. How many centers.
+        num_colors: Integer. Number of centers.
         seed: Integer.
 
     Returns:

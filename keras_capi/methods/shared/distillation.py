@@ -1,4 +1,4 @@
-"""Targets and optimizer of methods that distil scores for prototypes."""
+"""Targets and optimizer of methods that distil prototype scores."""
 
 from keras_capi.methods.shared.falling_rate import falling_rate
 from keras_capi.optimizers.adamw import AdamW
@@ -7,26 +7,26 @@ from keras_capi.optimizers.warmup_cosine import WarmupCosine
 from keras_capi.training.vectors import list_vectors
 from keras_capi.validation import check_positive_integer
 
-# Of a teacher, before a schedule has said another.
+# The teacher's temperature before a schedule sets it.
 FIRST_TEMPERATURE = 0.04
 
 
 def start_of(temperature):
-    """Returns a temperature before the first update.
+    """Returns the temperature before the first update.
 
     Args:
-        temperature: Float, or a schedule that is to be assigned.
+        temperature: Float, or a schedule whose values will be assigned.
     """
     return FIRST_TEMPERATURE if callable(temperature) else temperature
 
 
 def another_head(head, num_patch_prototypes, width):
-    """Returns a head of patches, like that of images, built.
+    """Returns a built head for patches, like that for images.
 
     Args:
         head: `keras_capi.layers.DINOHead`.
         num_patch_prototypes: Integer.
-        width: Integer. The width of the features of patches.
+        width: Integer. Width of patch features.
     """
     check_positive_integer("num_patch_prototypes", num_patch_prototypes)
     config = head.get_config()
@@ -37,13 +37,13 @@ def another_head(head, num_patch_prototypes, width):
 
 
 def more_prototypes(head, number, shared):
-    """Returns prototypes of patches beside a head's of images, built.
+    """Returns built prototypes for patches, beside a head's for images.
 
     Args:
         head: `keras_capi.layers.DINOHead`, built.
-        number: Integer.
-        shared: Boolean. Whether a teacher has one set of prototypes for both,
-            so that the numbers must be the same.
+        number: Integer. How many to make.
+        shared: Boolean. Whether the teacher uses one set of prototypes for
+            both, so that there must be as many.
     """
     check_positive_integer("num_patch_prototypes", number)
     config = head.prototypes.get_config()
@@ -74,9 +74,9 @@ def distillation_optimizer(
         total_steps: Integer. Updates of the whole training.
         batch_size: Integer. Images in a batch.
         learning_rate: Float or schedule, or `None` for the published one.
-        weight_decay: Likewise.
+        weight_decay: The same.
         frozen_steps: Integer, or `None` for the first epoch.
-        epochs: Integer. Epochs of the published training, of which ten warm up.
+        epochs: Integer. Epochs of the published training, ten of which warm up.
         **overrides: Other arguments of `keras_capi.optimizers.AdamW`.
     """
     check_positive_integer("total_steps", total_steps)
@@ -113,7 +113,7 @@ def distillation_groups(variables, prototypes):
     """Returns the groups of parameters of `distillation_optimizer`.
 
     Args:
-        variables: List of all variables that are trained.
+        variables: List of all trained variables.
         prototypes: Sequence of `keras_capi.layers.PrototypeHead`.
     """
     last_layer = [

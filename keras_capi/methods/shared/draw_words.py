@@ -1,4 +1,4 @@
-"""Words one after the other, each by its probability."""
+"""Sampling of words one after the other."""
 
 import keras
 import numpy as np
@@ -13,17 +13,17 @@ from keras_capi.validation import check_seed
 
 
 def draw_words(encoder, head, token_ids, num_given, temperature, seed):
-    """Draws the last words of texts.
+    """Samples the last words of sequences.
 
-    Keys and values of the places before are kept, so that a step costs one
-    place.
+    Keys and values of earlier positions are cached, so that each step computes
+    only one position.
 
     Args:
         encoder: `keras_capi.encoders.ImageGPTEncoder` that is causal.
-        head: Layer from what the encoder makes of a place to scores of its
-            word.
+        head: Layer that turns the encoder's output at a position into scores of
+            its word.
         token_ids: Integer tensor of shape `(batch, places)`.
-        num_given: Integer. How many of each text are kept.
+        num_given: Integer. How many words of each sequence to keep.
         temperature: Float. Divides the scores.
         seed: Integer.
 
@@ -41,7 +41,7 @@ def draw_words(encoder, head, token_ids, num_given, temperature, seed):
     def predict_next(words, caches, place):
         encoded, caches = encode_next(encoder, words, caches, place)
         logits = ops.cast(head(encoded)[:, 0], "float32")
-        # What torch would keep for gradients grows with each step.
+        # Otherwise torch would keep ever more for gradients.
         return keras.tree.map_structure(ops.stop_gradient, (logits, caches))
 
     predict_next = backend.compiled(predict_next)
@@ -49,11 +49,11 @@ def draw_words(encoder, head, token_ids, num_given, temperature, seed):
     words = np.zeros_like(token_ids[:, 0])
     caches = make_caches(encoder.blocks, batch_size, num_places)
     for place in range(num_places):
-        # A tensor, as compiled functions are made anew for other numbers.
+        # A tensor, because a new number would compile the function again.
         place_tensor = ops.convert_to_tensor(place, "int32")
         logits, caches = predict_next(words, caches, place_tensor)
         if place >= num_given:
-            # The highest sum with such noise is a draw by probability.
+            # Gumbel noise makes the highest sum a sample of the distribution.
             noise = generator.gumbel(size=logits.shape)
             scores = ops.convert_to_numpy(logits) / temperature + noise
             token_ids[:, place] = np.argmax(scores, axis=-1)

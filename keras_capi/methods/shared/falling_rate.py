@@ -1,11 +1,11 @@
-"""The schedule of methods whose learning rate ends at a published one."""
+"""The schedule of methods whose learning rate ends at a published value."""
 
 from keras_capi.optimizers.warmup_cosine import WarmupCosine
 from keras_capi.validation import check_positive
 
 
 def falling_rate(learning_rate, total_steps, final_value, **arguments):
-    """Returns a warm-up to a rate, then a whole cosine down to another.
+    """Returns a warm-up to a rate, followed by a cosine down to another.
 
     Args:
         learning_rate: Float, the rate after the warm-up.
@@ -14,7 +14,7 @@ def falling_rate(learning_rate, total_steps, final_value, **arguments):
         **arguments: Other arguments of `keras_capi.optimizers.WarmupCosine`.
 
     Raises:
-        ValueError: If the rate is below the last one, and would rise.
+        ValueError: If the rate is below the final value, so that it would rise.
     """
     check_positive("learning_rate", learning_rate)
     if learning_rate < final_value:

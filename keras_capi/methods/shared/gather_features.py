@@ -1,4 +1,4 @@
-"""Features of a whole data set, of which each process computes a part."""
+"""Features of a whole data set, computed by all processes."""
 
 import numpy as np
 
@@ -6,22 +6,22 @@ from keras_capi import backend
 
 
 def gather_features(batches, compute_features, width):
-    """Has the first process get the features that all have computed.
+    """Gathers the features of all processes in the first one.
 
-    Only the first, batch by batch: those of ImageNet fill the memory of a
-    machine.
+    Only in the first, and batch by batch: those of ImageNet fill the memory of
+    a machine.
 
     Args:
-        batches: Iterable of dictionaries with `"indices"`, as many in each
-            process. Some may have no images.
+        batches: Iterable of dictionaries with `"indices"`, the same number in
+            each process. Some may be without images.
         compute_features: Function from such a dictionary to a float array of
             shape `(batch, width)`.
         width: Integer.
 
     Returns:
         Tuple of the numbers of the images, of shape `(images,)`, and features
-        of shape `(images, width)`, by the numbers: the same however many have
-        computed them. In other processes than the first, arrays of no images.
+        of shape `(images, width)`, sorted by the numbers: they do not depend on
+        the number of processes. All but the first process get empty arrays.
     """
     parts = [(np.zeros((0,), "int32"), np.zeros((0, width), "float32"))]
     for batch in batches:

@@ -4,8 +4,8 @@ from keras import ops
 def mean_patches(encoder, images, training=None):
     """Returns the mean feature of the patches of images.
 
-    What convolutional networks have as global pooling; class token and
-    registers are left out.
+    The counterpart of global average pooling in convolutional networks. Class
+    token and registers are left out.
 
     Args:
         encoder: `keras_capi.encoders.Encoder`.

@@ -1,4 +1,4 @@
-"""What the methods share that cluster crops: SwAV and DeepCluster."""
+"""Parts of the methods that cluster crops: SwAV and DeepCluster."""
 
 from keras import ops
 
@@ -11,12 +11,12 @@ from keras_capi.optimizers.larc import LARC
 from keras_capi.optimizers.warmup_cosine import WarmupCosine
 from keras_capi.validation import check_positive_integer
 
-# Ten of them warm up.
+# The learning rate warms up over ten of them.
 PUBLISHED_EPOCHS = 800
 
 
 def clustering_views(encoder, seed):
-    """Returns the published views, in sizes that suit an encoder.
+    """Returns the published views, in sizes that fit an encoder.
 
     Args:
         encoder: `keras_capi.encoders.Encoder`.
@@ -36,37 +36,37 @@ def clustering_views(encoder, seed):
 
 
 class MultiCropClusteringMixin:
-    """How methods that cluster crops are optimised, and what they choose.
+    """The optimizer and assignments of methods that cluster crops.
 
     For a subclass of `keras_capi.training.Pretraining` with an `encoder`, a
     `head` and `prototypes`.
     """
 
-    # The first of those published, which leave the prototypes as they are.
+    # Published epochs at the start during which the prototypes are frozen.
     frozen_epochs = 1
 
     def check_inputs(self, inputs):
         check_views(inputs, self.encoder)
 
     def choose_prototypes(self, features):
-        """Shares images out to the prototypes, each by itself.
+        """Assigns images to the prototypes, softly, each by itself.
 
-        Without balancing, which would hide a collapse.
+        The assignments are not balanced, as that would hide a collapse.
 
         Args:
-            features: Float tensor of shape `(batch, global_dim)`: those of
-                whole images that `predict` gives.
+            features: Float tensor of shape `(batch, global_dim)`: the global
+                features that `predict` returns.
 
         Returns:
-            Float32 tensor of shape `(batch, num_prototypes)`, which sums to 1;
-            of several clusterings the first.
+            Float32 tensor of shape `(batch, num_prototypes)`, which sums to 1
+            over the prototypes. With several clusterings, those of the first.
         """
         scores = self.list_prototypes()[0](self.head(features, training=False))
         temperature = getattr(self, "epsilon", self.temperature)
         return ops.softmax(ops.cast(scores, "float32") / temperature, axis=-1)
 
     def list_prototypes(self):
-        """Returns the layers of prototypes."""
+        """Returns the prototype layers."""
         return [self.prototypes]
 
     @passes_on_to(LARC)
@@ -81,18 +81,20 @@ class MultiCropClusteringMixin:
         """Returns the published optimizer and its schedule.
 
         Args:
-            total_steps: Integer. Updates of the whole training. As many of
-                them warm up as ten of the published 800 epochs are.
-            batch_size: Integer. Images in a batch, of all devices together. The
-                rate is `0.6 * (batch_size / 256)**0.75`, which gives the two
-                that are published: 0.6 for 256 and 4.8 for 4096.
-            learning_rate: Float or schedule in place of that. A float warms up
-                from a sixteenth and ends at a thousandth of it. Defaults to
-                `None`.
-            frozen_steps: Integer or `None`. Updates at the start that leave the
-                prototypes as they are, or as k-means makes them. `None` is the
-                first of these epochs for SwAV, and all for DeepCluster.
+            total_steps: Integer. Updates of the whole training. The learning
+                rate warms up over the first eightieth of them, ten of the
+                published 800 epochs.
+            batch_size: Integer. Images per batch, over all devices. The
+                learning rate is `0.6 * (batch_size / 256)**0.75`, which gives
+                both published rates: 0.6 for 256 and 4.8 for 4096.
+            learning_rate: Float or schedule, to replace that rate. A float is
+                warmed up to from a sixteenth of it, and decays to a thousandth.
                 Defaults to `None`.
+            frozen_steps: Integer or `None`. Number of updates at the start
+                during which the gradient does not change the prototypes. `None`
+                is the first published epoch for SwAV, and all updates for
+                DeepCluster, whose prototypes come from k-means. Defaults to
+                `None`.
             **overrides: Other arguments of `keras_capi.optimizers.LARC`.
 
         Returns:

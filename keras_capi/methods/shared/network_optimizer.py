@@ -10,7 +10,7 @@ from keras_capi.validation import check_positive_integer
 
 
 class NetworkOptimizerMixin:
-    """How DINOv2 is optimised: each network by itself, early layers slowly.
+    """The optimizer of DINOv2: networks apart, early layers more slowly.
 
     For a subclass of `keras_capi.methods.DINO` that has a `mask_token`, and a
     `patch_head` or `None`.
@@ -33,25 +33,26 @@ class NetworkOptimizerMixin:
         """Returns the published optimizer and its schedules.
 
         Args:
-            total_steps: Integer. Updates of the whole training. A tenth of them
-                warms up.
-            batch_size: Integer. Images in a batch, of all devices together. The
-                rate is `4e-3 * sqrt(batch_size / 1024)`.
-            learning_rate: Float, 1e-6 or more, or schedule in place of that.
-                Defaults to `None`.
-            weight_decay: Float or schedule, or `None` for the cosine from 0.04
-                to 0.4. Defaults to `None`.
+            total_steps: Integer. Updates of the whole training. The learning
+                rate warms up over the first tenth of them.
+            batch_size: Integer. Images per batch, over all devices. The
+                learning rate is `4e-3 * sqrt(batch_size / 1024)`.
+            learning_rate: Float, 1e-6 or more, or schedule, to replace that
+                rate. Defaults to `None`.
+            weight_decay: Float, schedule, or `None` for a cosine from 0.04 to
+                0.4. Defaults to `None`.
             clip_norm: Float or `None`. Defaults to `3.0`.
-            clip_scope: String or sequence of strings. What is clipped, or
-                `None` for encoder and heads, each by itself. Defaults to
+            clip_scope: String or sequence of strings. What is clipped together,
+                or `None` for encoder and heads, each by itself. Defaults to
                 `None`.
-            frozen_steps: Integer or `None`. Updates at the start that leave the
-                prototypes as they are; `None` is a hundredth of all. Defaults
-                to `None`.
-            layer_decay: Float in `(0, 1]`. The rate of a block over that of the
-                next one. Defaults to `0.9`.
-            patch_embedding_multiplier: Float. Factor of the rate of the patch
-                embedding besides. Defaults to `0.2`.
+            frozen_steps: Integer or `None`. Number of updates at the start
+                during which the prototypes are frozen; `None` is a hundredth of
+                all. Defaults to `None`.
+            layer_decay: Float in `(0, 1]`. Ratio of a block's learning rate to
+                that of the next block: the smaller, the less early layers
+                change. Defaults to `0.9`.
+            patch_embedding_multiplier: Float. Additional factor of the learning
+                rate of the patch embedding. Defaults to `0.2`.
             **overrides: Other arguments of `keras_capi.optimizers.AdamW`.
 
         Returns:
@@ -84,7 +85,7 @@ class NetworkOptimizerMixin:
         )
 
     def groups(self, frozen_steps, layer_decay, patch_embedding_multiplier):
-        """Returns what the optimizer does otherwise with some variables.
+        """Returns the groups of variables that the optimizer sets apart.
 
         Args:
             frozen_steps: Integer, as for `published_optimizer`.
@@ -112,7 +113,7 @@ class NetworkOptimizerMixin:
 
     def parameter_groups(self):
         first, *others = self.student.weights_by_depth()
-        # A `CAPIBackbone` has its encoder in it.
+        # A `CAPIBackbone` contains its encoder.
         encoder = getattr(self.student, "encoder", self.student)
         depths = [[*first, *self.mask_token.weights], *others]
         return {

@@ -1,8 +1,9 @@
 """Trials of a user's own decoders and predictors, before any training.
 
-Each takes what the user gave, or `None`, which is not tried, and the
-`keras_capi.encoders.Encoder`. It raises a `ValueError` if that is no layer,
-cannot be called as the layer that it names, or returns something else.
+Each function takes the user's layer, or `None`, which is not tried, and the
+`keras_capi.encoders.Encoder`. It raises a `ValueError` if the layer is none,
+cannot be called like the layer that the function names, or returns something
+else.
 """
 
 import keras
@@ -15,7 +16,7 @@ BLOCKS = 3
 
 
 def try_pixel_decoder(decoder, encoder):
-    """Tries one that is called as `keras_capi.decoders.MaskTokenDecoder`."""
+    """Tries a layer to call like `keras_capi.decoders.MaskTokenDecoder`."""
     grid_size, visible, hidden = _count_patches(encoder)
     try_decoder(
         "decoder",
@@ -33,7 +34,7 @@ def try_pixel_decoder(decoder, encoder):
 
 
 def try_feature_predictor(predictor, encoder):
-    """Tries one that is called as `SelfAttentionPredictor`."""
+    """Tries a layer to call like `SelfAttentionPredictor`."""
     grid_size, visible, hidden = _count_patches(encoder)
     try_decoder(
         "predictor",
@@ -53,7 +54,7 @@ def try_feature_predictor(predictor, encoder):
 
 
 def try_feature_decoder(decoder, encoder):
-    """Tries one that is called as `ConvolutionalPredictor`."""
+    """Tries a layer to call like `ConvolutionalPredictor`."""
     grid_size, visible, _ = _count_patches(encoder)
     try_decoder(
         "decoder",
@@ -67,7 +68,7 @@ def try_feature_decoder(decoder, encoder):
 
 
 def try_pixel_head(head, encoder):
-    """Tries one that is called as `keras_capi.layers.PatchMLP`."""
+    """Tries a layer to call like `keras_capi.layers.PatchMLP`."""
     grid_size, *counts = _count_patches(encoder)
     try_decoder(
         "head",
@@ -80,7 +81,7 @@ def try_pixel_head(head, encoder):
 
 
 def _count_patches(encoder):
-    """Returns the grid, and how many patches are visible and hidden."""
+    """Returns the grid, and the numbers of visible and hidden patches."""
     rows, columns = encoder.grid_size(view_sizes(encoder)[0])
     visible = max(rows * columns // 4, 1)
     return (rows, columns), visible, rows * columns - visible

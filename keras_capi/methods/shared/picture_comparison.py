@@ -1,4 +1,4 @@
-"""How pictures that a tokenizer's decoder makes are compared with images."""
+"""Comparison of images with what a tokenizer's decoder makes of them."""
 
 from keras import ops
 
@@ -12,13 +12,13 @@ RECONSTRUCTIONS = ("squared", "smooth_l1", "logit_laplace")
 
 
 class PictureComparison:
-    """What a decoder's numbers mean, and how far they are off.
+    """Interprets a decoder's outputs, and computes their errors.
 
     Args:
         reconstruction: See `keras_capi.methods.DiscreteVAE`.
         num_channels: Integer. Channels of the images.
         mean: See `keras_capi.methods.DiscreteVAE`.
-        standard_deviation: Likewise.
+        standard_deviation: The same.
     """
 
     def __init__(self, reconstruction, num_channels, mean, standard_deviation):
@@ -31,12 +31,12 @@ class PictureComparison:
         self.mean, self.standard_deviation = channel_statistics(
             mean, standard_deviation, num_channels
         )
-        # Of a colour, its place and how sure it is.
+        # Whether each colour has a location and a scale.
         self.has_scales = reconstruction == "logit_laplace"
         self.num_outputs = num_channels * (2 if self.has_scales else 1)
 
     def errors(self, images, outputs):
-        """Returns how far a decoder is off, value by value.
+        """Returns the error of a decoder's outputs, value by value.
 
         Args:
             images: Float tensor of shape `(batch, height, width, channels)`,
@@ -51,7 +51,7 @@ class PictureComparison:
         if self.has_scales:
             colors = images * _constant(self.standard_deviation)
             colors = colors + _constant(self.mean)
-            # Resizing can overshoot.
+            # Resized images can overshoot.
             colors = add_margin(ops.clip(colors, 0.0, 1.0))
             return logit_laplace(colors, *ops.split(outputs, 2, axis=-1))
         if self.reconstruction == "smooth_l1":
@@ -59,7 +59,7 @@ class PictureComparison:
         return ops.square(outputs - images)
 
     def pictures(self, outputs):
-        """Returns what a decoder's numbers look like, as normalised images.
+        """Turns a decoder's outputs into normalised images.
 
         Args:
             outputs: Tensor of shape `(batch, height, width, num_outputs)`.

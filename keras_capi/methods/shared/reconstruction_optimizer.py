@@ -7,10 +7,10 @@ from keras_capi.validation import check_positive_integer
 
 
 class ReconstructionOptimizerMixin:
-    """How MAE is optimised, and methods of its kind.
+    """The optimizer of MAE and similar methods.
 
     For a subclass of `keras_capi.training.Pretraining` that trains an `encoder`
-    by its patches alone.
+    only through its patches.
     """
 
     @passes_on_to(AdamW)
@@ -26,15 +26,16 @@ class ReconstructionOptimizerMixin:
     ):
         """Returns the published optimizer and its schedule.
 
-        Those of MAE; methods of convolutional networks have them in place of
-        plain gradient descent, which does not suit transformers.
+        Both are those of MAE. Methods published with convolutional networks get
+        them instead of plain gradient descent, which does not suit
+        transformers.
 
         Args:
-            total_steps: Integer. Updates of the whole training, of which a
-                twentieth warms up.
-            batch_size: Integer. Images in a batch, of all devices together. The
-                rate is `1.5e-4 * batch_size / 256`.
-            learning_rate: Float or schedule in place of that. Defaults to
+            total_steps: Integer. Updates of the whole training. The learning
+                rate warms up over the first twentieth of them.
+            batch_size: Integer. Images per batch, over all devices. The
+                learning rate is `1.5e-4 * batch_size / 256`.
+            learning_rate: Float or schedule, to replace that rate. Defaults to
                 `None`.
             weight_decay: Float or schedule. Defaults to `0.05`.
             beta_1: Float. Defaults to `0.9`.

@@ -8,8 +8,8 @@ class ReplacedPatches(Pretraining):
     """Base of the methods whose encoder sees a mask token for hidden patches.
 
     A subclass has an `encoder`, a `masking` and a `mask_token`
-    (`keras_capi.layers.MaskToken`); its losses are about what `encode_replaced`
-    returns.
+    (`keras_capi.layers.MaskToken`); its losses are computed from what
+    `encode_replaced` returns.
     """
 
     def check_inputs(self, inputs):
@@ -19,11 +19,11 @@ class ReplacedPatches(Pretraining):
         return prepare_replaced(self.encoder, self.masking, inputs)
 
     def encode_replaced(self, images, mask, training=None):
-        """Returns the features of all patches, of which some are hidden.
+        """Returns the features of all patches, some of which are hidden.
 
         Args:
             images: Float tensor of shape `(batch, height, width, channels)`.
-            mask: Boolean tensor of shape `(batch, patches)`: which are hidden.
+            mask: Boolean tensor of shape `(batch, patches)`, true where hidden.
             training: Boolean. Whether to apply stochastic depth.
 
         Returns:
@@ -35,7 +35,7 @@ class ReplacedPatches(Pretraining):
         return encoded["patches"]
 
     def parameter_groups(self):
-        # The mask token and tables of relative positions decay.
+        # The mask token and the tables of relative positions do decay.
         return {
             "undecayed": [
                 *list_vectors(self.trainable_variables),

@@ -1,4 +1,4 @@
-"""Images of an epoch, of all clusters alike."""
+"""Images of an epoch, equally many of each cluster."""
 
 import numpy as np
 
@@ -8,18 +8,20 @@ from keras_capi import backend
 def sample_clusters(labels, num_samples, generator):
     """Draws images so that all clusters come equally often.
 
-    Large clusters would otherwise be all that is learned. Each that has images
-    gives the same number of them, with repetition if it has no more than that.
-    Of several processes each gets its part of what a single one would draw.
+    Otherwise the model would learn little but the large clusters. Each cluster
+    that is not empty gives the same number of images, with repetition unless it
+    has more. Each of several processes gets its part of what a single one would
+    draw.
 
     Args:
         labels: Integer array of shape `(images,)`: the cluster of each image,
             negative for none.
-        num_samples: Integer, for this process.
-        generator: `np.random.Generator`, at the same place in each process.
+        num_samples: Integer. How many to draw for this process.
+        generator: `np.random.Generator`, in the same state in each process.
 
     Returns:
-        Int array of shape `(num_samples,)`, numbers of images in random order.
+        Integer array of shape `(num_samples,)`, numbers of images in random
+        order.
     """
     members = [
         np.flatnonzero(labels == label)

@@ -1,7 +1,7 @@
-"""Several masks of each image, with one pass of what they have in common.
+"""Several masks of each image, computing once what they have in common.
 
-What is made of masks has a row for each: those of the first image, then those
-of the second, and so on.
+Results have one row for each mask: those of the first image, then those of the
+second, and so on.
 """
 
 from keras import ops
@@ -38,7 +38,7 @@ def encode_visible(encoder, images, visible_indices, training=None):
         training: Boolean. Whether to apply stochastic depth.
 
     Returns:
-        Dictionary, what `Encoder.encode` returns, of `batch * masks` rows.
+        Dictionary as from `Encoder.encode`, with `batch * masks` rows.
     """
     tokens, positions = encoder.embed(images)
     positions = ops.repeat(positions, ops.shape(images)[0], axis=0)

@@ -1,4 +1,4 @@
-"""Which layers of a teacher are predicted, and how they are taken."""
+"""The layers of a teacher that are predicted, and their features."""
 
 from keras_capi.encoders.mlp_outputs import mlp_outputs
 from keras_capi.encoders.vit import ViT
@@ -13,8 +13,8 @@ def check_target_layers(layers, num_layers, default):
 
     Args:
         layers: Sequence of integers, or `None` for the last ones.
-        num_layers: Integer. How many there are.
-        default: Integer. How many are the last ones, at most.
+        num_layers: Integer. How many blocks there are.
+        default: Integer. At most how many the last ones are.
     """
     if layers is None:
         first = max(num_layers - default, 0)
@@ -43,7 +43,7 @@ def check_target_outputs(target_outputs, encoder):
 
 
 def take_layers(encoder, images, layers, target_outputs):
-    """Returns what blocks make of the patches of images.
+    """Returns the features of patches from several blocks.
 
     Args:
         encoder: `keras_capi.encoders.Encoder`, a teacher.
@@ -52,7 +52,7 @@ def take_layers(encoder, images, layers, target_outputs):
         target_outputs: `"block"` or `"mlp"`.
 
     Returns:
-        List of tensors of shape `(batch, patches, hidden_dim)`, without a norm.
+        List of tensors of shape `(batch, patches, hidden_dim)`, not normalised.
     """
     if target_outputs == "mlp":
         outputs = mlp_outputs(encoder, images, layers)

@@ -1,4 +1,4 @@
-"""How DALL-E's tokenizer was trained, in shares of its 1.2 million updates."""
+"""The training of DALL-E's tokenizer, in shares of its 1.2 million updates."""
 
 import keras
 from keras import ops
@@ -9,20 +9,21 @@ from keras_capi.validation import check_non_negative
 from keras_capi.validation import check_positive
 from keras_capi.validation import check_positive_integer
 
-# Of a softly drawn word, during the first 150,000 updates.
+# Temperature of the soft draw, over the first 150,000 updates.
 START_TEMPERATURE, END_TEMPERATURE = 1.0, 1 / 16
 TEMPERATURE_SHARE = 1 / 8
-# Of a patch's divergence, beside the sum over its values, after 5,000 updates.
+# Weight of a patch's divergence relative to the sum over its values, after
+# 5,000 updates.
 UNIFORMITY_WEIGHT = 6.6
 UNIFORMITY_SHARE = 1 / 240
-# Of the step size, at the end.
+# Share of the learning rate that remains at the end.
 FINAL_SHARE = 1 / 80
-# In the code of BEiT's authors, whatever the number of steps.
+# In the code of BEiT's authors, for any number of steps.
 CONSTANT_TEMPERATURE = 0.9
 
 
 def count_stages(patch_size):
-    """Returns how often images are halved, or raises a `ValueError`.
+    """Returns how often images are halved in size, or raises a `ValueError`.
 
     Args:
         patch_size: Integer, a power of two.
@@ -42,7 +43,7 @@ def check_schedules(temperature, uniformity_weight):
 
     Args:
         temperature: See `keras_capi.methods.DiscreteVAE`.
-        uniformity_weight: Likewise.
+        uniformity_weight: The same.
     """
     if not (temperature is None or callable(temperature)):
         check_positive("temperature", temperature)
@@ -53,15 +54,15 @@ def check_schedules(temperature, uniformity_weight):
 def scheduled_values(
     step, temperature, uniformity_weight, total_steps, values_per_patch
 ):
-    """Returns both values in a step, those that are `None` as published.
+    """Returns both values at a step; the published ones replace `None`.
 
     Args:
         step: Integer, or scalar tensor.
         temperature: See `keras_capi.methods.DiscreteVAE`.
-        uniformity_weight: Likewise.
-        total_steps: Integer. Updates of the whole training, or `None` if they
-            are not known: then the published ones stay constant.
-        values_per_patch: Integer. Pixels of a patch, times their channels.
+        uniformity_weight: The same.
+        total_steps: Integer. Updates of the whole training, or `None` if
+            unknown: then published values are constant.
+        values_per_patch: Integer. Pixels of a patch times channels.
 
     Returns:
         Float32 tensor of shape `(2,)`.

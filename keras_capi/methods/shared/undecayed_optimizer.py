@@ -12,9 +12,9 @@ def undecayed_optimizer(total_steps, batch_size, learning_rate, **arguments):
     Args:
         total_steps: Integer. Updates of the whole training.
         batch_size: Integer. Images in a batch.
-        learning_rate: Float, or a schedule in place of BEiT's: an eightieth of
-            the steps warms up to the float, then a cosine down to 1e-5, below
-            which the float must not be.
+        learning_rate: Float, 1e-5 or more, or schedule. A float follows BEiT's
+            schedule: a warm-up over the first eightieth of the steps, then a
+            cosine down to 1e-5.
         **arguments: Other arguments of `keras_capi.optimizers.AdamW`.
     """
     check_positive_integer("total_steps", total_steps)

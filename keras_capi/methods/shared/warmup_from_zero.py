@@ -1,18 +1,18 @@
-"""The schedule of methods that predict what comes next."""
+"""The schedule of autoregressive methods."""
 
 from keras_capi.optimizers.warmup_cosine import WarmupCosine
 
 
 def warmup_from_zero(learning_rate, total_steps, warmup_steps):
-    """Returns a warm-up that is 0 in the step before the first, then a cosine.
+    """Returns a linear warm-up from 0 before the first step, then a cosine.
 
-    The rate of step `i` of the warm-up is `(i + 1) / warmup_steps` of the
-    whole, so that the first step does something already.
+    The rate of step `i` of the warm-up is `(i + 1) / warmup_steps` of the full
+    rate, so that the first step already has an effect.
 
     Args:
         learning_rate: Float, the rate after the warm-up.
         total_steps: Integer. Updates of the whole training.
-        warmup_steps: Integer. Those that warm up.
+        warmup_steps: Integer. Length of the warm-up.
     """
     return WarmupCosine(
         learning_rate,
