@@ -1,4 +1,4 @@
-"""The parts with state: one class a file."""
+"""Layers: the building blocks of encoders, decoders and methods."""
 
 from keras_capi.layers.attention_pooling import AttentionPooling
 from keras_capi.layers.blocks.attention import Attention

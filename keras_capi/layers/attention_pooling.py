@@ -8,15 +8,16 @@ from keras_capi.validation import check_positive_integer
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class AttentionPooling(keras.layers.Layer):
-    """Summarises tokens by what a learnt query attends to.
+    """Pools tokens into one vector with a learnt attention query.
 
-    The attentive probe of the paper, without its classifier: where the average
-    weighs all patches alike, this finds those that matter to the task.
+    This is the paper's attentive probe without its classifier. An average
+    weighs all patches alike; attention finds those that matter for the task.
 
     Args:
-        num_heads: Integer or `None`. Must divide the width of the tokens;
-            `None` takes heads of size 64 as published, or as near below it as
-            the width allows. Defaults to `None`.
+        num_heads: Integer or `None`. Number of attention heads. Must divide the
+            width of the tokens. `None` is the smallest divisor of the width
+            from `width // 64` on: heads of size 64, as published, where the
+            width allows. Defaults to `None`.
 
     Call arguments:
         tokens: Float tensor of shape `(batch, tokens, width)`.
@@ -54,7 +55,8 @@ class AttentionPooling(keras.layers.Layer):
         self.query = self.add_weight(
             name="query",
             shape=(width,),
-            # Published as truncated at 2, not at two deviations.
+            # The authors truncate at the values -2 and 2, not at two standard
+            # deviations.
             initializer=keras.initializers.RandomNormal(stddev=0.02),
         )
         self.key_value = keras.layers.Dense(

@@ -9,21 +9,20 @@ from keras_capi.validation import check_positive_integer
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class ColorPalette(keras.layers.Layer):
-    """Names pixels by the closest of a few colours.
+    """Maps each pixel to the number of the closest colour of a palette.
 
-    Its weight `colors`, of shape `(num_colors, num_channels)`, does not train;
-    values are from -1, black, to 1. It starts as an even grid, and is to be
-    replaced by `assign_colors`.
+    The palette is the weight `colors`, of shape `(num_colors, num_channels)`,
+    with values from -1 (black) to 1. It is not trained: it starts as an even
+    grid, and `assign_colors` replaces it.
 
     Args:
-        num_colors: Integer. Defaults to `512`.
+        num_colors: Integer. Number of colours. Defaults to `512`.
         num_channels: Integer. Channels of the images. Defaults to `3`.
         mean: Sequence of `num_channels` numbers: what was subtracted from the
-            images' colours, which were in `[0, 1]` before; or `None` for what
-            `keras_capi.layers.ImageNetNormalization` subtracts, for images that
-            are not of three channels the mean of that. Defaults to `None`.
-        standard_deviation: Likewise, by which they were divided after that.
-            Both are given, or neither. Defaults to `None`.
+            pixels, in `[0, 1]`, to normalise them. `None` is ImageNet's mean,
+            averaged if there are not three channels. Defaults to `None`.
+        standard_deviation: Likewise: what they were then divided by. Give both
+            or neither. Defaults to `None`.
 
     Call arguments:
         images: Float tensor of shape `(..., num_channels)`, normalised.
@@ -55,7 +54,7 @@ class ColorPalette(keras.layers.Layer):
         standard_deviation=None,
         **kwargs,
     ):
-        # Half precision would give pixels the names of other colours.
+        # Half precision would map pixels to other colours.
         super().__init__(autocast=False, **kwargs)
         check_positive_integer("num_colors", num_colors)
         check_positive_integer("num_channels", num_channels)
@@ -99,7 +98,7 @@ class ColorPalette(keras.layers.Layer):
         return nearest_colors(2.0 * pixels - 1.0, self.colors)
 
     def restore(self, token_ids):
-        """Returns normalised pixels of colours.
+        """Returns the normalised pixels of colour numbers.
 
         Args:
             token_ids: Integer tensor of any shape.
@@ -131,10 +130,11 @@ class ColorPalette(keras.layers.Layer):
 
 
 def even_colors(num_colors, num_channels):
-    """Returns colours on a grid, as even as their number allows.
+    """Returns colours on a grid that is as even as their number allows.
 
     Args:
-        num_colors: Integer. 512 are eight levels of each of three channels.
+        num_colors: Integer. With three channels, 512 means eight levels of
+            each.
         num_channels: Integer.
 
     Returns:

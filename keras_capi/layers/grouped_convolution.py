@@ -4,13 +4,13 @@ from keras_capi import backend
 
 
 class GroupedConvolution(keras.layers.Conv2D):
-    """A convolution in groups that is quick to train on processors too.
+    """A grouped convolution that is fast to train on CPUs, too.
 
     Args:
         filters: Integer.
         kernel_size: Integer.
         groups: Integer.
-        **kwargs: Other arguments of `keras.layers.Conv2D`, without strides and
+        **kwargs: Other arguments of `keras.layers.Conv2D`, except strides and
             dilation.
     """
 

@@ -11,17 +11,18 @@ from keras_capi.validation import check_seed
 class RandomState(keras.layers.Layer):
     """Holds a seed generator whose state is saved with the model.
 
-    Keras saves the weights of a layer but not the state of the
-    `keras.random.SeedGenerator`s that the layer owns, so that a reloaded model
-    would draw other random numbers than the one that went on training. Layers
-    that draw keep one `RandomState`.
+    Keras saves the weights of a layer, but not the state of its
+    `keras.random.SeedGenerator`s. A reloaded model would therefore draw other
+    random numbers than one that had kept training. Layers that draw random
+    numbers own a `RandomState` instead.
 
-    Replicas of a distributed training step share the state. Each draws for the
-    global batch and takes its share, so that no two get the same numbers.
+    The replicas of a distributed training step share the state. Each draws
+    numbers for the global batch and uses its share, so that no two use the same
+    numbers.
 
     Args:
-        seed: Integer or `None`. The seed of the first draw; `None` takes a new
-            one for each object. Defaults to `None`.
+        seed: Integer or `None`. Seed of the first draw. `None` picks a new one
+            for each object. Defaults to `None`.
 
     Example:
 
@@ -37,13 +38,12 @@ class RandomState(keras.layers.Layer):
         self.built = True
 
     def uniform(self, shape, batch_axis=0):
-        """Draws numbers that are uniform in `[0, 1)`.
+        """Draws uniform random numbers in `[0, 1)`.
 
         Args:
             shape: Tuple of integers or integer scalar tensors.
             batch_axis: Integer. The axis of the samples. `None` is for numbers
-                that all samples have in common, and all replicas. Defaults to
-                `0`.
+                that all samples and all replicas share. Defaults to `0`.
 
         Returns:
             Float32 tensor of that shape.
@@ -51,10 +51,10 @@ class RandomState(keras.layers.Layer):
         return self._draw(keras.random.uniform, shape, batch_axis)
 
     def uniform_of_replica(self, shape):
-        """Draws like `uniform`, but on each replica no more than its share.
+        """Draws like `uniform`, but only the share of each replica.
 
-        For numbers of which there are too many to draw those of the global
-        batch everywhere. They are others for another number of replicas.
+        For draws too large to repeat those of the global batch on each replica.
+        The numbers change with the number of replicas.
 
         Args:
             shape: Tuple of integers or integer scalar tensors.
@@ -67,7 +67,7 @@ class RandomState(keras.layers.Layer):
         )
 
     def normal(self, shape, batch_axis=0):
-        """Draws numbers that are normal, with mean 0 and deviation 1.
+        """Draws normal random numbers with mean 0 and standard deviation 1.
 
         Args:
             shape: Tuple of integers or integer scalar tensors.
@@ -94,8 +94,8 @@ class RandomState(keras.layers.Layer):
         store["state"] = ops.convert_to_numpy(self.generator.state.value)
 
     def load_own_variables(self, store):
-        # Stochastic depth may have been turned on after the file was written;
-        # then it starts from its seed.
+        # A file written before stochastic depth was turned on has no state. It
+        # then starts from its seed.
         if "state" not in store:
             return
         # The stored dtype is the writing backend's: int32, int64 or uint32.
@@ -107,10 +107,10 @@ class RandomState(keras.layers.Layer):
 
 
 class _OfReplica(keras.random.SeedGenerator):
-    """Turns the state that all replicas share into one of this replica."""
+    """Turns the state that all replicas share into this replica's own."""
 
     def __init__(self, generator):
-        # Without a state of its own.
+        # The wrapped generator holds the state.
         self.generator = generator
 
     def next(self, ordered=True):

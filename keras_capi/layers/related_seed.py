@@ -2,16 +2,16 @@ from keras_capi.validation import SEED_END
 from keras_capi.validation import check_seed
 
 # On torch the n-th draw of a generator equals the first draw of one whose seed
-# is n larger, so seeds that belong together are set far apart.
+# is n larger, so related seeds are set far apart.
 SEED_SPACING = 100_000_007
 
 
 def related_seed(seed, number):
-    """Returns a seed of its own for a further part of a model.
+    """Returns a separate seed for each part of a model.
 
     Args:
         seed: Integer or `None`. The seed of the model.
-        number: Integer. Counts the parts; the first one, 0, has the model's.
+        number: Integer. Number of the part. Part 0 gets the seed of the model.
 
     Returns:
         Integer, or `None` if `seed` is `None`.

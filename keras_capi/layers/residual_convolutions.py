@@ -5,7 +5,7 @@ KERNEL_SIZES = (3, 3, 1)
 
 
 class ResidualConvolutions(keras.layers.Layer):
-    """Three convolutions that are added to their input, of any width."""
+    """A residual block of three convolutions, for inputs of any width."""
 
     def build(self, input_shape):
         self.convolutions = [

@@ -1,3 +1,3 @@
-"""The parts of a transformer block."""
+"""Transformer blocks and their parts."""
 
 __all__ = []

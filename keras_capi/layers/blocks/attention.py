@@ -13,27 +13,30 @@ from keras_capi.validation import check_positive_integer
 class Attention(keras.layers.Layer):
     """Multi-head attention of tokens to each other, or to a context.
 
-    Without `context` the tokens attend to each other (self-attention), with it
-    they attend to other tokens (cross-attention); the first call or `build`
-    decides which. It knows no positions: they are in the tokens, or in a bias
-    of the attention scores. See `keras_capi.layers.RotaryAttention` for more.
+    Without `context` the tokens attend to each other (self-attention); with it
+    they attend to the tokens of the context (cross-attention). The first call
+    or `build` decides which. The layer itself has no notion of positions: add
+    them to the tokens, or pass a bias for the attention scores.
+    `keras_capi.layers.RotaryAttention` has rotary positions.
 
     Args:
         num_heads: Integer. Number of attention heads. Must divide the width of
             the inputs.
         use_bias: Boolean. Whether the projections have biases. Defaults to
             `True`.
-        use_key_bias: Boolean. Whether those of the keys have one too, which
-            changes nothing but the numbers: softmax removes it. Defaults to
-            `True`.
+        use_key_bias: Boolean. Whether the projection of the keys has a bias,
+            too. It does not change the output, as it cancels in the softmax.
+            Defaults to `True`.
         kernel_initializer: Initializer of the kernels. Queries, keys and values
-            are initialised as one; `None` gives each the Glorot bound that it
-            would have alone. Defaults to `None`.
-        attention_dropout_rate: Float in `[0, 1)`, of the dropout in training,
-            see `keras_capi.layers.AttentionDropout`. Defaults to `0.0`.
+            are initialised together, as one fused kernel. `None` is Glorot
+            uniform with the bound that each would have alone. Defaults to
+            `None`.
+        attention_dropout_rate: Float in `[0, 1)`. Share of the attention
+            weights that are dropped in training, see
+            `keras_capi.layers.AttentionDropout`. Defaults to `0.0`.
         seed: Integer or `None`. Seed of the dropout. Defaults to `None`.
-        causal: Boolean. Whether a token attends to itself and to those before
-            it alone. For self-attention only. Defaults to `False`.
+        causal: Boolean. Whether a token attends only to itself and to the
+            tokens before it. For self-attention only. Defaults to `False`.
 
     Call arguments:
         inputs: Float tensor of shape `(batch, tokens, width)`.
@@ -42,17 +45,17 @@ class Attention(keras.layers.Layer):
             shape `(batch or 1, num_heads or 1, tokens, others)`.
         attention_mask: Optional Boolean tensor of shape
             `(batch or 1, tokens, others)`: which tokens may attend to which.
-        attention_dropout_sample: Optional float32 tensor of shape
-            `(batch, num_heads, tokens, others)`, from
-            `AttentionDropout.sample`. Defaults to an own draw in training.
-        training: Boolean. Nothing is drawn at inference.
+        attention_dropout_sample: Optional float32 tensor of shape `(batch,
+            num_heads, tokens, others)`, from `AttentionDropout.sample`. By
+            default the layer draws its own in training.
+        training: Boolean. Whether dropout is active.
 
     Output shape:
         `(batch, tokens, width)`.
 
     Raises:
-        ValueError: If the width is not divisible by `num_heads`, or there is a
-            context in spite of `causal`.
+        ValueError: If the width is not divisible by `num_heads`, or if `causal`
+            is combined with a context.
 
     Example:
 
@@ -78,7 +81,7 @@ class Attention(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        # Half precision is too coarse for factors of dropout, and coordinates.
+        # Half precision is too coarse for dropout factors and coordinates.
         self.autocast = False
         check_positive_integer("num_heads", num_heads)
         self.num_heads = num_heads
@@ -133,7 +136,7 @@ class Attention(keras.layers.Layer):
         return self.add_weight(name=name, shape=(width,), initializer="zeros")
 
     def _add_projection(self, name, input_dim, output_dims, use_bias):
-        # Projections of the same input are fused for speed.
+        # Projections of the same input are fused, for speed.
         dense = Dense(
             sum(output_dims),
             use_bias=use_bias,
@@ -148,7 +151,7 @@ class Attention(keras.layers.Layer):
 
     @property
     def projections(self):
-        """The `keras.layers.Dense` layers, once built."""
+        """List of the `keras.layers.Dense` layers. Needs a built layer."""
         if self.is_self_attention:
             return [self.query_key_value, self.output_projection]
         return [self.query, self.key_value, self.output_projection]
@@ -171,15 +174,16 @@ class Attention(keras.layers.Layer):
         )
 
     def attend_next(self, inputs, keys, values, place):
-        """Does for one token what a call does for all, given those before it.
+        """Computes attention for the next token, with cached keys and values.
 
-        For self-attention of texts, word by word; not with rotary positions.
+        Generates a sequence token by token, without computing the earlier
+        tokens again. For self-attention without rotary positions.
 
         Args:
             inputs: Float tensor of shape `(batch, 1, width)`.
-            keys: Float tensor of shape
-                `(batch, tokens, num_heads, width / num_heads)`: those of the
-                tokens before this one; what stands behind them is not seen.
+            keys: Float tensor of shape `(batch, tokens, num_heads, width /
+                num_heads)`: the keys of the tokens before this one. Rows after
+                them are ignored.
             values: Likewise.
             place: Integer or scalar tensor: how many tokens come before.
 
@@ -199,10 +203,10 @@ class Attention(keras.layers.Layer):
     def attention_weights(
         self, inputs, context=None, attention_bias=None, attention_mask=None
     ):
-        """Returns how much each token attends to each other one.
+        """Returns the attention weights: how much tokens attend to each other.
 
-        To look at, without dropout; takes the arguments of a call, which
-        without dropout never makes this array.
+        For inspection. Takes the arguments of a call and applies no dropout. A
+        call without dropout never holds this array in memory.
 
         Returns:
             Float32 tensor of shape `(batch, num_heads, tokens, others)`, whose

@@ -8,23 +8,23 @@ from keras_capi.validation import check_seed
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class AttentionDropout(keras.layers.Layer):
-    """Dropout of attention: a token does not see some of the others.
+    """Dropout of attention weights: tokens ignore some of the others.
 
-    Each weight that a head gives to a pair of tokens is set to 0 with
-    probability `rate`, on its own, and what is left is divided by `1 - rate`.
-    The weights of a token then no longer sum to 1, but do so on average.
+    In each head, the weight of each pair of tokens is set to 0 independently
+    with probability `rate`; the remaining weights are divided by `1 - rate`.
+    The weights of a token then sum to 1 only on average.
 
-    `keras_capi.layers.Attention` needs the weights for it, which its fast form
-    never makes: in training, dropout costs time and memory for one number for
-    each pair of tokens in each head.
+    Dropout rules out the fast form of `keras_capi.layers.Attention`, which
+    never holds the attention weights in memory. In training it therefore costs
+    time, and memory for one number for each pair of tokens in each head.
 
     Args:
-        rate: Float in `[0, 1)`. Share of the weights that are dropped.
+        rate: Float in `[0, 1)`. Probability that a weight is dropped.
         seed: Integer or `None`. Defaults to `None`.
 
     Call arguments:
-        inputs: Float tensor of weights, of shape
-            `(batch, num_heads, tokens, others)`.
+        inputs: Float tensor, the attention weights, of shape `(batch,
+            num_heads, tokens, others)`.
         training: Boolean. Nothing is dropped at inference.
 
     Output shape:
@@ -45,7 +45,7 @@ class AttentionDropout(keras.layers.Layer):
     """
 
     def __init__(self, rate, seed=None, **kwargs):
-        # Rematerialisation would draw other samples in the backward pass.
+        # Rematerialisation would draw different samples in the backward pass.
         with keras.RematScope(mode=None):
             super().__init__(**kwargs)
         check_number("rate", rate, "[0, 1)")
@@ -56,15 +56,15 @@ class AttentionDropout(keras.layers.Layer):
         self.built = True
 
     def sample(self, shape):
-        """Draws which weights stay.
+        """Draws which weights are kept.
 
         Args:
             shape: Tuple `(batch, num_heads, tokens, others)`, of integers or
                 integer scalar tensors.
 
         Returns:
-            Float32 tensor of that shape, the factors of the weights: 0 or
-            `1 / (1 - rate)`. `None` if `rate` is 0.
+            Float32 tensor of that shape: the factor for each weight, 0 or `1 /
+            (1 - rate)`. `None` if `rate` is 0.
         """
         if self.random_state is None:
             return None

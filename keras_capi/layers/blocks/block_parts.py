@@ -1,4 +1,4 @@
-"""What transformer blocks differ in: norms, activations, scaled branches."""
+"""Options of transformer blocks: norms, activations, scaled branches."""
 
 from keras_capi import backend
 from keras_capi.layers.blocks.attention import Attention
@@ -25,7 +25,7 @@ ACTIVATIONS = {
 
 
 def check_block_parts(normalization, activation, layer_scale):
-    """Raises a `ValueError` unless there are such parts of a block.
+    """Raises a `ValueError` if an option of a block is unknown.
 
     Args:
         normalization: See `keras_capi.layers.TransformerBlock`.
@@ -39,7 +39,7 @@ def check_block_parts(normalization, activation, layer_scale):
 
 
 def make_attention(block):
-    """Returns the attention that a block's arguments describe.
+    """Returns the attention layer that a block's arguments describe.
 
     Args:
         block: `keras_capi.layers.TransformerBlock`.
@@ -47,7 +47,7 @@ def make_attention(block):
     arguments = {
         "kernel_initializer": block.kernel_initializer,
         "attention_dropout_rate": block.attention_dropout_rate,
-        # Apart from that of the stochastic depth.
+        # Must differ from the seed of stochastic depth.
         "seed": related_seed(block.seed, 1),
         "causal": block.causal,
         "dtype": block.dtype_policy,
@@ -61,11 +61,11 @@ def make_attention(block):
 
 
 def make_dense(block, units, name):
-    """Returns a projection of a block's perceptron.
+    """Returns a linear layer of a block's MLP.
 
     Args:
         block: `keras_capi.layers.TransformerBlock`.
-        units: Integer. Width of its outputs.
+        units: Integer. Width of the output.
         name: String.
     """
     return Dense(
@@ -91,10 +91,10 @@ def make_norm(normalization, name, dtype):
 
 
 def make_scale(layer_scale, name, dtype):
-    """Returns a layer that scales a branch, or `None`.
+    """Returns a layer that scales a residual branch, or `None`.
 
     Args:
-        layer_scale: Float, where its factors start, or `None`.
+        layer_scale: Float, the initial value of its factors, or `None`.
         name: String.
         dtype: Dtype policy.
     """
@@ -104,22 +104,22 @@ def make_scale(layer_scale, name, dtype):
 
 
 def scale(x, layer):
-    """Scales a branch by what `make_scale` returned."""
+    """Applies to a branch the layer that `make_scale` returned."""
     return x if layer is None else layer(x)
 
 
 def hidden_sizes(activation, mlp_dim, width):
-    """Returns the widths of a hidden layer, before and after its activation.
+    """Returns the widths of an MLP's hidden layer, around the activation.
 
     Args:
         activation: String, one of `ACTIVATIONS`.
-        mlp_dim: Integer, the width behind it, or `None`: four times that of the
-            tokens, or with a gate, which has weights of its own, two thirds of
-            that, rounded up to a multiple of 8.
+        mlp_dim: Integer, the width after the activation, or `None`: four times
+            the width of the tokens. With a gate, which adds weights of its own,
+            `None` is two thirds of that, rounded up to a multiple of 8.
         width: Integer. The width of the tokens.
 
     Returns:
-        Tuple of two integers.
+        Tuple of two integers: the widths before and after the activation.
     """
     if activation != "swiglu":
         mlp_dim = mlp_dim or 4 * width

@@ -1,7 +1,7 @@
-"""Transformer blocks that follow each other.
+"""Stacks of transformer blocks.
 
-Functions and not a layer: the blocks belong to the model that calls them, and
-keep their places in its files.
+These are functions and not a layer, so that the blocks belong to the model that
+calls them, and keep their paths in its files.
 """
 
 from keras import ops
@@ -10,14 +10,14 @@ from keras_capi.layers.blocks.transformer_block import TransformerBlock
 
 
 def make_blocks(num_layers, **arguments):
-    """Makes transformer blocks, named `block_0`, `block_1` and so on.
+    """Creates transformer blocks named `block_0`, `block_1` and so on.
 
     Args:
-        num_layers: Integer. How many.
+        num_layers: Integer. Number of blocks.
         **arguments: Arguments of `keras_capi.layers.TransformerBlock`.
 
     Returns:
-        List of layers, to be built.
+        List of `TransformerBlock`s, not yet built.
     """
     return [
         TransformerBlock(**arguments, name=f"block_{index}")
@@ -39,16 +39,16 @@ def run_blocks(
     Args:
         blocks: List of `TransformerBlock`s.
         tokens: Float tensor of shape `(batch, tokens, width)`.
-        drop_path: `DropPath` layer for stochastic depth, which draws for all
-            blocks at once, or `None`.
-        drop_path_rates: Optional sequence of floats, a rate for each block;
-            `None` takes that of `drop_path` for all.
-        attention_biases: Optional sequence of tensors, an attention bias for
+        drop_path: `DropPath` layer for stochastic depth, which draws the
+            samples of all blocks at once, or `None`.
+        drop_path_rates: Optional sequence of floats, one rate for each block.
+            `None` uses the rate of `drop_path` for all.
+        attention_biases: Optional sequence of tensors, one attention bias for
             each block.
         attention_dropout: `AttentionDropout` layer, which draws for each block
-            in turn, for tokens that attend to each other, or `None`.
-        **arguments: Further arguments of each block's call, such as
-            `coordinates`. `None` is as if not given.
+            in turn, or `None`. For self-attention.
+        **arguments: Further arguments for the call of each block, such as
+            `coordinates`. Those that are `None` are left out.
 
     Yields:
         The output of each block, a tensor of the shape of `tokens`.
@@ -70,7 +70,8 @@ def run_blocks(
         if attention_biases is not None:
             own["attention_bias"] = attention_biases[index]
         if attention_dropout is not None and attention_dropout.rate:
-            # Here and not in the block, which may be compiled, or run twice.
+            # Drawn here and not in the block, which may be compiled, or run
+            # twice.
             batch_size, num_tokens = ops.shape(tokens)[:2]
             own["attention_dropout_sample"] = attention_dropout.sample(
                 (batch_size, block.num_heads, num_tokens, num_tokens)
@@ -80,12 +81,12 @@ def run_blocks(
 
 
 def make_caches(blocks, batch_size, num_tokens):
-    """Makes room for the keys and values of tokens, for `run_blocks_on_next`.
+    """Creates empty caches of keys and values, for `run_blocks_on_next`.
 
     Args:
         blocks: List of `TransformerBlock`s of self-attention.
         batch_size: Integer.
-        num_tokens: Integer. How many there will be.
+        num_tokens: Integer. How many tokens they have to hold.
 
     Returns:
         List of pairs of tensors.
@@ -99,17 +100,17 @@ def make_caches(blocks, batch_size, num_tokens):
 
 
 def run_blocks_on_next(blocks, token, caches, place):
-    """Runs blocks on one token more, each of which sees those before it.
+    """Runs blocks on the next token, which attends to all before it.
 
     Args:
         blocks: List of `TransformerBlock`s without rotary positions.
         token: Float tensor of shape `(batch, 1, width)`.
         caches: List of pairs, see `make_caches`.
-        place: Integer or scalar tensor: how many tokens came before.
+        place: Integer or scalar tensor: the number of tokens before it.
 
     Returns:
-        Tuple of a tensor of the shape of `token`, and of the caches for the
-        next token.
+        Tuple: the output, a tensor of the shape of `token`, and the caches to
+        pass with the next token.
     """
     new_caches = []
     for block, cache in zip(blocks, caches, strict=True):
@@ -119,13 +120,13 @@ def run_blocks_on_next(blocks, token, caches, place):
 
 
 def block_attention(blocks, tokens, number, attention_biases=None, **arguments):
-    """Returns how much each token attends to each other one in a block.
+    """Returns the attention weights of one block.
 
     Args:
         blocks: List of `TransformerBlock`s of self-attention.
         tokens: Float tensor of shape `(batch, tokens, width)`, as `run_blocks`
             takes them.
-        number: Integer. Number of the block, from 1.
+        number: Integer. Which block, counted from 1.
         attention_biases: As for `run_blocks`.
         **arguments: Other arguments of the attention, such as `coordinates`.
 
@@ -149,7 +150,7 @@ def block_attention(blocks, tokens, number, attention_biases=None, **arguments):
 
 
 def run_perceptrons(blocks, tokens, attention_biases=None, **arguments):
-    """Runs transformer blocks, for what their perceptrons add to the tokens.
+    """Runs transformer blocks, and yields what their MLPs add to the tokens.
 
     Args:
         blocks: List of `TransformerBlock`s of self-attention.
@@ -159,8 +160,9 @@ def run_perceptrons(blocks, tokens, attention_biases=None, **arguments):
         **arguments: Other arguments of the attention, such as `coordinates`.
 
     Yields:
-        The output of each block's perceptron, scaled if the block has scales,
-        before it is added: a tensor of the shape of `tokens`.
+        The output of each block's MLP before it is added to the tokens, and
+        after layer scale if the block has it: a tensor of the shape of
+        `tokens`.
     """
     for index, block in enumerate(blocks):
         own = {}

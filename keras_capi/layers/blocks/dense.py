@@ -6,15 +6,15 @@ from keras_capi import backend
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class Dense(keras.layers.Dense):
-    """Keras's `Dense`, which goes on learning with LoRA after it is loaded.
+    """Keras's `Dense`, whose LoRA kernels can still train after loading.
 
-    Files hold the product of the low-rank kernels as part of the kernel. When
-    such a file is loaded, Keras sets both low-rank kernels to zero, and then
-    neither ever gets a gradient again. Here the first one starts from random
-    numbers, as `enable_lora` has it.
+    Keras saves the product of the low-rank kernels merged into the kernel. When
+    it loads such a file it sets both low-rank kernels to zero, after which
+    neither ever gets a gradient again. This class restarts the first one from
+    random numbers, as `enable_lora` does.
 
-    It is named as Keras's because the name of the class is a part of the paths
-    in files of weights.
+    It has the name of Keras's class because class names are part of the paths
+    in weight files.
     """
 
     def call(self, inputs, training=None):
@@ -29,7 +29,7 @@ class Dense(keras.layers.Dense):
         if not self.lora_enabled:
             super().load_own_variables(store)
             return
-        # Keras counts the variables of layers without LoRA only.
+        # Keras counts the variables only of layers without LoRA.
         expected = len(self.weights) - 2
         if len(store.keys()) != expected:
             raise ValueError(
@@ -43,5 +43,5 @@ class Dense(keras.layers.Dense):
         )
 
     def quantize(self, mode=None, type_check=True, config=None):
-        # Keras refuses subclasses, which might compute something else.
+        # Keras refuses subclasses, because they might compute something else.
         super().quantize(mode, type_check=False, config=config)

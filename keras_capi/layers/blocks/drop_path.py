@@ -14,17 +14,18 @@ METHODS = ("efficient", "naive")
 class DropPath(keras.layers.Layer):
     """Stochastic depth: skips a residual branch for random samples.
 
-    A strong regulariser for deep residual networks. Two methods have the same
-    expectation:
+    A strong regulariser for deep residual networks. There are two methods,
+    which have the same expected value:
 
     - `"efficient"`: exactly `max(int(batch * (1 - rate)), 1)` samples take the
-      branch, which is scaled by `batch / kept`. Given the branch as a function,
-      it is not even computed for the others, which saves that share of time.
+      branch, which is scaled by `batch / kept`. If the branch is given as a
+      function, it is not computed for the other samples, which saves that share
+      of the time.
     - `"naive"`: each sample takes the branch with probability `1 - rate`, and
       the branch is scaled by `1 / (1 - rate)`.
 
-    Random numbers are costly on some backends: `sample` draws those of many
-    branches at once, as `keras_capi.models.RotaryViT` does for its blocks.
+    Drawing random numbers is slow on some backends. `sample` draws those of
+    many branches at once; `keras_capi.models.RotaryViT` uses it for its blocks.
 
     Args:
         rate: Float in `[0, 1)`. Share of the samples that skip the branch.
@@ -32,16 +33,18 @@ class DropPath(keras.layers.Layer):
         seed: Integer or `None`. Defaults to `None`.
 
     Call arguments:
-        inputs: Tensor of shape `(batch, ...)`. Without `branch`, the output of
-            a branch; otherwise what the branch is added to.
-        branch: Optional function or layer that maps samples of `inputs` to a
-            residual of the same shape.
+        inputs: Tensor of shape `(batch, ...)`. With `branch`, the input of the
+            branch, to which its output is added; without, the output of a
+            branch.
+        branch: Optional function or layer that maps samples of `inputs` to
+            residuals of the same shape.
         arguments: Sequence of further tensors that `branch` takes, of shape
-            `(batch, ...)`, or `(1, ...)` where one serves all samples.
+            `(batch, ...)`, or `(1, ...)` if all samples share one.
         training: Boolean. Nothing is skipped at inference.
 
     Output shape:
-        That of `inputs`: `inputs + branch(inputs)`, or the branch alone.
+        That of `inputs`. With `branch`, the output is `inputs +
+        branch(inputs)`; without, it is the scaled branch alone.
 
     Raises:
         ValueError: If `rate` is outside [0, 1) or `method` is unknown.
@@ -60,7 +63,7 @@ class DropPath(keras.layers.Layer):
     """
 
     def __init__(self, rate, method="efficient", seed=None, **kwargs):
-        # Rematerialisation would draw other samples in the backward pass.
+        # Rematerialisation would draw different samples in the backward pass.
         with keras.RematScope(mode=None):
             super().__init__(**kwargs)
         check_number("rate", rate, "[0, 1)")
@@ -81,15 +84,16 @@ class DropPath(keras.layers.Layer):
         Args:
             batch_size: Integer or integer scalar tensor.
             num_branches: Integer. Defaults to `1`.
-            rates: Optional sequence of floats in `[0, 1)`: a rate for each
-                branch in place of `rate`, such as one that grows with the
-                depth. With `method="naive"` only. Defaults to `None`.
+            rates: Optional sequence of floats in `[0, 1)`: one rate for each
+                branch in place of `rate`, for example growing with the depth.
+                Only with `method="naive"`. Defaults to `None`.
 
         Returns:
-            Tensor whose first axis is the branch: the samples that take it,
-            int32 of shape `(num_branches, kept)`, if `method="efficient"`; the
-            scale of each sample, float32 of shape `(num_branches, batch)`, if
-            `method="naive"`. `None` if `rate` is 0.
+            Tensor whose first axis is the branch. With `method="efficient"`,
+            the indices of the samples that take it, int32 of shape
+            `(num_branches, kept)`. With `method="naive"`, the scale of each
+            sample, float32 of shape `(num_branches, batch)`. `None` if `rate`
+            is 0.
         """
         if rates is not None and self.method != "naive":
             raise ValueError(
@@ -109,14 +113,14 @@ class DropPath(keras.layers.Layer):
         return ops.cast(ops.argsort(uniform, axis=-1)[:, :kept], "int32")
 
     def rates_by_depth(self, num_blocks):
-        """Returns the rate of each block of a network.
+        """Returns a rate for each block, growing linearly with the depth.
 
         Args:
             num_blocks: Integer.
 
         Returns:
-            List of floats that grow linearly from 0 to `rate`, or `None` if
-            `method="efficient"`, which has one rate for all.
+            List of floats from 0 to `rate`, or `None` if `method="efficient"`,
+            which has one rate for all blocks.
         """
         if self.method == "efficient":
             return None
@@ -156,7 +160,7 @@ def add_branch(x, branch, arguments, sample):
         x: Tensor of shape `(batch, ...)`.
         branch: Function of `x` and `arguments`.
         arguments: Sequence of further tensors that the branch takes.
-        sample: One row of what `DropPath.sample` returns, or `None` if all
+        sample: One row of the result of `DropPath.sample`, or `None` if all
             samples take the branch.
 
     Returns:

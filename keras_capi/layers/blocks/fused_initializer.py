@@ -4,14 +4,14 @@ from keras_capi.layers.blocks.new_initializer import new_initializer
 
 
 def fused_initializer(initializer, input_dim, output_dims):
-    """Returns the initializer of several projections that are one kernel.
+    """Returns an initializer for several projections fused into one kernel.
 
     Args:
-        initializer: Initializer of the whole, or `None`, which draws each
-            projection as Glorot's would draw it alone.
-        input_dim: Integer. Width of what is projected.
-        output_dims: Tuple of integers. The width of each projection, the same
-            for all.
+        initializer: Initializer of the whole kernel, or `None` for Glorot
+            uniform, with the bound that each projection would have by itself.
+        input_dim: Integer. Width of the input.
+        output_dims: Tuple of integers. The widths of the projections, which
+            must all be equal.
     """
     total = sum(output_dims)
     alone = keras.initializers.VarianceScaling(

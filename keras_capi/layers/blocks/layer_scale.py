@@ -7,11 +7,11 @@ from keras_capi.validation import check_number
 class LayerScale(keras.layers.Layer):
     """Multiplies each channel by a learnt factor that starts small.
 
-    Behind each branch of a residual block, so that a deep network starts close
-    to the identity.
+    Placed after each residual branch, so that a deep network starts close to
+    the identity.
 
     Args:
-        initial_value: Float. Where the factors start. Defaults to `1e-5`.
+        initial_value: Float. Initial value of the factors. Defaults to `1e-5`.
 
     Input and output shape:
         `(..., width)`.

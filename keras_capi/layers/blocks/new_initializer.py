@@ -1,8 +1,8 @@
 def new_initializer(initializer, default):
-    """Returns a copy of an initializer, or a default in place of `None`.
+    """Returns a copy of an initializer, or a default if it is `None`.
 
-    One initializer without a seed gives the same numbers each time; copies of
-    it do not.
+    An initializer without a seed gives the same numbers each time it is called;
+    copies of it do not.
     """
     if initializer is None:
         return default

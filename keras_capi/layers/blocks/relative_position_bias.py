@@ -7,15 +7,14 @@ from keras_capi.validation import check_positive_integer
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class RelativePositionBias(keras.layers.Layer):
-    """A learnt bias of attention for each offset between two patches.
+    """Learnt attention bias for each offset between two patches.
 
     Args:
-        grid_size: Tuple of two integers, the largest number of rows and columns
-            of patches.
-        num_heads: Integer. Attention heads, each of which has biases of its
-            own.
-        prefix: Boolean. Whether there are tokens in front of the patches, which
-            have three further biases. Defaults to `True`.
+        grid_size: Tuple of two integers, the largest numbers of rows and
+            columns of patches.
+        num_heads: Integer. Number of attention heads. Each has its own biases.
+        prefix: Boolean. Whether there are tokens before the patches, such as a
+            class token. They get three further biases. Defaults to `True`.
 
     Call arguments:
         index: Integer tensor of shape `(batch or 1, tokens, tokens)`, from

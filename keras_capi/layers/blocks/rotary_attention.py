@@ -12,20 +12,20 @@ from keras_capi.ops.positions.rotary import rotary_frequencies
 class RotaryAttention(Attention):
     """Multi-head attention with two-dimensional rotary positions.
 
-    Queries and keys are turned by angles that depend on where their tokens are,
-    so that attention sees relative positions, at any image size and without a
-    position table. Without `context` the tokens attend to each other
-    (self-attention), with it they attend to other tokens (cross-attention); the
-    first call or `build` decides which.
+    Queries and keys are rotated by angles that depend on the positions of their
+    tokens, so that attention sees relative positions, at any image size and
+    without a position table. Without `context` the tokens attend to each other
+    (self-attention); with it they attend to the tokens of the context
+    (cross-attention). The first call or `build` decides which.
 
-    No projection has a bias. The frequencies are a weight,
-    `rotary_frequencies` of shape `(2, head_dim)`, fixed unless
-    `trains_frequencies` is set: `keras_capi.models.CAPI` does so if the
-    optimizer has a learning rate for it.
+    No projection has a bias. The frequencies are a weight, `rotary_frequencies`
+    of shape `(2, head_dim)`. It is frozen unless `trains_frequencies` is set,
+    which `keras_capi.models.CAPI` does if the optimizer has a learning rate for
+    it.
 
     Args:
         num_heads: Integer. Number of attention heads. Must divide the width of
-            the inputs into heads whose size is divisible by 4.
+            the inputs, and the size of a head must be divisible by 4.
         kernel_initializer: As for `keras_capi.layers.Attention`. Defaults to
             `None`.
         attention_dropout_rate: As for `keras_capi.layers.Attention`. Defaults
@@ -40,8 +40,7 @@ class RotaryAttention(Attention):
         context: Optional float tensor of shape `(batch, others, any width)`.
         context_coordinates: Coordinates of the tokens of `context`.
         attention_bias: As for `keras_capi.layers.Attention`.
-        attention_mask: As for `keras_capi.layers.Attention`, and so are the
-            others.
+        attention_mask: As for `keras_capi.layers.Attention`.
         attention_dropout_sample: Likewise.
         training: Likewise.
 
@@ -50,7 +49,7 @@ class RotaryAttention(Attention):
 
     Raises:
         ValueError: If the width is not divisible by `num_heads`, or the size of
-            a head not by 4.
+            a head is not divisible by 4.
 
     Example:
 
@@ -116,12 +115,12 @@ class RotaryAttention(Attention):
     def trainable(self, value):
         keras.layers.Layer.trainable.fset(self, value)
         if self.built:
-            # What freezes and unfreezes the rest must not train them.
+            # Freezing and unfreezing the layer must not make them trainable.
             self._update_frequencies()
 
     @property
     def trains_frequencies(self):
-        """Whether the rotary frequencies train along; by default not."""
+        """Whether the rotary frequencies are trained. `False` by default."""
         return self._trains_frequencies
 
     @trains_frequencies.setter
@@ -161,10 +160,10 @@ class RotaryAttention(Attention):
         attention_bias=None,
         attention_mask=None,
     ):
-        """Returns how much each token attends to each other one.
+        """Returns the attention weights: how much tokens attend to each other.
 
-        To look at, without dropout; takes the arguments of a call, which
-        without dropout never makes this array.
+        For inspection. Takes the arguments of a call and applies no dropout. A
+        call without dropout never holds this array in memory.
 
         Returns:
             Float32 tensor of shape `(batch, num_heads, tokens, others)`, whose
@@ -180,7 +179,8 @@ class RotaryAttention(Attention):
         count = self.num_heads
         angles = rotary_angles(coordinates, self.rotary_frequencies)
         if not query:
-            # Queries and keys turn by the same angles, so they turn together.
+            # Queries and keys rotate by the same angles, so they rotate
+            # together.
             turning, value = backend.split(fused, (2 * count, count), 2)
             turned = apply_rotary(turning, *angles)
             return *backend.split(turned, (count, count), 2), value

@@ -16,7 +16,7 @@ from keras_capi.validation import check_number
 from keras_capi.validation import check_positive_integer
 from keras_capi.validation import check_seed
 
-# Tensors that a block may be called with beside its inputs.
+# Tensors that a block may be called with, besides its inputs.
 FOR_ATTENTION = (
     "coordinates",
     "context",
@@ -29,24 +29,24 @@ FOR_ATTENTION = (
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class TransformerBlock(keras.layers.Layer):
-    """Transformer block.
+    """Transformer block: attention, then an MLP, each with a residual.
 
-    Adds attention and then a perceptron to its input, each after a norm:
-    `x + attention(norm(x))`, `x + mlp(norm(x))`; or the norms come last:
-    `norm(x + attention(x))`, `norm(x + mlp(x))`. With `context` the attention
-    is cross-attention only, as in CAPI's predictor.
+    With pre-norm, the default, `x + attention(norm(x))` and then `x +
+    mlp(norm(x))`; with post-norm, `norm(x + attention(x))` and then `norm(x +
+    mlp(x))`. With `context` there is cross-attention only, as in CAPI's
+    predictor.
 
-    The defaults are CAPI's: rotary positions, root mean square norms, and no
-    biases. A standard vision transformer has
-    `rotary=False, normalization="layer", use_bias=True`.
+    The defaults are CAPI's: rotary positions, RMS norms and no biases. For the
+    block of a standard vision transformer, use `rotary=False,
+    normalization="layer", use_bias=True`.
 
     Args:
         num_heads: Integer. Number of attention heads.
-        mlp_dim: Integer or `None`. Width of the perceptron's hidden layer;
-            `None` is 4 times the width of the inputs, or about two thirds of
-            that with a gate. Defaults to `None`.
-        drop_path_rate: Float in `[0, 1)`. Share of the samples that skip a
-            branch in training. Defaults to `0.0`.
+        mlp_dim: Integer or `None`. Width of the MLP's hidden layer. `None` is 4
+            times the width of the inputs, or about two thirds of that with a
+            gate. Defaults to `None`.
+        drop_path_rate: Float in `[0, 1)`. Stochastic depth: the share of the
+            samples that skip a branch in training. Defaults to `0.0`.
         drop_path_method: `"efficient"` or `"naive"`, see
             `keras_capi.layers.DropPath`. Defaults to `"efficient"`.
         seed: Integer or `None`. Seed of stochastic depth and dropout. Defaults
@@ -54,24 +54,25 @@ class TransformerBlock(keras.layers.Layer):
         rotary: Boolean. Whether attention has rotary positions
             (`keras_capi.layers.RotaryAttention`) or none
             (`keras_capi.layers.Attention`). Defaults to `True`.
-        normalization: `"rms"`, with a scale, or `"layer"`, with scale, bias and
-            an epsilon of `1e-6`. Defaults to `"rms"`.
+        normalization: `"rms"`, with a scale, or `"layer"`, with a scale, a bias
+            and an epsilon of `1e-6`. Defaults to `"rms"`.
         use_bias: Boolean. Whether projections have biases. Those of rotary
-            attention never have. Defaults to `False`.
-        use_key_bias: Boolean. Whether the keys have one too. Defaults to
-            `True`.
-        layer_scale: Float or `None`. Where the factors of
-            `keras_capi.layers.LayerScale` behind both branches start; `None`
-            has no such factors. Defaults to `None`.
+            attention never do. Defaults to `False`.
+        use_key_bias: Boolean. Whether the projection of the keys has a bias,
+            too, if `use_bias` is set. Defaults to `True`.
+        layer_scale: Float or `None`. Initial value of the factors of
+            `keras_capi.layers.LayerScale`, which scale both branches. `None`
+            adds no such factors. Defaults to `None`.
         activation: `"gelu"`, exact, `"quick_gelu"`, or `"swiglu"`, see
             `keras_capi.ops`. Defaults to `"gelu"`.
-        post_norm: Boolean. Whether the norms come last. Defaults to `False`.
-        kernel_initializer: Initializer of all kernels; with `None` as CAPI has
-            it, see `keras_capi.layers.Attention`. Defaults to `None`.
-        attention_dropout_rate: Float in `[0, 1)`. Share of the weights of
-            attention that are dropped in training. Defaults to `0.0`.
-        causal: Boolean. Whether a token attends to itself and to those before
-            it alone. Defaults to `False`.
+        post_norm: Boolean. Whether the norms follow the branches. Defaults to
+            `False`.
+        kernel_initializer: Initializer of all kernels. `None` is as in CAPI,
+            see `keras_capi.layers.Attention`. Defaults to `None`.
+        attention_dropout_rate: Float in `[0, 1)`. Share of the attention
+            weights that are dropped in training. Defaults to `0.0`.
+        causal: Boolean. Whether a token attends only to itself and to the
+            tokens before it. Defaults to `False`.
 
     Call arguments:
         inputs: Float tensor of shape `(batch, tokens, width)`.
@@ -79,10 +80,9 @@ class TransformerBlock(keras.layers.Layer):
             column of each token in `[0, 1]`. For rotary attention only.
         context: Optional float tensor of shape `(batch, others, any width)`.
         context_coordinates: Coordinates of the tokens of `context`.
-        drop_path_sample: Which samples take each of the two branches, from
-            `DropPath.sample(batch_size, 2)`. A model of many blocks draws it
-            once for all and passes it on. Defaults to a draw of the block's own
-            in training.
+        drop_path_sample: Which samples take each branch, from
+            `DropPath.sample(batch_size, 2)`. A model draws those of all blocks
+            at once. By default the block draws its own.
         attention_bias: Optional float tensor of shape
             `(batch or 1, num_heads or 1, tokens, others)`, added to the scores.
         attention_mask: Optional Boolean tensor of shape
@@ -150,7 +150,7 @@ class TransformerBlock(keras.layers.Layer):
             self.drop_path = DropPath(
                 drop_path_rate, drop_path_method, seed, dtype=self.dtype_policy
             )
-        # A `keras.RematScope` is for the block as a whole.
+        # A `keras.RematScope` applies to the block as a whole.
         with keras.RematScope(mode=None):
             dtype = self.dtype_policy
             self.attention_norm = make_norm(
@@ -237,21 +237,21 @@ class TransformerBlock(keras.layers.Layer):
         return scale(self.attention(x, **arguments), self.attention_scale)
 
     def feed_forward(self, x):
-        """Returns what the perceptron adds to tokens."""
+        """Returns what the MLP adds to tokens."""
         hidden = self.mlp_hidden(self.norm_input(self.mlp_norm, x))
         hidden = ACTIVATIONS[self.activation](hidden)
         return scale(self.mlp_output(hidden), self.mlp_scale)
 
     def norm_input(self, norm, x):
-        """Normalises what a branch takes, if norms come first."""
+        """Normalises the input of a branch, with pre-norm."""
         return x if self.post_norm else norm(x)
 
     def norm_sum(self, norm, x):
-        """Normalises tokens and what a branch added, if norms come last."""
+        """Normalises the sum of tokens and branch, with post-norm."""
         return norm(x) if self.post_norm else x
 
     def call_next(self, x, *cache):
-        """Does a call for one token, see `Attention.attend_next`."""
+        """Runs the block on the next token, see `Attention.attend_next`."""
         normed = self.norm_input(self.attention_norm, x)
         attended, *cache = self.attention.attend_next(normed, *cache)
         x = x + scale(attended, self.attention_scale)
@@ -260,7 +260,7 @@ class TransformerBlock(keras.layers.Layer):
         return self.norm_sum(self.mlp_norm, x), *cache
 
     def rematerialized_call(self, layer_call, *args, **kwargs):
-        """Rematerialises the call; TensorFlow's needs tensors, by position."""
+        """Rematerialises a call; TensorFlow's takes tensors, by position."""
         if self.drop_path or self.attention_dropout_rate:
             return layer_call  # Run again, it would draw other numbers.
         names = ("inputs", *FOR_ATTENTION[:3], "drop_path_sample")

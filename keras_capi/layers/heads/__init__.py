@@ -1,4 +1,4 @@
-"""What turns features into what a loss compares."""
+"""Heads: from features to the inputs of a loss."""
 
 from keras_capi.layers.heads.alexnet_head import AlexNetHead
 from keras_capi.layers.heads.dino_head import DINOHead

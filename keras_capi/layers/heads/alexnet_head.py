@@ -12,11 +12,11 @@ SCALE = 0.64**2
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class AlexNetHead(keras.layers.Layer):
-    """The fully connected layers of AlexNet, without the last activation.
+    """AlexNet's fully connected layers, without the last activation.
 
-    Two linear layers with dropout before each and a ReLU in between. What they
-    return is clustered as it is, and classified behind another ReLU, see
-    `keras_capi.methods.DeepClusterV1`.
+    Two linear layers with dropout before each and a ReLU in between.
+    `keras_capi.methods.DeepClusterV1` clusters the output as it is, and
+    classifies it after another ReLU.
 
     Args:
         hidden_dim: Integer. Width of the first layer. Defaults to `4096`.
@@ -26,7 +26,7 @@ class AlexNetHead(keras.layers.Layer):
 
     Call arguments:
         inputs: Float tensor of shape `(..., width)`.
-        training: Boolean. Whether to drop features.
+        training: Boolean. Whether dropout is active.
 
     Output shape:
         `(..., output_dim)`.
@@ -50,7 +50,7 @@ class AlexNetHead(keras.layers.Layer):
         seed=None,
         **kwargs,
     ):
-        # Rematerialisation would drop others in the backward pass.
+        # Rematerialisation would drop other features in the backward pass.
         with keras.RematScope(mode=None):
             super().__init__(**kwargs)
         check_positive_integer("hidden_dim", hidden_dim)
@@ -88,7 +88,7 @@ class AlexNetHead(keras.layers.Layer):
     def _drop(self, inputs, training):
         if not training or not self.dropout_rate:
             return inputs
-        # Keras's `Dropout` forgets in files where its random numbers are.
+        # Keras's `Dropout` does not save the state of its random numbers.
         numbers = self.random_state.uniform(ops.shape(inputs))
         kept = ops.cast(numbers >= self.dropout_rate, inputs.dtype)
         return inputs * kept / (1.0 - self.dropout_rate)

@@ -10,18 +10,19 @@ from keras_capi.validation import check_positive_integer
 class DINOHead(ProjectionHead):
     """Projects features, then scores them against learnt prototypes.
 
-    A perceptron with exact GELU between its layers leads to a narrow
-    bottleneck; its output is scored by a `PrototypeHead`. Self-distillation
-    compares the scores of student and teacher, and drops the head afterwards.
+    An MLP with exact GELU between its layers leads to a narrow bottleneck, and
+    a `PrototypeHead` scores its output. Self-distillation compares the scores
+    of student and teacher; after pretraining the head is discarded.
 
     Args:
-        num_prototypes: Integer. Defaults to `65536`.
-        num_layers: Integer. Linear layers of the perceptron. Defaults to `3`.
+        num_prototypes: Integer. Number of prototypes. Defaults to `65536`.
+        num_layers: Integer. Number of linear layers of the MLP. Defaults to
+            `3`.
         hidden_dim: Integer. Width of its hidden layers. Defaults to `2048`.
         bottleneck_dim: Integer. Width of its output. Defaults to `256`.
-        trainable_gain: Boolean. Whether the prototypes' gains are trained;
-            published models of small encoders do, others keep them at 1.
-            Defaults to `False`.
+        trainable_gain: Boolean. Whether the gains of the prototypes are
+            trained. Among the published models those with small encoders train
+            them, the others keep them at 1. Defaults to `False`.
 
     Input shape:
         `(..., width)`.

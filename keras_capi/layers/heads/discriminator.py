@@ -18,57 +18,56 @@ from keras_capi.validation import check_positive_integer
 from keras_capi.validation import check_seed
 
 KERNEL_SIZE = 4
-# Of the initial weights.
+# Standard deviation of the initial weights.
 DEVIATION = 0.02
 NEGATIVE_SLOPE = 0.2
 NORM_EPSILON = 1e-5
-# Published: the filters of the last four levels. Larger images have more
-# levels, before these and as wide as their first.
+# The published filters of the last four levels. Larger images need further
+# levels before these, with as many filters as the first of them.
 FILTERS = (64, 128, 256, 512)
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class Discriminator(keras.layers.Layer):
-    """Tells real images from made ones, and learns to do so by itself.
+    """Tells real images from generated ones; trains itself by `learn`.
 
-    The second half of adversarial training. A network that makes images is
-    trained to get high scores; the discriminator learns to score real images
-    high and made ones low, by `learn`, which is called within the training step
-    of that network, before the made images are scored. It has an Adam of its
-    own for that, and to all that is around it its weights are constants: no
-    optimizer sees them, and they count as not trainable. So one training step
-    trains both networks, one after the other, on every backend.
+    The second half of adversarial training. The generator is trained to get
+    high scores for its images; the discriminator learns to score real images
+    high and generated ones low. Call `learn` within the generator's training
+    step, before scoring the generated images. It updates the discriminator with
+    an Adam of its own. To everything else its weights are constants: they count
+    as not trainable, so that no other optimizer sees them. One training step
+    thus trains both networks, one after the other, on every backend.
 
-    The network has convolutions of 4 x 4 pixels that halve the image until it
-    has about 4 x 4 pixels (at least 4, less than 8 along the shorter side), and
-    one more of the size of what is left. Norms are by the batch of all devices,
-    real and made images each by itself; there are no running statistics, as it
-    is of no use after the training. Computes in float32 whatever the compute
-    dtype.
+    The network has 4 x 4 convolutions that halve the image until it has about 4
+    x 4 pixels (at least 4 and less than 8 along the shorter side), and a last
+    one of the size of what remains. Batch normalisation is over all devices,
+    separately for real and generated images; there are no running statistics,
+    as the discriminator is not used after training. Always computes in float32.
 
     Args:
-        filters: Sequence of integers, the filters of each level; `None` is as
-            published: 64, 128, 256 and 512 in the last four, and 64 before. Of
-            images too small for four levels, the first of these. Defaults to
-            `None`.
-        learning_rate: Float. Defaults to `2e-4`.
+        filters: Sequence of integers, the number of filters of each level.
+            `None` is as published: 64, 128, 256 and 512 in the last four, and
+            64 in those before. Images too small for four levels use the first
+            of these. Defaults to `None`.
+        learning_rate: Float. Learning rate of Adam. Defaults to `2e-4`.
         beta_1: Float. Of Adam. Defaults to `0.5`.
         beta_2: Float. Of Adam. Defaults to `0.999`.
         epsilon: Float. Of Adam, added to the root of the second moment before
-            that is corrected. Defaults to `1e-8`.
+            bias correction. Defaults to `1e-8`.
         seed: Integer or `None`. Seed of the initial weights. Defaults to
             `None`.
 
     Call arguments:
-        images: Float tensor of shape `(batch, height, width, channels)`, all of
-            one size.
+        images: Float tensor of shape `(batch, height, width, channels)`. The
+            size must be the same in all calls.
 
     Output shape:
         `(batch,)`: probabilities that images are real, in float32.
 
     Raises:
-        ValueError: If an argument is out of range, there are too many levels,
-            or images have another size than at first.
+        ValueError: If an argument is out of range, if there are too many
+            levels, or if the images do not have the size of the first call.
 
     Example:
 
@@ -93,7 +92,7 @@ class Discriminator(keras.layers.Layer):
         seed=None,
         **kwargs,
     ):
-        # Recomputed under a `keras.RematScope`, it would learn twice.
+        # If a `keras.RematScope` recomputed it, it would learn twice.
         with keras.RematScope(mode=None):
             super().__init__(**kwargs)
         if filters is not None:
@@ -143,7 +142,7 @@ class Discriminator(keras.layers.Layer):
         (self.num_updates,) = self._add_states("num_updates", [()])
 
     def _add_states(self, name, shapes, mean=None):
-        """Makes variables that are normal around a mean, or zero."""
+        """Adds variables: normal around a mean, or zero without one."""
         zeros = keras.initializers.Zeros()
         return [
             self.add_weight(
@@ -163,7 +162,7 @@ class Discriminator(keras.layers.Layer):
 
     @property
     def learnt(self):
-        """The variables that the discriminator learns, as a list."""
+        """List of the variables that `learn` trains."""
         return [*self.kernels, *self.scales, *self.shifts]
 
     def call(self, images):
@@ -193,7 +192,7 @@ class Discriminator(keras.layers.Layer):
         return ops.sigmoid(logits)
 
     def compute_loss(self, real, made):
-        """Returns how wrong the scores of real and made images are.
+        """Returns the loss of the scores of real and generated images.
 
         Args:
             real: Float tensor of shape `(batch, height, width, channels)`.
@@ -205,7 +204,7 @@ class Discriminator(keras.layers.Layer):
         return self._loss(real, made, self._values())
 
     def _loss(self, real, made, values):
-        # Two passes, as norms are by the batch.
+        # Two passes, as each has its own batch statistics.
         real, made = (self._score(images, values) for images in (real, made))
         return binary_cross_entropy(real, 1.0) + binary_cross_entropy(made, 0.0)
 
@@ -217,8 +216,8 @@ class Discriminator(keras.layers.Layer):
             made: Likewise.
 
         Returns:
-            A tuple: float32 scalar tensor, and a list of pairs of a variable
-            and its gradient.
+            Tuple: the loss, a float32 scalar tensor, and a list of `(variable,
+            gradient)` pairs.
         """
         real, made = (
             ops.stop_gradient(ops.convert_to_tensor(images))
@@ -230,16 +229,16 @@ class Discriminator(keras.layers.Layer):
             self._values(),
         )
         gradients = average_tensors(gradients)
-        # The losses of replicas are averaged by their shares later on.
+        # Later on, the losses of the replicas are averaged by their shares.
         loss = ops.where(share > 0, loss / share, 0.0)
         return loss, list(zip(self.learnt, gradients, strict=True))
 
     def learn(self, real, made):
-        """Takes one step to tell real images from made ones.
+        """Takes one training step on real and generated images.
 
         Args:
             real: Float tensor of shape `(batch, height, width, channels)`.
-            made: Likewise. What made them gets no gradient.
+            made: Likewise, generated images. No gradient reaches the generator.
 
         Returns:
             Float32 scalar tensor: the loss before the step.

@@ -11,22 +11,24 @@ from keras_capi.validation import check_positive_integer
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class PairHead(keras.layers.Layer):
-    """Scores where the second patch of a pair lies, seen from the first.
+    """Predicts where the second patch of a pair lies relative to the first.
 
-    One layer for each patch, then two on both patches of a pair, side by side.
-    Batch normalisation before the ReLU keeps the first two from falling silent;
-    it has neither scale nor offset, with which a network could undo it.
+    One layer for each patch is followed by two for the concatenated patches of
+    a pair. Batch normalisation before the ReLU keeps the units of the first two
+    layers from dying. It has neither scale nor offset, with which the network
+    could undo it.
 
     Args:
-        hidden_dims: Tuple of three integers: the widths of these layers.
+        hidden_dims: Tuple of three integers: the widths of the three layers.
             Defaults to `(4096, 4096, 4096)`.
-        normalize: Boolean. Whether there is batch normalisation; else these
-            layers have biases. Defaults to `True`.
+        normalize: Boolean. Whether to use batch normalisation. Without it those
+            layers have biases, as the others do. Defaults to `True`.
 
     Call arguments:
         features: Float tensor of shape `(batch, patches, width)`.
-        pairs: Integer tensor of shape `(batch, pairs, 2)`: which patches.
-        training: Boolean. Whether to normalise by the batch.
+        pairs: Integer tensor of shape `(batch, pairs, 2)`: the indices of the
+            two patches.
+        training: Boolean. Whether to normalise by the statistics of the batch.
 
     Output shape:
         `(batch, pairs, 8)`: scores of the relations of

@@ -11,19 +11,19 @@ from keras_capi.validation import check_positive_integer
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class PatchMLP(keras.layers.Layer):
-    """Predicts something of each patch by itself, by residual perceptrons.
+    """Predicts a vector for each patch by itself, with residual MLPs.
 
-    Fixed positions are added, and the width is changed; then come perceptrons
-    behind norms, around each of which there is a shortcut, a norm and a linear
-    layer. There is no attention, and there are no biases but those of norms.
-    The deeper it is, the less the end of an encoder need be about pixels.
+    Fixed positions are added and the width is changed. Then follow pre-norm
+    MLPs with residual connections, a final norm and a linear layer. There is no
+    attention, and only norms have biases. The deeper the head, the less the
+    last layers of the encoder have to specialise in pixels.
 
     Args:
         output_dim: Integer. Width of the prediction.
-        num_layers: Integer, 0 or more. Perceptrons; with 0 there is one linear
+        num_layers: Integer, 0 or more. Number of MLPs. 0 leaves one linear
             layer with biases, and nothing else. Defaults to `12`.
-        hidden_dim: Integer. Width between the perceptrons, whose hidden layers
-            are four times as wide. Defaults to `2048`.
+        hidden_dim: Integer. Width between the MLPs, whose hidden layers are
+            four times as wide. Defaults to `2048`.
 
     Call arguments:
         patches: Float tensor of shape `(batch, patches, width)`, the width
@@ -67,7 +67,7 @@ class PatchMLP(keras.layers.Layer):
 
     @classmethod
     def for_encoder(cls, encoder, num_layers=12, hidden_dim=None, **arguments):
-        """Returns a head for pixels with the sizes that suit an encoder.
+        """Returns a head that predicts pixels, with sizes that suit an encoder.
 
         Args:
             encoder: `keras_capi.encoders.Encoder`.

@@ -7,13 +7,14 @@ from keras_capi.validation import check_positive_integer
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class ProjectionHead(keras.layers.Layer):
-    """Projects features by a perceptron with exact GELU between its layers.
+    """Projects features by an MLP with exact GELU between its layers.
 
-    Between features and what a loss compares, so that the features need not
-    lose what does not matter to the loss.
+    It stands between the features and the loss, so that the features may keep
+    what does not matter to the loss.
 
     Args:
-        num_layers: Integer. Linear layers of the perceptron. Defaults to `3`.
+        num_layers: Integer. Number of linear layers of the MLP. Defaults to
+            `3`.
         hidden_dim: Integer. Width of its hidden layers. Defaults to `2048`.
         bottleneck_dim: Integer. Width of its output. Defaults to `256`.
 
@@ -51,7 +52,8 @@ class ProjectionHead(keras.layers.Layer):
         self.layers = [
             Dense(
                 bottleneck_dim if number == num_layers else hidden_dim,
-                # Published as truncated at 2, not at two deviations.
+                # The authors truncate at the values -2 and 2, not at two
+                # standard deviations.
                 kernel_initializer=keras.initializers.RandomNormal(stddev=0.02),
                 dtype=self.dtype_policy,
                 name=f"layer_{number}",
@@ -69,7 +71,7 @@ class ProjectionHead(keras.layers.Layer):
         return self.project(inputs)
 
     def project(self, inputs):
-        """Returns what the perceptron makes of features.
+        """Applies the MLP to features.
 
         Args:
             inputs: Float tensor of shape `(..., width)`.

@@ -10,17 +10,17 @@ from keras_capi.validation import check_positive_integer
 class PrototypeHead(keras.layers.Layer):
     """Scores features against learnt prototypes, one for each cluster.
 
-    L2-normalises the features, then applies a linear layer without bias whose
-    weights are reparametrised as gain times direction for each prototype:
-    `kernel = gain * direction / (norm(direction) + 1e-8)`.
+    L2-normalises the features, then applies a linear layer without bias. As in
+    weight normalisation, the kernel of each prototype is a gain times a
+    direction: `kernel = gain * direction / (norm(direction) + 1e-8)`.
 
     Args:
         num_prototypes: Integer. Number of prototypes.
         trainable_gain: Boolean. Whether the gains are trained, as published.
             Defaults to `True`.
-        direction_initializer: Initializer of the directions, or `None` for a
-            normal one with a deviation of 0.02. Their length at the start sets
-            how fast they turn. Defaults to `None`.
+        direction_initializer: Initializer of the directions. `None` is normal
+            with a standard deviation of 0.02. The shorter they start, the
+            faster they turn. Defaults to `None`.
 
     Input shape:
         `(..., width)`.
@@ -57,7 +57,7 @@ class PrototypeHead(keras.layers.Layer):
         )
 
     def build(self, input_shape):
-        # Both are normalised in float32 before the product is cast.
+        # Both are normalised in float32, before the cast for the product.
         self.direction = self.add_weight(
             name="direction",
             shape=(input_shape[-1], self.num_prototypes),

@@ -9,24 +9,24 @@ from keras_capi.validation import check_positive_integer
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class SimCLRHead(keras.layers.Layer):
-    """Projects features by a perceptron with batch normalisation.
+    """Projects features by an MLP with batch normalisation.
 
-    Between features and what a contrastive loss compares, so that the features
-    need not lose what differs between views. Each layer is linear without bias,
-    then a batch normalisation over all devices; hidden layers keep the width
-    and end with ReLU, the last one has neither ReLU nor offset.
+    It stands between the features and a contrastive loss, so that the features
+    may keep what differs between views. Each layer is linear without bias,
+    followed by batch normalisation over all devices. Hidden layers keep the
+    width and end with ReLU; the last one has neither ReLU nor offset.
 
     Args:
         output_dim: Integer. Width of the projections. Defaults to `128`.
-        num_layers: Integer. Linear layers; the first version of SimCLR has two.
-            Defaults to `3`.
-        momentum: Float in `[0, 1]`. Share of the moving statistics that an
-            update keeps. Defaults to `0.9`.
+        num_layers: Integer. Number of linear layers. The first version of
+            SimCLR has two. Defaults to `3`.
+        momentum: Float in `[0, 1]`. Momentum of the moving statistics: the
+            share that an update keeps. Defaults to `0.9`.
 
     Call arguments:
         inputs: Float tensor of shape `(..., width)`.
-        training: Boolean. Whether to normalise by the batch, and not by the
-            moving statistics.
+        training: Boolean. Whether to normalise by the statistics of the batch
+            instead of the moving ones.
 
     Output shape:
         `(..., output_dim)`, in the compute dtype.
@@ -44,7 +44,8 @@ class SimCLRHead(keras.layers.Layer):
     """
 
     def __init__(self, output_dim=128, num_layers=3, momentum=0.9, **kwargs):
-        # Recomputed under a `keras.RematScope`, statistics would move twice.
+        # If a `keras.RematScope` recomputed it, the statistics would move
+        # twice.
         with keras.RematScope(mode=None):
             super().__init__(**kwargs)
         check_positive_integer("output_dim", output_dim)

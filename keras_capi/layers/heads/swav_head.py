@@ -11,21 +11,21 @@ from keras_capi.validation import check_positive_integer
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class SwAVHead(keras.layers.Layer):
-    """Projects features to vectors of length 1, of which clusters are made.
+    """Projects features to vectors of length 1, for clustering.
 
     A linear layer, batch normalisation, ReLU and another linear layer. The
-    statistics are over all that a call gets, best all views of a batch, and all
-    devices.
+    batch statistics cover everything that a call gets, on all devices: best
+    pass all views of a batch in one call.
 
     Args:
-        hidden_dim: Integer. Width of the hidden layer; 0 leaves one linear
-            layer alone. Defaults to `2048`.
+        hidden_dim: Integer. Width of the hidden layer. 0 leaves a single linear
+            layer. Defaults to `2048`.
         output_dim: Integer. Width of the output. Defaults to `128`.
 
     Call arguments:
         inputs: Float tensor of shape `(..., width)`.
-        training: Boolean. Whether to normalise by the batch, and not by the
-            moving statistics.
+        training: Boolean. Whether to normalise by the statistics of the batch
+            instead of the moving ones.
 
     Output shape:
         `(..., output_dim)`, in float32.
@@ -42,7 +42,8 @@ class SwAVHead(keras.layers.Layer):
     """
 
     def __init__(self, hidden_dim=2048, output_dim=128, **kwargs):
-        # Recomputed under a `keras.RematScope`, statistics would move twice.
+        # If a `keras.RematScope` recomputed it, the statistics would move
+        # twice.
         with keras.RematScope(mode=None):
             super().__init__(**kwargs)
         check_non_negative_integer("hidden_dim", hidden_dim)

@@ -9,18 +9,18 @@ from keras_capi.validation import check_positive_integer
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class UnitPrototypes(keras.layers.Layer):
-    """Scores features by their products with prototypes of length 1.
+    """Scores features by their dot products with prototypes of length 1.
 
-    An optimizer moves prototypes off the sphere, and `normalize` puts them back
-    before the next step. The gradient is that with respect to the prototypes as
-    they are; in a `keras_capi.layers.PrototypeHead` it runs through their
-    normalisation, so that they turn otherwise.
+    The optimizer moves the prototypes off the sphere, and `normalize` puts them
+    back before the next step. Gradients do not pass through this normalisation,
+    unlike in `keras_capi.layers.PrototypeHead`, so that the prototypes move
+    differently.
 
     Args:
         num_prototypes: Integer. Number of prototypes.
 
     Input shape:
-        `(..., width)`, best of length 1 too.
+        `(..., width)`, best of length 1, too.
 
     Output shape:
         `(..., num_prototypes)`, float32.
@@ -50,7 +50,7 @@ class UnitPrototypes(keras.layers.Layer):
         )
 
     def normalize(self):
-        """Gives all prototypes the length 1."""
+        """Rescales all prototypes to length 1."""
         unit = l2_normalize(ops.transpose(self.kernel), epsilon=1e-12)
         self.kernel.assign(ops.transpose(unit))
 

@@ -1,4 +1,4 @@
-"""Which patches to hide, and which of them to predict."""
+"""Masking: which patches to hide, and which of them to predict."""
 
 from keras_capi.layers.masking.block_masking import BlockMasking
 from keras_capi.layers.masking.blockwise_masking import BlockwiseMasking

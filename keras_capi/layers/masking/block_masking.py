@@ -13,8 +13,8 @@ from keras_capi.validation import check_positive
 class BlockMasking(PatchMasking):
     """Hides one block of patches.
 
-    The block has a random shape and place. See
-    `keras_capi.layers.InverseBlockMasking` for the opposite, which learns
+    The block has a random shape and position.
+    `keras_capi.layers.InverseBlockMasking` does the opposite, and leads to
     better features.
 
     Args:
@@ -24,17 +24,17 @@ class BlockMasking(PatchMasking):
             Defaults to `0.65`.
         prediction_ratio: Float in (0, 1]. Share of the hidden patches that are
             predicted. Defaults to `0.05`.
-        min_aspect_ratio: Float. Lowest height over width of the block. Defaults
-            to `0.5`.
-        max_aspect_ratio: Float or `None`. Highest height over width; `None` is
-            `1 / min_aspect_ratio`. Defaults to `None`.
+        min_aspect_ratio: Float. Lowest aspect ratio of the block, height over
+            width. Defaults to `0.5`.
+        max_aspect_ratio: Float or `None`. Highest aspect ratio. `None` is `1 /
+            min_aspect_ratio`. Defaults to `None`.
         roll: Boolean. Whether to roll the grid cyclically by random offsets, so
             that all positions are equally likely. Defaults to `True`.
         seed: Integer or `None`. Defaults to `None`.
 
     Call arguments:
         inputs: Any tensor whose first axis is the batch.
-        grid_size: Tuple of two integers, needed if the constructor got none.
+        grid_size: Tuple of two integers. Required if the constructor got none.
 
     Output shape:
         `{"visible_indices": (batch, num_visible), "predict_indices": (batch,
@@ -86,7 +86,7 @@ class BlockMasking(PatchMasking):
         )
 
     def sample_blocks(self, numbers, area, grid_size):
-        """Samples a block for each image, see `ops.sample_blocks`."""
+        """Samples one block for each image, see `ops.sample_blocks`."""
         return sample_blocks(
             numbers,
             area,

@@ -10,8 +10,8 @@ from keras_capi.validation import check_aspect_ratios
 from keras_capi.validation import check_positive
 from keras_capi.validation import check_positive_integer
 
-# A block takes about half of what is left. Of 20,000 masks of BEiT none has
-# more than 12 blocks, of data2vec none more than 18.
+# A block takes about half of what is left to hide. In 20,000 masks each, none
+# of BEiT's had more than 12 blocks, and none of data2vec's more than 18.
 MAX_BLOCKS = 32
 
 
@@ -19,38 +19,39 @@ MAX_BLOCKS = 32
 class BlockwiseMasking(ReplacementMasking):
     """Hides several blocks of patches, which may overlap: BEiT's masking.
 
-    Blocks are added until a share of the patches is hidden. A block that would
-    hide too many is drawn again, and after some attempts in vain a mask ends
-    before its target: a mask never hides more patches, but often a few less.
-    The middle of an image is hidden more often than its border.
+    Blocks are added until the target share of the patches is hidden. A block
+    that would hide too many is drawn again; after `num_attempts` failures the
+    mask stays as it is. So a mask never hides more patches than its target, but
+    often a few fewer. The middle of an image is hidden more often than its
+    border.
 
     Args:
         grid_size: Tuple of two integers, rows and columns of patches, or `None`
             if it comes with each call. Defaults to `None`.
-        mask_ratio: Float in `[0, 1)`, the share of the patches to mask; or a
+        mask_ratio: Float in `[0, 1)`, the share of the patches to hide; or a
             sequence of pairs `(low, high)`: each image draws one of the pairs,
             and then its share between the two. With `((0.0, 0.0), (0.1, 0.5))`
-            half of the images have no mask, as in iBOT; BEiT has `75 / 196`,
+            half of the images have no mask, as in iBOT. BEiT uses `75 / 196`,
             data2vec `120 / 196`. Defaults to `0.4`.
-        min_area: Integer or `None`. Smallest block, in patches; `None` is the
-            square of a third of the shorter side, 16 in a grid of 14 x 14.
-            Defaults to `None`.
-        max_area: Integer or `None`. Largest block; `None` is all that is left
-            of the share. Defaults to `None`.
-        min_aspect_ratio: Float. Lowest height over width of a block. Defaults
-            to `0.3`.
-        max_aspect_ratio: Float or `None`. Highest height over width; `None` is
-            `1 / min_aspect_ratio`. Defaults to `None`.
-        num_attempts: Integer. How often a block is drawn again. Defaults to
-            `10`.
+        min_area: Integer or `None`. Smallest area of a block, in patches.
+            `None` is the square of a third of the shorter side: 16 in a grid of
+            14 x 14. Defaults to `None`.
+        max_area: Integer or `None`. Largest area of a block. `None` is whatever
+            is left of the share. Defaults to `None`.
+        min_aspect_ratio: Float. Lowest aspect ratio of a block, height over
+            width. Defaults to `0.3`.
+        max_aspect_ratio: Float or `None`. Highest aspect ratio. `None` is `1 /
+            min_aspect_ratio`. Defaults to `None`.
+        num_attempts: Integer. How often a block that does not fit is drawn
+            again. Defaults to `10`.
         seed: Integer or `None`. Defaults to `None`.
 
     Call arguments:
         inputs: Any tensor whose first axis is the batch.
-        grid_size: Tuple of two integers, needed if the constructor got none.
+        grid_size: Tuple of two integers. Required if the constructor got none.
 
     Output shape:
-        `{"mask": (batch, rows * columns)}`, Boolean, true where hidden.
+        `{"mask": (batch, rows * columns)}`, Boolean, `True` where hidden.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -93,13 +94,13 @@ class BlockwiseMasking(ReplacementMasking):
         self.num_attempts = num_attempts
 
     def count_blocks(self, grid_size):
-        """Returns how many blocks a mask may have."""
+        """Returns the largest number of blocks of a mask."""
         num_patches = grid_size[0] * grid_size[1]
         max_area = self.find_max_area(grid_size)
         return MAX_BLOCKS + 3 * math.ceil(num_patches / max_area)
 
     def find_max_area(self, grid_size):
-        """Returns how many patches a block has at most."""
+        """Returns the largest area of a block, in patches."""
         return self.max_area or grid_size[0] * grid_size[1]
 
     def count_numbers(self, grid_size):

@@ -12,28 +12,29 @@ from keras_capi.validation import check_ratio
 class CellMasking(GridMasking):
     """Hides square cells of patches, uniformly at random: SimMIM's masking.
 
-    A cell of several patches leaves less to be filled in from neighbouring
-    pixels than a single patch does, so that a moderate `mask_ratio` is enough.
+    A cell of several patches is harder to fill in from neighbouring pixels than
+    a single patch, so that a moderate `mask_ratio` is enough.
 
     Args:
         grid_size: Tuple of two integers, rows and columns of patches, or `None`
             if the model sets it. Defaults to `None`.
-        mask_ratio: Float in (0, 1). Share of the cells that are hidden; the
+        mask_ratio: Float in (0, 1). Share of the cells that are hidden. Their
             number is `ceil(cells * mask_ratio)`. Defaults to `0.6`.
-        cell_size: Integer. Side of a cell in patches, which must divide rows
-            and columns. Defaults to `2`, which is 32 pixels for patches of 16.
+        cell_size: Integer. Side of a cell in patches. Must divide the rows and
+            columns. Defaults to `2`, which is 32 pixels for patches of 16.
         seed: Integer or `None`. Defaults to `None`.
 
     Call arguments:
         inputs: Any tensor whose first axis is the batch.
-        grid_size: Tuple of two integers, needed if the constructor got none.
+        grid_size: Tuple of two integers. Required if the constructor got none.
 
     Output shape:
-        `{"mask": (batch, rows * columns)}`, Boolean, true where hidden,
+        `{"mask": (batch, rows * columns)}`, Boolean, `True` where hidden,
         row-major.
 
     Raises:
-        ValueError: If an argument is out of range, or cells do not fit.
+        ValueError: If an argument is out of range, or if `cell_size` does not
+            divide the grid.
 
     Example:
 
@@ -57,7 +58,7 @@ class CellMasking(GridMasking):
             self.count_cells(self.grid_size)
 
     def count_cells(self, grid_size):
-        """Returns the rows and columns of cells, and how many are hidden.
+        """Returns the rows and columns of cells, and the number of hidden ones.
 
         Args:
             grid_size: Tuple of two integers, rows and columns of patches.
@@ -78,7 +79,7 @@ class CellMasking(GridMasking):
         grid_size = self.resolve_grid_size(grid_size)
         rows, columns, num_hidden = self.count_cells(grid_size)
         uniform = self.draw(inputs, rows * columns)
-        # How many cells come before each one in the order of the numbers.
+        # The rank of each cell in the order of its random number.
         ranks = ops.argsort(ops.argsort(uniform, axis=1), axis=1)
         mask = ops.reshape(ranks < num_hidden, (-1, rows, columns))
         for axis in (1, 2):

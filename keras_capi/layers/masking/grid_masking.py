@@ -7,10 +7,10 @@ from keras_capi.validation import check_seed
 
 
 class GridMasking(keras.layers.Layer):
-    """Base of what draws masks for a grid of patches.
+    """Base class of layers that draw masks for a grid of patches.
 
-    It holds the grid, and the random numbers of a call. A subclass makes
-    something of them.
+    It holds the grid and draws the random numbers of a call. Subclasses turn
+    them into masks.
 
     Args:
         grid_size: Tuple of two integers, rows and columns of patches, or `None`
@@ -19,10 +19,10 @@ class GridMasking(keras.layers.Layer):
     """
 
     def __init__(self, grid_size=None, seed=None, **kwargs):
-        # Rematerialisation would draw other masks in the backward pass.
+        # Rematerialisation would draw different masks in the backward pass.
         with keras.RematScope(mode=None):
             super().__init__(**kwargs)
-        # Indices come out, and any first argument only tells the batch size.
+        # Outputs are indices, and the input only tells the batch size.
         self.autocast = False
         check_seed("seed", seed)
         self.seed = seed
@@ -33,11 +33,11 @@ class GridMasking(keras.layers.Layer):
         self.built = True
 
     def draw(self, inputs, count):
-        """Draws numbers for each image, uniform in `[0, 1)`.
+        """Draws uniform numbers in `[0, 1)` for each image.
 
         Args:
             inputs: Any tensor whose first axis is the batch.
-            count: Integer. Numbers of an image.
+            count: Integer. Numbers for each image.
 
         Returns:
             Float32 tensor of shape `(batch, count)`.
@@ -45,7 +45,7 @@ class GridMasking(keras.layers.Layer):
         return self.random_state.uniform((ops.shape(inputs)[0], count))
 
     def resolve_grid_size(self, grid_size):
-        """Returns the grid of a call, or the constructor's."""
+        """Returns the grid of a call, or that of the constructor."""
         if grid_size is None:
             grid_size = self.grid_size
         if grid_size is None:

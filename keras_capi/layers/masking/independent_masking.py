@@ -6,22 +6,23 @@ from keras_capi.validation import check_number
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class IndependentMasking(GridMasking):
-    """Hides each patch with the same probability, whatever happens to others.
+    """Hides each patch with the same probability, independently of the others.
 
-    So the number of hidden patches differs between images, and may be 0.
+    The number of hidden patches therefore varies between images, and may be 0.
 
     Args:
         grid_size: Tuple of two integers, rows and columns of patches, or `None`
             if it comes with each call. Defaults to `None`.
-        mask_ratio: Float in `[0, 1)`. The probability. Defaults to `0.15`.
+        mask_ratio: Float in `[0, 1)`. Probability that a patch is hidden.
+            Defaults to `0.15`.
         seed: Integer or `None`. Defaults to `None`.
 
     Call arguments:
         inputs: Any tensor whose first axis is the batch.
-        grid_size: Tuple of two integers, needed if the constructor got none.
+        grid_size: Tuple of two integers. Required if the constructor got none.
 
     Output shape:
-        `{"mask": (batch, rows * columns)}`, Boolean, true where hidden.
+        `{"mask": (batch, rows * columns)}`, Boolean, `True` where hidden.
 
     Raises:
         ValueError: If an argument is out of range.

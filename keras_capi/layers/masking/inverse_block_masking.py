@@ -8,10 +8,10 @@ from keras_capi.ops.masks.block_masks import select_patches
 class InverseBlockMasking(BlockMasking):
     """Hides all but one block of patches: CAPI's masking.
 
-    What is visible hangs together, and what is hidden is too far away to be
-    filled in from neighbouring pixels, so that the model has to learn what is
-    in the image. Rolling makes all positions equally likely; without it the
-    middle would be seen more often than the border.
+    The visible patches are connected, and most hidden ones are too far away to
+    be filled in from neighbouring pixels, so that the model has to learn what
+    the image shows. Rolling makes all positions equally likely; without it the
+    middle would be visible more often than the border.
 
     Args:
         grid_size: Tuple of two integers, rows and columns of patches, or `None`
@@ -20,17 +20,17 @@ class InverseBlockMasking(BlockMasking):
             Defaults to `0.65`.
         prediction_ratio: Float in (0, 1]. Share of the hidden patches that are
             predicted. The authors later advised about 0.2. Defaults to `0.05`.
-        min_aspect_ratio: Float. Lowest height over width of the visible block.
-            Defaults to `0.5`.
-        max_aspect_ratio: Float or `None`. Highest height over width; `None` is
-            `1 / min_aspect_ratio`. Defaults to `None`.
+        min_aspect_ratio: Float. Lowest aspect ratio of the visible block,
+            height over width. Defaults to `0.5`.
+        max_aspect_ratio: Float or `None`. Highest aspect ratio. `None` is `1 /
+            min_aspect_ratio`. Defaults to `None`.
         roll: Boolean. Whether to roll the grid cyclically by random offsets.
             Defaults to `True`.
         seed: Integer or `None`. Defaults to `None`.
 
     Call arguments:
         inputs: Any tensor whose first axis is the batch.
-        grid_size: Tuple of two integers, needed if the constructor got none.
+        grid_size: Tuple of two integers. Required if the constructor got none.
 
     Output shape:
         `{"visible_indices": (batch, num_visible), "predict_indices": (batch,

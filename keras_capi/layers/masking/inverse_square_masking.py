@@ -11,19 +11,20 @@ from keras_capi.validation import check_ratio
 class InverseSquareMasking(GridMasking):
     """Hides all but a few small squares of patches: data2vec 2.0's masking.
 
-    What is visible hangs together in small pieces all over the image, so that
-    each mask of an image shows something else of it. Squares overlap and end at
-    the edge; single patches are dropped from them, or added elsewhere, until
-    each image has as many.
+    The visible patches form small pieces all over the image, so that each mask
+    of an image shows different parts of it. Squares may overlap, and end at the
+    edge of the image. Single patches are then dropped from them, or added
+    elsewhere, until all images have the same number of visible patches.
 
     Args:
         grid_size: Tuple of two integers, rows and columns of patches, or `None`
             if it comes with each call. Defaults to `None`.
-        visible_ratio: Float in (0, 1). Share of the patches that are visible,
-            rounded down as by the authors, who take the hidden ones from 1: a
-            fifth of 100 are 19. Defaults to `0.2`.
+        visible_ratio: Float in (0, 1). Share of the patches that are visible.
+            Their number is `int(patches * (1 - (1 - visible_ratio)))`, as in
+            the authors' code: a fifth of 100 patches gives 19. Defaults to
+            `0.2`.
         square_ratio: Float in (0, 1). Share of the patches that the squares
-            would have if none overlapped; their number, `patches *
+            would cover if none overlapped. The number of squares, `patches *
             square_ratio / square_size**2`, is rounded down likewise. Defaults
             to `0.27`.
         square_size: Integer. Side of a square in patches. Defaults to `3`.
@@ -31,15 +32,16 @@ class InverseSquareMasking(GridMasking):
 
     Call arguments:
         inputs: Any tensor whose first axis is the batch.
-        grid_size: Tuple of two integers, needed if the constructor got none.
+        grid_size: Tuple of two integers. Required if the constructor got none.
 
     Output shape:
         `{"visible_indices": (batch, visible), "predict_indices": (batch,
-        patches - visible)}`, int32, row-major patches, ascending: all that is
-        hidden is predicted.
+        patches - visible)}`, int32, row-major patches, ascending. All hidden
+        patches are predicted.
 
     Raises:
-        ValueError: If an argument is out of range, or no patch is visible.
+        ValueError: If an argument is out of range, or if no patch would be
+            visible.
 
     Example:
 
@@ -71,7 +73,7 @@ class InverseSquareMasking(GridMasking):
             self.count_patches(self.grid_size)
 
     def count_patches(self, grid_size):
-        """Returns how many patches are visible and predicted in an image.
+        """Returns the numbers of visible and predicted patches of an image.
 
         Args:
             grid_size: Tuple of two integers, rows and columns of patches.
@@ -97,7 +99,7 @@ class InverseSquareMasking(GridMasking):
         grid_size = self.resolve_grid_size(grid_size)
         num_visible, num_hidden = self.count_patches(grid_size)
         num_patches = num_visible + num_hidden
-        # Both ratios have the same rounding error, to which more is added.
+        # Both ratios carry the same rounding error, and this one a further one.
         ratio = self._rounded_ratio + self.square_ratio - self.visible_ratio
         num_squares = int(num_patches * (ratio / self.square_size**2))
         uniform = self.draw(inputs, num_patches + num_squares)
@@ -106,7 +108,7 @@ class InverseSquareMasking(GridMasking):
             covered = cover_with_squares(
                 uniform[:, num_patches:], self.square_size, grid_size
             )
-            # First those that are covered, in random order, then the others.
+            # Covered patches first, in random order, then the others.
             scores = scores + ops.cast(covered, scores.dtype)
         order = ops.cast(ops.top_k(scores, num_patches)[1], "int32")
         return {

@@ -12,56 +12,59 @@ from keras_capi.validation import check_bounds
 from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_positive_integer
 
-# So few patches at most, of a grid that has enough, are too few to see.
+# Contexts must have more visible patches than this, if the grid is large
+# enough.
 MIN_VISIBLE = 10
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class MultiBlockMasking(GridMasking):
-    """Shows a large block without several small ones: I-JEPA's masking.
+    """Draws a large context and blocks to predict: I-JEPA's masking.
 
-    What is to be predicted are blocks that are large enough to hold a part of
-    an object, and the context is spread over the image, so that a model has to
-    know what is there to tell what is behind a block.
+    The blocks to predict are large enough to show a part of an object, and the
+    context is spread over the image. To predict a block, a model has to
+    understand what the image shows.
 
-    All blocks of a batch have the same sides, which are drawn for each batch.
-    All contexts are cut to the smallest of the batch, the first patches stay.
-    Shapes must be known before a step is compiled, though: indices are padded
-    to the largest number that there can be, and masks tell which of them count.
+    All blocks of a batch have the same height and width, drawn for each batch.
+    All contexts are cut to the size of the smallest one in the batch, and keep
+    their first patches. As shapes must be known when a step is compiled,
+    indices are padded to the largest possible number, and masks tell which of
+    them count.
 
     Args:
         grid_size: Tuple of two integers, rows and columns of patches, or `None`
             if the model sets it. Defaults to `None`.
-        num_blocks: Integer. Blocks to predict. Defaults to `4`.
-        block_scale: Tuple of two floats. Their area, as a share of the image.
-            Defaults to `(0.15, 0.2)`.
-        block_aspect_ratio: Tuple of two floats. Their height over width.
-            Defaults to `(0.75, 1.5)`.
-        num_contexts: Integer. Contexts to predict them from, each by itself.
-            Defaults to `1`.
-        context_scale: Tuple of two floats. The area of the square that a
-            context is a part of, as a share of the image. Defaults to
+        num_blocks: Integer. Number of blocks to predict. Defaults to `4`.
+        block_scale: Tuple of two floats. Bounds of the area of the blocks, as a
+            share of the image. Defaults to `(0.15, 0.2)`.
+        block_aspect_ratio: Tuple of two floats. Bounds of their aspect ratio,
+            height over width. Defaults to `(0.75, 1.5)`.
+        num_contexts: Integer. Number of contexts. The blocks are predicted from
+            each of them. Defaults to `1`.
+        context_scale: Tuple of two floats. Bounds of the area of the square
+            that a context is a part of, as a share of the image. Defaults to
             `(0.85, 1.0)`.
-        min_visible: Integer or `None`. A context has more patches than that
+        min_visible: Integer or `None`. A context has more patches than this
             before it is cut. `None` is 10, or a tenth of the patches if that is
             less. Defaults to `None`.
-        max_visible: Integer or `None`. Cuts longer contexts too: with large
-            batches, where the smallest context is small, that changes next to
-            nothing and saves the padding. `None` does not. Defaults to `None`.
-        allow_overlap: Boolean. Whether a context keeps the patches that are to
-            be predicted. Defaults to `False`.
+        max_visible: Integer or `None`. Cuts contexts to this number of patches,
+            too, which saves padding. In large batches the smallest context is
+            small anyway, so that this changes next to nothing. `None` does not.
+            Defaults to `None`.
+        allow_overlap: Boolean. Whether a context may contain patches that are
+            to be predicted. Defaults to `False`.
         seed: Integer or `None`. Defaults to `None`.
 
     Call arguments:
         inputs: Any tensor whose first axis is the batch.
-        grid_size: Tuple of two integers, needed if the constructor got none. At
-            least two rows and two columns.
+        grid_size: Tuple of two integers. Required if the constructor got none.
+            At least two rows and two columns.
 
     Output shape:
         `{"visible_indices": (batch, num_contexts, visible), "predict_indices":
         (batch, num_blocks, predictions)}`, int32, row-major patches, ascending
-        as far as they count; `"visible_mask"` and `"predict_mask"`, Boolean, of
-        the same shapes, are true for those that do.
+        before the padding. `"visible_mask"` and `"predict_mask"`, Boolean, of
+        the same shapes, are `True` for those that are not padding.
 
     Example:
 
@@ -108,7 +111,7 @@ class MultiBlockMasking(GridMasking):
             self.count_patches(self.grid_size)
 
     def count_patches(self, grid_size):
-        """Returns how many patches can be visible and predicted at most.
+        """Returns the largest numbers of visible and predicted patches.
 
         Args:
             grid_size: Tuple of two integers, rows and columns of patches.
@@ -124,8 +127,8 @@ class MultiBlockMasking(GridMasking):
         blocks, contexts = self.possible_sides(grid_size)
         largest = int(blocks.prod(axis=-1).max())
         visible = contexts.prod(axis=-1)
-        # Of the first block, which is ignored last, a context leaves out what
-        # it cannot evade.
+        # A context leaves out at least what it must share with the first block,
+        # which is the last to be ignored.
         if (
             not self.allow_overlap
             and visible.min() - largest > self._min_visible(grid_size)
@@ -136,14 +139,14 @@ class MultiBlockMasking(GridMasking):
         return num_visible, largest
 
     def _bounds(self):
-        """Areas and shapes of the blocks to predict, and of the contexts."""
+        """Bounds of areas and aspect ratios, of blocks and of contexts."""
         return (
             (self.block_scale, self.block_aspect_ratio),
             (self.context_scale, (1.0, 1.0)),
         )
 
     def possible_sides(self, grid_size):
-        """Returns the heights and widths that there can be.
+        """Returns all heights and widths that can occur.
 
         Args:
             grid_size: Tuple of two integers, rows and columns of patches.
@@ -157,7 +160,7 @@ class MultiBlockMasking(GridMasking):
         ]
 
     def _min_visible(self, grid_size):
-        """The number, but for grids on which no context could have more."""
+        """`min_visible`, lowered on grids where no context could have more."""
         count = self.min_visible
         if count is None:
             count = min(MIN_VISIBLE, grid_size[0] * grid_size[1] // 10)
@@ -166,12 +169,12 @@ class MultiBlockMasking(GridMasking):
 
     @property
     def numbers_per_image(self):
-        """How many random numbers an image takes."""
+        """The number of random numbers for each image."""
         per_context = 1 + (0 if self.allow_overlap else self.num_blocks)
         return 2 * self.num_blocks + self.num_contexts * per_context
 
     def place(self, size_numbers, numbers, grid_size):
-        """Turns random numbers into blocks, which are not cut.
+        """Turns random numbers into blocks and contexts, which are not yet cut.
 
         Args:
             size_numbers: Float tensor of shape `(batch or 1, 2)`, uniform in
@@ -268,7 +271,7 @@ def _possible_sides(grid_size, scale, aspect_ratio):
 
 
 def _list_patches(mask, count):
-    """The first `count` patches of a mask; behind them some of the others."""
+    """The first `count` patches of a mask, then some of the others."""
     num_patches = mask.shape[-1]
     early = ops.cast(num_patches - ops.arange(num_patches), "float32")
     scores = ops.where(mask, early, -early)

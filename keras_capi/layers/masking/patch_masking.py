@@ -6,19 +6,19 @@ from keras_capi.validation import check_ratio
 
 
 class PatchMasking(GridMasking):
-    """Base class of the maskings: counts, one random draw, and the config.
+    """Base class of maskings with fixed counts of hidden and predicted patches.
 
-    A subclass implements `select_indices` and says in `numbers_per_image` how
-    many random numbers it takes beside one for each patch.
+    A subclass implements `select_indices`; `numbers_per_image` is how many
+    random numbers it takes in addition to one for each patch.
 
     Args:
         grid_size: Tuple of two integers, rows and columns of patches, or `None`
             if it comes with each call. Defaults to `None`.
-        mask_ratio: Float in (0, 1). Share of the patches that are hidden; the
+        mask_ratio: Float in (0, 1). Share of the patches that are hidden. Their
             number is `int(patches * mask_ratio)`. Defaults to `0.65`.
         prediction_ratio: Float in (0, 1]. Share of the hidden patches that are
-            predicted; the number is `int(hidden * prediction_ratio)`. Defaults
-            to `0.05`.
+            predicted. Their number is `int(hidden * prediction_ratio)`.
+            Defaults to `0.05`.
         seed: Integer or `None`. Defaults to `None`.
     """
 
@@ -41,7 +41,7 @@ class PatchMasking(GridMasking):
             self.count_patches(self.grid_size)
 
     def count_patches(self, grid_size):
-        """Returns how many patches are visible and predicted in an image.
+        """Returns the numbers of visible and predicted patches of an image.
 
         Args:
             grid_size: Tuple of two integers, rows and columns of patches.
@@ -64,7 +64,7 @@ class PatchMasking(GridMasking):
         return num_visible, num_predict
 
     def count_visible(self, num_patches):
-        """Returns how many of so many patches are visible."""
+        """Returns how many of `num_patches` patches are visible."""
         return num_patches - int(num_patches * self.mask_ratio)
 
     def call(self, inputs, grid_size=None):

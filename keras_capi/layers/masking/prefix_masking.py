@@ -6,10 +6,10 @@ from keras_capi.ops.masks.block_masks import uniform_integers
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class PrefixMasking(GridMasking):
-    """Draws how many patches of each image are given: AIM's prefix.
+    """Draws how many patches of each image are given: AIM's prefix length.
 
-    The length is uniform from one patch to all but one. What comes behind is
-    predicted patch by patch, in row-major order.
+    The length is uniform from one patch to all but one. The remaining patches
+    are predicted one by one, in row-major order.
 
     Args:
         grid_size: Tuple of two integers, rows and columns of patches, or `None`
@@ -24,7 +24,7 @@ class PrefixMasking(GridMasking):
         `{"prefix_length": (batch,)}`, int32.
 
     Raises:
-        ValueError: If there is one patch only.
+        ValueError: If there is only one patch.
 
     Example:
 
@@ -42,7 +42,7 @@ class PrefixMasking(GridMasking):
         return {"prefix_length": 1 + uniform_integers(uniform, last)}
 
     def count_lengths(self, grid_size=None):
-        """Returns the longest prefix, and so the number of lengths.
+        """Returns the longest prefix, which is also the number of lengths.
 
         Args:
             grid_size: Tuple of two integers, if the constructor got none.

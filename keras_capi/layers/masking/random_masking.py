@@ -8,9 +8,9 @@ from keras_capi.ops.masks.block_masks import split_at_random
 class RandomMasking(PatchMasking):
     """Hides patches uniformly at random.
 
-    The simplest masking. Scattered visible patches give away much of what is
-    between them, so it needs a high `mask_ratio` (0.9 in the paper) and still
-    learns weaker features than `keras_capi.layers.InverseBlockMasking`.
+    The simplest masking. Scattered visible patches give away much of what lies
+    between them. So it needs a high `mask_ratio` (0.9 in the paper), and still
+    leads to weaker features than `keras_capi.layers.InverseBlockMasking`.
 
     Args:
         grid_size: Tuple of two integers, rows and columns of patches, or `None`
@@ -20,13 +20,13 @@ class RandomMasking(PatchMasking):
         prediction_ratio: Float in (0, 1]. Share of the hidden patches that are
             predicted. Defaults to `0.05`.
         seed: Integer or `None`. Defaults to `None`.
-        round_visible: Boolean. Whether the number of visible patches is rounded
-            down, as in MAE: `int(patches * (1 - mask_ratio))`; else that of the
-            hidden ones. Defaults to `False`.
+        round_visible: Boolean. Whether to round down the number of visible
+            patches, as in MAE: `int(patches * (1 - mask_ratio))`. Otherwise
+            that of the hidden ones is rounded down. Defaults to `False`.
 
     Call arguments:
         inputs: Any tensor whose first axis is the batch.
-        grid_size: Tuple of two integers, needed if the constructor got none.
+        grid_size: Tuple of two integers. Required if the constructor got none.
 
     Output shape:
         `{"visible_indices": (batch, num_visible), "predict_indices": (batch,

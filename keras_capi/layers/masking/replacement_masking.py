@@ -6,21 +6,21 @@ from keras_capi.layers.masking.grid_masking import GridMasking
 from keras_capi.ops.masks.block_masks import uniform_integers
 from keras_capi.validation import check_number
 
-# Far below one patch, and far above the rounding of a share of the patches.
+# Far below one patch, and far above the rounding errors of shares.
 ROUNDING = 1e-3
 
 
 class ReplacementMasking(GridMasking):
-    """Base of the maskings for methods that replace what they hide.
+    """Base class of maskings for methods that replace hidden patches.
 
     As all patches go through the encoder, masks may differ in size. A subclass
-    implements `sample` and says with `count_numbers` how many random numbers it
+    implements `sample`; `count_numbers` returns how many random numbers that
     takes.
 
     Args:
         grid_size: Tuple of two integers, rows and columns of patches, or `None`
             if it comes with each call. Defaults to `None`.
-        mask_ratio: Float in `[0, 1)`, the share of the patches to mask; or a
+        mask_ratio: Float in `[0, 1)`, the share of the patches to hide; or a
             sequence of pairs `(low, high)`: each image draws one of the pairs,
             and then its share between the two. Defaults to `0.4`.
         seed: Integer or `None`. Defaults to `None`.
@@ -44,11 +44,11 @@ class ReplacementMasking(GridMasking):
         return {"mask": self.sample(uniform[:, 2:], targets, grid_size)}
 
     def draw_targets(self, uniform, num_patches):
-        """Turns random numbers into how many patches of each image to mask.
+        """Turns random numbers into how many patches of each image to hide.
 
         Args:
             uniform: Float tensor of shape `(batch, 2)`, uniform in `[0, 1)`.
-            num_patches: Integer. The patches of an image.
+            num_patches: Integer. Number of patches of an image.
 
         Returns:
             Float tensor of shape `(batch,)`, see `sample`.
@@ -57,24 +57,24 @@ class ReplacementMasking(GridMasking):
         pair = uniform_integers(uniform[:, 0], len(low))
         low, high = (ops.take(ends, pair, axis=0) for ends in (low, high))
         ratios = low + uniform[:, 1] * (high - low)
-        # A share such as 75 / 196 is meant to give 75 patches.
+        # A share such as 75 / 196 has to give 75 patches.
         targets = ratios * num_patches + ROUNDING
         return ops.where(ratios > 0.0, targets, 0.0)
 
     def count_hidden_in_batch(self, batch_size, grid_size):
-        """Returns how many patches of a batch are hidden at most.
+        """Returns the largest number of hidden patches in a batch.
 
         Args:
             batch_size: Integer or integer scalar tensor.
             grid_size: Tuple of two integers, rows and columns of patches.
 
         Returns:
-            A number of the kind of `batch_size`.
+            Integer or integer scalar tensor, as `batch_size`.
         """
         return batch_size * self.count_hidden(grid_size)
 
     def count_hidden(self, grid_size):
-        """Returns how many patches a mask may hide.
+        """Returns the largest number of patches that a mask hides.
 
         Args:
             grid_size: Tuple of two integers.
@@ -93,7 +93,7 @@ class ReplacementMasking(GridMasking):
             numbers: Float tensor of shape `(batch, count)`, uniform in
                 `[0, 1)`.
             targets: Float tensor of shape `(batch,)`: how many patches of each
-                image to mask, with the tolerance `ROUNDING`.
+                image to hide, plus the tolerance `ROUNDING`.
             grid_size: Tuple of two integers.
 
         Returns:
@@ -111,7 +111,7 @@ class ReplacementMasking(GridMasking):
 
 
 def _check_mask_ratio(value):
-    """Returns a ratio, or pairs of bounds as tuples, or raises."""
+    """Returns the ratio, or pairs of bounds as tuples, or raises."""
     if not isinstance(value, list | tuple):
         check_number("mask_ratio", value, "[0, 1)")
         return value

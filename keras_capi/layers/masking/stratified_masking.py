@@ -8,41 +8,40 @@ from keras_capi.validation import check_number
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class StratifiedMasking(BlockwiseMasking):
-    """Hides blocks in a share of the images, of ever other sizes: DINOv2's.
+    """Hides blocks in a fixed share of each batch: DINOv2's masking.
 
-    Of each batch a fixed share has a mask. Their ratios are spread evenly: the
-    range is cut into as many parts as there are masks, each mask draws its
-    ratio from another part. So batches are alike, and how many patches are
-    hidden in a whole batch is bounded from above closely, see
-    `count_hidden_in_batch`. The masks themselves are made of blocks, see
-    `keras_capi.layers.BlockwiseMasking`.
+    The mask ratios are stratified: the range is split into as many equal parts
+    as there are masks in the batch, and each mask draws its ratio from another
+    part. Batches are thus alike, and the number of hidden patches in a batch
+    has a tight upper bound, see `count_hidden_in_batch`. The masks consist of
+    blocks, as in `keras_capi.layers.BlockwiseMasking`.
 
     Args:
         grid_size: Tuple of two integers, rows and columns of patches, or `None`
             if it comes with each call. Defaults to `None`.
-        mask_ratio: Pair of floats in `[0, 1)`, the range of the shares of
-            patches that are hidden in images that have a mask. Defaults to
-            `(0.1, 0.5)`.
-        masked_share: Float in `[0, 1]`. Share of the images with a mask.
+        mask_ratio: Pair of floats in `[0, 1)`, the range of the share of
+            patches that are hidden in an image with a mask. Defaults to `(0.1,
+            0.5)`.
+        masked_share: Float in `[0, 1]`. Share of the images that have a mask.
             Defaults to `0.5`.
-        min_area: Integer or `None`. Smallest block, in patches. Defaults to
-            `4`.
-        max_area: Integer or `None`. Largest block; `None` is half of the grid.
-            Defaults to `None`.
-        min_aspect_ratio: Float. Lowest height over width of a block. Defaults
-            to `0.3`.
-        max_aspect_ratio: Float or `None`. Highest height over width; `None` is
-            `1 / min_aspect_ratio`. Defaults to `None`.
-        num_attempts: Integer. How often a block is drawn again. Defaults to
-            `10`.
+        min_area: Integer or `None`. Smallest area of a block, in patches.
+            Defaults to `4`.
+        max_area: Integer or `None`. Largest area of a block. `None` is half of
+            the grid. Defaults to `None`.
+        min_aspect_ratio: Float. Lowest aspect ratio of a block, height over
+            width. Defaults to `0.3`.
+        max_aspect_ratio: Float or `None`. Highest aspect ratio. `None` is `1 /
+            min_aspect_ratio`. Defaults to `None`.
+        num_attempts: Integer. How often a block that does not fit is drawn
+            again. Defaults to `10`.
         seed: Integer or `None`. Defaults to `None`.
 
     Call arguments:
         inputs: Any tensor whose first axis is the batch.
-        grid_size: Tuple of two integers, needed if the constructor got none.
+        grid_size: Tuple of two integers. Required if the constructor got none.
 
     Output shape:
-        `{"mask": (batch, rows * columns)}`, Boolean, true where hidden.
+        `{"mask": (batch, rows * columns)}`, Boolean, `True` where hidden.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -93,14 +92,14 @@ class StratifiedMasking(BlockwiseMasking):
         return self.max_area or grid_size[0] * grid_size[1] / 2
 
     def count_masked(self, batch_size):
-        """Returns how many images of a batch have a mask.
+        """Returns the number of images in a batch that have a mask.
 
         Args:
             batch_size: Integer or integer scalar tensor.
         """
         if isinstance(batch_size, int):
             return int(batch_size * self.masked_share)
-        # float64, to round like the line above.
+        # In float64, to round as the line above does.
         count = ops.cast(batch_size, "float64") * self.masked_share
         return ops.cast(count, "int32")
 
@@ -112,7 +111,7 @@ class StratifiedMasking(BlockwiseMasking):
             ends = _upper_ends(low, high, num_masked)
             sizes = np.floor(ends * np.float32(num_patches))
             return max(int(sizes.sum()), 1)
-        # The same but for rounding, where the batch size is not known.
+        # Equal up to rounding, for an unknown batch size.
         count = ops.cast(num_masked, "float32")
         ends = count * low + (high - low) * (count + 1.0) / 2.0
         return ops.cast(ops.ceil(ends * num_patches), "int32") + 1
@@ -120,7 +119,7 @@ class StratifiedMasking(BlockwiseMasking):
     def draw_targets(self, uniform, num_patches):
         batch_size = ops.shape(uniform)[0]
         num_masked = ops.cast(self.count_masked(batch_size), "float32")
-        # A random order of the images: the first ones have the masks.
+        # A random order of the images, of which the first get masks.
         rank = ops.argsort(ops.argsort(uniform[:, 0]))
         rank = ops.cast(rank, "float32")
         low, high = self.mask_ratio[0]
@@ -137,10 +136,10 @@ class StratifiedMasking(BlockwiseMasking):
 
 
 def _upper_ends(low, high, count):
-    """The upper ends of equal parts of a range, rounded as torch does it.
+    """The upper ends of equal parts of a range, rounded as in torch.
 
-    Where an end by the number of patches is an integer but for rounding, the
-    authors' count depends on that.
+    Where an end times the number of patches is an integer up to rounding, the
+    authors' counts depend on it.
     """
     low, high = np.float32(low), np.float32(high)
     step = np.float64((high - low) / np.float32(max(count, 1)))

@@ -1,3 +1,3 @@
-"""What shifts and scales features or images."""
+"""Normalisation of features and images."""
 
 __all__ = []

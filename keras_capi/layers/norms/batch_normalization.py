@@ -7,29 +7,30 @@ from keras_capi.ops.collectives import sum_with_gradient
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class BatchNormalization(keras.layers.BatchNormalization):
-    """Keras's `BatchNormalization`, over the batch of all devices.
+    """Keras's `BatchNormalization`, synchronised across all devices.
 
-    Keras shares the statistics on TensorFlow only. Where samples are compared
-    with each other, those of one device must not be told by their statistics:
-    a network would learn that instead.
+    Keras synchronises the statistics on TensorFlow only. Where samples are
+    compared with each other, statistics must not reveal which samples share a
+    device: the network would learn that instead.
 
-    The last axis is that of the channels.
+    The last axis is the channel axis.
 
     Args:
-        momentum: Float. Share of the moving statistics that an update keeps.
-            Defaults to `0.9`.
+        momentum: Float. Momentum of the moving statistics: the share that an
+            update keeps. Defaults to `0.9`.
         epsilon: Float. Added to the variance. Defaults to `1e-5`.
-        center: Boolean. Whether there is an offset. Defaults to `True`.
-        scale: Boolean. Whether there is a scale. Defaults to `True`.
-        unbiased: Boolean. Whether the moving variance is that of all samples as
-            estimated from the batch, with `n - 1` for `n`, as in torch.
-            Normalised is by that of the batch in any case. Defaults to `False`,
-            as in Keras.
+        center: Boolean. Whether to add a learnt offset. Defaults to `True`.
+        scale: Boolean. Whether to multiply by a learnt scale. Defaults to
+            `True`.
+        unbiased: Boolean. Whether the moving variance is updated with the
+            unbiased variance, which divides by `n - 1`, as in torch.
+            Normalisation by the batch divides by `n` in any case. Defaults to
+            `False`, as in Keras.
         **kwargs: Other arguments of `keras.layers.Layer`.
 
     Input and output shape:
-        `(..., channels)`. Statistics are over all axes but the last, in
-        float32.
+        `(..., channels)`. Statistics are computed in float32 over all axes but
+        the last.
     """
 
     def __init__(
@@ -57,7 +58,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
         axes = tuple(range(len(inputs.shape) - 1))
         count = all_reduce_sum(ops.cast(ops.size(x[..., 0]), "float32"))
         mean = sum_with_gradient(ops.sum(x, axis=axes)) / count
-        # The mean first, as the difference of squares loses digits.
+        # The mean is subtracted first: a difference of squares would lose
+        # digits.
         x = x - mean
         variance = sum_with_gradient(ops.sum(ops.square(x), axis=axes)) / count
         correction = 1.0

@@ -5,16 +5,16 @@ from keras_capi.layers.norms.imagenet_normalization import STANDARD_DEVIATION
 
 
 def channel_statistics(mean, standard_deviation, num_channels):
-    """Returns how images were normalised, or raises a `ValueError`.
+    """Returns the mean and deviation of each channel, checked.
 
     Args:
         mean: Sequence of numbers, one for each channel: what was subtracted
-            from values in `[0, 1]`; or `None` for ImageNet's, whose average
-            images of other than three channels get.
-        standard_deviation: Likewise, by which they were divided after that.
-            Both are given, or neither: one's own mean beside ImageNet's
-            deviation would pass for a normalisation that nobody made.
-        num_channels: Integer.
+            from values in `[0, 1]`. `None` is ImageNet's mean, averaged if
+            there are not three channels.
+        standard_deviation: Likewise: what they were then divided by. Give both
+            or neither: your own mean with ImageNet's deviation would describe a
+            normalisation that never took place.
+        num_channels: Integer. Number of channels of the images.
 
     Returns:
         Two tuples of `num_channels` floats.

@@ -8,19 +8,19 @@ STANDARD_DEVIATION = (0.229, 0.224, 0.225)
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class ImageNetNormalization(keras.layers.Layer):
-    """Normalises RGB images by the mean and deviation of ImageNet's pixels.
+    """Normalises RGB images by the mean and deviation of ImageNet.
 
-    The input that published CAPI weights expect, and a good one to train on
-    photographs. Put it after augmentations, which take pixels, and before the
-    backbone. Computes `((images - low) / (high - low) - mean) / std` in
-    float32, whatever the compute dtype.
+    Published CAPI weights expect images normalised in this way, and it suits
+    training on photographs in general. Put it before the backbone, after
+    augmentations that take pixels. Computes `((images - low) / (high - low) -
+    mean) / std`, always in float32.
 
     Args:
-        value_range: Tuple of two floats, `low < high`. The values of black and
-            white. Defaults to `(0, 255)`.
+        value_range: Tuple of two floats, `low < high`: the values of black and
+            of white. Defaults to `(0, 255)`.
 
     Call arguments:
-        images: Float or integer tensor of shape `(..., 3)`, red first.
+        images: Float or integer tensor of shape `(..., 3)`, in RGB order.
 
     Output shape:
         That of `images`. The dtype is the compute dtype of the layer.
@@ -40,7 +40,7 @@ class ImageNetNormalization(keras.layers.Layer):
     """
 
     def __init__(self, value_range=(0, 255), **kwargs):
-        # Without autocast: half precision would round pixels before their mean
+        # Without autocast, as half precision would round pixels before the mean
         # is subtracted.
         super().__init__(autocast=False, **kwargs)
         self.value_range = _check_value_range(value_range)
@@ -63,10 +63,10 @@ class ImageNetNormalization(keras.layers.Layer):
 
 
 def imagenet_scale_and_offset(value_range):
-    """Returns what to multiply pixels with and then to add, for each channel.
+    """Returns the scale and offset of each channel that normalise pixels.
 
     Args:
-        value_range: Tuple of two floats, the pixels' least and largest value.
+        value_range: Tuple of two floats: the values of black and of white.
 
     Returns:
         Tuple of two float64 arrays of shape `(3,)`.

@@ -7,7 +7,7 @@ from keras_capi.validation import check_positive
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class LayerNormalization(keras.layers.LayerNormalization):
-    """Layer normalisation of the last axis that can be exported everywhere.
+    """Layer normalisation of the last axis, for export on every backend.
 
     `keras.layers.LayerNormalization` with the epsilon of vision transformers.
 

@@ -6,10 +6,9 @@ from keras_capi.validation import check_positive
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class RMSNormalization(keras.layers.RMSNormalization):
-    """Root mean square norm that can be exported on every backend.
+    """RMS normalisation of the last axis, for export on every backend.
 
-    `keras.layers.RMSNormalization` over the last axis, computed by
-    `keras_capi.ops.rms_normalize`.
+    `keras.layers.RMSNormalization`, computed by `keras_capi.ops.rms_normalize`.
 
     Args:
         epsilon: Float. Added to the mean square. Defaults to `1e-5`.

@@ -1,4 +1,4 @@
-"""What turns a teacher's features into targets."""
+"""Targets of the student, made from the teacher's features."""
 
 from keras_capi.layers.targets.centering import Centering
 from keras_capi.layers.targets.color_targets import ColorTargets

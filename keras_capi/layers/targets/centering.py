@@ -11,22 +11,22 @@ from keras_capi.validation import check_number
 class Centering(ScoreTargets):
     """Turns a teacher's scores into targets that do not collapse.
 
-    A running mean of the scores, the center, is subtracted, so that no
-    prototype wins for all images; a low temperature sharpens what is left, so
-    that not all are equal. The center moves after its use, in training alone,
-    by the scores of all devices.
+    Subtracting the center, a running mean of the scores, keeps one prototype
+    from winning for all images. A low temperature sharpens the result, so that
+    the targets do not become uniform. The center is updated after its use, in
+    training only, with the scores of all devices.
 
     Args:
-        temperature: Float. Divides the centered scores. It can be set by
-            `assign_temperature`. Defaults to `0.04`.
-        momentum: Float in `[0, 1]`. How slowly the center moves. Defaults to
-            `0.9`.
+        temperature: Float. Divides the centered scores. `assign_temperature`
+            changes it. Defaults to `0.04`.
+        momentum: Float in `[0, 1]`. Momentum of the center: the higher, the
+            slower it moves. Defaults to `0.9`.
 
     Call arguments:
         scores: Float tensor of shape `(..., num_prototypes)`.
-        valid: Optional Boolean tensor of shape `(...,)`: which scores move the
-            center, where others are padded.
-        training: Boolean. Whether the center moves.
+        valid: Optional Boolean tensor of shape `(...,)`: `True` for scores that
+            update the center, `False` for padding.
+        training: Boolean. Whether to update the center.
 
     Output shape:
         As the scores: probabilities, in float32.
@@ -47,7 +47,7 @@ class Centering(ScoreTargets):
         self.momentum = momentum
 
     def build(self, scores_shape):
-        # First, as in the files of former versions.
+        # Added first, as in the files of earlier versions.
         self.center = self.add_state(
             "center", scores_shape[-1:], keras.initializers.Zeros()
         )
@@ -68,7 +68,7 @@ class Centering(ScoreTargets):
             count = ops.sum(ops.cast(valid, "float32"))
         count = all_reduce_sum(count)
         mean = all_reduce_sum(ops.sum(scores, axis=0)) / ops.maximum(count, 1.0)
-        # Without any scores it stays.
+        # Without valid scores the center stays as it is.
         share = ops.where(count > 0.0, 1.0 - self.momentum, 0.0)
         self.center.assign((1.0 - share) * self.center + share * mean)
 

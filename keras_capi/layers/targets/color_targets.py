@@ -14,41 +14,44 @@ from keras_capi.validation import check_positive_integer
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class ColorTargets(keras.layers.Layer):
-    """Turns colours into classes to be predicted, and says how they count.
+    """Turns colours into soft classes to predict, and weights for the loss.
 
-    A colour is shared out to the nearest of some bins. Places with rare colours
-    count more, and those of images without colours not at all.
+    Each colour is spread over the nearest bins of a grid of colours. Pixels
+    with rare colours get a higher weight, and those of images without colours a
+    weight of 0.
 
-    How often the bins occur is counted in training: the mean of all batches so
-    far, the first of which is a uniform one. Images without colours are left
+    How often each bin occurs is counted in training, as the mean over all
+    batches so far and an initial uniform one. Images without colours are left
     out.
 
     Args:
         bins: Array-like of shape `(bins, 2)`, a and b of CIE Lab, or `None` for
             the published 313, see `keras_capi.ops.color_bins`. Defaults to
             `None`.
-        num_neighbors: Integer. How many bins share a colour. Defaults to `10`,
-            as in the authors' code; the paper has 5.
-        deviation: Float, see `keras_capi.ops.encode_colors`. Defaults to `5.0`.
-        prior: Array-like of shape `(bins,)`: how often bins occur, in any unit,
-            or `None` to count. Defaults to `None`.
+        num_neighbors: Integer. Number of bins that each colour is spread over.
+            Defaults to `10`, as in the authors' code; the paper has 5.
+        deviation: Float. Width of the spreading, see
+            `keras_capi.ops.encode_colors`. Defaults to `5.0`.
+        prior: Array-like of shape `(bins,)`: how often bins occur, in any unit.
+            `None` counts them in training. Defaults to `None`.
         mixing: Float in `[0, 1]`, see `keras_capi.ops.rebalancing_weights`.
             Defaults to `0.5`.
         power: Float, not negative, likewise. Defaults to `1.0`.
-        gray_threshold: Float, not negative. An image has colours if a or b of a
-            place is farther from 0. Defaults to `5.0`.
+        gray_threshold: Float, not negative. An image counts as coloured if a or
+            b of any pixel is farther from 0 than this. Defaults to `5.0`.
 
     Call arguments:
         colors: Float tensor of shape `(batch, rows, columns, 2)`.
-        training: Boolean. Whether to count.
+        training: Boolean. Whether to count the bins.
 
     Output shape:
-        Tuple of three tensors: which bins, int32, and their shares, float32, of
-        shape `(batch, rows, columns, num_neighbors)`; and how much places
-        count, float32, of shape `(batch, rows, columns)`.
+        Tuple of three tensors: the indices of the bins, int32, and their
+        shares, float32, both of shape `(batch, rows, columns, num_neighbors)`;
+        and the weights of the pixels, float32, of shape `(batch, rows,
+        columns)`.
 
     Raises:
-        ValueError: If an argument is out of range, or does not suit another.
+        ValueError: If an argument is out of range, or does not fit the others.
 
     Example:
 
@@ -75,7 +78,7 @@ class ColorTargets(keras.layers.Layer):
         gray_threshold=5.0,
         **kwargs,
     ):
-        # Recomputed under a `keras.RematScope`, it would count twice; half
+        # If a `keras.RematScope` recomputed it, it would count twice; half
         # precision would round colours.
         with keras.RematScope(mode=None):
             super().__init__(autocast=False, **kwargs)
@@ -133,7 +136,7 @@ class ColorTargets(keras.layers.Layer):
         weights = rebalancing_weights(
             ops.convert_to_tensor(self.shares), self.mixing, self.power
         )
-        # Of the nearest, which is taken last for the sake of `encode_colors`.
+        # The weight is that of the nearest bin.
         weights = ops.take(weights, indices, axis=0)[..., 0]
         return indices, shares, weights * has_colors[:, None, None]
 
@@ -189,7 +192,7 @@ def _check_prior(prior, num_bins):
     if prior is None:
         return None
     prior = np.asarray(prior, "float64")
-    # Where nothing is mixed in, what never occurs would count without end.
+    # Without mixing, a bin that never occurs would get an infinite weight.
     if prior.shape != (num_bins,) or not (prior > 0).all():
         raise ValueError(
             "`prior` must have a value above 0 for each of the bins. "

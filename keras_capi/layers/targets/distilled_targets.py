@@ -11,28 +11,29 @@ from keras_capi.validation import check_positive_integer
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class DistilledTargets(PatchTargets):
-    """What the teacher's own head says as targets, as iBOT has it.
+    """The output of the teacher's head as targets, as in iBOT.
 
-    One of CAPI's ablations, in place of `OnlineClustering`. Student and teacher
-    have the same head, a perceptron and prototypes, the teacher's being the
-    moving average of the student's. So clusters are not learnt from the
-    features, as CAPI does, but follow from the prediction itself. A running
-    mean of the scores is subtracted, against collapse.
+    One of CAPI's ablations, used in place of `OnlineClustering`. Student and
+    teacher have the same kind of head, an MLP and prototypes; the teacher's is
+    the moving average of the student's. Clusters are thus not learnt from the
+    features, as in CAPI, but result from the prediction itself. Subtracting a
+    running mean of the scores prevents collapse.
 
     Args:
-        num_clusters: Integer. Prototypes of the head. Defaults to `16384`.
+        num_clusters: Integer. Number of prototypes of the head. Defaults to
+            `16384`.
         temperature: Float. Divides the teacher's centered scores. Defaults to
-            `0.06`, as CAPI has it.
+            `0.06`, as in CAPI.
         center_momentum: Float in `[0, 1]`, see `keras_capi.layers.Centering`.
             Defaults to `0.9`.
-        num_layers: Integer. Linear layers of the head's perceptron. Defaults to
-            `3`.
+        num_layers: Integer. Number of linear layers of the head's MLP. Defaults
+            to `3`.
         hidden_dim: Integer. Width of its hidden layers. Defaults to `2048`.
         bottleneck_dim: Integer. Width of its output. Defaults to `256`.
 
     Call arguments:
         scores: Float tensor of shape `(..., num_clusters)`.
-        training: Boolean. Whether the center moves.
+        training: Boolean. Whether to update the center.
 
     Output shape:
         As the scores: probabilities, in float32.
@@ -79,7 +80,7 @@ class DistilledTargets(PatchTargets):
         )
 
     def build(self, scores_shape):
-        # Also called with the shape of the features that are scored.
+        # The shape may also be that of the features, before they are scored.
         self.centering.build((None, self.num_clusters))
 
     def call(self, scores, training=None):

@@ -5,23 +5,23 @@ from keras import ops
 from keras_capi.ops.collectives import gather_samples
 from keras_capi.validation import check_positive_integer
 
-# In place of a cluster, and of the number of an image.
+# Stands for a missing cluster, or a missing image number.
 NOTHING = -100
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class EmbeddingMemory(keras.layers.Layer):
-    """Remembers the embeddings of an epoch's images, and their clusters.
+    """Stores the embeddings of an epoch's images, and their clusters.
 
-    For methods that cluster a data set between epochs without a pass of their
-    own: each training batch leaves its embeddings behind, row by row. `labels`
-    are the clusters that were made of them, by the number of the image. Of a
-    distributed training each replica remembers the whole batch.
+    For methods that cluster a data set between epochs without an extra pass
+    over it: each training batch stores its embeddings, row by row. `labels` are
+    the clusters computed from them, indexed by the number of the image. In
+    distributed training each replica stores the global batch.
 
     Args:
-        num_images: Integer. Images of the data set.
-        num_views: Integer. Embeddings of each image.
-        num_labels: Integer. How many clusterings there are.
+        num_images: Integer. Number of images of the data set.
+        num_views: Integer. Number of embeddings of each image.
+        num_labels: Integer. Number of clusterings.
 
     Call arguments:
         indices: Integer tensor of shape `(batch,)`: the numbers of the images.
@@ -41,7 +41,7 @@ class EmbeddingMemory(keras.layers.Layer):
     """
 
     def __init__(self, num_images, num_views, num_labels, **kwargs):
-        # Recomputed under a `keras.RematScope`, it would take a batch twice.
+        # If a `keras.RematScope` recomputed it, it would store a batch twice.
         with keras.RematScope(mode=None):
             super().__init__(**kwargs)
         for name, value in (
@@ -81,7 +81,7 @@ class EmbeddingMemory(keras.layers.Layer):
         embeddings, _ = gather_samples(ops.stop_gradient(embeddings))
         position = ops.convert_to_tensor(self.position)
         batch_size = ops.shape(indices)[0]
-        # In an epoch that is longer than the data set the oldest fall out.
+        # In an epoch longer than the data set, the oldest are overwritten.
         rows = (position + ops.arange(batch_size, dtype="int32")) % (
             self.num_images
         )
@@ -95,16 +95,16 @@ class EmbeddingMemory(keras.layers.Layer):
         self.position.assign(position + batch_size)
 
     def rewind(self):
-        """Has the next batch written to the first rows."""
+        """Lets the next batch start at the first row."""
         self.position.assign(ops.zeros((), "int32"))
 
     def is_full(self):
-        """Returns whether this epoch has written to all rows."""
+        """Returns whether this epoch has filled all rows."""
         position = int(ops.convert_to_numpy(self.position))
         return position >= self.num_images
 
     def filled(self):
-        """Returns what there is, of images that have been seen.
+        """Returns the numbers and embeddings of the images seen so far.
 
         Returns:
             Tuple of NumPy arrays of shapes `(rows,)` and `(rows, num_views,

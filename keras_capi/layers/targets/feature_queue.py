@@ -6,14 +6,14 @@ from keras_capi.validation import check_positive_integer
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class FeatureQueue(keras.layers.Layer):
-    """Remembers the patch features of the last images of a training.
+    """Stores the patch features of the most recent training images.
 
-    For what needs more images than fit into a batch. `features` are those in
-    memory, newest first, and `is_filled` tells which of them there are yet.
-    Calling the layer puts a batch in, in place of the oldest images.
+    For losses that need more images than fit into a batch. `features` holds
+    them, newest first, and `is_filled` tells which rows are in use. Calling the
+    layer adds a batch, in place of the oldest images.
 
     Args:
-        size: Integer. How many images to remember.
+        size: Integer. Number of images to store.
 
     Input shape:
         `(batch, patches, width)`, patches and width known.
@@ -35,7 +35,7 @@ class FeatureQueue(keras.layers.Layer):
     """
 
     def __init__(self, size, **kwargs):
-        # Recomputed under a `keras.RematScope`, it would take a batch twice.
+        # If a `keras.RematScope` recomputed it, it would store a batch twice.
         with keras.RematScope(mode=None):
             super().__init__(**kwargs)
         check_positive_integer("size", size)
@@ -65,19 +65,19 @@ class FeatureQueue(keras.layers.Layer):
 
     @property
     def is_filled(self):
-        """Boolean tensor of shape `(size,)`."""
+        """Which rows are in use: Boolean tensor of shape `(size,)`."""
         return ops.arange(self.size) < self._num_filled
 
     @property
     def is_full(self):
-        """Boolean scalar tensor."""
+        """Whether all rows are in use: Boolean scalar tensor."""
         return self._num_filled >= self.size
 
     def clear(self, condition):
-        """Empties the queue, or leaves it as it is.
+        """Empties the queue if a condition holds.
 
         Args:
-            condition: Boolean scalar tensor: whether to.
+            condition: Boolean scalar tensor. Whether to empty the queue.
         """
         num_filled = ops.convert_to_tensor(self._num_filled)
         self._num_filled.assign(ops.where(condition, 0, num_filled))

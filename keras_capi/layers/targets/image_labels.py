@@ -4,20 +4,20 @@ from keras import ops
 from keras_capi.layers.targets.embedding_memory import NOTHING
 from keras_capi.validation import check_positive_integer
 
-# In place of an epoch.
+# Stands for no epoch.
 NO_EPOCH = -1
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class ImageLabels(keras.layers.Layer):
-    """Knows the label of each image, by the image's number.
+    """Looks up the label of each image by its number.
 
-    For methods that label a data set anew before each epoch. The labels are a
-    part of the model, and so is for which epoch they are: a training that is
-    interrupted goes on with them.
+    For methods that relabel a data set before each epoch. The labels, and the
+    epoch that they are for, are saved with the model, so that an interrupted
+    training continues with them.
 
     Args:
-        num_images: Integer. Images of the data set.
+        num_images: Integer. Number of images of the data set.
 
     Call arguments:
         indices: Integer tensor of any shape: the numbers of images.
@@ -59,21 +59,21 @@ class ImageLabels(keras.layers.Layer):
         return ops.take(self.labels, ops.cast(indices, "int32"))
 
     def label(self, labels, epoch):
-        """Labels all images.
+        """Sets the labels of all images.
 
         Args:
             labels: Integer array of shape `(num_images,)`.
-            epoch: Integer. For which epoch.
+            epoch: Integer. The epoch that the labels are for.
         """
         self.labels.assign(labels)
         self.epoch.assign(epoch)
 
     def are_for(self, epoch):
-        """Returns whether there are labels for an epoch that goes on."""
+        """Returns whether the labels are for this epoch, to resume it."""
         return int(ops.convert_to_numpy(self.epoch)) == epoch
 
     def end_epoch(self):
-        """Keeps the labels, but for no epoch to go on."""
+        """Keeps the labels, but no longer for an epoch to resume."""
         self.epoch.assign(NO_EPOCH)
 
     def compute_output_spec(self, indices):

@@ -12,17 +12,17 @@ from keras_capi.validation import check_positive
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class LatentTargets(PatchTargets):
-    """The teacher's features themselves as targets, as I-JEPA has them.
+    """The teacher's features themselves as targets, as in I-JEPA.
 
-    One of CAPI's ablations, in place of `OnlineClustering`. Each feature is
-    normalised by its own mean and deviation, a linear layer behind the
-    predictor tells it, and the loss is smooth L1. There are no clusters, and
-    nothing but the teacher's slowness keeps all features from becoming the
-    same: watch `target_deviation`, which is near 1 as long as they differ.
+    One of CAPI's ablations, used in place of `OnlineClustering`. Each feature
+    vector is normalised by its own mean and deviation, a linear layer after the
+    predictor predicts it, and the loss is smooth L1. There are no clusters, and
+    only the slowness of the teacher prevents collapse: watch
+    `target_deviation`, which is near 1 as long as the features differ.
 
     Args:
-        beta: Float. The error from which on the loss grows linearly. Defaults
-            to `1.0`.
+        beta: Float. The error from which the loss grows linearly instead of
+            quadratically. Defaults to `1.0`.
 
     Call arguments:
         inputs: The teacher's patch features, of shape `(batch, patches,

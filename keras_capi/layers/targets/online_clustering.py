@@ -21,57 +21,58 @@ from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_positive
 from keras_capi.validation import check_positive_integer
 
-# A score that has no share in any cluster.
+# A score that gives no share to any cluster.
 NOTHING = -1e30
-# If the batch size is not known when a step is compiled.
+# Used if the batch size is unknown when a step is compiled.
 ASSUMED_BATCH_SIZE = 64
 balance = backend.compiled_function(sinkhorn_knopp)
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class OnlineClustering(PatchTargets):
-    """Clusters patch features as they come, with equally used clusters.
+    """Clusters patch features online, with balanced clusters.
 
     A linear layer scores L2-normalised features against the clusters. The
     Sinkhorn-Knopp algorithm turns the scores of a batch into soft assignments
-    that use all clusters equally, and the layer learns to predict those: that
-    is its loss. The features and the assignments get no gradient, so clustering
-    is trained apart from all else, which makes CAPI stable.
+    that use all clusters equally. The clustering loss trains the layer to
+    predict these assignments. No gradient flows into the features or the
+    assignments: the clustering trains separately from everything else, which
+    makes CAPI stable.
 
-    By default the assignments are balanced position by position, over the
-    batch: otherwise clusters could stand for places instead of contents. That
-    needs batches of about as many images as there are clusters. Smaller ones
-    can be balanced together with a queue of the images before them.
+    By default assignments are balanced over the batch at each position
+    separately. Otherwise clusters could encode positions instead of content.
+    This needs about as many images in a batch as there are clusters; smaller
+    batches can be balanced together with a queue of earlier images.
 
-    With many clusters the scores fill the memory. Given `predict_indices`, the
-    layer returns the assignments of those patches only, computed for some
+    With many clusters the scores take much memory. Given `predict_indices`, the
+    layer returns the assignments of those patches only, and computes a few
     positions at a time, without a `(batch, patches, num_clusters)` tensor.
 
     Args:
-        num_clusters: Integer. Defaults to `16384`.
+        num_clusters: Integer. Number of clusters. Defaults to `16384`.
         target_temperature: Float. Divides the scores before balancing. Defaults
             to `0.06`.
-        prediction_temperature: Float. Divides the scores that are trained
-            towards the assignments. Defaults to `0.12`.
+        prediction_temperature: Float. Divides the scores that learn to predict
+            the assignments. Defaults to `0.12`.
         num_iterations: Integer. Sinkhorn-Knopp iterations. Defaults to `3`.
-        positionwise: Boolean. Whether to balance each position on its own;
-            otherwise over all patches of the batch. Defaults to `True`.
-        use_bias: Boolean. Defaults to `True`.
-        chunk_size: Integer or `None`. Positions to compute at a time if
-            `predict_indices` are given; `None` computes about a million
-            scores at a time, 64 million on accelerators, in 24 chunks at most.
+        positionwise: Boolean. Whether to balance each position separately,
+            instead of all patches of the batch together. Defaults to `True`.
+        use_bias: Boolean. Whether scores have a bias. Defaults to `True`.
+        chunk_size: Integer or `None`. Number of positions to compute at a time
+            if `predict_indices` is given. `None` computes about a million
+            scores at a time, 64 million on accelerators, in at most 24 chunks.
             Needs `positionwise`. Defaults to `None`.
-        queue_size: Integer. How many images of the training batches before are
-            balanced together with the present one: with gradient accumulation
-            over `s` batches, best those of `s - 1` batches. Keeps their
-            features, `(queue_size, patches, width)` in float32.
-            Defaults to `0`, as published.
+        queue_size: Integer. Number of images of earlier training batches that
+            are balanced together with the current batch. With gradient
+            accumulation over `s` batches, best those of `s - 1` batches. Stores
+            features, `(queue_size, patches, width)` in float32. Defaults to
+            `0`, as published.
 
     Call arguments:
         inputs: The teacher's patch features.
         predict_indices: Optional integer tensor of shape `(batch,
-            predictions)`: the patches whose assignments are needed.
-        training: Boolean. Whether the batch enters the queue.
+            predictions)`: the patches whose assignments to return.
+        training: Boolean. Whether to add the batch to the queue.
 
     Input shape:
         `(batch, patches, width)`.
@@ -107,8 +108,8 @@ class OnlineClustering(PatchTargets):
         queue_size=0,
         **kwargs,
     ):
-        # A `keras.RematScope` is for the blocks, see `RotaryViT`. This layer
-        # keeps little for its gradient anyway.
+        # A `keras.RematScope` is meant for the blocks, see `RotaryViT`. This
+        # layer stores little for its gradient anyway.
         with keras.RematScope(mode=None):
             super().__init__(**kwargs)
         check_positive_integer("num_clusters", num_clusters)
@@ -175,7 +176,7 @@ class OnlineClustering(PatchTargets):
         return targets, others
 
     def _assign_chunks(self, features, predict_indices):
-        """Computes the loss, its gradient and some assignments by position."""
+        """Computes loss, gradients and some assignments, chunk by chunk."""
         num_images, num_patches, width = features.shape
         chunk_size = self.chunk_size or num_patches
         if self.chunk_size is None and self.positionwise:
@@ -200,9 +201,9 @@ class OnlineClustering(PatchTargets):
         return targets, attach_gradients(loss, gradients)
 
     def _assign_chunk(self, features, predict_indices, start, size):
-        """Computes what some positions add to loss, gradients, targets."""
+        """Computes one chunk's part of loss, gradients and targets."""
         normalized = self._normalize(slice_tokens(features, start, size))
-        # Each pass over the scores counts, so what is smaller is divided.
+        # Each pass over the scores takes time, so smaller tensors are divided.
         logits = self._score(normalized, self.target_temperature)
         logits = ops.stop_gradient(logits)
         assignments = self._assign_in_training(logits, start)
@@ -214,7 +215,7 @@ class OnlineClustering(PatchTargets):
         return loss, *linear_gradients(normalized, errors), targets
 
     def _assign_in_training(self, logits, start=0):
-        """Balances over all replicas, and over the queue if there is one."""
+        """Balances over all replicas, and the queue if there is one."""
         logits = ops.stop_gradient(logits)
         if self.queue is None:
             return self._balance(logits, across_replicas=True)
@@ -229,8 +230,8 @@ class OnlineClustering(PatchTargets):
     def logits(self, features):
         """Returns the scores of features against the clusters.
 
-        Their `argmax` is the cluster of a patch by itself, whatever the batch:
-        use it to look at the clusters of single images.
+        Their `argmax` is the cluster of a patch, whatever else is in the batch.
+        Use it to look at the clusters of single images.
 
         Args:
             features: Float tensor of shape `(..., width)`.
@@ -246,14 +247,14 @@ class OnlineClustering(PatchTargets):
 
     def _score(self, normalized, temperature=1.0):
         """Scores of normalised features, divided by a temperature."""
-        # Calls of the layer cast by themselves.
+        # In a call of the layer, Keras has already cast it.
         kernel = ops.cast(self.kernel, self.compute_dtype)
         products = backend.matrix_product(normalized / temperature, kernel)
         logits = ops.cast(products, "float32")
         return logits if self.bias is None else logits + self.bias / temperature
 
     def assign(self, logits, across_replicas=False):
-        """Returns the balanced assignments of scores.
+        """Turns scores into balanced assignments.
 
         Args:
             logits: Float32 tensor of shape `(batch, patches, num_clusters)`.
@@ -270,7 +271,7 @@ class OnlineClustering(PatchTargets):
         shape = ops.shape(logits)
         if not self.positionwise:
             logits = ops.reshape(logits, (-1, self.num_clusters))
-        # The first axis has the batch, or all patches of it.
+        # The first axis is the batch, or all of its patches.
         settings = {"sample_axis": 0, "across_replicas": across_replicas}
         assignments = balance(
             logits, num_iterations=self.num_iterations, **settings

@@ -5,13 +5,13 @@ from keras_capi.ops.losses.cross_entropy import soft_cross_entropy
 
 
 class PatchTargets(keras.layers.Layer):
-    """Base of what `keras_capi.methods.CAPI` predicts of hidden patches.
+    """Base class of the targets that `keras_capi.methods.CAPI` predicts.
 
-    A subclass makes targets of a teacher's features in `make_targets`. As they
-    are here, head and loss are for targets that are distributions over
+    A subclass turns a teacher's features into targets in `make_targets`. By
+    default, head and loss are for targets that are distributions over
     `num_clusters` clusters.
 
-    `loss_weights` has the factors of losses of its own.
+    `loss_weights` maps the names of its own losses to their weights.
 
     Args:
         **kwargs: Arguments of every layer.
@@ -21,43 +21,44 @@ class PatchTargets(keras.layers.Layer):
     num_clusters: int | None = None
 
     def __init__(self, **kwargs):
-        # The signature that documentation shows.
+        # Defined for the signature in the documentation.
         super().__init__(**kwargs)
 
     def make_targets(self, patches, predict_indices, score, training=None):
-        """Returns the targets of some patches.
+        """Returns the targets for some patches.
 
         Args:
-            patches: Float tensor of shape `(batch, patches, width)`: what a
-                teacher makes of all patches, without a gradient.
-            predict_indices: Integer tensor of shape `(batch, predictions)`:
-                whose targets are needed.
-            score: Function from features of the teacher to what its own head
-                makes of them.
+            patches: Float tensor of shape `(batch, patches, width)`: the
+                teacher's features of all patches, without a gradient.
+            predict_indices: Integer tensor of shape `(batch, predictions)`: the
+                patches whose targets are needed.
+            score: Function that maps features of the teacher to the output of
+                its own head.
             training: Boolean.
 
         Returns:
-            A tuple: a tensor of shape `(batch, predictions, ...)`, and a
-            dictionary of scalars, own losses and what else to log.
+            Tuple: a tensor of shape `(batch, predictions, ...)`, and a
+            dictionary of scalars, with losses of its own and whatever else to
+            log.
         """
         raise NotImplementedError
 
     def make_head(self, encoder_dim, predictor_dim, **kwargs):
-        """Returns the layer from predicted features to what is compared.
+        """Returns the head, which maps predicted features to outputs.
 
         Args:
             encoder_dim: Integer. Width of the teacher's features.
-            predictor_dim: Integer. Width of the predicted ones.
+            predictor_dim: Integer. Width of the predicted features.
             **kwargs: Arguments of every layer.
         """
         return PrototypeHead(self.num_clusters, **kwargs)
 
     def compare(self, targets, outputs, temperature):
-        """Returns the loss of the prediction, a scalar.
+        """Returns the loss of the predictions, a scalar.
 
         Args:
             targets: As `make_targets` returns them.
             outputs: Tensor of the same shape, from the student's head.
-            temperature: Float. Divides scores.
+            temperature: Float. Divides the student's scores.
         """
         return soft_cross_entropy(targets, outputs, temperature)

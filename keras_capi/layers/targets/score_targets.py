@@ -5,19 +5,20 @@ from keras_capi.validation import check_positive
 
 
 class ScoreTargets(keras.layers.Layer):
-    """Base of what turns a teacher's scores into targets that do not collapse.
+    """Base class of layers that turn a teacher's scores into targets.
 
-    It holds the temperature that divides the scores, which may change from
-    update to update. A subclass implements `call`.
+    It holds the temperature that divides the scores, which may change between
+    updates. A subclass implements `call`, such that the targets do not
+    collapse.
 
     Args:
-        temperature: Float. Divides the scores. It can be set by
-            `assign_temperature`. Defaults to `0.04`.
+        temperature: Float. Divides the scores. `assign_temperature` changes it.
+            Defaults to `0.04`.
 
     Call arguments:
         scores: Float tensor of shape `(..., num_prototypes)`.
-        valid: Optional Boolean tensor of shape `(...,)`: which scores are
-            there. What stands for the others is of no meaning.
+        valid: Optional Boolean tensor of shape `(...,)`: `False` for padding,
+            whose targets have no meaning.
         training: Boolean. Whether this is a training step.
 
     Output shape:
@@ -25,7 +26,7 @@ class ScoreTargets(keras.layers.Layer):
     """
 
     def __init__(self, temperature=0.04, **kwargs):
-        # Recomputed under a `keras.RematScope`, a state would move twice.
+        # If a `keras.RematScope` recomputed it, a state would be updated twice.
         with keras.RematScope(mode=None):
             super().__init__(**kwargs)
         check_positive("temperature", temperature)
@@ -40,7 +41,7 @@ class ScoreTargets(keras.layers.Layer):
         )
 
     def add_state(self, name, shape, initializer):
-        """Adds a variable that is not trained, in float32."""
+        """Adds a float32 variable that is not trained."""
         return self.add_weight(
             name=name,
             shape=shape,
@@ -51,7 +52,7 @@ class ScoreTargets(keras.layers.Layer):
         )
 
     def assign_temperature(self, temperature):
-        """Sets the temperature of the coming calls.
+        """Sets the temperature for the following calls.
 
         Args:
             temperature: Float scalar tensor.
@@ -62,9 +63,9 @@ class ScoreTargets(keras.layers.Layer):
         raise NotImplementedError
 
     def choose(self, scores):
-        """Shares scores out to the prototypes, each sample by itself.
+        """Assigns scores to the prototypes, for each sample by itself.
 
-        For measures of health: balancing a batch would hide a collapse.
+        For health metrics: balancing over a batch would hide a collapse.
 
         Args:
             scores: Float tensor of shape `(batch, num_prototypes)`.
@@ -75,7 +76,7 @@ class ScoreTargets(keras.layers.Layer):
         scores = ops.cast(scores, "float32")
         center = getattr(self, "center", None)
         if center is None:
-            # What all scores have in common is what balancing takes away.
+            # The common part of all scores is what balancing would remove.
             center = ops.mean(scores, axis=0)
         return ops.softmax((scores - center) / self.current_temperature)
 
@@ -87,14 +88,14 @@ class ScoreTargets(keras.layers.Layer):
 
 
 def as_rows(scores, valid):
-    """Returns scores as `(samples, num_prototypes)`, and which are there.
+    """Flattens scores to `(samples, num_prototypes)`, and their mask.
 
     Args:
         scores: Float tensor of shape `(..., num_prototypes)`.
         valid: Boolean tensor of shape `(...,)`, or `None` for all.
 
     Returns:
-        Float32 tensor, which has no gradient, and a Boolean one of shape
+        Tuple: a float32 tensor without gradient, and a Boolean one of shape
         `(samples,)`, or `None`.
     """
     scores = ops.cast(ops.stop_gradient(scores), "float32")

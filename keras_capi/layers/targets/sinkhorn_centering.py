@@ -6,7 +6,7 @@ from keras_capi.layers.targets.score_targets import as_rows
 from keras_capi.ops.clustering.sinkhorn import sinkhorn_knopp
 from keras_capi.validation import check_positive_integer
 
-# A score of what is not there, which then has no share in any prototype.
+# The score of padding, which gives no share to any prototype.
 NOTHING = -1e30
 
 
@@ -14,20 +14,21 @@ NOTHING = -1e30
 class SinkhornCentering(ScoreTargets):
     """Turns a teacher's scores into targets that use all prototypes equally.
 
-    The Sinkhorn-Knopp algorithm balances the scores of a batch, of all devices
-    together: without the memory of `keras_capi.layers.Centering`, at the price
-    of batches that must not be small.
+    The Sinkhorn-Knopp algorithm balances the scores of the batch of all
+    devices. Unlike `keras_capi.layers.Centering` it has no memory of earlier
+    batches, and so batches must not be small.
 
     Args:
-        temperature: Float. Divides the scores. It can be set by
-            `assign_temperature`. Defaults to `0.04`.
-        num_iterations: Integer. How often to balance. Defaults to `3`.
+        temperature: Float. Divides the scores. `assign_temperature` changes it.
+            Defaults to `0.04`.
+        num_iterations: Integer. Number of Sinkhorn-Knopp iterations. Defaults
+            to `3`.
 
     Call arguments:
         scores: Float tensor of shape `(..., num_prototypes)`.
-        valid: Optional Boolean tensor of shape `(...,)`: which scores to
-            balance, where others are padded.
-        training: Boolean. Of no meaning here.
+        valid: Optional Boolean tensor of shape `(...,)`: `True` for scores to
+            balance, `False` for padding.
+        training: Boolean. Not used.
 
     Output shape:
         As the scores: probabilities, in float32.

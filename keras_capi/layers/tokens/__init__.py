@@ -1,3 +1,3 @@
-"""From pixels to tokens, and what stands beside them."""
+"""From pixels to tokens: patches, positions, class token and registers."""
 
 __all__ = []

@@ -7,12 +7,12 @@ from keras_capi.validation import check_grid_size
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class CoordinateTable(keras.layers.Layer):
-    """Adds learnt positions to tokens, found by the coordinates of the tokens.
+    """Adds learnt positions to tokens, looked up by their coordinates.
 
-    One of CAPI's ablations, in place of rotary positions. A table holds a
-    vector for each patch of an image; coordinates between these, as images of
-    another size have, get a bilinear mean. See `PositionTable`
-    for those of a standard vision transformer, which are resampled bicubically.
+    One of CAPI's ablations, used in place of rotary positions. A table holds
+    one vector for each patch of an image. Coordinates in between, which images
+    of other sizes have, are interpolated bilinearly. `PositionTable` has the
+    positions of a standard vision transformer, which are resampled bicubically.
 
     Args:
         grid_size: Tuple of two integers, rows and columns of the table.
@@ -69,7 +69,7 @@ class CoordinateTable(keras.layers.Layer):
 
 
 def make_coordinate_table(position_grid, **kwargs):
-    """Returns a `CoordinateTable`, or `None` for a grid that is `None`."""
+    """Returns a `CoordinateTable`, or `None` if there is no grid."""
     if position_grid is None:
         return None
     position_grid = check_grid_size(position_grid, "position_grid")

@@ -5,20 +5,21 @@ from keras_capi.ops.tokens import replace_tokens
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class MaskToken(keras.layers.Layer):
-    """Puts one learnt token in the place of those of hidden patches.
+    """Replaces the tokens of hidden patches by one learnt token.
 
-    For methods whose encoder sees all places, those of hidden patches too. It
-    belongs to the method and not to the encoder, which nobody uses with masks
-    once it is trained.
+    For methods whose encoder sees all positions, including those of hidden
+    patches. It belongs to the method and not to the encoder, which is used
+    without masks once it is trained.
 
     Args:
-        initializer: Initializer of the token, or `None` for a normal
-            distribution of standard deviation 0.02. Defaults to `None`.
+        initializer: Initializer of the token. `None` is normal with a standard
+            deviation of 0.02. Defaults to `None`.
 
     Call arguments:
-        tokens: Float tensor of shape `(batch, tokens, width)`, without
-            positions and prefix.
-        mask: Boolean tensor of shape `(batch, tokens)`: which to replace.
+        tokens: Float tensor of shape `(batch, tokens, width)`, before positions
+            and prefix tokens are added.
+        mask: Boolean tensor of shape `(batch, tokens)`: which tokens to
+            replace.
 
     Output shape:
         `(batch, tokens, width)`.
@@ -37,14 +38,14 @@ class MaskToken(keras.layers.Layer):
 
     def __init__(self, initializer=None, **kwargs):
         super().__init__(**kwargs)
-        # Keras takes `mask` for one of a sequence, and warns.
+        # Keras would take `mask` for the mask of a sequence, and warn.
         self.supports_masking = True
         if initializer is None:
             initializer = keras.initializers.RandomNormal(stddev=0.02)
         self.initializer = keras.initializers.get(initializer)
 
     def build(self, tokens_shape, mask_shape=None):
-        # With an axis that counts tokens: it decays like a matrix.
+        # With an axis for tokens, so that weight decay treats it as a matrix.
         self.token = self.add_weight(
             name="token",
             shape=(1, tokens_shape[-1]),

@@ -12,9 +12,9 @@ from keras_capi.validation import check_positive_integer
 class PatchEmbedding(keras.layers.Layer):
     """Maps square image patches to tokens with one linear layer.
 
-    The same as a convolution whose stride is its kernel size, but patches are
-    picked before they are embedded: masked ones cost nothing, and picking needs
-    no backward pass.
+    Equivalent to a convolution whose stride is its kernel size, but `indices`
+    select patches before they are embedded: masked patches cost nothing, and
+    the selection needs no backward pass.
 
     Args:
         patch_size: Integer. Side of a patch in pixels.
@@ -26,15 +26,15 @@ class PatchEmbedding(keras.layers.Layer):
     Call arguments:
         images: Float tensor of shape `(batch, height, width, channels)`, any
             height and width divisible by `patch_size`.
-        indices: Optional integer tensor of shape `(batch, picked)`: row-major
-            patches to embed. `None` embeds all.
+        indices: Optional integer tensor of shape `(batch, picked)`: the
+            row-major indices of the patches to embed. `None` embeds all.
 
     Output shape:
         `(batch, rows * columns, hidden_dim)` or `(batch, picked, hidden_dim)`.
 
     Raises:
-        ValueError: If the images have another rank, another number of channels
-            or integer values, or a size not divisible by `patch_size`.
+        ValueError: If the images have a wrong rank or number of channels,
+            integer values, or a size not divisible by `patch_size`.
 
     Example:
 

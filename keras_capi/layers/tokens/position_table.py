@@ -13,10 +13,10 @@ KINDS = ("learned", "sine")
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class PositionTable(keras.layers.Layer):
-    """A position for each patch of an image, and for a class token.
+    """A position embedding for each patch of an image and the class token.
 
-    For images of another size than the table was made for, the positions of the
-    patches are resampled bicubically; the class token's stays.
+    For images of other sizes, the positions of the patches are resampled
+    bicubically. That of the class token stays the same.
 
     Args:
         grid_size: Tuple of two integers, rows and columns of the table.
@@ -24,14 +24,14 @@ class PositionTable(keras.layers.Layer):
         kind: `"learned"`, or `"sine"`: the fixed positions of
             `keras_capi.ops.sine_positions`, and zeros for the class token.
             Defaults to `"learned"`.
-        class_token: Boolean. Whether the first row is a class token's. Defaults
-            to `True`.
+        class_token: Boolean. Whether the first row belongs to a class token.
+            Defaults to `True`.
         interpolation_offset: Float, see `keras_capi.ops.resample_positions`.
             Defaults to `0.0`.
 
     Call arguments:
         grid_size: Optional tuple of two integers or scalar tensors: rows and
-            columns of patches. `None` is the table's own.
+            columns of patches. `None` is the grid of the table.
 
     Output shape:
         `(1, class_token + rows * columns, hidden_dim)`, in float32.
@@ -57,7 +57,7 @@ class PositionTable(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        # Half precision is too coarse for sums over a table.
+        # Half precision is too coarse for the sums of resampling.
         self.autocast = False
         if kind not in KINDS:
             raise ValueError(
@@ -91,7 +91,7 @@ class PositionTable(keras.layers.Layer):
 
     @property
     def class_position(self):
-        """Float32 tensor `(1, hidden_dim)`; `None` without class token."""
+        """Float32 tensor `(1, hidden_dim)`, or `None` without class token."""
         return self.table[:1] if self.class_token else None
 
     def patch_positions(self, grid_size=None):

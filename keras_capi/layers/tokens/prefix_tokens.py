@@ -7,19 +7,19 @@ from keras_capi.validation import check_non_negative_integer
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class PrefixTokens(keras.layers.Layer):
-    """Prepends a class token and registers, which are learnt.
+    """Prepends a learnt class token and learnt registers.
 
-    A class token describes the image as a whole. Registers give a transformer
-    room for what belongs to no patch; they have no positions, unlike those of
-    `keras_capi.layers.RegisterTokens`.
+    The class token describes the image as a whole. Registers give a transformer
+    room for information that belongs to no patch. Unlike those of
+    `keras_capi.layers.RegisterTokens` they have no positions.
 
     Args:
         class_token: Boolean. Whether to prepend a class token. Defaults to
             `True`.
-        num_registers: Integer. Registers, between class token and patches.
-            Defaults to `0`.
-        initializer: Initializer of all of them, or `None` for a normal
-            distribution of standard deviation 0.02. Defaults to `None`.
+        num_registers: Integer. Number of registers, between class token and
+            patches. Defaults to `0`.
+        initializer: Initializer of all these tokens. `None` is normal with a
+            standard deviation of 0.02. Defaults to `None`.
 
     Call arguments:
         tokens: Float tensor of shape `(batch, tokens, width)`.
@@ -52,7 +52,7 @@ class PrefixTokens(keras.layers.Layer):
 
     @property
     def num_tokens(self):
-        """The number of tokens that are prepended."""
+        """The number of prepended tokens."""
         return self.has_class_token + self.num_registers
 
     def build(self, tokens_shape, class_position_shape=None):

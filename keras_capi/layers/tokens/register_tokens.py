@@ -7,18 +7,20 @@ from keras_capi.ops.positions.coordinates import scale_to_bounding_box
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class RegisterTokens(keras.layers.Layer):
-    """Prepends learnt tokens, which have coordinates of their own.
+    """Prepends learnt register tokens, which have coordinates.
 
-    Registers give a transformer room for what belongs to no patch, and keep the
-    patch features clean. In CAPI they also are part of what the predictor looks
-    at, and have positions along the edge of the visible part of the image.
+    Registers give a transformer room for information that belongs to no patch,
+    and so keep the patch features clean. In CAPI the predictor attends to them,
+    too, and they have positions along the edge of the visible part of the
+    image.
 
     Args:
-        num_registers: Integer, divisible by 4. `0` adds none. Defaults to `16`.
+        num_registers: Integer, divisible by 4. Number of registers. `0` adds
+            none. Defaults to `16`.
         coordinates: `"edge"` spaces the registers along the edge of the image,
-            `"zeros"` puts all at the origin. Defaults to `"edge"`.
-        scale_to_visible: Boolean. Whether to move the coordinates into the
-            bounding box of the patches that are there. Defaults to `True`.
+            `"zeros"` puts them all at the origin. Defaults to `"edge"`.
+        scale_to_visible: Boolean. Whether to scale the coordinates to the
+            bounding box of the visible patches. Defaults to `True`.
 
     Call arguments:
         tokens: Float tensor of shape `(batch, tokens, width)`.

@@ -1,4 +1,4 @@
-"""Other looks at an image: crops, colours."""
+"""Views of an image: crops, changed colours, corruptions."""
 
 from keras_capi.layers.views.color_augmentation import ColorAugmentation
 from keras_capi.layers.views.color_removal import ColorRemoval

@@ -6,7 +6,7 @@ from keras_capi.validation import check_non_negative_integer
 
 # Published for images of 128 pixels.
 OVERLAP = 4
-# At most this share of a side of the window is kept visible on each side.
+# At most one part in so many of the window's shorter side stays visible.
 LARGEST_SHARE = 8
 
 
@@ -14,16 +14,18 @@ LARGEST_SHARE = 8
 class CenterRegion(RegionCorruption):
     """Fills the middle of images: the context encoder's region.
 
-    To be predicted is the middle half of both axes, a quarter of the image.
-    What is filled is smaller by `overlap` on each side, so that a border of the
-    prediction can be seen; there it has to continue what is around it.
+    The model predicts the middle half of both axes, a quarter of the image. The
+    filled region is smaller by `overlap` on each side, so that the border of
+    the predicted region stays visible; there the prediction has to match the
+    surrounding image.
 
     Args:
-        overlap: Integer. Pixels of the border. `None` is 4, as published, but
-            no more than an eighth of the predicted side. Defaults to `None`.
+        overlap: Integer. Width of the border in pixels. `None` is 4, as
+            published, but at most an eighth of the shorter side of the
+            predicted region. Defaults to `None`.
         mean: Tuple of floats, one for each channel: what was subtracted from
-            pixels between 0 and 1. `None` is ImageNet's, and for other numbers
-            of channels than three the average of these. Defaults to `None`.
+            pixels in `[0, 1]`. `None` is ImageNet's mean, averaged if there are
+            not three channels. Defaults to `None`.
         std: Tuple of floats, likewise: what they were then divided by. Defaults
             to `None`.
 
@@ -32,15 +34,14 @@ class CenterRegion(RegionCorruption):
             normalised; height and width known.
         grid_size: Not used; other corruptions need it.
         region: Boolean tensor of shape `(batch or 1, height, width)`: which
-            pixels to fill in place of the middle. Defaults to `None`.
+            pixels to fill instead of the middle. Defaults to `None`.
 
     Output shape:
-        `{"corrupted_images": ..., "mask": ...}`, both of the shape of
-        `images`: the first in the compute dtype, the second Boolean, true where
-        filled.
+        `{"corrupted_images": ..., "mask": ...}`, both of the shape of `images`:
+        the first in the compute dtype, the second Boolean, `True` where filled.
 
     Raises:
-        ValueError: If an argument is out of range, or images are integers, or
+        ValueError: If an argument is out of range, or if images are integers or
             too small for the overlap.
 
     Example:

@@ -14,53 +14,53 @@ from keras_capi.validation import check_non_negative
 from keras_capi.validation import check_number
 from keras_capi.validation import check_positive
 
-# What one image takes beside the jitter: whether it becomes grey, whether it is
-# blurred and how much, and whether it is solarised.
+# Random numbers of an image after those of the jitter: whether it becomes grey,
+# whether it is blurred and how much, and whether it is solarised.
 NUMBERS_AFTER_JITTER = 4
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class ColorAugmentation(RandomView):
-    """Jitters colours, turns to grey, blurs and solarises, at random.
+    """Randomly jitters colours, turns to grey, blurs and solarises images.
 
-    Two parts of an image have much the same colours. Networks that learn to
-    tell which views are of one image would look at nothing else if the colours
-    of each did not change. Every image draws its own changes, in the order of
-    DINO's code: jitter (brightness, contrast, saturation and hue, in any
-    order), grey, blur, solarisation.
+    Two parts of an image have similar colours. A network that learns to match
+    the views of an image could rely on these alone, unless the colours of each
+    view are changed. Every image draws its own changes, in the order of DINO's
+    code: jitter (brightness, contrast, saturation and hue, in random order),
+    grey, blur, solarisation.
 
-    Images are normalised, as everywhere in the package: `mean` and `std` tell
-    how, and the layer works on the pixels in between, from 0 to 1, to which it
-    clips. Without randomness (`training=False`) images stay as they are.
+    Images are normalised, as everywhere in the package. The layer undoes this
+    with `mean` and `std`, changes the pixels, clips them to `[0, 1]`, and
+    normalises them again. With `training=False` images stay as they are.
 
-    **Other channels than red, green and blue.** Images of another number of
-    channels are only blurred, unless `mean` and `std` tell their pixels from 0
-    to 1. Then they change as others do, but for the hue; the grey is the mean
-    of their channels.
+    **Images that are not RGB.** Images of another number of channels are only
+    blurred, unless `mean` and `std` are given. Then they are changed like
+    others, except for the hue; grey is the mean of their channels.
 
-    Computes in float32 whatever the compute dtype.
+    Always computes in float32.
 
     Args:
         brightness: Float, at least 0. Pixels are multiplied by a factor that
             is uniform in `1 +- brightness`. Defaults to `0.4`.
-        contrast: Float, at least 0. Likewise, of the distance from the mean
+        contrast: Float, at least 0. Likewise, for the distance from the mean
             grey of the image. Defaults to `0.4`.
-        saturation: Float, at least 0. Likewise, of the distance from the grey
+        saturation: Float, at least 0. Likewise, for the distance from the grey
             of the pixel. Defaults to `0.2`.
         hue: Float in `[0, 0.5]`. The hue is shifted by up to this share of the
             colour circle, either way. Defaults to `0.1`.
-        jitter_rate: Float in `[0, 1]`. Share of the images with these four
+        jitter_rate: Float in `[0, 1]`. Share of the images that get these four
             changes. Defaults to `0.8`.
-        gray_rate: Float in `[0, 1]`. Share that becomes grey. Defaults to
-            `0.2`.
-        blur_rate: Float in `[0, 1]`. Share that is blurred. Defaults to `0.5`.
+        gray_rate: Float in `[0, 1]`. Share of the images that become grey.
+            Defaults to `0.2`.
+        blur_rate: Float in `[0, 1]`. Share of the images that are blurred.
+            Defaults to `0.5`.
         blur_radius: Tuple of two floats, `0 < low <= high`. Bounds of the
             standard deviation of the blur, in pixels. Defaults to `(0.1, 2.0)`.
-        solarize_rate: Float in `[0, 1]`. Share whose bright values are
-            inverted. Defaults to `0.0`.
+        solarize_rate: Float in `[0, 1]`. Share of the images whose bright
+            values are inverted. Defaults to `0.0`.
         mean: Tuple of floats, one for each channel, or `None`. What was
-            subtracted from pixels in `[0, 1]`. `None` is ImageNet's for images
-            of 3 channels. Defaults to `None`.
+            subtracted from pixels in `[0, 1]`. `None` is ImageNet's mean, for
+            images of 3 channels. Defaults to `None`.
         std: Tuple of floats, likewise: what they were then divided by. Defaults
             to `None`.
         seed: Integer or `None`. Defaults to `None`.
@@ -70,16 +70,15 @@ class ColorAugmentation(RandomView):
         training: Boolean. Whether to change anything. Defaults to `True` when
             the layer is called alone.
         numbers: Float32 tensor of shape `(..., numbers_per_image)`, uniform in
-            `[0, 1)`, to use in place of new ones, or `None`. Defaults to
-            `None`.
+            `[0, 1)`, to use instead of drawing new ones. Defaults to `None`.
 
     Output shape:
         That of `images`. The dtype is the compute dtype of the layer.
 
     Raises:
-        ValueError: If an argument is out of its bounds, if `mean` and `std`
-            have not one value for each channel, or if the images are integers,
-            and not normalised.
+        ValueError: If an argument is out of range, if `mean` and `std` do not
+            have one value for each channel, or if the images are integers, that
+            is, not normalised.
 
     Example:
 
@@ -96,12 +95,12 @@ class ColorAugmentation(RandomView):
     """
 
     # Keras's layers compute something else: `RandomBrightness` adds,
-    # `RandomContrast` blends each channel with its own mean,
-    # `RandomSaturation` scales the saturation of HSV, `RandomColorJitter` has
-    # one order, `RandomGaussianBlur` one radius for a batch, and
-    # `Solarization` no fixed threshold. `RandomHue` and `RandomGrayscale` would
-    # do; but none saves the state of its generator, so that a resumed training
-    # would go on with other views. Their `keras.ops.image` are used.
+    # `RandomContrast` blends each channel with its own mean, `RandomSaturation`
+    # scales the saturation of HSV, `RandomColorJitter` has a fixed order,
+    # `RandomGaussianBlur` one radius for a batch, and `Solarization` no fixed
+    # threshold. `RandomHue` and `RandomGrayscale` would fit, but none of these
+    # saves the state of its generator, so that a resumed training would see
+    # other views. Their operations in `keras.ops.image` are used.
 
     def __init__(
         self,
@@ -151,7 +150,8 @@ class ColorAugmentation(RandomView):
 
     def transform(self, images, numbers):
         normalization = self._normalization(images.shape[-1])
-        # Channels first: each is a matrix, to multiply with those of the blur.
+        # Channels first: each is then a matrix, to multiply with those of the
+        # blur.
         images = ops.transpose(images, (0, 3, 1, 2))
         jitter, rest = ops.split(numbers, [changes.NUMBERS_PER_JITTER], axis=1)
         is_gray, is_blurred, is_solarized = (

@@ -14,20 +14,21 @@ HALF_LIGHTNESS, LIGHTNESS = 50.0, 100.0
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class ColorRemoval(keras.layers.Layer):
-    """Takes the colours out of images, and returns them beside.
+    """Splits images into images without colours, and their colours.
 
-    Images are taken apart as CIE Lab. What is left is the lightness, as a grey
-    image of three channels that is normalised as the image was, so that a
-    network can be used on coloured images afterwards; or alone, in one channel,
-    `(lightness - 50) / 100`, as published.
+    Images are converted to CIE Lab. With 3 channels the lightness is returned
+    as a grey image that is normalised as the original was, so that the network
+    can be used on colour images later. With 1 channel it is `(lightness - 50) /
+    100`, as published.
 
     Args:
-        num_channels: Integer, 3 or 1. Of the images without colours. Defaults
-            to `3`.
-        stride: Integer. Colours are returned of each pixel in so many, in both
-            directions, from the first on, without averaging. Defaults to `4`.
-        mean: Tuple of three floats: what was subtracted from pixels between 0
-            and 1. `None` is ImageNet's. Defaults to `None`.
+        num_channels: Integer, 3 or 1. Number of channels of the images without
+            colours. Defaults to `3`.
+        stride: Integer. Colours are returned for every `stride`-th pixel along
+            both axes, starting with the first, without averaging. Defaults to
+            `4`.
+        mean: Tuple of three floats: what was subtracted from pixels in `[0,
+            1]`. `None` is ImageNet's mean. Defaults to `None`.
         std: Tuple of three floats: what they were then divided by. Defaults to
             `None`.
 
@@ -36,12 +37,13 @@ class ColorRemoval(keras.layers.Layer):
 
     Output shape:
         `{"corrupted_images": (batch, height, width, num_channels), "colors":
-        (batch, height / stride, width / stride, 2)}`, rounded up; the former in
-        the compute dtype, the latter, a and b of CIE Lab, in float32.
+        (batch, height / stride, width / stride, 2)}`, sizes rounded up. The
+        images are in the compute dtype; the colours, a and b of CIE Lab, in
+        float32.
 
     Raises:
-        ValueError: If an argument is out of range, or images have other
-            channels than red, green and blue.
+        ValueError: If an argument is out of range, or if the images do not have
+            three channels.
 
     Example:
 
@@ -84,13 +86,13 @@ class ColorRemoval(keras.layers.Layer):
         }
 
     def restore(self, images, colors):
-        """Gives images their colours, or others.
+        """Adds colours to images without them.
 
         Args:
             images: Float tensor of shape `(batch, height, width,
                 num_channels)`, without colours.
-            colors: Float tensor of shape `(batch, rows, columns, 2)`, which are
-                enlarged bilinearly.
+            colors: Float tensor of shape `(batch, rows, columns, 2)`, enlarged
+                bilinearly.
 
         Returns:
             Float32 tensor of shape `(batch, height, width, 3)`, normalised.

@@ -11,7 +11,7 @@ from keras_capi.validation import check_grid_size
 from keras_capi.validation import check_number
 from keras_capi.validation import check_seed
 
-# What each kind takes for its `level`.
+# The range of `level` for each kind.
 LEVELS = {
     "gaussian": "[0, inf)",
     "masking": "[0, 1)",
@@ -23,31 +23,32 @@ LEVELS = {
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class Corruption(keras.layers.Layer):
-    """Adds noise to images, or takes away a part of their values.
+    """Corrupts images with noise, or by removing some of their values.
 
-    What a denoising autoencoder has to undo. Every image draws its own noise,
-    in evaluation too, where losses of clean images would say nothing. Values
-    that are not corrupted stay as they are: this is not dropout.
+    A denoising autoencoder learns to undo this. Every image draws its own
+    noise, in evaluation, too, where the losses of clean images would mean
+    nothing. Other values stay as they are: unlike dropout, this does not
+    rescale.
 
-    Images are normalised, as everywhere in the package: `mean` and `std` tell
-    how, and thereby what black (0), white (1) and a noise of `level` is. What
-    is taken away becomes black, and not the mean colour.
+    Images are normalised, as everywhere in the package. `mean` and `std` tell
+    how, and so define black (0), white (1) and the scale of the noise. Removed
+    values become black, not the mean colour.
 
-    Computes in float32 whatever the compute dtype.
+    Always computes in float32.
 
     Args:
         kind: String. `"gaussian"` adds normal noise to all values, without
             clipping. `"masking"` makes each value of each channel black with
-            the probability `level`, `"masking_exact"` exactly
-            `int(values * level)` of them, `"masking_patches"` all pixels of
-            `int(patches * level)` patches. `"salt_and_pepper"` makes pixels
-            black or white, each with the probability `level / 2`, all channels
-            at once. Defaults to `"gaussian"`.
-        level: Float. The standard deviation of `"gaussian"`, 0 or more; else
-            the share of the values in `[0, 1)`. Defaults to `0.25`.
+            probability `level`; `"masking_exact"` exactly `int(values * level)`
+            of them; `"masking_patches"` all pixels of `int(patches * level)`
+            patches. `"salt_and_pepper"` makes pixels black or white in all
+            channels, each with probability `level / 2`. Defaults to
+            `"gaussian"`.
+        level: Float. For `"gaussian"` the standard deviation, 0 or more;
+            otherwise the share of the values, in `[0, 1)`. Defaults to `0.25`.
         mean: Tuple of floats, one for each channel: what was subtracted from
-            pixels between 0 and 1. `None` is ImageNet's, and for other numbers
-            of channels than three the average of these. Defaults to `None`.
+            pixels in `[0, 1]`. `None` is ImageNet's mean, averaged if there are
+            not three channels. Defaults to `None`.
         std: Tuple of floats, likewise: what they were then divided by. Defaults
             to `None`.
         seed: Integer or `None`. Defaults to `None`.
@@ -55,20 +56,20 @@ class Corruption(keras.layers.Layer):
     Call arguments:
         images: Float tensor of shape `(batch, height, width, channels)`,
             normalised.
-        grid_size: Tuple of two integers, rows and columns of patches, which
-            `"masking_patches"` needs.
-        noise: Float32 tensor of the shape that `noise_shape` tells, to use in
-            place of new numbers: normal for `"gaussian"`, else uniform in
-            `[0, 1)`. Defaults to `None`.
+        grid_size: Tuple of two integers, rows and columns of patches. Required
+            for `"masking_patches"`.
+        noise: Float32 tensor of the shape that `noise_shape` returns, to use
+            instead of drawing new numbers: normal for `"gaussian"`, otherwise
+            uniform in `[0, 1)`. Defaults to `None`.
 
     Output shape:
-        `{"corrupted_images": ..., "mask": ...}`, both of the shape of
-        `images`: the first in the compute dtype, the second Boolean, true where
+        `{"corrupted_images": ..., "mask": ...}`, both of the shape of `images`:
+        the first in the compute dtype, the second Boolean, `True` where
         corrupted.
 
     Raises:
-        ValueError: If an argument is out of range, or images are integers, not
-            normalised, or do not suit the other arguments.
+        ValueError: If an argument is out of range, or if images are integers,
+            that is, not normalised, or do not fit the other arguments.
 
     Example:
 
@@ -94,7 +95,7 @@ class Corruption(keras.layers.Layer):
         seed=None,
         **kwargs,
     ):
-        # Rematerialisation would draw other noise in the backward pass, and
+        # Rematerialisation would draw different noise in the backward pass, and
         # half precision would round pixels.
         with keras.RematScope(mode=None):
             super().__init__(autocast=False, **kwargs)
@@ -113,7 +114,7 @@ class Corruption(keras.layers.Layer):
         self.built = True
 
     def noise_shape(self, shape, grid_size=None):
-        """Returns the shape of the numbers that decide the noise.
+        """Returns the shape of the random numbers that make the noise.
 
         Args:
             shape: Tuple, the shape of the images.
@@ -127,7 +128,7 @@ class Corruption(keras.layers.Layer):
         return tuple(shape)
 
     def draw(self, shape, grid_size=None):
-        """Draws the noise for images of a shape, see `noise_shape`.
+        """Draws the random numbers for images of a shape, see `noise_shape`.
 
         Args:
             shape: Tuple, the shape of the images.
@@ -150,7 +151,7 @@ class Corruption(keras.layers.Layer):
                 f"Received: noise.shape={tuple(noise.shape)}, for "
                 f"images.shape={tuple(images.shape)} and kind={self.kind!r}"
             )
-        # So that its size is known in a graph.
+        # So that its static shape is known in a graph.
         noise = ops.reshape(ops.cast(noise, "float32"), noise_shape)
         images = ops.cast(images, "float32")
         mean, std = normalization_tensors(self.mean, self.std, shape[-1])
@@ -200,7 +201,7 @@ class Corruption(keras.layers.Layer):
 
 
 def _check_grid_size(grid_size, shape):
-    """Returns a grid of square patches of images of a shape, or raises."""
+    """Returns the grid if its patches are square, or raises."""
     rows, columns = check_grid_size(grid_size)
     height, width = shape[1:3]
     if isinstance(height, int) and isinstance(width, int):

@@ -18,42 +18,47 @@ from keras_capi.validation import is_integer
 class MultiCrop(RandomView):
     """Makes two large views and several small ones of each image.
 
-    The small ones show parts, and cost little. A network that tells from a part
-    what the whole is like has learned what belongs together.
+    Small views show parts of the image, and cost little. A network that
+    predicts the whole from a part learns what belongs together.
 
-    Each view has a window and colours of its own, see
+    Each view has its own crop and colour changes, see
     `keras_capi.layers.RandomResizedCrop` and
-    `keras_capi.layers.ColorAugmentation`. The two global views differ in their
-    colours: the first is always blurred, the second hardly ever, but sometimes
-    solarised. The defaults are those of DINO's code.
+    `keras_capi.layers.ColorAugmentation`. The two global views are augmented
+    differently: the first is always blurred; the second rarely, but it is
+    sometimes solarised. The defaults are those of DINO's code.
 
-    Small views are cut out of the images as they come: images larger than the
-    global views, by about a half, keep them sharp.
+    Small views are cut from the images as they come in. Pass images about one
+    and a half times as large as the global views to keep them sharp.
 
-    Views are random in evaluation, too, like masks: losses of equal views would
-    say nothing.
+    Like masks, views are random in evaluation, too: the losses of equal views
+    would mean nothing.
 
     Args:
-        global_size: Integer, or tuple of height and width. Defaults to `224`.
-        local_size: Integer, or tuple of height and width. Defaults to `96`.
-            Encoders want sizes that their patch size divides.
-        num_local_views: Integer, 0 or more. Defaults to `8`.
+        global_size: Integer, or tuple of height and width. Size of the global
+            views. Should be divisible by the encoder's patch size. Defaults to
+            `224`.
+        local_size: Integer, or tuple of height and width. Size of the small
+            views, likewise. Defaults to `96`.
+        num_local_views: Integer, 0 or more. Number of small views. Defaults to
+            `8`.
         global_scale: Tuple of two floats, `0 < low <= high <= 1`. Bounds of the
-            area of the windows, as a fraction of the image. Defaults to
-            `(0.4, 1.0)`.
-        local_scale: Tuple of two floats, likewise. Defaults to `(0.05, 0.4)`.
-        aspect_ratio: Tuple of two floats, `0 < low <= high`. Bounds of width
-            over height of all windows. Defaults to `(3 / 4, 4 / 3)`.
+            area of global crops, as a fraction of the image. Defaults to `(0.4,
+            1.0)`.
+        local_scale: Tuple of two floats, likewise for small crops. Defaults to
+            `(0.05, 0.4)`.
+        aspect_ratio: Tuple of two floats, `0 < low <= high`. Bounds of the
+            aspect ratio of all crops, width over height. Defaults to `(3 / 4, 4
+            / 3)`.
         flip_rate: Float in `[0, 1]`. Share of the views that are mirrored.
             Defaults to `0.5`.
         jitter: Tuple of four floats: the strengths of brightness, contrast,
             saturation and hue. Defaults to `(0.4, 0.4, 0.2, 0.1)`.
-        jitter_rate: Float in `[0, 1]`. Share of the views whose colours
-            jitter. Defaults to `0.8`.
+        jitter_rate: Float in `[0, 1]`. Share of the views whose colours are
+            jittered. Defaults to `0.8`.
         gray_rate: Float in `[0, 1]`. Share of grey views. Defaults to `0.2`.
-        blur_rates: Tuple of three floats in `[0, 1]`. Share of blurred views
-            among the first global views, the second ones and the local ones.
-            Defaults to `(1.0, 0.1, 0.5)`.
+        blur_rates: Tuple of three floats in `[0, 1]`. Shares of blurred views
+            among the first global views, the second global views and the small
+            views. Defaults to `(1.0, 0.1, 0.5)`.
         blur_radius: Tuple of two floats, `0 < low <= high`. Bounds of the
             standard deviation of the blur, in pixels. Defaults to `(0.1, 2.0)`.
         solarize_rates: Tuple of three floats in `[0, 1]`, likewise. Defaults to
@@ -70,8 +75,7 @@ class MultiCrop(RandomView):
         images: Float tensor of shape `(..., height, width, channels)`,
             normalised.
         numbers: Float32 tensor of shape `(..., numbers_per_image)`, uniform in
-            `[0, 1)`, to use in place of new ones, or `None`. Defaults to
-            `None`.
+            `[0, 1)`, to use instead of drawing new ones. Defaults to `None`.
 
     Output shape:
         `{"global_views": (..., 2, *global_size, channels), "local_views":
@@ -79,8 +83,8 @@ class MultiCrop(RandomView):
         without `"local_views"` if there are none.
 
     Raises:
-        ValueError: If an argument is out of its bounds, or if the images are
-            integers, and not normalised.
+        ValueError: If an argument is out of range, or if the images are
+            integers, that is, not normalised.
 
     Example:
 
@@ -184,7 +188,7 @@ class MultiCrop(RandomView):
 
     @property
     def _counts(self):
-        """How many numbers each part takes, in the order of `transform`."""
+        """The count of random numbers of each part, in `transform`'s order."""
         colors = self.local_colors.numbers_per_image
         counts = [self.global_crop.numbers_per_image, colors, colors]
         if self.local_crop is not None:
@@ -260,7 +264,7 @@ def _check_size(name, value):
 
 
 def _check_each(name, values, count, *check):
-    """Returns a sequence of so many values as a tuple, or raises."""
+    """Returns a sequence of `count` values as a tuple, or raises."""
     values = check_each(name, values, *check)
     if len(values) != count:
         raise ValueError(

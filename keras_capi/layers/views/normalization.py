@@ -1,4 +1,4 @@
-"""How images were normalised, for layers that deal in colours."""
+"""How images were normalised, for layers that change colours."""
 
 import numpy as np
 from keras import ops
@@ -11,13 +11,13 @@ def normalization_tensors(mean, std, num_channels):
     """Returns mean and deviation of each channel as float32 tensors.
 
     Args:
-        mean: Tuple of floats, or `None` for ImageNet's; then other numbers of
-            channels than three have the average of these.
+        mean: Tuple of floats. `None` is ImageNet's mean, averaged if there are
+            not three channels.
         std: Tuple of floats or `None`, likewise.
-        num_channels: Integer. The channels of the images.
+        num_channels: Integer. Number of channels of the images.
 
     Raises:
-        ValueError: If there is another number of values.
+        ValueError: If the number of values is not that of the channels.
     """
     if mean is None:
         mean, std = (
@@ -34,7 +34,7 @@ def normalization_tensors(mean, std, num_channels):
 
 
 def for_channels(values, num_channels):
-    """Returns values of three channels, or of others their average.
+    """Returns values of three channels, or their average for each channel.
 
     Args:
         values: Tuple of three floats.

@@ -22,53 +22,53 @@ from keras_capi.validation import check_positive_integer
 # Rows and columns of the grid.
 GRID_SIDE = 3
 # Published for patches of 96 pixels: the largest jitter, the smallest size that
-# one is shrunk to, and the pixels of the images.
+# patches are shrunk to, and the number of pixels of the images.
 PUBLISHED_SIZE = 96
 JITTER = 7
 SMALLEST = 10
 AREA = tuple(pixels / PUBLISHED_SIZE**2 for pixels in (150_000, 450_000))
-# The size of the image, the start of the grid, and the jitter.
+# For the size of the image, the position of the grid, and the jitter.
 NUMBERS_PER_GRID = 1 + 2 + 2 * GRID_SIDE**2
-# Smaller images have no windows that hold a pixel.
+# Windows of smaller images might not contain a pixel.
 SMALLEST_IMAGE = 8
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class PatchGrid(RandomView):
-    """Cuts a grid of 3 x 3 patches out of each image, to tell where they lie.
+    """Cuts a grid of 3 x 3 patches, whose relative positions are predicted.
 
-    What gives the places away is taken from them: between the patches there are
-    gaps, and each is jittered, so that no line goes on across a border; lenses
-    focus colours differently towards the edges of an image, so that two of
-    three channels are replaced by noise, or the colours are projected; and some
+    Trivial cues to the positions are removed. There are gaps between the
+    patches, and each is jittered, so that no line continues across a border.
+    Lenses focus colours differently towards the edges of an image, so two of
+    three channels are replaced by noise, or the colours are projected. Some
     patches lose their details.
 
-    Each image is resized to a random size, and the grid put anywhere into it,
-    in one resampling. Patches of small images are enlarged, and blurred: images
-    of four to seven times `crop_size` keep them sharp.
+    Each image is resized to a random size and the grid is placed at random, in
+    one resampling. Patches of small images are enlarged, and so blurred: pass
+    images of four to seven times `crop_size` to keep them sharp.
 
-    Patches are random in evaluation, too, like masks.
+    Like masks, patches are random in evaluation, too.
 
     Args:
         crop_size: Integer, 2 or more. Height and width of a patch. Defaults to
             `96`.
         gap: Integer, 0 or more. Pixels between two patches. `None` is half of
             `crop_size`. Defaults to `None`.
-        jitter: Integer, 0 or more. Pixels by which a patch is moved at most, up
-            or down, and left or right. `None` is 7 for 96 pixels of
-            `crop_size`. Defaults to `None`.
+        jitter: Integer, 0 or more. Largest number of pixels by which a patch is
+            moved along each axis. `None` is 7 for a `crop_size` of 96, and in
+            proportion otherwise. Defaults to `None`.
         area: Tuple of two floats, `0 < low <= high`. Bounds of the area of the
-            resized image, in areas of a patch. Images are made large enough for
-            the grid in any case. Defaults to `(16.3, 48.8)`: 150,000 to 450,000
-            pixels with patches of 96.
+            resized image, as a multiple of the area of a patch. Images are
+            always made large enough for the grid. Defaults to `(16.3, 48.8)`:
+            150,000 to 450,000 pixels with patches of 96.
         shrink_rate: Float in `[0, 1]`. Share of the patches that are shrunk and
             enlarged again. Defaults to `0.33`.
-        colors: String. `"dropping"` keeps one channel and puts noise into the
-            others, `"projection"` takes out what is between green and magenta.
-            Defaults to `"dropping"`.
+        colors: String. `"dropping"` keeps one channel and replaces the others
+            by noise; `"projection"` removes the green-magenta axis. Defaults to
+            `"dropping"`.
         mean: Tuple of floats, one for each channel: what was subtracted from
-            pixels between 0 and 1. `None` is ImageNet's, and for other numbers
-            of channels than three the average of these. Defaults to `None`.
+            pixels in `[0, 1]`. `None` is ImageNet's mean, averaged if there are
+            not three channels. Defaults to `None`.
         std: Tuple of floats, likewise: what they were then divided by. Defaults
             to `None`.
         seed: Integer or `None`. Defaults to `None`.
@@ -77,17 +77,16 @@ class PatchGrid(RandomView):
         images: Float tensor of shape `(..., height, width, channels)`,
             normalised.
         numbers: Float32 tensor of shape `(..., numbers_per_image)`, uniform in
-            `[0, 1)`, to use in place of new ones, or `None`. Defaults to
-            `None`.
+            `[0, 1)`, to use instead of drawing new ones. Defaults to `None`.
 
     Output shape:
         `{"patches": (..., 9, crop_size, crop_size, channels)}`, row-major, in
         the compute dtype, each with a mean square of 1.
 
     Raises:
-        ValueError: If an argument is out of range, or images are integers, have
-            less than 8 pixels along a side, or do not have the channels that
-            the other arguments need.
+        ValueError: If an argument is out of range, or if images are integers,
+            have fewer than 8 pixels along a side, or do not have the channels
+            that the other arguments need.
 
     Example:
 
@@ -144,12 +143,12 @@ class PatchGrid(RandomView):
 
     @property
     def _counts(self):
-        """How many numbers each choice takes, in the order of `transform`."""
+        """The counts of random numbers, in the order of `transform`."""
         num_patches = GRID_SIDE**2
         noise = num_patches * self.crop_size**2
         if self.colors == "projection":
             noise = 0
-        # Windows, what is shrunk and how far, and what is kept.
+        # For windows; which patches shrink, and how far; and the channel kept.
         return NUMBERS_PER_GRID, *([num_patches] * 3), noise
 
     def call(self, images, numbers=None):
@@ -175,7 +174,7 @@ class PatchGrid(RandomView):
         return {"patches": ops.reshape(patches, shape)}
 
     def windows(self, numbers, image_size):
-        """Returns what to cut out of images.
+        """Returns the windows to cut out of images.
 
         Args:
             numbers: Float32 tensor of shape `(batch, 21)`, the first of those
@@ -207,7 +206,7 @@ class PatchGrid(RandomView):
             moved = uniform_integers(jitter[:, axis], 2 * self.jitter + 1)
             moved = ops.cast(moved - self.jitter, "float32")
             corner = first + ops.cast(cells[axis], "float32") + moved
-            # And clamped into the image.
+            # Clamped into the image.
             last = room + extent - self.crop_size
             corner = ops.minimum(ops.maximum(corner, 0.0), last) / zoom
             corners.append(ops.reshape(corner, (-1,)))
@@ -251,7 +250,7 @@ class PatchGrid(RandomView):
 
 @functools.cache
 def _shrinking_table(size):
-    """Returns `shrinking_matrix` for all sizes up to that of nothing lost."""
+    """Returns `shrinking_matrix` for all sizes up to that of the patch."""
     table = np.zeros((size + 1, size, size), "float32")
     for small_size in range(1, size):
         table[small_size] = shrinking_matrix(size, small_size)
@@ -260,10 +259,10 @@ def _shrinking_table(size):
 
 
 def _spread(uniform, num_channels):
-    """Makes uniform numbers for several channels of those for one."""
-    # Digits further back: as good as independent, where noise is all it is for.
-    # A float32 has no more than those of two such factors, so that channels
-    # from the fourth on have digits in other bases.
+    """Makes uniform numbers for several channels from those for one."""
+    # Uses the later digits, which are as good as independent for noise. A
+    # float32 has digits for two such factors only, so channels from the fourth
+    # on use digits in other bases.
     factors = [1, 251, 251**2, *range(253, 253 + 2 * num_channels, 2)]
     factors = np.array(factors[:num_channels], "float32")
     spread = uniform * ops.convert_to_tensor(factors)

@@ -11,7 +11,7 @@ from keras_capi.ops.masks.region_masks import size_bounds
 from keras_capi.validation import check_number
 from keras_capi.validation import check_seed
 
-# Patterns of which one is taken: many of small images, where few of them fit.
+# Largest number of candidate patterns. Small images need many, as few fit.
 MOST_PATTERNS = 512
 FEWEST_PATTERNS = 32
 PIXELS_OF_ALL = 2**21
@@ -21,25 +21,27 @@ PIXELS_OF_ALL = 2**21
 class RandomRegions(RegionCorruption):
     """Fills blobs all over images: the context encoder's random regions.
 
-    Where a smooth random pattern is below `threshold`, pixels are filled. The
-    pattern is drawn anew until the filled share of the image is within
-    `tolerance` of `threshold`. Regions of any shape leave the network no border
-    to get used to, so that features are better than with
-    `keras_capi.layers.CenterRegion`. The whole image is to be predicted.
+    Pixels are filled where a smooth random pattern is below `threshold`. The
+    filled share of the image is to be within `tolerance` of `threshold`. With
+    regions of any shape the network cannot get used to a fixed border, so that
+    features are better than with `keras_capi.layers.CenterRegion`. The whole
+    image is predicted.
 
-    The authors cut their windows out of one pattern of 10,000 x 10,000 pixels.
-    Here each batch has a pattern of its own, of its size; so many are drawn at
-    once that practically always one of them fits, and else the closest is
-    taken.
+    The authors cut windows from one pattern of 10,000 x 10,000 pixels until one
+    fits. Here each batch has its own pattern, of the size of the images. So
+    many candidates are drawn at once that practically always one of them fits;
+    otherwise the closest is taken.
 
     Args:
-        cell_size: Float. Pixels to a random number of the pattern, and so about
+        cell_size: Float. Pixels for each random number of the pattern: about
             the size of a blob. Defaults to `50 / 3`.
-        threshold: Float in (0, 1). Defaults to `0.25`.
-        tolerance: Float in (0, 1). Defaults to `0.05`.
+        threshold: Float in (0, 1). Share of the image to fill. Defaults to
+            `0.25`.
+        tolerance: Float in (0, 1). How far the share may be off. Defaults to
+            `0.05`.
         mean: Tuple of floats, one for each channel: what was subtracted from
-            pixels between 0 and 1. `None` is ImageNet's, and for other numbers
-            of channels than three the average of these. Defaults to `None`.
+            pixels in `[0, 1]`. `None` is ImageNet's mean, averaged if there are
+            not three channels. Defaults to `None`.
         std: Tuple of floats, likewise: what they were then divided by. Defaults
             to `None`.
         seed: Integer or `None`. Defaults to `None`.
@@ -49,16 +51,15 @@ class RandomRegions(RegionCorruption):
             normalised; height and width known.
         grid_size: Not used; other corruptions need it.
         region: Boolean tensor of shape `(batch or 1, height, width)`: which
-            pixels to fill in place of random ones. Defaults to `None`.
+            pixels to fill instead of random ones. Defaults to `None`.
 
     Output shape:
-        `{"corrupted_images": ..., "mask": ...}`, both of the shape of
-        `images`: the first in the compute dtype, the second Boolean, true where
-        filled.
+        `{"corrupted_images": ..., "mask": ...}`, both of the shape of `images`:
+        the first in the compute dtype, the second Boolean, `True` where filled.
 
     Raises:
-        ValueError: If an argument is out of range, or images are integers, or
-            too small for any number of pixels to fit.
+        ValueError: If an argument is out of range, or if images are integers,
+            or too small for the tolerance.
 
     Example:
 
@@ -96,7 +97,7 @@ class RandomRegions(RegionCorruption):
         return 0, 0, *image_size
 
     def mask_sizes(self, image_size):
-        """Returns how few and how many pixels of images may be filled.
+        """Returns the smallest and largest number of pixels to fill.
 
         Args:
             image_size: Tuple of two integers, height and width.
@@ -121,7 +122,7 @@ class RandomRegions(RegionCorruption):
         return first_of_size(self.draw_masks(image_size), smallest, largest)
 
     def draw_masks(self, image_size):
-        """Returns masks of any number of pixels, of which one is taken.
+        """Returns candidate masks, of any number of pixels.
 
         Args:
             image_size: Tuple of two integers, height and width.

@@ -13,34 +13,35 @@ from keras_capi.validation import check_positive_integer
 class RandomResizedCrop(RandomView):
     """Crops a random part of each image and resizes it.
 
-    With a flip it is the only augmentation that CAPI and MAE need. Every image
-    of a batch gets a window of its own, sampled and resampled as torchvision
-    does: a uniform fraction of the area, a log-uniform aspect ratio, and
-    antialiasing where the window shrinks. MAE's published views are those of
-    `scale=(0.2, 1.0), flip_rate=0.5`.
+    Together with flips it is the only augmentation that CAPI and MAE need.
+    Every image of a batch gets its own crop, sampled and resized as in
+    torchvision: a uniform share of the area, a log-uniform aspect ratio, and
+    antialiasing where the crop shrinks. MAE published `scale=(0.2, 1.0),
+    flip_rate=0.5`.
 
     At inference the layer resizes the largest centred part of the image that
     has the aspect ratio of the output, like `keras.layers.RandomCrop`.
 
-    Values may have any range, and keep it but for the small overshoots of
-    bicubic resizing at sharp edges, which are not clipped (PIL clips 8-bit
-    images). Computes in float32 whatever the compute dtype.
+    Values may have any range, and keep it, except for small overshoots of
+    bicubic resizing at sharp edges. These are not clipped (PIL clips 8-bit
+    images). Always computes in float32.
 
-    It runs on the accelerator inside a model, or ahead of one in a pipeline.
-    Inside `tf.data.Dataset.map` it needs the TensorFlow backend.
+    The layer runs on the accelerator inside a model, or before it in a
+    pipeline. Inside `tf.data.Dataset.map` it needs the TensorFlow backend.
 
     Args:
         height: Integer. Height of the output.
         width: Integer. Width of the output.
         scale: Tuple of two floats, `0 < low <= high <= 1`. Bounds of the area
-            of the window, as a fraction of the image. Defaults to `(0.6, 1.0)`.
-        aspect_ratio: Tuple of two floats, `0 < low <= high`. Bounds of width
-            over height of the window. Defaults to `(3 / 4, 4 / 3)`.
+            of the crop, as a fraction of the image. Defaults to `(0.6, 1.0)`.
+        aspect_ratio: Tuple of two floats, `0 < low <= high`. Bounds of the
+            aspect ratio of the crop, width over height. Defaults to `(3 / 4, 4
+            / 3)`.
         flip_rate: Float in `[0, 1]`. Share of the crops that are mirrored left
             to right. Defaults to `0.0`.
-        num_views: Integer or `None`. How many crops to make of each image, on
-            an axis of their own; `None` is one, without that axis. Defaults to
-            `None`.
+        num_views: Integer or `None`. Number of crops of each image, along an
+            axis of their own. `None` is one crop, without that axis. Defaults
+            to `None`.
         interpolation: String, `"bicubic"` or `"bilinear"` (SwAV). Defaults to
             `"bicubic"`.
         seed: Integer or `None`. Defaults to `None`.
@@ -51,8 +52,7 @@ class RandomResizedCrop(RandomView):
         training: Boolean. Whether to crop at random. Defaults to `True` when
             the layer is called alone.
         numbers: Float32 tensor of shape `(..., numbers_per_image)`, uniform in
-            `[0, 1)`, to use in place of new ones, or `None`. Defaults to
-            `None`.
+            `[0, 1)`, to use instead of drawing new ones. Defaults to `None`.
 
     Output shape:
         `(..., self.height, self.width, channels)`, or with `num_views`,
@@ -61,8 +61,8 @@ class RandomResizedCrop(RandomView):
         pixels under mixed precision.
 
     Raises:
-        ValueError: If an argument is out of its bounds, or if the images have
-            a rank below 3.
+        ValueError: If an argument is out of range, or if the images have a rank
+            below 3.
 
     Example:
 
@@ -111,7 +111,7 @@ class RandomResizedCrop(RandomView):
         return resampling.NUMBERS_PER_WINDOW + (self.flip_rate > 0)
 
     def random_windows(self, batch_size, image_size):
-        """Draws the windows that `call` crops, all in one draw.
+        """Draws the crop windows of a batch, all in one draw.
 
         Args:
             batch_size: Integer or integer scalar tensor.
@@ -137,7 +137,7 @@ class RandomResizedCrop(RandomView):
         return windows, flips
 
     def central_windows(self, batch_size, image_size):
-        """Like `random_windows`, but the windows used at inference."""
+        """Returns the windows used at inference, as `random_windows` does."""
         aspect_ratio = self.width / self.height
         window = resampling.central_window(
             image_size, (aspect_ratio, aspect_ratio)

@@ -8,18 +8,18 @@ from keras_capi.validation import check_seed
 class RandomView(keras.layers.Layer):
     """Base class of the layers that make random views of images.
 
-    A subclass says in `numbers_per_image` how many uniform numbers decide the
-    view of one image, and turns images and numbers into views in `transform`.
-    All numbers are drawn at once, or given: where threads make batches in any
-    order, the numbers of a batch can follow from its place in the training, as
-    in `keras_capi.data.ViewBatches`.
+    In a subclass, `numbers_per_image` is how many uniform random numbers define
+    the view of one image, and `transform` turns images and numbers into views.
+    All numbers are drawn at once, or passed in: `keras_capi.data.ViewBatches`,
+    whose threads make batches in any order, derives the numbers of a batch from
+    its place in the training.
 
     Args:
         seed: Integer or `None`. Defaults to `None`.
     """
 
     def __init__(self, seed=None, **kwargs):
-        # Rematerialisation would draw other views in the backward pass, and
+        # Rematerialisation would draw different views in the backward pass, and
         # half precision would round pixels and positions.
         with keras.RematScope(mode=None):
             super().__init__(autocast=False, **kwargs)
@@ -33,7 +33,7 @@ class RandomView(keras.layers.Layer):
         raise NotImplementedError
 
     def transform(self, images, numbers):
-        """Makes the views that given numbers decide.
+        """Makes the views that the random numbers define.
 
         Args:
             images: Float32 tensor of shape `(batch, height, width, channels)`.
@@ -46,7 +46,7 @@ class RandomView(keras.layers.Layer):
         raise NotImplementedError
 
     def draw(self, batch_size):
-        """Draws the numbers that `transform` takes.
+        """Draws the random numbers that `transform` takes.
 
         Args:
             batch_size: Integer or integer scalar tensor.
@@ -67,7 +67,7 @@ class RandomView(keras.layers.Layer):
         return self.map_images(transform, images)
 
     def map_images(self, function, images):
-        """Applies a function of a batch to images with any leading axes.
+        """Applies a function of batches to images with any leading axes.
 
         Args:
             function: Function of a float32 tensor of shape `(batch, height,
@@ -94,7 +94,7 @@ class RandomView(keras.layers.Layer):
 
 
 def check_normalized(images):
-    """Raises a `ValueError` if images are integers, and not normalised."""
+    """Raises a `ValueError` if images are integers, so not normalised."""
     dtype = keras.backend.standardize_dtype(images.dtype)
     if not keras.backend.is_float_dtype(dtype):
         raise ValueError(

@@ -6,39 +6,39 @@ from keras_capi.layers.views.normalization import for_channels
 from keras_capi.layers.views.normalization import normalization_tensors
 from keras_capi.layers.views.random_view import check_normalized
 
-# Published for channels red, green and blue. It is close to ImageNet's mean,
-# whose first and last value are in the other order.
+# As published, for red, green and blue. It is close to ImageNet's mean with the
+# first and last value swapped.
 FILL = tuple(value / 255 for value in (117, 104, 123))
 
 
 class RegionCorruption(keras.layers.Layer):
-    """Base of layers that fill a region of images with one colour.
+    """Base class of layers that fill a region of images with one colour.
 
-    A subclass says in `draw_mask` which pixels are filled, and in
-    `judged_window` which part of the image is to be predicted. All images of a
-    batch have the same region, as published.
+    In a subclass, `draw_mask` returns which pixels are filled, and
+    `judged_window` which part of the image is predicted. All images of a batch
+    share one region, as published.
 
-    Images are normalised, as everywhere in the package: `mean` and `std` tell
-    how, and thereby what the colour is.
+    Images are normalised, as everywhere in the package. `mean` and `std` tell
+    how, and so define the colour of the filling.
 
     Args:
         mean: Tuple of floats, one for each channel: what was subtracted from
-            pixels between 0 and 1. `None` is ImageNet's, and for other numbers
-            of channels than three the average of these. Defaults to `None`.
+            pixels in `[0, 1]`. `None` is ImageNet's mean, averaged if there are
+            not three channels. Defaults to `None`.
         std: Tuple of floats, likewise: what they were then divided by. Defaults
             to `None`.
     """
 
     def __init__(self, mean=None, std=None, **kwargs):
-        # Rematerialisation would draw other regions in the backward pass, and
-        # half precision would round pixels.
+        # Rematerialisation would draw different regions in the backward pass,
+        # and half precision would round pixels.
         with keras.RematScope(mode=None):
             super().__init__(autocast=False, **kwargs)
         self.mean, self.std = check_normalization(mean, std)
         self.built = True
 
     def draw_mask(self, image_size):
-        """Returns which pixels of images of a size are filled.
+        """Returns which pixels are filled in images of a size.
 
         Args:
             image_size: Tuple of two integers, height and width.
@@ -49,7 +49,7 @@ class RegionCorruption(keras.layers.Layer):
         raise NotImplementedError
 
     def judged_window(self, image_size):
-        """Returns the part of images of a size that is to be predicted.
+        """Returns the part that is predicted in images of a size.
 
         Args:
             image_size: Tuple of two integers, height and width.
