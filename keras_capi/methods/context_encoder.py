@@ -252,7 +252,8 @@ class ContextEncoder(Pretraining):
             weight_decay: Float. Defaults to `0.0`.
             beta_1: Float. Defaults to `0.5`.
             beta_2: Float. Defaults to `0.999`.
-            epsilon: Float. Defaults to `1e-8`.
+            epsilon: Float, 6e-8 or more for float16 weights. Defaults to
+                `1e-8`.
             **overrides: Other arguments of `keras.optimizers.AdamW`.
 
         Returns:
@@ -260,6 +261,12 @@ class ContextEncoder(Pretraining):
         """
         check_positive_integer("total_steps", total_steps)
         check_positive_integer("batch_size", batch_size)
+        # Keras keeps moments in the dtype of the weights, and 0 / 0 is NaN.
+        if self.variable_dtype == "float16" and np.float16(epsilon) == 0:
+            raise ValueError(
+                "`epsilon` must not be 0 in float16, the dtype of the weights; "
+                f'"mixed_float16" has float32. Received: {epsilon=}'
+            )
         if learning_rate is None:
             has_both = 0 < self.pixel_weight < 1
             learning_rate = DISCRIMINATOR_RATE * (10 if has_both else 1)

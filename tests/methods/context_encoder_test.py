@@ -185,3 +185,14 @@ def test_bad_arguments():
         ContextEncoder(encoder)
     with pytest.raises(ValueError, match="the size that the discriminator"):
         make_context_encoder().train_on_batch(make_images(2, 16, 24))
+
+
+def test_float16_weights_need_a_larger_epsilon():
+    """Keras's moments are float16 too, where 1e-8 is 0, and 0 / 0 is NaN."""
+    model = ContextEncoder(make_vit(dtype="float16"), seed=3)
+    with pytest.raises(ValueError, match="`epsilon` must not be 0 in float16"):
+        model.published_optimizer(100, batch_size=64)
+    model.compile(model.published_optimizer(100, batch_size=64, epsilon=1e-3))
+    losses = [model.train_on_batch(IMAGES)[0] for _ in range(3)]
+    assert losses[2] < losses[0]
+    assert all(np.isfinite(weight).all() for weight in weights_of(model))
