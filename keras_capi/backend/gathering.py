@@ -99,9 +99,9 @@ def _takes_products(x, indices):
     for its gradient; products are ready made. Accelerators round their factors.
 
     As 0 times NaN or infinity is NaN, one bad sample spoils all. It does so in
-    any case at the end of the step: this is for branches in training alone, whose
-    loss is a mean over the batch, and so are gradients. The same step is named,
-    or skipped where the loss is scaled; predictions stay apart.
+    any case at the end of the step: this is for training alone, where losses
+    and gradients are means over the batch. The same step is named, or skipped
+    where the loss is scaled; predictions stay apart.
     """
     return (
         all(isinstance(size, int) for size in (*x.shape, *indices.shape))

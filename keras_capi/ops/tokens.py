@@ -146,9 +146,15 @@ def extract_patches(images, patch_size):
     Returns:
         Tensor of shape `(batch, rows * columns, patch_size**2 * channels)`:
         patches row-major, values in the order row, column, channel.
+
+    Raises:
+        ValueError: If the images have another rank, or a size that the patch
+            size does not divide.
     """
     check_positive_integer("patch_size", patch_size)
-    batch_size, height, width, channels = ops.shape(images)
+    batch_size, height, width, channels = _sizes(
+        "images", images, ("batch", "height", "width", "channels")
+    )
     for name, size in (("height", height), ("width", width)):
         if isinstance(size, int) and size % patch_size:
             raise ValueError(
@@ -178,6 +184,10 @@ def join_patches(patches, patch_size, grid_size):
     Returns:
         Tensor of shape `(batch, height, width, channels)`.
 
+    Raises:
+        ValueError: If the patches have another rank, or are not of this grid
+            and size.
+
     Example:
 
     >>> images = keras.random.uniform((2, 8, 12, 3))
@@ -186,7 +196,9 @@ def join_patches(patches, patch_size, grid_size):
     """
     check_positive_integer("patch_size", patch_size)
     rows, columns = check_grid_size(grid_size)
-    batch_size, num_patches, width = ops.shape(patches)
+    batch_size, num_patches, width = _sizes(
+        "patches", patches, ("batch", "patches", "values")
+    )
     is_known = all(isinstance(n, int) for n in (num_patches, rows, columns))
     if is_known and num_patches != rows * columns:
         raise ValueError(
@@ -206,6 +218,17 @@ def join_patches(patches, patch_size, grid_size):
     return ops.reshape(
         images, (batch_size, rows * patch_size, columns * patch_size, channels)
     )
+
+
+def _sizes(name, x, axes):
+    """Returns the size of each of these axes, or raises a `ValueError`."""
+    sizes = ops.shape(x)
+    if len(sizes) != len(axes):
+        raise ValueError(
+            f"`{name}` must have rank {len(axes)}: ({', '.join(axes)}). "
+            f"Received: {name}.shape={tuple(sizes)}"
+        )
+    return sizes
 
 
 def pad_images(images, patch_size):

@@ -141,6 +141,13 @@ def test_joins_patches_in_a_graph(compilation):
     np.testing.assert_array_equal(to_numpy(run(images)), images)
 
 
+def test_patches_of_another_rank():
+    with pytest.raises(ValueError, match="`images` must have rank 4.*8, 12, 3"):
+        extract_patches(np.zeros((8, 12, 3)), 4)
+    with pytest.raises(ValueError, match="`patches` must have rank 3.*6, 48"):
+        join_patches(np.zeros((6, 48)), 4, (2, 3))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [((4, (2, 2)), "`grid_size` must be"), ((5, (2, 3)), "`patch_size` must")],

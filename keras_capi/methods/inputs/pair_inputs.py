@@ -4,10 +4,10 @@ import keras
 from keras import ops
 
 from keras_capi.layers.views.patch_grid import GRID_SIDE
-from keras_capi.methods.inputs.value_range import check_value_range
 from keras_capi.methods.inputs.view_sizes import view_sizes
 from keras_capi.ops.positions.neighbor_pairs import NUM_RELATIONS
 from keras_capi.ops.positions.neighbor_pairs import neighbor_pairs
+from keras_capi.ops.value_range import check_value_range
 from keras_capi.validation import check_images
 from keras_capi.validation import is_array
 

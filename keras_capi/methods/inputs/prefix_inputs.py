@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_capi.methods.inputs.mask_form import PREFIX
-from keras_capi.methods.inputs.value_range import check_value_range
+from keras_capi.ops.value_range import check_value_range
 from keras_capi.training.grid_size import static_grid_size
 from keras_capi.validation import check_images
 from keras_capi.validation import is_array

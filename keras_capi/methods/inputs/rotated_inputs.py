@@ -3,9 +3,9 @@
 import keras
 from keras import ops
 
-from keras_capi.methods.inputs.value_range import check_value_range
 from keras_capi.ops.images.rotate_quarters import NUM_TURNS
 from keras_capi.ops.images.rotate_quarters import rotate_quarters
+from keras_capi.ops.value_range import check_value_range
 from keras_capi.training.grid_size import static_grid_size
 from keras_capi.validation import check_images
 from keras_capi.validation import is_array

@@ -2,6 +2,8 @@
 
 from keras import ops
 
+from keras_capi.ops.value_range import check_value_range
+
 
 def label_cross_entropy(labels, logits):
     """Returns what each label's probability costs.
@@ -15,7 +17,11 @@ def label_cross_entropy(labels, logits):
             classes.
 
     Returns:
-        Float32 tensor of the shape of `labels`, in nats.
+        Float32 tensor of the shape of `labels`, in nats; NaN where a label is
+        no class.
+
+    Raises:
+        ValueError: If labels are a NumPy array, of which one is no class.
 
     Example:
 
@@ -27,6 +33,12 @@ def label_cross_entropy(labels, logits):
     - [BEiT](https://arxiv.org/abs/2106.08254), section 2.3
     """
     logits = ops.cast(logits, "float32")
-    labels = ops.expand_dims(ops.cast(labels, "int32"), -1)
-    scores = ops.take_along_axis(logits, labels, axis=-1)
-    return ops.logsumexp(logits, axis=-1) - ops.squeeze(scores, -1)
+    num_classes = logits.shape[-1]
+    check_value_range("labels", labels, num_classes, "as there are classes")
+    labels = ops.cast(labels, "int32")
+    # Backends take another class for them, each in its way, or raise.
+    is_class = ops.logical_and(labels >= 0, labels < num_classes)
+    places = ops.expand_dims(ops.where(is_class, labels, 0), -1)
+    scores = ops.squeeze(ops.take_along_axis(logits, places, axis=-1), -1)
+    losses = ops.logsumexp(logits, axis=-1) - scores
+    return ops.where(is_class, losses, float("nan"))

@@ -83,18 +83,27 @@ def apply_rotary(x, cosine, sine):
     not a rotation and does not keep norms. Published weights need it so.
 
     Args:
-        x: Float tensor of shape `(batch, tokens, heads, head_dim)`.
+        x: Float tensor of shape `(batch, tokens, heads, head_dim)`, the last
+            even.
         cosine: Float tensor that broadcasts with `x`, see `rotary_angles`.
         sine: Like `cosine`.
 
     Returns:
         Tensor of the shape and dtype of `x`.
 
+    Raises:
+        ValueError: If the head size is odd.
+
     Reference:
 
     - [RoFormer](https://arxiv.org/abs/2104.09864)
     - [CAPI](https://arxiv.org/abs/2502.08769), appendix A (architecture)
     """
+    if x.shape[-1] % 2:
+        raise ValueError(
+            "The head size must be even, for the two halves of a rotation. "
+            f"Received: x.shape={tuple(x.shape)}"
+        )
     # The sign goes to the sine, which has no heads.
     halves = (x.shape[-1] // 2,) * 2
     first, second = backend.split(sine, halves, -1)

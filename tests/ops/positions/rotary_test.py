@@ -114,3 +114,9 @@ def test_keeps_the_dtype():
     np.testing.assert_allclose(
         to_numpy(ops.cast(outputs, "float32")), to_numpy(exact), atol=0.05
     )
+
+
+def test_odd_head_size_to_apply():
+    x = ops.ones((1, 2, 1, 3))
+    with pytest.raises(ValueError, match="head size must be even.*1, 2, 1, 3"):
+        apply_rotary(x, x, x)
