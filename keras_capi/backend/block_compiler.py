@@ -190,7 +190,9 @@ def _kind(block):
     if block not in _kinds:
         parts = [_settings(layer) for layer in block._flatten_layers()]
         _kinds[block] = json.dumps(parts, sort_keys=True, default=str)
-    return _kinds[block]
+    # Unlike the rest of the configuration, they can be set later on.
+    layers = (block, *_inner_layers(block))
+    return _kinds[block], *(layer.dtype_policy.name for layer in layers)
 
 
 def _settings(layer):

@@ -172,6 +172,23 @@ def test_half_precision(compiles, num_graphs, monkeypatch):
     assert_close(found, expected, tolerance=2e-2)
 
 
+def test_another_policy_later_on(compiles, num_graphs):
+    """It holds from then on, as without a compiler."""
+    model = make_model()
+    block = model.student.encoder.blocks[0]
+    arguments = torch.randn(2, 5, 16), torch.rand(1, 5, 2)
+    for policy in ("float32", "mixed_bfloat16", "float32"):
+        for layer in block._flatten_layers():
+            layer.dtype_policy = policy
+        with torch.no_grad():
+            expected = block(*arguments)
+            with block_compiler.compiled_blocks(model, True):
+                found = block(*arguments)
+        assert found.dtype == expected.dtype
+        torch.testing.assert_close(found, expected)
+    assert num_graphs() == 2
+
+
 def test_by_torchs_compiler(compiles, num_graphs, monkeypatch):
     use_compiler(monkeypatch, "inductor")
     model = make_model()
