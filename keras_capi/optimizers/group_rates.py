@@ -74,6 +74,21 @@ class GroupRates:
             for name, group in self._groups.items()
         }
 
+    def untold_ratios(self):
+        """Returns the ratios, by name, that the current rates do not tell."""
+        common = self._optimizer._learning_rate
+        if callable(common) or float(ops.convert_to_numpy(common)):
+            return {}
+        return dict(self._ratios)
+
+    def take_up(self, ratios):
+        """Takes the ratios that `untold_ratios` returned of other rates.
+
+        Args:
+            ratios: Dictionary from names to floats.
+        """
+        self._ratios.update(ratios)
+
     def _remember_ratios(self):
         common = self._optimizer._learning_rate
         own = {k: rate for k, rate in self.rates.items() if not callable(rate)}

@@ -12,6 +12,10 @@ from keras_capi.optimizers.rules import find_groups
 from keras_capi.optimizers.rules import make_rule
 from keras_capi.optimizers.step_values import StepValues
 
+# Of own rates to the optimizer's, in the configuration where that is 0. By its
+# name checkpoints know that it may change, as rates may.
+RATIOS = "relative_learning_rate"
+
 
 class GroupedOptimizer(keras.optimizers.Optimizer):
     """Base of the optimizers that treat groups of variables apart.
@@ -144,11 +148,13 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object
-        return {
+        config = {
             **super().get_config(),
             "weight_decay": serialize(self.weight_decay),
             "groups": serialize(self._group_rates.current_groups()),
         }
+        ratios = self._group_rates.untold_ratios()
+        return {**config, RATIOS: ratios} if ratios else config
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
@@ -157,4 +163,8 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
             name: deserialize(config[name], custom_objects=custom_objects)
             for name in {"weight_decay", "groups"} & config.keys()
         }
-        return super().from_config({**config, **read}, custom_objects)
+        config = {**config, **read}
+        ratios = config.pop(RATIOS, {})
+        optimizer = super().from_config(config, custom_objects)
+        optimizer._group_rates.take_up(ratios)
+        return optimizer

@@ -81,6 +81,20 @@ def test_what_may_change():
     assert compare_settings(None, new) == ({}, {})
 
 
+def test_a_rate_of_zero_may_change():
+    """Beside it a configuration has what groups' rates were to it."""
+    group = keras_capi.optimizers.Group(learning_rate=2e-3)
+
+    def settings(rate):
+        optimizer = keras_capi.optimizers.AdamW(1e-3, groups={"own": group})
+        optimizer.learning_rate = rate
+        return {"optimizer": optimizer.get_config(), "versions": {}}
+
+    refused, changed = compare_settings(settings(0.0), settings(1e-3))
+    assert not refused
+    assert "optimizer.learning_rate" in changed
+
+
 def test_line_is_not_too_long():
     line = as_line({str(n): f"{n}: 0 before, 1 now" for n in range(10)})
     assert line.startswith("0: 0 before, 1 now; 1:")

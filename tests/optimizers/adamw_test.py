@@ -1,4 +1,5 @@
 import copy
+import json
 
 import keras
 import numpy as np
@@ -396,6 +397,21 @@ def test_rates_of_a_file_keep_their_ratio(initial):
         optimizer.learning_rate = 0.1
         own = optimizer.group_learning_rates["own"]
         assert float(own) == pytest.approx(0.01)
+
+
+def test_rates_of_a_config_at_rate_zero_keep_their_ratio():
+    """A warm-up by a callback begins there, where a file may be written."""
+    saved = AdamW(0.01, groups={"own": Group(learning_rate=0.02)})
+    saved.learning_rate = 0.0
+    config = json.loads(json.dumps(saved.get_config()))
+    for optimizer in (saved, AdamW.from_config(config)):
+        assert float(optimizer.group_learning_rates["own"]) == 0.0
+        optimizer.learning_rate = 0.1
+        own = optimizer.group_learning_rates["own"]
+        assert float(own) == pytest.approx(0.2)
+        assert optimizer.get_config().keys() == config.keys() - {
+            "relative_learning_rate"
+        }
 
 
 def test_config_round_trip():
