@@ -15,6 +15,7 @@ from keras_capi.data.image_files import image_errors
 from keras_capi.data.image_source import BYTES_TYPES
 from keras_capi.data.sixteen_bits import check_deep_colors
 from keras_capi.data.sixteen_bits import has_deep_colors
+from keras_capi.data.sixteen_bits import is_negative
 from keras_capi.data.tiff_pages import warn_of_pages
 from keras_capi.optional_imports import import_optional
 from keras_capi.paths import PATH_TYPES
@@ -90,9 +91,13 @@ def load_upright(image, kinds, white_level):
         PIL image in any mode, or uint8 array of shape `(height, width, 3)` or
         `(height, width)`.
     """
+    inverts = False
     if not isinstance(image, np.ndarray):
+        inverts = is_negative(image)
         image = turn_upright(image)
     image = as_eight_bits(image, white_level)
+    if inverts:
+        image = 255 - image
     if "16-bit" in kinds and not isinstance(image, np.ndarray):
         check_deep_colors(np.asarray(image), white_level)
     return image

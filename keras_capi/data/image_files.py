@@ -1,6 +1,7 @@
 """Finds image files, and checks images in memory and makes them 8 bits."""
 
 import contextlib
+import os
 import struct
 import warnings
 import zlib
@@ -35,8 +36,8 @@ def find_images(paths):
             webp files; files are taken as they are.
 
     Returns:
-        List of `pathlib.Path`s: files as given, those of a folder in
-        alphabetical order.
+        List of `pathlib.Path`s: files as given, and those of a folder in
+        alphabetical order, but for files that are given or found before.
 
     Raises:
         TypeError: If something is not a path.
@@ -48,11 +49,13 @@ def find_images(paths):
     """
     if isinstance(paths, PATH_TYPES) or not isinstance(paths, Iterable):
         paths = [paths]
-    files = []
+    paths = [as_path(path, "paths") for path in paths]
+    files, known = [], {os.path.abspath(path) for path in paths}
     for path in paths:
-        path = as_path(path, "paths")
         if path.is_dir():
-            files += _find_in_folder(path)
+            found = {os.path.abspath(x): x for x in _find_in_folder(path)}
+            files += [x for name, x in found.items() if name not in known]
+            known.update(found)
         elif path.exists():
             files.append(path)
         else:

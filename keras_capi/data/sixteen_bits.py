@@ -9,6 +9,8 @@ from keras_capi.validation import is_integer
 WHITE = 65535
 # The largest value of 14 bits, the most that sensors of cameras have.
 DARK = 2**14 - 1
+# A tag of TIFF files, and what it is where the least value is white.
+PHOTOMETRIC, WHITE_IS_ZERO = 0x0106, 0
 
 
 def to_eight_bits(values, white_level=None):
@@ -39,6 +41,17 @@ def to_eight_bits(values, white_level=None):
             )
     levels = np.minimum(values, white_level).astype("uint32") * 256
     return (levels // (white_level + 1)).astype("uint8")
+
+
+def is_negative(image):
+    """Tells whether a PIL image has the least values where it is white.
+
+    As TIFF files of radiographs and scans may. Of 8 bits Pillow inverts them
+    itself, of 16 it does not. Only an image that was not turned can tell.
+    """
+    tags = getattr(image, "tag_v2", {})
+    is_deep = image.mode.startswith("I;16")
+    return is_deep and tags.get(PHOTOMETRIC) == WHITE_IS_ZERO
 
 
 def check_white_level(white_level):

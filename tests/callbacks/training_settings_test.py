@@ -86,7 +86,9 @@ def test_a_rate_of_zero_may_change():
     group = keras_capi.optimizers.Group(learning_rate=2e-3)
 
     def settings(rate):
-        optimizer = keras_capi.optimizers.AdamW(1e-3, groups={"own": group})
+        optimizer = keras_capi.optimizers.AdamW(
+            1e-3, groups={"own": group}, name="adamw"
+        )
         optimizer.learning_rate = rate
         return {"optimizer": optimizer.get_config(), "versions": {}}
 

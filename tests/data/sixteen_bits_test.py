@@ -64,6 +64,49 @@ def png16(value):
     )
 
 
+def tiff(values, photometric):
+    """A TIFF file of grey values, whose tag Pillow does not let one choose."""
+    values = np.asarray(values)
+    height, width = values.shape
+    content = values.tobytes()
+    tags = {
+        256: width,
+        257: height,
+        258: 8 * values.itemsize,
+        259: 1,
+        262: photometric,
+        273: 8,
+        277: 1,
+        278: height,
+        279: len(content),
+    }
+    entries = (struct.pack("<HHII", tag, 4, 1, x) for tag, x in tags.items())
+    start = struct.pack("<2sHI", b"II", 42, 8 + len(content))
+    return b"".join(
+        (start, content, struct.pack("<H", len(tags)), *entries, bytes(4))
+    )
+
+
+@pytest.mark.parametrize("kind", ["uint8", "uint16"])
+def test_least_values_that_are_white(kind, tmp_path):
+    """Pillow inverts such files of 8 bits, but not of 16."""
+    values = np.zeros((30, 30), kind)
+    values[:, 10:20] = 128 << 8 * (values.itemsize - 1)
+    values[:, 20:] = np.iinfo(kind).max
+    for photometric, expected in ((0, (255, 127, 0)), (1, (0, 128, 255))):
+        (tmp_path / "a.tif").write_bytes(tiff(values, photometric))
+        image = read_folder(tmp_path)
+        assert tuple(image[5, ::10, 0]) == expected
+
+
+def test_least_values_that_are_white_of_12_bits(tmp_path):
+    values = np.zeros((30, 30), "uint16")
+    values[:, 20:] = 4095
+    (tmp_path / "a.tif").write_bytes(tiff(values, 0))
+    image = read_folder(tmp_path, white_level=4095)
+    assert tuple(image[5, ::20, 0]) == (255, 0)
+
+
 def test_dark_16_bit_colors():
     with pytest.warns(UserWarning, match="no bright pixel.*uint16 arrays"):
         make_dataset([png16(4095)] * 4)[0]

@@ -214,13 +214,26 @@ def test_pipes_are_no_images(tmp_path):
     assert names_in(tmp_path) == ["1.png"]
 
 
+def test_a_folder_adds_what_is_new(tmp_path, monkeypatch):
+    """Whatever files and folders of it are given, and however written."""
+    for name in ("1.png", "2.png", "cat/3.png"):
+        save(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    for paths, names in (
+        (["2.png", tmp_path], "2.png 1.png 3.png"),
+        ([tmp_path, "2.png"], "1.png 3.png 2.png"),
+        (["cat", ".", tmp_path], "3.png 1.png 2.png"),
+        (["1.png", "1.png", "cat"], "1.png 1.png 3.png"),
+    ):
+        assert " ".join(path.name for path in find_images(paths)) == names
+
+
 def test_kinds_of_paths(tmp_path, monkeypatch):
     save(tmp_path / "1.png")
     path = tmp_path / "1.png"
     for paths in (path, str(path), tmp_path):
         assert find_images(paths) == [path]
-    for paths in ([path, tmp_path], (path for _ in range(2))):
-        assert find_images(paths) == [path, path]
+    assert find_images(path for _ in range(2)) == [path, path]
     monkeypatch.setenv("HOME", str(tmp_path))
     assert find_images("~") == [path]
     assert find_images(["~/1.png"]) == [path]
