@@ -20,6 +20,7 @@ from keras_capi.methods.inputs.view_inputs import mask_views
 from keras_capi.methods.inputs.view_sizes import view_sizes
 from keras_capi.methods.shared.distillation import FIRST_TEMPERATURE
 from keras_capi.methods.shared.distillation import another_head
+from keras_capi.methods.shared.distillation import check_own_prototypes
 from keras_capi.methods.shared.distillation import start_of
 from keras_capi.methods.shared.network_optimizer import NetworkOptimizerMixin
 from keras_capi.ops.losses.cross_entropy import entropy
@@ -137,6 +138,7 @@ class DINOv2(NetworkOptimizerMixin, DINO):
         self.has_own_temperature = teacher_temperature is not None
         if teacher_temperature is None:
             teacher_temperature = FIRST_TEMPERATURE
+        check_own_prototypes(num_patch_prototypes)
         check_non_negative("class_weight", class_weight)
         check_non_negative("patch_weight", patch_weight)
         check_non_negative("koleo_weight", koleo_weight)

@@ -14,6 +14,7 @@ from keras_capi.methods.inputs.view_inputs import encode_views
 from keras_capi.methods.inputs.view_inputs import mask_views
 from keras_capi.methods.inputs.view_sizes import view_sizes
 from keras_capi.methods.shared.distillation import FIRST_TEMPERATURE
+from keras_capi.methods.shared.distillation import check_own_prototypes
 from keras_capi.methods.shared.distillation import more_prototypes
 from keras_capi.ops.losses.cross_entropy import entropy
 from keras_capi.ops.losses.patch_cross_entropy import patch_cross_entropy
@@ -137,6 +138,7 @@ class IBOT(DINO):
             check_positive(
                 "patch_temperature", temperatures["patch_temperature"]
             )
+        check_own_prototypes(num_patch_prototypes)
         check_non_negative("class_weight", class_weight)
         check_non_negative("patch_weight", patch_weight)
         # Checked before a head is made, which is large.

@@ -204,6 +204,8 @@ def test_bad_arguments(arguments, message):
         ("IBOT", {"patch_temperature": 0.0}),
         ("DINOv2", {"masking": keras.layers.Rescaling(1.0)}),
         ("DINOv2", {"koleo_weight": -1.0}),
+        ("IBOT", {"num_patch_prototypes": 0}),
+        ("DINOv2", {"num_patch_prototypes": 0.5}),
     ],
 )
 def test_bad_arguments_are_refused_before_large_heads_are_made(

@@ -20,6 +20,17 @@ def start_of(temperature):
     return FIRST_TEMPERATURE if callable(temperature) else temperature
 
 
+def check_own_prototypes(num_patch_prototypes):
+    """Raises a `ValueError` unless patches can have so many, or none.
+
+    Args:
+        num_patch_prototypes: Integer or `None`.
+    """
+    check_positive_integer(
+        "num_patch_prototypes", num_patch_prototypes, or_none=True
+    )
+
+
 def another_head(head, num_patch_prototypes, width):
     """Returns a built head for patches, like that for images.
 
@@ -28,7 +39,6 @@ def another_head(head, num_patch_prototypes, width):
         num_patch_prototypes: Integer.
         width: Integer. Width of patch features.
     """
-    check_positive_integer("num_patch_prototypes", num_patch_prototypes)
     config = head.get_config()
     config |= {"num_prototypes": num_patch_prototypes, "name": "patch_head"}
     patch_head = type(head).from_config(config)
@@ -45,7 +55,6 @@ def more_prototypes(head, number, shared):
         shared: Boolean. Whether the teacher uses one set of prototypes for
             both, so that there must be as many.
     """
-    check_positive_integer("num_patch_prototypes", number)
     config = head.prototypes.get_config()
     if shared and number != config["num_prototypes"]:
         raise ValueError(
