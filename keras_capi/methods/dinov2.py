@@ -42,9 +42,8 @@ class DINOv2(NetworkOptimizerMixin, DINO):
 
     As in iBOT, crops of an image predict the teacher's scores of other crops,
     and hidden patches its scores of themselves, but with a head for each. The
-    teacher's scores are balanced over the batch, and the features of different
-    images are spread apart. It takes more parts and memory than others of its
-    kind, and large batches; its features suit whole images and patches alike.
+    teacher's scores are balanced over the batch, and features of images spread
+    apart. It takes much memory and large batches, and suits images and patches.
 
     Args:
         encoder: `keras_capi.encoders.Encoder`. The student, preferably a `ViT`
@@ -63,8 +62,7 @@ class DINOv2(NetworkOptimizerMixin, DINO):
             Defaults to `None`.
         head: `keras_capi.layers.DINOHead`, or `None` for the published one with
             `num_prototypes`. The one for patches is alike. Defaults to `None`.
-        student_temperature: Float. Divides the student's scores. Defaults to
-            `0.1`.
+        student_temperature: Float. Divides student scores. Defaults to `0.1`.
         teacher_temperature: Float, a schedule, or `None` for the published rise
             from 0.04 to 0.07, in step with the optimizer's schedule. Divides
             the teacher's scores. Defaults to `None`.
