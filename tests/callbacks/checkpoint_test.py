@@ -4,6 +4,7 @@ import signal
 import keras
 import numpy as np
 import pytest
+from helpers import make_denoising
 from helpers import make_images
 from helpers import make_model
 from helpers import weights_of
@@ -12,6 +13,7 @@ from keras_capi.callbacks import Checkpoint
 from keras_capi.data import RandomCrops
 from keras_capi.fitting import step_logs
 
+# The model is a small one: the battery has those of all methods go on.
 pytestmark = pytest.mark.usefixtures("untraced")
 
 NUM_BATCHES = 4
@@ -27,7 +29,7 @@ def train(folder, interrupt=None, at=None, epochs=EPOCHS, **options):
     """Trains a fresh model, which goes on from what is in the folder."""
     keras.utils.set_random_seed(0)
     crops = make_crops()
-    model = make_model()
+    model = make_denoising()
     checkpoint = Checkpoint(folder, crops, **options)
     callbacks = [checkpoint]
     if interrupt:
@@ -122,7 +124,7 @@ def test_half_written_checkpoints_do_not_count(tmp_path):
     partial = tmp_path / "partial-000001-00000002"
     partial.mkdir()
     (partial / "model.weights.h5").write_bytes(b"half")
-    assert Checkpoint(tmp_path).restore(make_model()) == (0, 0)
+    assert Checkpoint(tmp_path).restore(make_denoising()) == (0, 0)
     assert not partial.exists()
 
 
@@ -131,7 +133,7 @@ def test_arrays_go_on_at_the_epoch(tmp_path):
 
     def fit(epochs):
         keras.utils.set_random_seed(0)
-        model = make_model()
+        model = make_denoising()
         checkpoint = Checkpoint(tmp_path)
         model.fit(images, epochs=epochs, callbacks=checkpoint, verbose=0)
         return weights_of(model)
@@ -150,7 +152,9 @@ def test_history_has_all_that_was_trained_now(tmp_path):
     keras.utils.set_random_seed(0)
     crops = make_crops()
     checkpoint = Checkpoint(tmp_path, crops)
-    history = make_model().fit(crops, epochs=3, callbacks=checkpoint, verbose=0)
+    history = make_denoising().fit(
+        crops, epochs=3, callbacks=checkpoint, verbose=0
+    )
     assert history.epoch == [0, 1, 2]
     assert len(history.history["loss"]) == 3
 
@@ -169,23 +173,31 @@ class BrokenCrops(RandomCrops):
         return (images * np.inf,) if position in self.broken else (images,)
 
 
-def fit_broken(folder, broken, **options):
+def fit_broken(folder, broken, make=make_denoising, **options):
     keras.utils.set_random_seed(0)
     crops = BrokenCrops(broken)
-    model = make_model()
+    model = make()
     checkpoint = Checkpoint(folder, crops, **options)
     model.fit(crops, epochs=3, callbacks=checkpoint, verbose=0)
     return model
 
 
-@pytest.mark.parametrize("seconds", [0.0, np.inf])
-@pytest.mark.parametrize("batch", [1, NUM_BATCHES - 1])
+@pytest.mark.parametrize(
+    ("batch", "seconds", "make"),
+    [
+        (1, 0.0, make_denoising),
+        # With a teacher.
+        (1, np.inf, make_model),
+        (NUM_BATCHES - 1, 0.0, make_denoising),
+        (NUM_BATCHES - 1, np.inf, make_denoising),
+    ],
+)
 def test_goes_back_if_the_loss_is_not_finite(
-    tmp_path, batch, seconds, capsys, monkeypatch
+    tmp_path, batch, seconds, make, capsys, monkeypatch
 ):
     """To the last good weights, and past the bad batch."""
     monkeypatch.setattr(step_logs, "SECONDS", seconds)
-    model = fit_broken(tmp_path, [(1, batch)], max_restores=1)
+    model = fit_broken(tmp_path, [(1, batch)], make, max_restores=1)
     assert "The loss was not finite in epoch 2" in capsys.readouterr().out
     assert names(tmp_path)[-1] == "checkpoint-000003-00000000"
     assert all(np.isfinite(weight).all() for weight in weights_of(model))
@@ -205,10 +217,10 @@ def test_bad_losses_are_never_saved(tmp_path, monkeypatch):
 
 def test_weights_that_are_not_finite_are_never_saved(tmp_path):
     """Their loss may still be finite: it is of the step before."""
-    model = make_model()
+    model = make_denoising()
     checkpoint = Checkpoint(tmp_path)
     checkpoint.set_model(model)
-    kernel = model.student.encoder.blocks[0].mlp_hidden.kernel
+    kernel = model.encoder.blocks[0].mlp_hidden.kernel
     kernel.assign(kernel.value * np.nan)
     checkpoint.on_epoch_end(0, {"loss": 1.0})
     assert names(tmp_path) == []
@@ -217,7 +229,7 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path):
 def test_refuses_a_part_of_the_data_as_epoch(tmp_path):
     crops = make_crops()
     with pytest.raises(ValueError, match="steps_per_epoch=2"):
-        make_model().fit(
+        make_denoising().fit(
             crops, steps_per_epoch=2, callbacks=[Checkpoint(tmp_path, crops)]
         )
 

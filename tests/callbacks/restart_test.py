@@ -6,9 +6,11 @@ import keras
 import numpy as np
 import pytest
 from helpers import make_backbone
+from helpers import make_denoising
 from helpers import make_images
 from helpers import make_masking
-from helpers import make_model as make_compiled_model
+from helpers import make_model
+from helpers import make_vit
 from helpers import to_numpy
 from helpers import weights_of
 
@@ -21,15 +23,8 @@ from keras_capi.data import RandomCrops
 from keras_capi.optimizers import WarmupCosine
 from keras_capi.optimizers import capi_optimizer
 
-
-def make_model(*arguments, compile_arguments=None, **overrides):
-    # TensorFlow traces each model anew, which takes longer than to train it.
-    eagerly = {"run_eagerly": keras.backend.backend() == "tensorflow"}
-    return make_compiled_model(
-        *arguments,
-        compile_arguments={**eagerly, **(compile_arguments or {})},
-        **overrides,
-    )
+# What is not about CAPI's own settings trains a smaller model.
+pytestmark = pytest.mark.usefixtures("untraced")
 
 
 def make_crops(num_images=3, **overrides):
@@ -58,7 +53,7 @@ class Stop(keras.callbacks.Callback):
 def fit(folder, crops=None, model=None, epochs=1, stop=None, extra=()):
     keras.utils.set_random_seed(0)
     crops = crops or make_crops()
-    model = model or make_model()
+    model = model or make_denoising()
     checkpoint = Checkpoint(folder, crops, every=1)
     callbacks = [*extra, *([] if stop is None else [Stop(stop)]), checkpoint]
     model.fit(crops, epochs=epochs, callbacks=callbacks, verbose=0)
@@ -70,7 +65,7 @@ def interrupted(tmp_path_factory):
     """A folder with checkpoints of an interrupted epoch."""
     folder = tmp_path_factory.mktemp("interrupted")
     with pytest.raises(InterruptedError):
-        fit(folder, stop=3)
+        fit(folder, model=make_model(), stop=3)
     return folder
 
 
@@ -90,7 +85,7 @@ def interrupted(tmp_path_factory):
 )
 def test_refuses_other_data(interrupted, name, change):
     with pytest.raises(ValueError, match=rf"data\.{name}"):
-        fit(interrupted, make_crops(**change))
+        fit(interrupted, make_crops(**change), make_model())
 
 
 @pytest.mark.parametrize(
@@ -142,7 +137,9 @@ def test_refuses_another_model_and_optimizer(interrupted, name, make):
 def test_refuses_other_arrays(tmp_path):
     def fit(images, **options):
         checkpoint = Checkpoint(tmp_path)
-        make_model().fit(images, callbacks=[checkpoint], verbose=0, **options)
+        make_denoising().fit(
+            images, callbacks=[checkpoint], verbose=0, **options
+        )
 
     fit(make_images(8))
     with pytest.raises(ValueError, match=r"data.x: \[8.*now"):
@@ -182,12 +179,13 @@ def test_lower_rates_count_from_the_checkpoint_on(tmp_path, capsys):
         )
         return make_model(compile_arguments={"optimizer": optimizer})
 
-    fit(tmp_path, model=make(1e-3, 5e-4))
-    model = fit(tmp_path, model=make(1e-4, 5e-4), epochs=2)
+    crops = {"num_batches": 2}
+    fit(tmp_path, make_crops(**crops), make(1e-3, 5e-4))
+    model = fit(tmp_path, make_crops(**crops), make(1e-4, 5e-4), epochs=2)
     assert "optimizer.learning_rate: 0.001" in capsys.readouterr().out
     np.testing.assert_allclose(to_numpy(model.optimizer.learning_rate), 1e-4)
-    assert int(model.optimizer.iterations) == 8
-    model = fit(tmp_path, model=make(1e-4, 3e-4), epochs=3)
+    assert int(model.optimizer.iterations) == 4
+    model = fit(tmp_path, make_crops(**crops), make(1e-4, 3e-4), epochs=3)
     rate = model.optimizer.clustering_learning_rate
     np.testing.assert_allclose(to_numpy(rate), 3e-4)
 
@@ -196,10 +194,13 @@ def test_a_rate_that_a_callback_has_lowered_stays(tmp_path):
     def lower(epoch, logs):
         model.optimizer.learning_rate = 2e-4
 
-    model = make_model()
+    model = make_denoising()
+    model.compile("adam")
     end = keras.callbacks.LambdaCallback(on_epoch_end=lower)
     fit(tmp_path, model=model, extra=[end])
-    model = fit(tmp_path, epochs=2)
+    model = make_denoising()
+    model.compile("adam")
+    fit(tmp_path, model=model, epochs=2)
     np.testing.assert_allclose(to_numpy(model.optimizer.learning_rate), 2e-4)
 
 
@@ -212,15 +213,16 @@ def test_more_epochs_extend_a_training_and_its_schedules(tmp_path, capsys):
             },
         )
 
-    fit(tmp_path, model=make(4))
+    crops = {"num_batches": 2}
+    fit(tmp_path, make_crops(**crops), make(2))
     capsys.readouterr()
-    fit(tmp_path, model=make(4))
+    fit(tmp_path, make_crops(**crops), make(2))
     assert "Already finished: epoch 1" in capsys.readouterr().out
-    model = fit(tmp_path, model=make(12), epochs=3)
+    model = fit(tmp_path, make_crops(**crops), make(6), epochs=3)
     output = capsys.readouterr().out
-    assert "optimizer.learning_rate.total_steps: 4 before, 12 now" in output
+    assert "optimizer.learning_rate.total_steps: 2 before, 6 now" in output
     assert "Going on from epoch 2, batch 0." in output
-    assert int(model.optimizer.iterations) == 12
+    assert int(model.optimizer.iterations) == 6
 
 
 def test_one_model_goes_on_in_one_session(tmp_path):
@@ -259,13 +261,13 @@ def test_checkpoints_of_a_former_version(tmp_path):
     expected = fit(tmp_path / "whole", epochs=2)
     fit(tmp_path / "parts")
     as_by_a_former_version(tmp_path / "parts")
-    for other in (
-        make_model(make_backbone(num_layers=2)),
-        make_model(compile_arguments={"optimizer": "adamw"}),
-    ):
+    deep = make_denoising(make_vit(num_layers=2))
+    otherwise = make_denoising()
+    otherwise.compile("sgd")
+    for other in (deep, otherwise):
         with pytest.raises(ValueError, match="same model and optimizer"):
             fit(tmp_path / "parts", model=other)
-    deeper = state_in_memory(make_model(make_backbone(num_layers=2)))
+    deeper = state_in_memory(make_denoising(make_vit(num_layers=2)))
     (tmp_path / "deeper").mkdir()
     CheckpointFolder(tmp_path / "deeper").write(1, 0, deeper, {})
     as_by_a_former_version(tmp_path / "deeper")
@@ -295,7 +297,6 @@ def make_classifier(layers=1):
     classifier.compile(
         "adamw",
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        run_eagerly=keras.backend.backend() == "tensorflow",
     )
     return classifier
 
@@ -332,7 +333,7 @@ def test_labelled_images_stay_shuffled(tmp_path, monkeypatch):
     monkeypatch.setattr(keras.Model, "fit", fit)
     images, labels = make_images(6), np.arange(6) % 3
     make_classifier().fit(images, labels, callbacks=[Checkpoint(tmp_path)])
-    make_model().fit(images, callbacks=[Checkpoint(tmp_path)])
+    make_denoising().fit(images, callbacks=[Checkpoint(tmp_path)])
     assert shuffled == [True, False]
 
 
@@ -350,19 +351,19 @@ def test_goes_on_in_a_list_of_keras(tmp_path):
     images = make_images(4)
     for epoch in range(2):
         callbacks = keras.callbacks.CallbackList([Checkpoint(tmp_path)])
-        history = make_model().fit(
+        history = make_denoising().fit(
             images, epochs=epoch + 1, callbacks=callbacks, verbose=0
         )
         assert history.epoch == [epoch]
     callbacks = keras.callbacks.CallbackList([])
     with pytest.raises(RuntimeError, match="not finite"):
-        make_model().fit(images * np.nan, callbacks=callbacks, verbose=0)
+        make_denoising().fit(images * np.nan, callbacks=callbacks, verbose=0)
 
 
 def test_refuses_two_of_them(tmp_path):
     callbacks = [Checkpoint(tmp_path / "1"), Checkpoint(tmp_path / "2")]
     with pytest.raises(ValueError, match="one `Checkpoint`"):
-        make_model().fit(make_images(4), callbacks=callbacks)
+        make_denoising().fit(make_images(4), callbacks=callbacks)
 
 
 def read_history(path):
@@ -397,7 +398,7 @@ def test_history_has_one_whole_row_for_each_epoch(tmp_path):
     history = read_history(tmp_path / "parts.csv")
     assert [row["epoch"] for row in history] == ["0", "1", "2"]
     for row, whole in zip(history, expected, strict=True):
-        for name in ("loss", "capi_loss", "target_entropy", "learning_rate"):
+        for name in ("loss", "pixel_loss", "learning_rate"):
             np.testing.assert_allclose(
                 float(row[name]), float(whole[name]), rtol=1e-6
             )
