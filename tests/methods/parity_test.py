@@ -364,6 +364,9 @@ INPUTS = {
 )
 def test_other_inputs_are_noticed(method, name):
     arrays, description = stored(method)
+    # No input goes into the masks of the samplers, of which many are drawn.
+    for drawn in description.pop("masks", ()):
+        del arrays[drawn]
     arrays[name] = arrays[name].copy()
     if name.startswith("weights/"):
         arrays[name].reshape(-1)[0] += 1e-2
