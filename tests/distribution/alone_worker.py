@@ -1,9 +1,8 @@
 """Calls what averages over two torch processes in the first one alone.
 
-Usage: `torchrun ... alone_worker.py METHOD`, which is `fit` or `evaluate`.
+Usage: `torchrun ... alone_worker.py`.
 """
 
-import sys
 import time
 
 import torch.distributed as dist
@@ -13,21 +12,22 @@ from helpers import make_model
 from keras_capi.backend import process_group
 
 
-def main(method):
+def main():
     dist.init_process_group("gloo")
     model = make_model()
     process_group.PATIENCE = 1
     dist.barrier()
     if dist.get_rank():
         # Busy with something else.
-        time.sleep(4)
+        time.sleep(6)
         return
     model.predict(make_images(), verbose=0)
-    try:
-        getattr(model, method)(make_images(), verbose=0)
-    except RuntimeError as error:
-        print(f"refused: {error}", flush=True)
+    for method in ("fit", "evaluate"):
+        try:
+            getattr(model, method)(make_images(), verbose=0)
+        except RuntimeError as error:
+            print(f"refused: {error}", flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

@@ -14,6 +14,7 @@ from helpers import make_indices
 from helpers import make_model
 from helpers import to_numpy
 from helpers import weights_of
+from python_path import python_path
 
 import keras_capi
 
@@ -36,7 +37,7 @@ def run_worker(backend, *folders):
         env={
             **os.environ,
             "KERAS_BACKEND": backend,
-            "PYTHONPATH": str(WORKER.parents[2]),
+            "PYTHONPATH": python_path(backend, WORKER.parents[2]),
         },
     )
     found = []
