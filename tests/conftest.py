@@ -1,3 +1,4 @@
+import contextlib
 import gc
 import importlib.metadata
 import json
@@ -78,13 +79,8 @@ def _fresh_state():
     keras.config.set_dtype_policy("float32")
 
 
-@pytest.fixture(scope="module")
-def untraced():
-    """Lets TensorFlow run steps operation by operation.
-
-    To trace a step takes longer than a few steps do. For tests of what is
-    around it: the steps of all methods are traced in `methods`.
-    """
+@contextlib.contextmanager
+def run_untraced():
     if keras.backend.backend() != "tensorflow":
         yield
         return
@@ -93,6 +89,24 @@ def untraced():
     tf.config.run_functions_eagerly(True)
     yield
     tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture(scope="module")
+def untraced():
+    """Lets TensorFlow run steps operation by operation.
+
+    To trace a step takes longer than a few steps do. For tests of what is
+    around it: the steps of all methods are traced in `methods`.
+    """
+    with run_untraced():
+        yield
+
+
+@pytest.fixture
+def untraced_once():
+    """The same for one test of a module whose others trace steps."""
+    with run_untraced():
+        yield
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ def test_scores_the_network_of_that_moment(network):
     model = make_model()
     callback = make_callback(LABELS, network=network, every=2)
     history = model.fit(
-        IMAGES, batch_size=8, epochs=4, callbacks=[callback], verbose=0
+        IMAGES, batch_size=24, epochs=4, callbacks=[callback], verbose=0
     ).history
     assert len(history["knn_accuracy"]) == 2
     asked = getattr(model, network or "encoder")

@@ -6,7 +6,7 @@ import tarfile
 import keras
 import numpy as np
 import pytest
-from helpers import make_model
+from helpers import make_denoising
 from helpers import weights_of
 from image_helpers import SIZE
 from image_helpers import encode
@@ -19,6 +19,8 @@ from PIL import Image
 
 import keras_capi
 from keras_capi.data import TarShards
+
+pytestmark = pytest.mark.usefixtures("untraced")
 
 
 def test_each_epoch_takes_each_image_once_in_another_order(tmp_path):
@@ -244,7 +246,7 @@ def test_trains_and_goes_on_bit_for_bit(tmp_path, workers):
         dataset = make_dataset(
             images, normalization="imagenet", workers=workers
         )
-        model = make_model()
+        model = make_denoising()
         checkpoint = keras_capi.callbacks.Checkpoint(folder, dataset, every=1)
         model.fit(dataset, epochs=epochs, callbacks=checkpoint, verbose=0)
         return weights_of(model)

@@ -7,7 +7,7 @@ import pickle
 import keras
 import numpy as np
 import pytest
-from helpers import make_model
+from helpers import make_denoising
 from image_helpers import encode
 from image_helpers import make_dataset
 from image_helpers import photo
@@ -51,7 +51,7 @@ def test_counts_of_worker_processes_arrive(monkeypatch):
             use_multiprocessing=use_multiprocessing,
         )
         with pytest.warns(UserWarning, match="Skipped 1 of 12 images.*: 3"):
-            history = make_model().fit(dataset, epochs=2, verbose=0)
+            history = make_denoising().fit(dataset, epochs=2, verbose=0)
         results.append((dict(dataset.counts), dataset.skipped, history.history))
     assert results[0] == results[1]
     # On TensorFlow Keras asks for some batches once more.

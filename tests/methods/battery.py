@@ -146,10 +146,13 @@ def check_logs(case, trained, folder):
 
 
 def check_predict_gives_features(case, trained, folder):
-    images = make_images(3, SIZE, SIZE)
-    features = trained.model.predict(images, batch_size=1, verbose=0)
-    assert features["feature_map"].shape[:3] == (3, 4, 4)
-    assert features["global"].shape[0] == 3
+    images = make_images(6, SIZE, SIZE)
+    features = trained.model.predict(images, batch_size=3, verbose=0)
+    assert features["feature_map"].shape[:3] == (6, 4, 4)
+    assert features["global"].shape[0] == 6
+    # Of a batch, for which the prediction is compiled already.
+    images = images[3:]
+    features = tree.map_structure(lambda feature: feature[3:], features)
     for other in (
         trained.model.predict_on_batch(images),
         trained.model(images),
@@ -252,7 +255,10 @@ def check_learns_in_bfloat16(case, trained, folder):
 
 
 def check_other_images(case, trained, folder):
-    model = case.compiled(image_shape=OTHER_SHAPE)
+    keras.utils.set_random_seed(0)
+    model = case.make(image_shape=OTHER_SHAPE)
+    # Quickly compiled: the published one sees no more of images than weights.
+    model.compile("sgd")
     images = make_images(BATCH, *OTHER_SHAPE)
     assert np.isfinite(model.train_on_batch(images)[0])
     features = model.predict_on_batch(images)

@@ -9,6 +9,7 @@ from helpers import make_indices
 from helpers import make_model
 from helpers import to_numpy
 from helpers import weights_of
+from keras import ops
 
 import keras_capi
 
@@ -37,7 +38,8 @@ class Batches(keras.utils.PyDataset):
 
 
 def array_data():
-    return make_images(8)
+    # As many as in the batches of the others.
+    return make_images(4)
 
 
 def py_dataset():
@@ -111,6 +113,7 @@ def test_learns_the_assignments():
     assert last["clustering_loss"] < 0.8 * first["clustering_loss"]
 
 
+@pytest.mark.usefixtures("untraced_once")
 def test_teacher_is_the_moving_average():
     model = make_model(ema_momentum=0.7)
     pairs = [
@@ -131,6 +134,7 @@ def test_teacher_is_the_moving_average():
             np.testing.assert_allclose(value, mean, atol=1e-6)
 
 
+@pytest.mark.usefixtures("untraced_once")
 def test_the_teacher_and_its_targets_get_no_gradient():
     model = make_model()
     trained = {id(variable) for variable in model.trainable_variables}
@@ -268,27 +272,45 @@ def first_logs():
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_mixed_precision(policy, first_logs):
+def test_mixed_precision(policy, first_logs, monkeypatch):
     inputs = {"images": make_images(), **make_indices()}
     keras.config.set_dtype_policy(policy)
     model = make_model()
     assert {weight.dtype for weight in model.weights} == {"float32"}
-    losses = model.compute_losses(inputs, training=False)
-    assert all(
-        keras.backend.standardize_dtype(loss.dtype) == "float32"
-        for loss in losses.values()
-    )
+    half = policy.removeprefix("mixed_")
     assignments, _ = model.clustering(
-        model.teacher.encode_patches(inputs["images"])
+        ops.cast(make_images(4, 4, 4, 16).reshape(4, 16, 16), half)
     )
     np.testing.assert_allclose(
         to_numpy(assignments).sum(axis=-1), 1.0, atol=1e-5
     )
+    # As they are in the step: to compute them apart compiles more on JAX.
+    compute_losses, kinds = model.compute_losses, []
+
+    def note_kinds(*arguments, **keywords):
+        losses = compute_losses(*arguments, **keywords)
+        kinds.extend(
+            keras.backend.standardize_dtype(loss.dtype)
+            for loss in losses.values()
+        )
+        return losses
+
+    monkeypatch.setattr(model, "compute_losses", note_kinds)
+    encode_patches, features = model.teacher.encode_patches, []
+
+    def note_features(*arguments, **keywords):
+        patches = encode_patches(*arguments, **keywords)
+        features.append(keras.backend.standardize_dtype(patches.dtype))
+        return patches
+
+    monkeypatch.setattr(model.teacher, "encode_patches", note_features)
     logs = model.train_on_batch(inputs, return_dict=True)
+    assert set(kinds) == {"float32"}
+    assert features and set(features) == {half}
     for name in LOG_NAMES:
         assert logs[name] == pytest.approx(first_logs[name], rel=0.05), name
     features = model.predict(inputs["images"], verbose=0)
-    assert features["global"].dtype.name == policy.removeprefix("mixed_")
+    assert features["global"].dtype.name == half
 
 
 def test_a_skipped_step_skips_the_teacher_too():
@@ -344,6 +366,7 @@ def test_a_queue_needs_the_image_shape():
         make_model(clustering=clustering)
 
 
+@pytest.mark.usefixtures("untraced_once")
 def test_own_parts():
     clustering = keras_capi.layers.OnlineClustering(
         6, positionwise=False, use_bias=False, name="mine"

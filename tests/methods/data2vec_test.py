@@ -10,6 +10,9 @@ from helpers import to_numpy
 import keras_capi
 from keras_capi.methods import Data2Vec
 
+# The battery traces the steps.
+pytestmark = pytest.mark.usefixtures("untraced")
+
 IMAGES = make_images(4)
 MASK = np.random.default_rng(0).random((4, 16)) < 0.6
 INPUTS = {"images": IMAGES, "mask": MASK}

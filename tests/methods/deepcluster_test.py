@@ -12,6 +12,9 @@ from keras_capi.callbacks import Checkpoint
 from keras_capi.data import RandomCrops
 from keras_capi.ops import spherical_kmeans
 
+# The battery traces the steps.
+pytestmark = pytest.mark.usefixtures("untraced")
+
 IMAGES = make_images(10)
 VIEWS = {
     "global_views": make_images(20).reshape(10, 2, 16, 16, 3),

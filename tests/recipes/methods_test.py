@@ -669,7 +669,7 @@ def test_a_further_method_needs_a_recipe_alone(monkeypatch):
     names = [*keras_capi.methods.__all__, "Plain"]
     monkeypatch.setattr(find_classes.methods, "__all__", names)
     recipe = small_recipe("mae_small")
-    parts = ("data", "encoder", "optimizer", "training")
+    parts = ("data", "encoder", "decoder", "optimizer", "training")
     recipe = {name: recipe[name] for name in parts}
     recipe |= {"method": "Plain", "strength": 3.0}
     model = make_model(recipe, 10)
