@@ -13,9 +13,6 @@ from keras_capi.data import RandomCrops
 from keras_capi.data import ViewBatches
 from keras_capi.methods.shared.sample_clusters import sample_clusters
 
-# The battery traces the steps.
-pytestmark = pytest.mark.usefixtures("untraced")
-
 IMAGES = make_images(12, 20, 24)
 
 
