@@ -61,7 +61,7 @@ WhiteLevelOption = Annotated[
         max=65535,
         metavar="VALUE",
         help="The value that is white in 16-bit images, such as 4095 for 12 "
-        "bits: that of the training, its data.white_level.",
+        "bits; else the data.white_level of the run, if MODEL is one.",
     ),
 ]
 

@@ -19,6 +19,7 @@ from keras_capi.cli.app import app
 from keras_capi.cli.doctor import doctor
 from keras_capi.cli.evaluate import evaluate
 from keras_capi.cli.load_model import choose_image_size
+from keras_capi.cli.load_model import choose_white_level
 from keras_capi.cli.load_model import load_keras_file
 from keras_capi.cli.load_model import load_model
 from keras_capi.cli.load_model import naming_the_file
@@ -113,7 +114,7 @@ def embed(
         choose_image_size(backbone, image_size),
         patch_size=backbone.divisor,
         batch_size=batch_size,
-        white_level=white_level,
+        white_level=choose_white_level(model, white_level),
     )
     names, _ = keras_capi.features.extract_features(
         backbone, loader, chosen, output=out

@@ -14,6 +14,7 @@ from keras_capi.cli.app import ModelOption
 from keras_capi.cli.app import WhiteLevelOption
 from keras_capi.cli.app import split_names
 from keras_capi.cli.load_model import choose_image_size
+from keras_capi.cli.load_model import choose_white_level
 from keras_capi.cli.load_model import load_model
 from keras_capi.cli.score_table import SCORES
 from keras_capi.cli.score_table import score_table
@@ -142,6 +143,7 @@ def evaluate(
     labels = _split_integers(ignore_labels)
     backbone, _ = load_model(model)
     size = choose_image_size(backbone, image_size)
+    white_level = choose_white_level(model, white_level)
     settings |= {
         "image_size": size,
         "batch_size": batch_size,

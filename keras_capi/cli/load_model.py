@@ -7,10 +7,12 @@ import zipfile
 import h5py
 import keras
 
+from keras_capi.data.sixteen_bits import check_white_level
 from keras_capi.encoders.encoder import Encoder
 from keras_capi.features.extract_features import DEFAULT_IMAGE_SIZE
 from keras_capi.features.extract_features import default_image_size
 from keras_capi.paths import as_path
+from keras_capi.recipes.recipe_file import read_recipe_file
 from keras_capi.recipes.run_folder import MODEL_FILE
 from keras_capi.recipes.run_folder import RECIPE_FILE
 from keras_capi.saving.preset import find_class
@@ -124,6 +126,32 @@ def naming_the_file(path, rule):
         if str(path) in reason and isinstance(error, ValueError | OSError):
             raise
         raise ValueError(f"{rule}. Received: {path} ({reason})") from error
+
+
+def choose_white_level(name, white_level):
+    """Returns the white level to load images with.
+
+    Args:
+        name: String, what `--model` names.
+        white_level: Integer, or `None` for that of the training, if the recipe
+            of a run tells it.
+
+    Returns:
+        Integer or `None`.
+
+    Raises:
+        ValueError: If the run's recipe is damaged.
+    """
+    path = as_path(name, "--model")
+    folder = path.parent if path.name == MODEL_FILE else path
+    recipe = folder / RECIPE_FILE
+    if white_level is not None or not recipe.is_file():
+        return white_level
+    with naming_the_file(recipe, "The recipe of a run must be complete"):
+        data = read_recipe_file(recipe).get("data", {})
+        white_level = data.get("white_level")
+        check_white_level(white_level)
+    return white_level
 
 
 def choose_image_size(backbone, image_size):

@@ -15,6 +15,7 @@ from keras_capi.cli.app import ModelOption
 from keras_capi.cli.app import WhiteLevelOption
 from keras_capi.cli.app import split_names
 from keras_capi.cli.load_model import choose_image_size
+from keras_capi.cli.load_model import choose_white_level
 from keras_capi.cli.load_model import load_model
 from keras_capi.data.image_files import find_images
 from keras_capi.data.image_loader import ImageLoader
@@ -91,7 +92,7 @@ def visualize(
         patch_size=backbone.divisor,
         batch_size=batch_size,
         normalization=lambda pixels: pixels,
-        white_level=white_level,
+        white_level=choose_white_level(model, white_level),
     )
     shown, columns = _compute(
         backbone, trained if has_clusters else None, loader, names

@@ -35,8 +35,10 @@ def to_eight_bits(values, white_level=None):
             warnings.warn(
                 "A 16-bit image has no bright pixel: its largest value is less "
                 f"than a quarter of {WHITE}. If the files hold fewer bits, say "
-                "which value is white, such as `white_level=4095` for 12 bits; "
-                f"if they are only dark, `white_level={WHITE}`",
+                "which value is white, such as `white_level=4095` for 12 bits "
+                "(in recipes `data.white_level`, in commands "
+                "`--white-level`); if they are only dark, "
+                f"`white_level={WHITE}`",
                 stacklevel=2,
             )
     levels = np.minimum(values, white_level).astype("uint32") * 256

@@ -4,6 +4,7 @@ import functools
 import keras
 
 from keras_capi import backend
+from keras_capi.fitting.known_weights import check_known_weights
 from keras_capi.fitting.named_arguments import named_arguments
 from keras_capi.fitting.rate_callbacks import check_rate_callbacks
 from keras_capi.fitting.raw_pixels import warn_of_raw_pixels
@@ -97,6 +98,7 @@ class GuardedModel(BaseModel):
     ):
         kwargs = named_arguments("fit", "validation_split", args, kwargs)
         check_rate_callbacks(self, callbacks)
+        check_known_weights(self)
         _check_not_empty(x)
         warn_of_raw_pixels(x)
         fit = functools.partial(
@@ -131,6 +133,7 @@ class GuardedModel(BaseModel):
             return super().predict(x, *args, **kwargs)
 
     def train_on_batch(self, *args, **kwargs):
+        check_known_weights(self)
         with self._guarded():
             return super().train_on_batch(*args, **kwargs)
 

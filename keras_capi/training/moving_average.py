@@ -101,6 +101,28 @@ class MovingAverage:
         backend.move_average(*zip(*pairs, strict=True), momentum, applied)
         return {"ema_momentum": momentum}
 
+    def check_frozen(self):
+        """Raises a `ValueError` if a copy has weights that train.
+
+        As a head of `keras_capi.tasks` on it has. Optimizers would decay them.
+        """
+        for _, average in self.pairs:
+            if average.trainable_variables:
+                raise ValueError(
+                    "A teacher must be frozen while a method trains: set its "
+                    "`trainable = False`, and fine-tune a copy, such as that "
+                    "of `save_to_preset` and `from_preset`. Received: "
+                    f"{average.name!r} with {len(average.trainable_variables)} "
+                    "weights that train"
+                )
+
+
+def check_teachers(model):
+    """Calls `check_frozen` of each `MovingAverage` that a model keeps."""
+    for part in vars(model).values():
+        if isinstance(part, MovingAverage):
+            part.check_frozen()
+
 
 def copy_weights(source, target):
     """Gives a layer the weights of another of the same architecture."""

@@ -13,6 +13,7 @@ from keras_capi.training.check_inputs import check_names
 from keras_capi.training.check_inputs import check_no_weights
 from keras_capi.training.check_inputs import named_arrays
 from keras_capi.training.mean_of_each import MeanOfEach
+from keras_capi.training.moving_average import check_teachers
 from keras_capi.validation import check_images
 from keras_capi.validation import is_array
 
@@ -239,6 +240,7 @@ class Pretraining(EncoderModel):
             )
         for part in self.list_unused_parts():
             part.trainable = False
+        check_teachers(self)
         super().compile(optimizer, **kwargs)
         backend.check_strategy(self)
         # Now, so that a model can be saved before it is trained.

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 from cli.run_command import run_command as run
+from cli.run_command import save_run
 from conftest import REFERENCE
 from helpers import make_model
 from PIL import Image
@@ -70,23 +71,28 @@ def test_a_report_says_how_it_was_trained(tmp_path):
     assert "<td>float32</td>" in page
 
 
-def test_embed_images_of_twelve_bits(preset, tmp_path):
+def test_embed_images_of_twelve_bits(tmp_path):
     """They have the features of the same image in eight bits."""
+    model = save_run(tmp_path) / "model.keras"
+    recipe = tmp_path / "recipe.yaml"
     pixels = np.random.default_rng(0).integers(0, 256, (32, 32), "uint16")
     features = []
-    for name, image, options in (
-        ("eight", pixels.astype("uint8"), ()),
-        ("twelve", 16 * pixels, ("--white-level", 4095)),
+    for name, image, trained, options in (
+        ("eight", pixels.astype("uint8"), "null", ()),
+        ("twelve", 16 * pixels, "null", ("--white-level", 4095)),
+        ("run", 16 * pixels, 4095, ()),
     ):
+        recipe.write_text(f"data: {{white_level: {trained}}}")
         Image.fromarray(image).save(tmp_path / f"{name}.png")
         out = tmp_path / f"{name}.npy"
         result = run(
-            *("embed", tmp_path / f"{name}.png", "--model", preset),
-            *("--out", out, "--image-size", 32, *options),
+            *("embed", tmp_path / f"{name}.png", "--model", model),
+            *("--out", out, *options),
         )
         assert result.exit_code == 0, result.output
         features.append(np.load(out))
-    np.testing.assert_array_equal(*features)
+    np.testing.assert_array_equal(features[0], features[1])
+    np.testing.assert_array_equal(features[0], features[2])
 
 
 def test_convert_and_embed(preset, photos, tmp_path):

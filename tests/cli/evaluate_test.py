@@ -2,6 +2,7 @@
 
 import functools
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -146,15 +147,18 @@ def test_images_of_twelve_bits(model, tmp_path):
             path = tmp_path / split / name / f"{index}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels.astype("uint16")).save(path)
+    knowing = shutil.copytree(model, tmp_path / "run")
+    (knowing / "recipe.yaml").write_text("data: {white_level: 4095}\n")
     out = tmp_path / "scores.json"
-    result = run(
-        *("--model", model, "--train", tmp_path / "train", "--out", out),
-        *("--test", tmp_path / "test", "--white-level", 4095),
-    )
-    assert result.exit_code == 0, result.output
-    written = json.loads(out.read_text())
-    assert written["white_level"] == 4095
-    assert {score["accuracy"] for score in written["scores"]} == {1.0}
+    for name, options in ((model, ("--white-level", 4095)), (knowing, ())):
+        result = run(
+            *("--model", name, "--train", tmp_path / "train", "--out", out),
+            *("--test", tmp_path / "test", *options),
+        )
+        assert result.exit_code == 0, result.output
+        written = json.loads(out.read_text())
+        assert written["white_level"] == 4095
+        assert {score["accuracy"] for score in written["scores"]} == {1.0}
 
 
 def test_a_preset_has_the_same_scores(model, classes, tmp_path):

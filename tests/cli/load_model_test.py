@@ -7,6 +7,7 @@ from helpers import make_images
 from helpers import make_model
 from helpers import make_vit
 
+from keras_capi.cli.load_model import choose_white_level
 from keras_capi.cli.load_model import load_model
 from keras_capi.decoders import MaskTokenDecoder
 from keras_capi.encoders import CAPIBackbone
@@ -63,3 +64,20 @@ def test_other_models_are_refused(tmp_path):
     model.save(tmp_path / "model.keras")
     with pytest.raises(ValueError, match="contain an encoder.*Sequential"):
         load_model(tmp_path)
+
+
+def test_the_white_level_of_a_run(tmp_path):
+    assert choose_white_level(str(tmp_path), None) is None
+    recipe = tmp_path / "recipe.yaml"
+    for without in ("training: {}", "data: {image_size: 16}"):
+        recipe.write_text(without)
+        assert choose_white_level(str(tmp_path), None) is None
+    recipe.write_text("data:\n  white_level: 1023\n")
+    assert choose_white_level(str(tmp_path), None) == 1023
+    assert choose_white_level(str(tmp_path / "model.keras"), None) == 1023
+    assert choose_white_level(str(tmp_path / "other.keras"), None) is None
+    assert choose_white_level(str(tmp_path), 4095) == 4095
+    for damaged in ("data: 3", "data: {white_level: bright}", "data: ["):
+        recipe.write_text(damaged)
+        with pytest.raises(ValueError, match="must be.*recipe.yaml"):
+            choose_white_level(str(tmp_path), None)

@@ -79,6 +79,20 @@ def test_images_of_twelve_bits(model, tmp_path, drawn):
     assert set(drawn[0]["image"][0].ravel()) == {128}
 
 
+def test_a_run_knows_what_was_white(tmp_path, drawn):
+    run_folder = save_run(tmp_path)
+    (tmp_path / "recipe.yaml").write_text("data: {white_level: 4095}\n")
+    pixels = np.full((16, 16), 2048, "uint16")
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    for model in (run_folder, run_folder / "model.keras"):
+        result = run(
+            *(tmp_path / "photo.png", "--model", model, "--show", "components"),
+            *("--out", tmp_path / "all.png"),
+        )
+        assert result.exit_code == 0, result.output
+    assert [set(x["image"][0].ravel()) for x in drawn] == [{128}, {128}]
+
+
 def test_a_folder_of_pictures(model, photos, tmp_path, drawn):
     out = tmp_path / "pictures"
     result = run(

@@ -1,6 +1,8 @@
 import keras
 import numpy as np
 import pytest
+from helpers import make_dino
+from helpers import make_images
 from helpers import make_vit
 from helpers import to_numpy
 from keras import ops
@@ -104,3 +106,21 @@ def test_random_numbers_do_not_follow():
     move(average)
     for variable, value in zip(copy.variables, before, strict=True):
         np.testing.assert_array_equal(to_numpy(variable), value)
+
+
+def test_a_teacher_that_trains_is_refused():
+    """JAX would decay it, as its gradient is 0 there."""
+    model = make_dino()
+    model.compile("sgd")
+    images = make_images(4)
+    model.train_on_batch(images)
+    head = keras_capi.tasks.ImageClassifier(model.encoder, 2)
+    with pytest.raises(ValueError, match="anew after .*such as teacher/"):
+        model.fit(images, verbose=0)
+    with pytest.raises(ValueError, match="anew after .*such as teacher/"):
+        model.train_on_batch(images)
+    with pytest.raises(ValueError, match="must be frozen.*'teacher' with"):
+        model.compile("sgd")
+    head.freeze_backbone = True
+    model.compile("sgd")
+    model.fit(images, verbose=0)
