@@ -224,7 +224,10 @@ def report(
         if not (run / name).is_file()
     ]
     if missing:
-        raise ValueError(f"{run} must contain {' and '.join(missing)}")
+        raise ValueError(
+            f"{run} must contain {' and '.join(missing)}, which the end of a "
+            "training writes"
+        )
     out = out or run / "report.html"
     check_output("--out", out)
     model = load_keras_file(run / MODEL_FILE)

@@ -155,7 +155,9 @@ def check_image(image):
     if not is_known or not is_image or image.size == 0:
         raise ValueError(
             "Images must be paths, PIL images, or uint8 or uint16 arrays of "
-            "shape (height, width, 3) or (height, width). Received: "
+            "shape (height, width, 3) or (height, width); "
+            "`keras_capi.data.RandomCrops` and `predict` take others, "
+            "normalised. Received: "
             f"shape {image.shape}, dtype {image.dtype}"
         )
 

@@ -159,7 +159,8 @@ def _check_images(images, crop_size):
         if not is_array(image):
             raise ValueError(
                 "`images` must be arrays; `keras_capi.data.load_images` reads "
-                "those of a folder. Received: "
+                'those of a folder, and `np.load(path, mmap_mode="r")` a '
+                ".npy file. Received: "
                 f"images[{index}] of type {type(image).__name__}"
             )
         if len(image.shape) != 3 or min(image.shape[:2]) < crop_size:

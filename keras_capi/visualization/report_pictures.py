@@ -65,7 +65,8 @@ def draw_maps(model, images, pictures):
     Args:
         model: A model of `keras_capi.methods`.
         images: Float array of shape `(samples, height, width, channels)`.
-        pictures: Array of shape `(samples, height, width, channels)`.
+        pictures: Array of shape `(samples, height, width, channels)`, its
+            channels those of the images or not.
     """
     features = patch_features(model, images)
     atoms = np.stack(dictionary_maps(features, NUM_ATOMS))
@@ -87,11 +88,15 @@ def draw_maps(model, images, pictures):
     if hasattr(model.encoder, "predictor"):
         groups["attention"] = _attention(model.encoder, images)
     if hasattr(model, "predict_pixels"):
-        columns = reconstruction_pictures(model, images, pictures)
+        columns = reconstruction_pictures(
+            model, images, _of_same_channels(pictures, images)
+        )
         columns.pop("image")
         groups["reconstructions"] = columns
     if can_draw_words(model):
-        columns = word_pictures(model, images, pictures)
+        columns = word_pictures(
+            model, images, _of_same_channels(pictures, images)
+        )
         columns.pop("image")
         groups["words"] = columns
     return {
@@ -104,6 +109,19 @@ def draw_maps(model, images, pictures):
         ]
         for name, columns in groups.items()
     }
+
+
+def _of_same_channels(pictures, images):
+    """Returns pictures, or `None` for those of other channels than images.
+
+    Of six bands and a picture in three colours nobody knows which band is
+    which, so that predicted bands have no colours: they are drawn by their own.
+    """
+    *size, channels = np.shape(pictures)
+    is_like = size != list(np.shape(images)[:-1]) or (
+        channels == np.shape(images)[-1]
+    )
+    return pictures if is_like else None
 
 
 def _attention(backbone, images):

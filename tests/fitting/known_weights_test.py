@@ -21,7 +21,9 @@ def test_a_backbone_that_thaws_after_compile():
         lambda: head.fit(images, labels, verbose=0),
         lambda: head.train_on_batch(images, labels),
     ):
-        with pytest.raises(ValueError, match=r"anew.*: \d+ weights.*class_token"):
+        with pytest.raises(
+            ValueError, match=r"anew.*: \d+ weights.*class_token"
+        ):
             train()
     head.compile("sgd", loss)
     head.fit(images, labels, verbose=0)

@@ -139,8 +139,10 @@ def test_images_of_other_channels(channels, tmp_path):
         make_model(make_backbone(image_shape=shape)),
     ):
         path = tmp_path / "report.html"
-        write_report(path, model, images)
-        assert Page(path).pictures
+        # Three colours of four bands, too.
+        for pictures in (None, np.zeros((12, 16, 16, 3), "uint8")):
+            write_report(path, model, images, pictures)
+            assert Page(path).pictures
 
 
 def test_settings_and_versions(tmp_path):
