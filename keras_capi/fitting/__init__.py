@@ -1,3 +1,3 @@
-"""What happens around Keras's `fit`: checks, hints, and going on."""
+"""What surrounds Keras's `fit`: checks, hints, and resuming."""
 
 __all__: list[str] = []

@@ -15,17 +15,17 @@ from keras_capi.validation import is_array
 
 
 class GuardedModel(BaseModel):
-    """A model that keeps its weights when a batch is refused.
+    """A model that keeps its weights when a batch is rejected.
 
-    Base of the models of this package that are trained or asked for
-    predictions: bad input must not cost a training, see
-    `keras_capi.backend.restored_on_error`. In a torch process group it starts
-    from the first process's values and averages the gradients.
+    The base class of this package's models that train or predict: bad input
+    must not ruin a training, see `keras_capi.backend.restored_on_error`. In a
+    torch process group it starts from the values of the first process and
+    averages the gradients.
     """
 
-    # During `fit`.
+    # Set during `fit`.
     _step_logs = None
-    # Known when the training function is made.
+    # Set when the training function is made.
     _has_many_weights = False
 
     @contextlib.contextmanager
@@ -35,11 +35,11 @@ class GuardedModel(BaseModel):
             yield
 
     def parameter_groups(self):
-        """Says which weights an optimizer may treat apart.
+        """Returns the groups of weights that an optimizer may set apart.
 
         Returns:
-            Dictionary from the name of a group, which
-            `keras_capi.optimizers.AdamW` takes, to its variables.
+            Dictionary from the name of a group, as used by
+            `keras_capi.optimizers.AdamW`, to its variables.
         """
         return {}
 
@@ -54,7 +54,7 @@ class GuardedModel(BaseModel):
     def get_compile_config(self):
         config = super().get_compile_config()
         if config and self._chooses_compiler:
-            # Keras writes down what it chose, for this backend and machine.
+            # Keras records its own choice, made for this backend and machine.
             config["jit_compile"] = "auto"
         return config
 
@@ -67,7 +67,7 @@ class GuardedModel(BaseModel):
         with backend.compiled_training(self, self._chooses_compiler):
             super().make_train_function(force)
         if self.train_function is not former:
-            # Not at each step, as it looks at every layer.
+            # Not at each step, as this looks at every layer.
             self._has_many_weights = backend.has_many_weights(self)
             self.train_function = backend.with_logs(
                 backend.keeps_memory(self.train_function), self._receive_logs
@@ -108,7 +108,7 @@ class GuardedModel(BaseModel):
 
     def _fit(self, *args, callbacks, **kwargs):
         step_logs = StepLogs(callbacks)
-        # First, so that a bad loss is noticed before others note it down.
+        # First, so that a bad loss is noticed before other callbacks record it.
         callbacks = [step_logs, *callbacks]
         former, self._step_logs = self._step_logs, step_logs
         try:
@@ -127,8 +127,8 @@ class GuardedModel(BaseModel):
         with self._guarded():
             _check_not_empty(x)
             if is_array(x):
-                # Now, as graphs of TensorFlow may not know the sizes of images,
-                # and would fail in their midst.
+                # Checked now: TensorFlow graphs may not know the sizes of
+                # images, and would fail halfway.
                 self.compute_output_spec(x)
             return super().predict(x, *args, **kwargs)
 
@@ -147,7 +147,7 @@ class GuardedModel(BaseModel):
 
 
 def _check_not_empty(x):
-    """Raises a `ValueError` of arrays without images, which Keras does not."""
+    """Raises a `ValueError` for arrays without images; Keras does not."""
     for images in x.values() if isinstance(x, dict) else (x,):
         if is_array(images) and tuple(images.shape[:1]) == (0,):
             raise ValueError(

@@ -7,17 +7,17 @@ from keras_capi import backend
 
 
 def drop_repeated_rows(callbacks, epoch, is_new):
-    """Deletes the last rows of history files that are about to come again.
+    """Deletes the last rows of history files that will be written again.
 
-    A row is written before the checkpoint after it: whatever ends a training
-    between the two, or damages that checkpoint, would make it come twice.
+    A row is written before the checkpoint that follows it. If the training ends
+    between the two, or that checkpoint is damaged, the row would appear twice.
 
     Args:
-        callbacks: List of callbacks. The files are those of
+        callbacks: List of callbacks; the files are those of
             `keras.callbacks.CSVLogger` with `append`.
-        epoch: Integer. The epoch that comes next.
-        is_new: Boolean. Whether there was no checkpoint. Then there can be no
-            more than the first row: what is before is of other trainings.
+        epoch: Integer. The next epoch.
+        is_new: Boolean. Whether there was no checkpoint. Then at most the first
+            row of this training is there: any rows before it belong to others.
     """
     if backend.process_index() != 0:
         return
@@ -34,7 +34,7 @@ def drop_repeated_rows(callbacks, epoch, is_new):
 def _size_before(path, separator, epoch, is_new):
     lines = path.read_bytes().splitlines(keepends=True)
     if lines and not lines[-1].endswith(b"\n"):
-        # Half-written.
+        # Only half of it was written.
         lines.pop()
     following = None
     while len(lines) > 1:

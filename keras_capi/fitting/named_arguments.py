@@ -4,16 +4,16 @@ import keras
 
 
 def named_arguments(method, first, args, kwargs):
-    """Gives names to what came by position, so that checks can find it.
+    """Names positional arguments, so that checks can find them.
 
     Args:
-        method: String: a method of `keras.Model`.
-        first: String: its parameter that `args` begin with.
-        args: Tuple: arguments by position.
-        kwargs: Dictionary: arguments by name.
+        method: String. A method of `keras.Model`.
+        first: String. The parameter that `args` begin with.
+        args: Tuple of positional arguments.
+        kwargs: Dictionary of keyword arguments.
 
     Returns:
-        Dictionary of all.
+        Dictionary of all arguments.
     """
     if not args:
         return kwargs
@@ -24,5 +24,5 @@ def named_arguments(method, first, args, kwargs):
             f"`{method}` takes at most {len(names)} arguments from `{first}` "
             f"on. Received: {len(args)}"
         )
-    # An error if one came both ways.
+    # Raises an error if an argument was given both ways.
     return dict(**dict(zip(names, args, strict=False)), **kwargs)

@@ -6,8 +6,9 @@ class NonFiniteLossError(RuntimeError):
 
     Args:
         message: String.
-        batch: Integer. The batch with that loss within its epoch, as Keras
-            counts them for callbacks. Defaults to `None`, outside of `fit`.
+        batch: Integer. Index within the epoch of the batch with that loss, as
+            Keras counts them for callbacks. Defaults to `None`, for a loss
+            outside of `fit`.
     """
 
     def __init__(self, message, batch=None):

@@ -2,7 +2,7 @@ import inspect
 
 
 def passes_on_to(function):
-    """Says of a method where its `**overrides` go.
+    """Declares where a method passes its `**overrides`.
 
     Args:
         function: Function or class that gets them.
@@ -19,7 +19,7 @@ def passes_on_to(function):
 
 
 def list_parameters(function):
-    """Returns the parameters of a function, those that it passes on too.
+    """Returns the parameters of a function, with those that it passes on.
 
     Args:
         function: Function or class.

@@ -7,9 +7,9 @@ CALLBACKS = (
 
 
 def check_rate_callbacks(model, callbacks):
-    """Raises a `ValueError` if a callback will set a rate that a schedule sets.
+    """Raises a `ValueError` if a callback would set a scheduled learning rate.
 
-    Now, as `ReduceLROnPlateau` may first do so hours into a training.
+    Checked at the start, because `ReduceLROnPlateau` may do so hours later.
 
     Args:
         model: A `keras.Model`.

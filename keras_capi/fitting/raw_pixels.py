@@ -5,23 +5,24 @@ import numpy as np
 
 from keras_capi.validation import is_array
 
-# Of normalised images it is about 1, of those from 0 to 255 about 100.
+# The mean is about 1 for normalised images, and about 100 for values up to 255.
 LARGEST_MEAN = 10.0
 NUM_EXAMINED = 16
 
 
 def warn_of_raw_pixels(x):
-    """Warns if images seem to be from 0 to 255, and not normalised.
+    """Warns if images seem to be in 0 to 255 instead of normalised.
 
-    Looks at some of the images in arrays, at the first batch of a
+    It looks at some of the images in arrays, at the first batch of a
     `keras.utils.PyDataset` or `tf.data.Dataset`, and at the first image of a
-    torch `DataLoader`. Generators can be read only once.
+    torch `DataLoader`. Generators are not checked, as they can be read only
+    once.
 
     Args:
-        x: What `fit` takes.
+        x: The `x` given to `fit`.
     """
     if getattr(x, "is_normalized", False):
-        # Its batches would be counted.
+        # It would count this batch as read.
         return
     x = first_batch(x)
     x = x[0] if isinstance(x, tuple | list) and x else x
@@ -31,7 +32,7 @@ def warn_of_raw_pixels(x):
     step = -(-images.shape[0] // NUM_EXAMINED)
     examined = keras.ops.convert_to_numpy(images[::step])
     if examined.dtype.kind == "u":
-        # Refused elsewhere.
+        # This is refused elsewhere.
         return
     if np.abs(examined.astype("float32")).mean() > LARGEST_MEAN:
         warnings.warn(
@@ -47,14 +48,14 @@ def first_batch(x):
     """Returns the first batch of a data set that can be read again.
 
     Args:
-        x: What `fit` takes.
+        x: The `x` given to `fit`.
 
     Returns:
-        A batch, of one sample for a torch `DataLoader`; `x` itself if it is of
-        another kind; or `None` if there is no batch.
+        A batch, which is a single sample for a torch `DataLoader`; `x` itself
+        if it is something else; or `None` if there is no batch.
     """
     if isinstance(x, keras.utils.PyDataset):
-        # It is `None` for those without an end.
+        # The number is `None` for endless data sets.
         return None if x.num_batches == 0 else x[0]
     if hasattr(x, "element_spec") and hasattr(x, "take"):
         return next(iter(x.take(1)), None)

@@ -1,4 +1,4 @@
-"""Going on with an interrupted training."""
+"""Resuming an interrupted training."""
 
 import functools
 
@@ -12,26 +12,26 @@ from keras_capi.fitting.training_hints import batch_size_of
 
 
 def fit_from_checkpoint(model, fit, epochs, callbacks):
-    """Runs Keras's `fit` from the newest checkpoint on, if there is one.
+    """Runs Keras's `fit`, from the newest checkpoint if there is one.
 
     Args:
         model: The model.
         fit: The bound `fit` of `keras.Model`, with its other arguments: `x`,
             `y` and `batch_size` by position, the rest by name.
         epochs: Integer.
-        callbacks: What `fit` takes. One like `keras_capi.callbacks.Checkpoint`
-            has a method `restore(model, x, y, batch_size)`, which puts the
-            model and the data back and returns the epoch and the batch to go on
-            with; a method `skip(model, batch)`, which does so after a batch
-            with a loss that is not finite, or returns `None`; and a method
-            `release()`, which is called however the training ends.
+        callbacks: The callbacks given to `fit`. A callback like
+            `keras_capi.callbacks.Checkpoint` has three methods: `restore(model,
+            x, y, batch_size)` restores model and data, and returns the epoch
+            and the batch to continue with; `skip(model, batch)` does so after a
+            batch whose loss is not finite, or returns `None`; `release()` is
+            called however the training ends.
 
     Returns:
-        The `History` of what was trained now.
+        The `History` of this run only.
 
     Raises:
-        ValueError: If there is a checkpoint and `steps_per_epoch`, or more than
-            one such callback.
+        ValueError: If there is such a callback together with `steps_per_epoch`,
+            or more than one of them.
     """
     if isinstance(callbacks, keras.callbacks.CallbackList):
         callbacks = callbacks.callbacks
@@ -59,8 +59,8 @@ def fit_from_checkpoint(model, fit, epochs, callbacks):
     (checkpoint,) = checkpoints
     fit = functools.partial(fit, callbacks=callbacks)
     if y is None:
-        # In order, or nothing says which batches come next. Labelled images
-        # may be sorted, and then have to be shuffled.
+        # In order; otherwise it is unknown which batches come next. Labelled
+        # images may be sorted, and must then be shuffled.
         fit = functools.partial(fit, shuffle=False)
     try:
         position = checkpoint.restore(model, *fit.args)
@@ -95,8 +95,8 @@ def _fit_from(fit, epochs, epoch, batch):
         return fit(epochs=epochs)
     if not batch or epoch >= epochs:
         return fit(epochs=epochs, initial_epoch=epoch)
-    # Keras takes all epochs for as long as the first: the rest of the
-    # interrupted one needs a `fit` of its own.
+    # Keras assumes that all epochs are as long as the first, so the rest of the
+    # interrupted one needs its own `fit`.
     first = fit(epochs=epoch + 1, initial_epoch=epoch)
     if first.model.stop_training:
         return first

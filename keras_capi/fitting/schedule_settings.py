@@ -1,15 +1,16 @@
 def schedule_settings(optimizer):
-    """Returns the settings of the schedule of an optimizer's learning rate.
+    """Returns the settings of an optimizer's learning rate schedule.
 
     Args:
         optimizer: A Keras optimizer.
 
     Returns:
         Dictionary, such as the arguments of
-        `keras_capi.optimizers.WarmupCosine`; empty if the rate is no schedule.
+        `keras_capi.optimizers.WarmupCosine`; empty if the rate is not a
+        schedule.
     """
     inner = getattr(optimizer, "inner_optimizer", optimizer)
-    # The public way to a schedule.
+    # The only public way to get the schedule.
     rate = inner.get_config().get("learning_rate")
     config = rate.get("config") if isinstance(rate, dict) else None
     return config or {}

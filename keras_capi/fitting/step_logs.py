@@ -1,4 +1,4 @@
-"""Reading the logs of steps only so often that the device never waits."""
+"""Reading the logs of steps so rarely that the device never waits."""
 
 import math
 import time
@@ -9,31 +9,32 @@ from keras import ops
 from keras_capi import backend
 from keras_capi.fitting.non_finite_loss import check_finite_loss
 
-# Between two readings.
+# Time between two readings.
 SECONDS = 1.0
 
 
 class StepLogs(keras.callbacks.Callback):
-    """Decides which steps have their logs read, and checks the loss.
+    """Decides at which steps the logs are read, and checks the loss.
 
-    Whoever reads a value waits for the step, and a GPU then for whoever starts
-    the next one. So all are read at once, about once a second; in between
-    callbacks get no logs, and the progress bar keeps those that it shows. Of
-    slower steps each is read. So it is if a callback may want the logs, and in
-    trainings of several processes, which must all notice a bad loss at once.
+    Reading a value means waiting for its step, and then a GPU waits for the
+    next step to start. So all logs are read in one go about once a second; in
+    between, callbacks get no logs and the progress bar keeps its numbers. Every
+    step is read if steps are slower than that, if a callback may need the logs,
+    and if several processes train, which must all notice a bad loss at the same
+    time.
 
     The first loss that is not finite ends the training with an error. Unlike
-    `keras.callbacks.TerminateOnNaN` it says at which step, counted from the
-    start of this `fit`, and what to do. Callbacks after this one do not get to
-    see the end of its epoch.
+    `keras.callbacks.TerminateOnNaN`, it names the step, counted from the start
+    of this `fit`, and says what to do. Callbacks after this one do not see the
+    end of that epoch.
 
     Args:
         callbacks: List of the other callbacks. One with an `on_train_batch_end`
             (or `on_batch_end`) of its own gets the logs of each step, unless it
-            says `reads_step_logs = False`.
+            declares `reads_step_logs = False`.
     """
 
-    # It must not read `model` between steps, which would sync JAX's state.
+    # It must not read `model` between steps, as that would sync JAX's state.
     async_safe = True
     reads_step_logs = False
 
@@ -64,8 +65,8 @@ class StepLogs(keras.callbacks.Callback):
             logs: Dictionary of tensors.
 
         Returns:
-            Dictionary for the callbacks: of numbers, or one that Keras
-            takes for empty.
+            Dictionary for the callbacks: numbers, or logs that look empty to
+            Keras.
         """
         self._unread.append((self._batch, logs))
         if len(self._unread) < self._interval:
@@ -77,7 +78,8 @@ class StepLogs(keras.callbacks.Callback):
         return logs
 
     def on_train_batch_end(self, batch, logs=None):
-        # Not in `receive`, in the middle of what Keras does with JAX's state.
+        # Not in `receive`, where Keras is in the middle of handling JAX's
+        # state.
         self._check()
 
     def on_epoch_end(self, epoch, logs=None):
@@ -87,7 +89,7 @@ class StepLogs(keras.callbacks.Callback):
     def _choose_interval(self, num_steps):
         former, self._time = self._time, time.perf_counter()
         interval = SECONDS * num_steps / max(self._time - former, 1e-9)
-        # A few quick steps say little about the next ones.
+        # A few fast steps say little about the next ones.
         interval = min(interval, 2 * self._interval, self._max_interval)
         self._interval = max(int(interval), 1)
 
@@ -109,8 +111,9 @@ class StepLogs(keras.callbacks.Callback):
 class _UnreadLogs(dict):
     """Logs that stay on the device.
 
-    Keras reads what it hands to callbacks, `logs or {}`: what is false, it
-    replaces by nothing. `fit` itself takes names and values as of any logs.
+    Keras passes `logs or {}` to callbacks and reads that, so logs that are
+    false are replaced by nothing. `fit` itself uses the names and values like
+    those of any logs.
     """
 
     def __bool__(self):
@@ -121,7 +124,7 @@ def read_logs(logs):
     """Reads all numbers of logs in one transfer.
 
     Args:
-        logs: Dictionary. What is no scalar tensor of float32 stays as it is.
+        logs: Dictionary. Values other than scalar float32 tensors are kept.
     """
     names = [
         name

@@ -9,28 +9,28 @@ from keras_capi import backend
 from keras_capi.fitting.schedule_settings import schedule_settings
 
 NUM_STEPS = 24
-# Steps that are quicker scatter by nature, and their sum is short.
+# The times of faster steps always vary, and add up to little.
 SECONDS = 0.5
 WILD_RATIO = 3.0
-# Share of the median: what takes less was not waited for.
+# Share of the median below which nobody waited for a step.
 AT_ONCE = 0.1
 DEFAULT_BATCH_SIZE = 32  # of Keras
 
 
 class TrainingHints(keras.callbacks.Callback):
-    """Warns of what makes a training useless or slow, and says the remedy.
+    """Warns about what makes a training useless or slow, and how to fix it.
 
-    Of more clusters than images to share out to them; of a training that ends
-    while the learning rate still warms up; and of times of steps that scatter
-    wildly. `fit` adds it by itself.
+    It warns if there are more clusters than images to assign to them, if the
+    training ends while the learning rate still warms up, and if the step times
+    vary wildly. `fit` adds this callback by itself.
 
     Args:
-        epochs: Integer. Epochs of the whole training: Keras's `fit` may be
+        epochs: Integer. Epochs of the whole training; Keras's `fit` may be
             called for parts of it.
         batch_size: Integer or `None`, if it is not known.
     """
 
-    # Of the logs it reads nothing, and of the model only between epochs.
+    # It reads no logs, and the model only between epochs.
     async_safe = True
     reads_step_logs = False
 
@@ -76,7 +76,7 @@ class TrainingHints(keras.callbacks.Callback):
             return
         optimizer = self.model.optimizer
         warmup_steps = schedule_settings(optimizer).get("warmup_steps") or 0
-        # Not by `int` alone: under a strategy it is on each device.
+        # `int` is not enough: under a strategy there is a value on each device.
         num_updates = int(ops.convert_to_numpy(optimizer.iterations))
         if 0 < num_updates < warmup_steps:
             warnings.warn(
@@ -88,7 +88,7 @@ class TrainingHints(keras.callbacks.Callback):
             )
 
     def _look_at_times(self):
-        # Beside the training, steps may end in any order.
+        # Steps may end in any order beside the training.
         ends = sorted(self._ends)
         self._ends = ends[-1:]
         self._seconds += list(np.diff(ends))
@@ -98,7 +98,7 @@ class TrainingHints(keras.callbacks.Callback):
         middle = np.median(seconds)
         if middle <= SECONDS or self._has_hinted:
             return
-        # JAX begins several steps at once, and then waits for each.
+        # JAX starts several steps at once, and then waits for each.
         awaited = seconds[seconds > AT_ONCE * middle]
         low, high = np.quantile(awaited, (0.1, 0.9))
         if high > WILD_RATIO * low:
@@ -114,11 +114,11 @@ class TrainingHints(keras.callbacks.Callback):
 
 
 def batch_size_of(x, batch_size):
-    """Returns the number of images in a batch of `fit`, or `None`.
+    """Returns the batch size of `fit`, or `None` if it is unknown.
 
     Args:
-        x: What `fit` takes as `x`.
-        batch_size: What `fit` takes as `batch_size`.
+        x: The `x` given to `fit`.
+        batch_size: The `batch_size` given to `fit`.
     """
     images = x.get("images") if isinstance(x, dict) else x
     if hasattr(images, "shape"):
@@ -128,7 +128,7 @@ def batch_size_of(x, batch_size):
         return known
     if isinstance(x, keras.utils.PyDataset) and x.num_batches:
         return _first_length(x[0])
-    # Of `tf.data`.
+    # For `tf.data`.
     return _first_length(getattr(x, "element_spec", ()))
 
 

@@ -2,21 +2,21 @@ import keras
 
 
 def built_part(name, part, shape):
-    """Builds a layer that a user gave, whose weights training must know.
+    """Builds a user's layer, so that its weights exist before training.
 
-    One that has no `build` of its own makes its weights when it is called, and
-    within a training step it would be too late.
+    A layer without its own `build` makes its weights when it is first called;
+    within a training step that would be too late.
 
     Args:
         name: String. The argument's name, for the error.
-        part: What the user gave.
-        shape: Tuple, what the layer is to be called on.
+        part: The user's layer.
+        shape: Tuple. The shape of its input.
 
     Returns:
         The layer.
 
     Raises:
-        ValueError: If it is no layer, or cannot build itself.
+        ValueError: If it is not a layer, or cannot be built.
     """
     if not isinstance(part, keras.Layer):
         raise ValueError(
@@ -28,7 +28,7 @@ def built_part(name, part, shape):
         return part
     try:
         part(keras.KerasTensor(shape))
-    # A layer of the user may raise anything.
+    # A user's layer may raise anything.
     except Exception as error:
         raise ValueError(
             f"`{name}` must be built, or build itself when it is called on a "

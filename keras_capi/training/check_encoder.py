@@ -2,7 +2,7 @@ from keras_capi.encoders.encoder import Encoder
 
 
 def check_encoder(encoder):
-    """Raises a `ValueError` if something is no encoder.
+    """Raises a `ValueError` unless something is an encoder.
 
     Args:
         encoder: What the user gave.

@@ -1,17 +1,17 @@
-"""Checks of what a method of pretraining is trained on."""
+"""Checks of the data that a pretraining method is trained on."""
 
 from keras_capi.validation import is_array
 
 
 def named_arrays(inputs, instead_of_images):
-    """Returns arrays that `fit` takes as a dictionary, or raises `ValueError`.
+    """Returns the arrays given to `fit` as a dictionary, or raises an error.
 
     Args:
-        inputs: What `fit` takes as `x`.
+        inputs: The `x` given to `fit`.
         instead_of_images: See `check_names`.
 
     Returns:
-        Dictionary, or `None` if it is a data set, whose batches are checked.
+        Dictionary, or `None` for a data set, whose batches are checked instead.
     """
     if is_array(inputs):
         return {"images": inputs}
@@ -32,8 +32,8 @@ def check_names(inputs, instead_of_images=()):
 
     Args:
         inputs: Dictionary.
-        instead_of_images: Sequence of names, one of which serves as well.
-            Defaults to `()`.
+        instead_of_images: Sequence of names, one of which may replace the
+            images. Defaults to `()`.
     """
     needed = ("images", *instead_of_images)
     if not any(name in inputs for name in needed):
@@ -46,12 +46,12 @@ def check_names(inputs, instead_of_images=()):
 def check_no_weights(
     sample_weight=None, class_weight=None, validation_data=None, **others
 ):
-    """Raises a `ValueError` if samples are to be weighted.
+    """Raises a `ValueError` if samples have weights.
 
     Args:
-        sample_weight: What `fit` and the like take.
-        class_weight: Likewise.
-        validation_data: Likewise.
+        sample_weight: As given to `fit` and similar methods.
+        class_weight: The same.
+        validation_data: The same.
         **others: Their other arguments.
     """
     if isinstance(validation_data, tuple) and len(validation_data) == 3:

@@ -1,11 +1,11 @@
 def check_trainable(name, encoder, parts=()):
-    """Raises a `ValueError` if an encoder is frozen, as teachers are.
+    """Raises a `ValueError` if an encoder is frozen, as a teacher is.
 
     Args:
-        name: String. What the argument is called.
+        name: String. Name of the argument, for the error.
         encoder: `keras_capi.encoders.Encoder`.
-        parts: Sequence of its layers, each of which must have weights that
-            train. Defaults to `()`.
+        parts: Sequence of its layers, each of which must have trainable
+            weights. Defaults to `()`.
     """
     if encoder.has_lora:
         raise ValueError(

@@ -1,5 +1,5 @@
 def static_grid_size(images, encoder):
-    """Returns rows and columns of the patches, known before a step is run.
+    """Returns the static numbers of rows and columns of patches.
 
     Args:
         images: Tensor of shape `(batch, height, width, channels)`.
@@ -9,7 +9,7 @@ def static_grid_size(images, encoder):
         Tuple of two integers.
 
     Raises:
-        ValueError: If neither the images nor the encoder tell their size.
+        ValueError: If neither the images nor the encoder have a known size.
     """
     sizes = [
         size or known

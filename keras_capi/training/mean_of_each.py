@@ -5,11 +5,11 @@ MAX_VALUES = 64
 
 
 class MeanOfEach(keras.metrics.Metric):
-    """The means of named values, whose names it learns when it sees them.
+    """Means of named values, with names that need not be known beforehand.
 
-    So a method of pretraining logs what its losses return, and need not say it
-    twice. The names come up while a step is compiled, when it is too late for
-    variables: there is room for 64.
+    It lets a method log whatever `compute_losses` returns, without declaring
+    the names. They come up only while a step is compiled, when it is too late
+    to make variables, so there is room for 64 of them.
 
     Args:
         name: String. Defaults to `"means"`.
@@ -28,7 +28,7 @@ class MeanOfEach(keras.metrics.Metric):
 
         Args:
             values: Dictionary of scalar tensors.
-            weight: How much they count: the number of samples.
+            weight: Their weight: the number of samples.
         """
         new = tuple(name for name in values if name not in self.names)
         self.names += new

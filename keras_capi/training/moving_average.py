@@ -5,22 +5,23 @@ from keras_capi import backend
 from keras_capi.training.built_part import built_part
 from keras_capi.validation import check_number
 
-# A teacher only infers, and needs no random numbers.
+# A teacher is only used for inference, without randomness.
 WITHOUT_CHANCE = {"drop_path_rate": 0.0, "attention_dropout_rate": 0.0}
 
 
 class MovingAverage:
-    """Keeps copies of a model's parts, and lets them follow slowly.
+    """Keeps slowly following copies of a model's parts, as a teacher.
 
-    The copies are what is called a teacher: their weights are the exponential
-    moving averages of those that train, `momentum * average + (1 - momentum) *
-    weight` after each update that the optimizer took. A skipped step, or a
-    momentum of 1, leaves them as they are.
+    The weights of the copies are exponential moving averages of the trained
+    weights: they become `momentum * average + (1 - momentum) * weight` after
+    each update of the optimizer. A skipped step, or a momentum of 1, leaves
+    them unchanged.
 
     Args:
-        ema_momentum: Float in [0, 1], or a schedule such as
-            `keras_capi.optimizers.WarmupCosine`, of which one step is taken
-            with each update. Defaults to `0.999`.
+        ema_momentum: Float in `[0, 1]`, or a schedule such as
+            `keras_capi.optimizers.WarmupCosine`, which advances with each
+            update. The higher, the slower the copies follow. Defaults to
+            `0.999`.
 
     Example:
 
@@ -41,15 +42,15 @@ class MovingAverage:
         self.pairs = ()
 
     def follow(self, part, name, **overrides):
-        """Returns a frozen copy of a layer or model, to be moved along.
+        """Returns a frozen copy of a layer or model that `move` updates.
 
-        The copy has no stochastic depth and no dropout of attention.
+        The copy has no stochastic depth and no attention dropout.
 
         Args:
-            part: Layer or model, built.
+            part: A built layer or model.
             name: String. The name of the copy.
-            **overrides: What else differs in its configuration, where it has
-                it.
+            **overrides: Other changes to its configuration, for entries that it
+                has.
         """
         overrides = {**WITHOUT_CHANCE, **overrides}
         config = {**part.get_config(), "name": name}
@@ -68,18 +69,19 @@ class MovingAverage:
         return average
 
     def move(self, step, applied):
-        """Moves the copies; call it from `after_update`.
+        """Moves the copies towards their originals; call it in `after_update`.
 
         Args:
-            step: Integer scalar tensor: the updates before this one.
-            applied: Boolean scalar tensor: whether the optimizer took it.
+            step: Integer scalar tensor. Number of updates before this one.
+            applied: Boolean scalar tensor. Whether the optimizer applied the
+                update.
 
         Returns:
-            Dictionary with `"ema_momentum"`, to be logged.
+            Dictionary with `"ema_momentum"`, to log.
         """
         pairs = []
         for part, average in self.pairs:
-            # Keras lists them anew each time.
+            # Read once, as Keras makes a new list each time.
             weights, averages = part.weights, average.weights
             if len(weights) != len(averages):
                 raise ValueError(
@@ -91,7 +93,7 @@ class MovingAverage:
             pairs += [
                 pair
                 for pair in zip(averages, weights, strict=True)
-                # Not the counters of random numbers.
+                # Leaves out the counters of random numbers.
                 if keras.backend.is_float_dtype(pair[0].dtype)
             ]
         momentum = self.momentum
@@ -125,7 +127,7 @@ def check_teachers(model):
 
 
 def copy_weights(source, target):
-    """Gives a layer the weights of another of the same architecture."""
+    """Copies the weights of a layer to another of the same architecture."""
     for from_weight, to_weight in zip(
         source.weights, target.weights, strict=True
     ):

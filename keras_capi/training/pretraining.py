@@ -21,18 +21,18 @@ ADDED_LOSS = "added_loss"
 
 
 class Pretraining(EncoderModel):
-    """Base of the methods that learn features from images without labels.
+    """Base class of methods that learn features from images without labels.
 
-    A method is an encoder, what it prepares, and its losses. A subclass says in
-    `prepare` what it makes of the images, such as masks or views, and in
-    `compute_losses` what it minimises; `loss_weights` names the losses to be
-    summed. What happens beside the gradient, such as a teacher that follows, is
-    in `before_update` and `after_update`.
+    A method is an encoder, the inputs it prepares, and its losses. A subclass
+    overrides `prepare` to make masks, views and the like from images, and
+    `compute_losses` to compute what it minimises; `loss_weights` names the
+    losses to sum. Override `before_update` and `after_update` for what happens
+    beside the gradient, such as moving a teacher.
 
-    Only training computes losses. `call`, `predict` and `export` agree: they
-    give the features of `encoder`, for which all of this is done.
+    Only training and evaluation compute losses. `call`, `predict` and `export`
+    agree: they return the features of `encoder`, the purpose of it all.
 
-    Losses that layers add and regularisers count, too.
+    Losses added by layers, and regularisers, are included.
 
     Example:
 
@@ -56,9 +56,9 @@ class Pretraining(EncoderModel):
     ...         return {"pixel_loss": keras.ops.mean(error)}
     """
 
-    # Name of each loss to its factor; other results are logged only.
+    # Maps the name of each loss to its weight; other results are only logged.
     loss_weights: dict[str, float] = {}
-    # Names of inputs, such as views, with one of which it takes no images.
+    # Names of inputs, such as views, that may be given instead of images.
     instead_of_images: tuple[str, ...] = ()
 
     def __init__(self, encoder, **kwargs):
@@ -71,18 +71,19 @@ class Pretraining(EncoderModel):
         self._computes_losses = False
 
     def __dir__(self):
-        # Keras takes each name for a place in files. The encoder has its place
-        # there as a layer, and maybe as a teacher.
+        # Keras saves each attribute that is listed. The encoder is saved
+        # already as a layer, and perhaps as a teacher.
         return [name for name in super().__dir__() if name != "encoder"]
 
     def prepare(self, inputs, training):
-        """Turns images into all that the losses need.
+        """Turns images into everything that the losses need.
 
-        What is there already passes through, so that users can give their own.
+        Entries that are already there should pass through, so that users can
+        give their own.
 
         Args:
-            inputs: Dictionary with `"images"`, a float tensor of shape
-                `(batch, height, width, channels)`, or with more.
+            inputs: Dictionary with `"images"`, a float tensor of shape `(batch,
+                height, width, channels)`, and possibly more.
             training: Boolean.
 
         Returns:
@@ -91,10 +92,10 @@ class Pretraining(EncoderModel):
         return inputs
 
     def compute_losses(self, inputs, training):
-        """Returns a dictionary of scalars: the losses and what else to log.
+        """Returns a dictionary of scalars: the losses, and other values to log.
 
         Args:
-            inputs: Dictionary, as `prepare` returns it.
+            inputs: Dictionary, as returned by `prepare`.
             training: Boolean.
         """
         raise NotImplementedError
@@ -103,32 +104,32 @@ class Pretraining(EncoderModel):
         """Runs before each training step; may assign variables.
 
         Args:
-            step: Integer scalar tensor: the updates so far.
+            step: Integer scalar tensor. Number of updates so far.
         """
 
     def after_update(self, step, applied):
         """Runs after each training step; may assign variables.
 
         Args:
-            step: Integer scalar tensor: the updates before this one.
-            applied: Boolean scalar tensor: whether the optimizer took it. It
-                does not where gradients overflowed in half precision, and in
-                steps that only accumulate gradients.
+            step: Integer scalar tensor. Number of updates before this one.
+            applied: Boolean scalar tensor. Whether the optimizer applied the
+                update. It does not if gradients overflowed in half precision,
+                or if a step only accumulates gradients.
 
         Returns:
-            Dictionary of scalars to be logged.
+            Dictionary of scalars to log.
         """
         return {}
 
     def list_unused_parts(self):
         """Returns the layers that no loss depends on; `compile` freezes them.
 
-        Optimizers warn of weights without a gradient.
+        Optimizers warn about weights without a gradient.
         """
         return []
 
     def check_inputs(self, inputs):
-        """Raises a `ValueError` if arrays given to `fit` do not suit.
+        """Raises a `ValueError` if arrays given to `fit` do not fit the method.
 
         Data sets are checked batch by batch instead, when they are read.
 
@@ -156,7 +157,7 @@ class Pretraining(EncoderModel):
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
         check_no_weights(sample_weight=sample_weight)
-        # Of regularisers, and of layers that call `add_loss`.
+        # From regularisers, and from layers that call `add_loss`.
         added = sum(
             (ops.cast(loss, "float32") for loss in self.losses),
             start=ops.zeros((), "float32"),
@@ -178,7 +179,7 @@ class Pretraining(EncoderModel):
         logs = super().get_metrics_result()
         if ADDED_LOSS not in logs:
             return logs
-        # Keras knows this replica's part of the loss only.
+        # Keras only knows this replica's part of the loss.
         total = self._total(logs)
         return {k: v for k, v in logs.items() if k != ADDED_LOSS} | {
             "loss": total
@@ -194,7 +195,7 @@ class Pretraining(EncoderModel):
 
     @contextlib.contextmanager
     def _calls_for_losses(self):
-        # Keras's steps call the model once, and hand on what it returns.
+        # Keras's steps call the model once, and pass on what it returns.
         self._computes_losses = True
         try:
             yield
@@ -220,18 +221,18 @@ class Pretraining(EncoderModel):
         return step, logs
 
     def end_update(self, begun):
-        """Ends a training step; returns what to log beside the losses."""
+        """Ends a training step; returns values to log beside the losses."""
         step, logs = begun
         applied = self.optimizer.iterations > step
         return {**logs, **(self.after_update(step, applied) or {})}
 
     def compile(self, optimizer="rmsprop", **kwargs):
-        """Configures the training, see `keras.Model.compile`.
+        """Configures the model for training, see `keras.Model.compile`.
 
         Args:
-            optimizer: A Keras optimizer, best from `published_optimizer`.
-            **kwargs: Other arguments of `keras.Model.compile`. There is no
-                `loss` to pass: the model has its own.
+            optimizer: A Keras optimizer, preferably from `published_optimizer`.
+            **kwargs: Other arguments of `keras.Model.compile`. Do not pass a
+                `loss`: the model has its own.
         """
         if kwargs.get("loss") is not None:
             raise ValueError(
@@ -243,18 +244,18 @@ class Pretraining(EncoderModel):
         check_teachers(self)
         super().compile(optimizer, **kwargs)
         backend.check_strategy(self)
-        # Now, so that a model can be saved before it is trained.
+        # Built now, so that a model can be saved before it is trained.
         backend.build_optimizer(self)
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        # There is nothing to build. On TensorFlow Keras 3.15 would look for it
-        # with the mean of a batch over all devices, which Boolean masks lack.
+        # There is nothing to build. To find out, Keras 3.15 on TensorFlow would
+        # take the mean of a batch over all devices, which Boolean masks lack.
         pass
 
     def fit(self, x=None, *args, **kwargs):
         kwargs = named_arguments("fit", "y", args, kwargs)
         self._check(x, **kwargs)
-        # Now, and not after the first epoch.
+        # Checked now, not after the first epoch.
         validation = kwargs.get("validation_data")
         if isinstance(validation, tuple):
             validation = validation[0]
@@ -288,11 +289,11 @@ class Pretraining(EncoderModel):
             self.check_inputs(arrays)
 
     def export(self, filepath, *args, **kwargs):
-        """Writes the encoder to a file: what `predict` runs.
+        """Exports the encoder: the network that `predict` runs.
 
         Args:
             filepath: String or path.
             *args: Other arguments of `keras.Model.export`.
-            **kwargs: Likewise.
+            **kwargs: The same.
         """
         return self.encoder.export(filepath, *args, **kwargs)

@@ -1,4 +1,4 @@
-"""Trials of layers that a user gave, before any training."""
+"""Trials of the user's layers, before any training."""
 
 import keras
 from keras import ops
@@ -7,19 +7,19 @@ from keras_capi.validation import is_array
 
 
 def try_part(name, part, tensors, grid_size, **kwargs):
-    """Returns what a layer makes of tensors, without values where it can.
+    """Calls a layer on tensors, on symbolic ones if it can.
 
-    It is built by that, if it was not.
+    This builds the layer if it was not built before.
 
     Args:
         name: String. The argument's name, for the error.
-        part: What the user gave.
+        part: The user's layer.
         tensors: List of `keras.KerasTensor`.
         grid_size: Tuple of two integers: rows and columns of patches.
         **kwargs: Further arguments of the layer.
 
     Raises:
-        ValueError: If it is no layer, or cannot be called so.
+        ValueError: If it is not a layer, or cannot be called like this.
     """
     if not isinstance(part, keras.Layer):
         raise ValueError(
@@ -28,7 +28,7 @@ def try_part(name, part, tensors, grid_size, **kwargs):
     kwargs = {"grid_size": grid_size, **kwargs}
     try:
         return _call(part, tensors, kwargs)
-    # A layer of the user may raise anything.
+    # A user's layer may raise anything.
     except Exception as error:
         arguments = [describe(x) for x in tensors]
         arguments += [f"{name}={value}" for name, value in kwargs.items()]
@@ -40,9 +40,9 @@ def try_part(name, part, tensors, grid_size, **kwargs):
 
 
 class _Call(keras.Operation):
-    """A call of a layer with arguments that are no tensors.
+    """A call of a layer with arguments that are not tensors.
 
-    Keras would trace numbers, too, of which shapes are made then.
+    Keras would also trace numbers, which then could not serve as shapes.
     """
 
     def __init__(self, part, kwargs):
@@ -60,7 +60,7 @@ def _call(part, tensors, kwargs):
     try:
         return _Call(part, kwargs)(*tensors)
     except Exception as error:
-        # It may look at values, as a training with `run_eagerly` allows.
+        # It may look at values, which training with `run_eagerly` allows.
         try:
             with keras.StatelessScope():
                 return part(*_zeros(tensors), **kwargs)
@@ -80,16 +80,16 @@ def _zeros(tensors):
 
 
 def try_decoder(name, decoder, tensors, grid_size, axes, shape, **kwargs):
-    """Tries a layer that predicts something of patches.
+    """Tries a layer that predicts something for patches.
 
     Args:
-        name: As in `try_part`, and so are `tensors`, `grid_size` and `kwargs`.
-        decoder: What the user gave, or `None`, which is not tried.
-        axes: String, the axes of what it must return.
-        shape: Tuple of integers: how long they are.
+        name: As in `try_part`, like `tensors`, `grid_size` and `kwargs`.
+        decoder: The user's layer, or `None`, which is not tried.
+        axes: String. The axes of the tensor it must return.
+        shape: Tuple of integers. The lengths of these axes.
 
     Raises:
-        ValueError: If it is no layer, fails, or returns something else.
+        ValueError: If it is not a layer, fails, or returns something else.
     """
     if decoder is None:
         return
@@ -103,7 +103,7 @@ def try_decoder(name, decoder, tensors, grid_size, axes, shape, **kwargs):
 
 
 def describe(x):
-    """Returns a string of what kind something is."""
+    """Returns a string that describes what something is."""
     if isinstance(x, dict):
         return str({name: describe(x[name]) for name in sorted(x, key=str)})
     if is_array(x):
