@@ -1,4 +1,4 @@
-"""Networks from what an encoder saw to what it did not see."""
+"""Networks that predict what an encoder did not see from what it saw."""
 
 from keras_capi.decoders.convolutional_decoder import ConvolutionalDecoder
 from keras_capi.decoders.convolutional_predictor import ConvolutionalPredictor

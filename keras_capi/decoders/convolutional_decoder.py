@@ -8,14 +8,14 @@ KERNEL_SIZE = 4
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class ConvolutionalDecoder(keras.layers.Layer):
-    """Turns a map of words into pictures, with transposed convolutions.
+    """Turns a map of words into images, with transposed convolutions.
 
     The counterpart of `keras_capi.encoders.ConvolutionalEncoder`.
 
     Args:
-        num_stages: Integer. How often the map is doubled.
+        num_stages: Integer. How often the map is doubled in size.
         hidden_dim: Integer. Width of all stages. Defaults to `256`.
-        num_channels: Integer. Channels of the pictures. Defaults to `3`.
+        num_channels: Integer. Channels of the images. Defaults to `3`.
 
     Call arguments:
         features: Float tensor of shape `(batch, rows, columns, width)`.
@@ -33,7 +33,7 @@ class ConvolutionalDecoder(keras.layers.Layer):
 
     Reference:
 
-    - [BEiT](https://arxiv.org/abs/2106.08254), whose code has it
+    - [BEiT](https://arxiv.org/abs/2106.08254), whose code contains it
     """
 
     def __init__(self, num_stages, hidden_dim=256, num_channels=3, **kwargs):

@@ -19,28 +19,31 @@ from keras_capi.validation import check_seed
 class ConvolutionalPredictor(BaseModel):
     """Predicts the features of patches by convolutions over their grid.
 
-    The tokens of visible patches are put where they belong, faint noise where
-    patches are hidden, and a few residual convolutions fill the grid in. There
-    is neither attention nor a mask token, and no positions: the grid says where
-    everything is. That is cheap, so that an image can have many masks.
+    The tokens of visible patches are put in their places on the grid, with
+    faint noise in place of hidden patches, and a few residual convolutions fill
+    it in. There is no attention, no mask token, and no position embedding: the
+    grid itself holds the positions. This is so cheap that an image can have
+    many masks.
 
     Args:
         hidden_dim: Integer, divisible by `num_groups`. Width of the encoder's
             tokens, of the convolutions and of the predictions.
         grid_size: Tuple of two integers: rows and columns of patches.
         num_layers: Integer. Number of convolutions. Defaults to `6`.
-        kernel_size: Integer. Their side in patches. Defaults to `3`.
-        num_groups: Integer. Their groups of channels. Defaults to `16`.
+        kernel_size: Integer. Side of the convolutions' kernels, in patches.
+            Defaults to `3`.
+        num_groups: Integer. Groups of channels in the convolutions. Defaults to
+            `16`.
         noise_deviation: Float. Standard deviation of the normal noise at hidden
-            patches. There is none but in training. Defaults to `0.01`.
+            patches. It is only added in training. Defaults to `0.01`.
         seed: Integer or `None`. Seed of the noise. Defaults to `None`.
 
     Call arguments:
         patches: Float tensor of shape `(batch, visible, hidden_dim)`.
-        visible_indices: Integer tensor of shape `(batch, visible)`: which
-            patches they are, row-major.
+        visible_indices: Integer tensor of shape `(batch, visible)`: their
+            row-major patch indices.
         grid_size: Optional tuple of two integers: rows and columns of patches,
-            if not those of the constructor.
+            if they differ from the constructor's.
         training: Boolean. Whether to add the noise.
 
     Output shape:
@@ -71,7 +74,7 @@ class ConvolutionalPredictor(BaseModel):
         seed=None,
         **kwargs,
     ):
-        # Rematerialisation would draw other noise in the backward pass.
+        # Rematerialisation would draw different noise in the backward pass.
         with keras.RematScope(mode=None):
             super().__init__(**kwargs)
             for name, value in (
@@ -88,7 +91,7 @@ class ConvolutionalPredictor(BaseModel):
                     "`hidden_dim` must be divisible by `num_groups`. Received: "
                     f"hidden_dim={hidden_dim}, num_groups={num_groups}"
                 )
-            # torch's defaults, which the authors' code leaves as they are.
+            # torch's defaults, which the authors' code does not change.
             kernel_initializer = keras.initializers.VarianceScaling(
                 1 / 3, "fan_in", "uniform"
             )
@@ -124,7 +127,7 @@ class ConvolutionalPredictor(BaseModel):
 
     @classmethod
     def for_encoder(cls, encoder, **arguments):
-        """Returns a predictor with the sizes that suit an encoder.
+        """Returns a predictor with sizes that fit an encoder.
 
         Args:
             encoder: `keras_capi.encoders.Encoder`.
@@ -157,11 +160,11 @@ class ConvolutionalPredictor(BaseModel):
         return self.prediction(patches)
 
     def fill_grid(self, patches, visible_indices, num_patches, training=None):
-        """Puts tokens where they belong, and noise elsewhere.
+        """Puts tokens in their places on the grid, and noise elsewhere.
 
         Args:
-            patches: As in a call, and so are `visible_indices` and `training`.
-            num_patches: Integer. Patches of the grid.
+            patches: As in a call, like `visible_indices` and `training`.
+            num_patches: Integer. Number of patches in the grid.
 
         Returns:
             Tensor of shape `(batch, num_patches, hidden_dim)`.

@@ -7,12 +7,12 @@ from keras_capi.layers.blocks.block_stack import run_blocks
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class CrossAttentionPredictor(RotaryPredictor):
-    """Predicts the features of patches from where they are and what is visible.
+    """Predicts patch features from their positions and the visible patches.
 
-    Every query is the same learnt mask token; its position enters through the
-    rotary embedding only. The blocks have cross-attention to the encoder's
-    output, registers included, and no self-attention: predictions do not see
-    each other, so their number can change. The final norm has no scale.
+    Every query is the same learnt mask token; its position enters only through
+    the rotary embedding. The blocks have cross-attention to the encoder's
+    output, including registers, and no self-attention: predictions do not see
+    each other, so their number can vary. The final norm has no scale.
 
     Args:
         num_layers: Integer. Number of transformer blocks.
@@ -21,8 +21,8 @@ class CrossAttentionPredictor(RotaryPredictor):
             divisible by 4.
         context_dim: Integer or `None`. Width of the encoder's output; `None` is
             `hidden_dim`. Defaults to `None`.
-        mlp_dim: Integer or `None`. Hidden width of the perceptrons; `None` is
-            `4 * hidden_dim`. Defaults to `None`.
+        mlp_dim: Integer or `None`. Hidden width of the MLPs; `None` is `4 *
+            hidden_dim`. Defaults to `None`.
         drop_path_rate: Float in `[0, 1)`. Stochastic depth, the same in every
             block. Defaults to `0.0`.
         drop_path_method: `"efficient"` or `"naive"`, see
@@ -30,15 +30,15 @@ class CrossAttentionPredictor(RotaryPredictor):
         seed: Integer or `None`. Seed of the stochastic depth. Defaults to
             `None`.
         position_grid: Tuple of two integers or `None`. Rows and columns of
-            learnt positions, added to the mask tokens, in place of rotary ones.
-            Defaults to `None`.
+            learnt positions, which are added to the mask tokens and replace
+            rotary ones. Defaults to `None`.
 
     Call arguments:
         context: Float tensor of shape `(batch, tokens, context_dim)`.
         context_coordinates: Float tensor of shape `(batch or 1, tokens, 2)`.
         coordinates: Float tensor of shape `(batch or 1, predictions, 2)`: where
             to predict, row and column in `[0, 1]`.
-        num_layers: Optional integer. Runs the first blocks only.
+        num_layers: Optional integer. Runs only this many of the first blocks.
         training: Boolean. Whether to apply stochastic depth.
 
     Output shape:
@@ -90,8 +90,7 @@ class CrossAttentionPredictor(RotaryPredictor):
         """Returns how much each query attends to each token in the first block.
 
         Args:
-            context: As in a call, and so are `context_coordinates` and
-                `coordinates`.
+            context: As in a call, like `context_coordinates` and `coordinates`.
 
         Returns:
             Float32 tensor of shape `(batch, num_heads, predictions, tokens)`.

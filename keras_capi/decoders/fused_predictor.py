@@ -7,28 +7,28 @@ from keras_capi.validation import check_positive_integer
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class FusedPredictor(BaseModel):
-    """Lets the encoder itself predict: mask tokens are among its inputs.
+    """Makes the encoder itself predict, by adding mask tokens to its input.
 
-    One of CAPI's ablations, in place of `CrossAttentionPredictor`, and what
-    BEiT, SimMIM and iBOT do. It has a mask token and no blocks: tokens of
-    patches and mask tokens go through all blocks of the encoder together, which
-    so has to describe what is there and to guess what is not. In the paper it
+    One of CAPI's ablations, which replaces `CrossAttentionPredictor`; BEiT,
+    SimMIM and iBOT work like this. It has a mask token but no blocks: patch
+    tokens and mask tokens go through all blocks of the encoder together, which
+    has to describe what is visible and to guess what is not. In the paper it
     learns by far the weakest features of the three.
 
-    The encoder sees mask tokens of the places to predict only; with all hidden
-    places to predict, as these methods have it, of all of them.
+    The encoder only sees mask tokens at the positions to predict. To have one
+    at every hidden position, as in those methods, predict all of them.
 
     Args:
         hidden_dim: Integer. Width of the encoder.
 
     Call arguments:
         tokens: Float tensor of shape `(batch, visible, hidden_dim)`.
-        predict_indices: Tensor of shape `(batch, predictions)`, of which only
-            the shape matters.
+        predict_indices: Tensor of shape `(batch, predictions)`. Only its shape
+            matters.
 
     Output shape:
-        `(batch, visible + predictions, hidden_dim)`: the tokens, and behind
-        them mask tokens.
+        `(batch, visible + predictions, hidden_dim)`: the tokens, followed by
+        mask tokens.
 
     Example:
 
@@ -43,7 +43,7 @@ class FusedPredictor(BaseModel):
     """
 
     def __init__(self, hidden_dim, **kwargs):
-        # A `keras.RematScope` is for the blocks, see `RotaryViT`.
+        # A `keras.RematScope` is meant for the blocks, see `RotaryViT`.
         with keras.RematScope(mode=None):
             super().__init__(**kwargs)
         check_positive_integer("hidden_dim", hidden_dim)
@@ -53,13 +53,13 @@ class FusedPredictor(BaseModel):
 
     @classmethod
     def for_encoder(cls, encoder, dtype, name, **sizes):
-        """Returns what is missing in an encoder.
+        """Returns the mask token that an encoder lacks.
 
         Args:
             encoder: `keras_capi.encoders.RotaryViT`.
-            dtype: Of the layer.
+            dtype: The data type or policy of the layer.
             name: String.
-            **sizes: Those of a predictor with blocks, which there are not.
+            **sizes: Sizes of a predictor with blocks, which are ignored.
         """
         return cls(encoder.hidden_dim, dtype=dtype, name=name)
 
@@ -107,8 +107,8 @@ class FusedPredictor(BaseModel):
 
         Args:
             encoder: `keras_capi.encoders.RotaryViT`.
-            outputs: Dictionary, what `CAPIBackbone.encode` returns.
-            training: Boolean, which changes nothing.
+            outputs: Dictionary, as returned by `CAPIBackbone.encode`.
+            training: Boolean. Ignored.
 
         Returns:
             Tensor of shape `(batch, hidden_dim)`.
@@ -116,7 +116,7 @@ class FusedPredictor(BaseModel):
         return ops.mean(outputs["patches"], axis=1)
 
     def look(self, encoder, outputs):
-        """Returns nothing: patches are averaged alike."""
+        """Returns nothing: all patches have the same weight."""
         return {}
 
     def list_unused_parts(self, uses_global):

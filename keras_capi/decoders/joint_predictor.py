@@ -8,15 +8,15 @@ from keras_capi.layers.blocks.dense import Dense
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class JointPredictor(RotaryPredictor):
-    """Predicts the features of patches by self-attention, as MAE's decoder.
+    """Predicts the features of patches by self-attention, like MAE's decoder.
 
-    One of CAPI's ablations, in place of `CrossAttentionPredictor`. The mask
-    tokens and the encoder's output, registers included, are one sequence whose
-    tokens all attend to each other: predictions see each other, and the context
-    changes from block to block. That costs more, and in the paper learns weaker
-    features.
+    One of CAPI's ablations, which replaces `CrossAttentionPredictor`. The mask
+    tokens and the encoder's output, including registers, form one sequence
+    whose tokens all attend to each other: predictions see each other, and the
+    context changes from block to block. This costs more, and in the paper it
+    learns weaker features.
 
-    The context is projected to the width of the predictor first. The final norm
+    The context is first projected to the width of the predictor. The final norm
     has no scale.
 
     Args:
@@ -26,8 +26,8 @@ class JointPredictor(RotaryPredictor):
             divisible by 4.
         context_dim: Integer or `None`. Width of the encoder's output; `None` is
             `hidden_dim`. Defaults to `None`.
-        mlp_dim: Integer or `None`. Hidden width of the perceptrons; `None` is
-            `4 * hidden_dim`. Defaults to `None`.
+        mlp_dim: Integer or `None`. Hidden width of the MLPs; `None` is `4 *
+            hidden_dim`. Defaults to `None`.
         drop_path_rate: Float in `[0, 1)`. Stochastic depth, the same in every
             block. Defaults to `0.0`.
         drop_path_method: `"efficient"` or `"naive"`, see
@@ -35,15 +35,15 @@ class JointPredictor(RotaryPredictor):
         seed: Integer or `None`. Seed of the stochastic depth. Defaults to
             `None`.
         position_grid: Tuple of two integers or `None`. Rows and columns of
-            learnt positions, added to the mask tokens, in place of rotary ones.
-            Defaults to `None`.
+            learnt positions, which are added to the mask tokens and replace
+            rotary ones. Defaults to `None`.
 
     Call arguments:
         context: Float tensor of shape `(batch, tokens, context_dim)`.
         context_coordinates: Float tensor of shape `(batch or 1, tokens, 2)`.
         coordinates: Float tensor of shape `(batch or 1, predictions, 2)`: where
             to predict, row and column in `[0, 1]`.
-        num_layers: Optional integer. Runs the first blocks only.
+        num_layers: Optional integer. Runs only this many of the first blocks.
         training: Boolean. Whether to apply stochastic depth.
 
     Output shape:
@@ -98,12 +98,11 @@ class JointPredictor(RotaryPredictor):
         """Returns how much queries attend to the context in the first block.
 
         Args:
-            context: As in a call, and so are `context_coordinates` and
-                `coordinates`.
+            context: As in a call, like `context_coordinates` and `coordinates`.
 
         Returns:
             Float32 tensor of shape `(batch, num_heads, predictions, tokens)`.
-            The rest up to 1 goes to the mask tokens.
+            The remainder to 1 goes to the mask tokens.
         """
         block = self.blocks[0]
         together = self._join(
@@ -121,7 +120,7 @@ class JointPredictor(RotaryPredictor):
         return ops.concatenate([self.embedding(context), tokens], axis=1)
 
     def _turning(self, context_coordinates, coordinates):
-        # One of them may have a batch of 1, where the other has all.
+        # One of them may have a batch of 1 while the other has the whole batch.
         together = [
             context_coordinates + 0.0 * coordinates[:, :1],
             coordinates + 0.0 * context_coordinates[:, :1],

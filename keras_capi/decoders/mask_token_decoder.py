@@ -13,37 +13,38 @@ from keras_capi.validation import check_positive_integer
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class MaskTokenDecoder(BaseModel):
-    """Predicts hidden patches by mask tokens among the encoded visible ones.
+    """Predicts hidden patches from mask tokens among the encoded visible ones.
 
-    A narrow vision transformer of its own. It gets what an encoder made of the
-    visible patches, puts the same learnt mask token in the place of each hidden
+    A separate, narrow vision transformer. It takes the encoder's output for the
+    visible patches, puts the same learnt mask token in place of each hidden
     one, adds its own fixed positions, and turns all tokens into values of the
-    patches, such as pixels. Pretraining alone needs it.
+    patches, such as pixels. It is only needed for pretraining.
 
     Args:
         context_dim: Integer. Width of the encoder's tokens.
-        output_dim: Integer. How many values to predict for a patch.
-        grid_size: Tuple of two integers: rows and columns of patches. For other
-            sizes the positions are resampled.
+        output_dim: Integer. Number of values to predict for a patch.
+        grid_size: Tuple of two integers: rows and columns of patches. Positions
+            are resampled for other sizes.
         num_layers: Integer. Number of transformer blocks. Defaults to `8`.
         hidden_dim: Integer, divisible by 4. Width of the tokens. Defaults to
             `512`.
         num_heads: Integer. Attention heads. Defaults to `16`.
-        mlp_dim: Integer or `None`. Hidden width of the perceptrons; `None` is
-            `4 * hidden_dim`. Defaults to `None`.
-        kernel_initializer: Initializer of all kernels; `None` is Glorot's, as
-            in `keras_capi.layers.TransformerBlock`. Defaults to `None`.
+        mlp_dim: Integer or `None`. Hidden width of the MLPs; `None` is `4 *
+            hidden_dim`. Defaults to `None`.
+        kernel_initializer: Initializer of all kernels; `None` is Glorot
+            uniform, as in `keras_capi.layers.TransformerBlock`. Defaults to
+            `None`.
 
     Call arguments:
         prefix: Float tensor of shape `(batch, prefix, context_dim)`: class
             token and the like, which have no position.
         patches: Float tensor of shape `(batch, visible, context_dim)`.
-        visible_indices: Integer tensor of shape `(batch, visible)`: which
-            patches they are, row-major.
+        visible_indices: Integer tensor of shape `(batch, visible)`: their
+            row-major patch indices.
         predict_indices: Integer tensor of shape `(batch, predictions)`: which
             to predict.
         grid_size: Optional tuple of two integers: rows and columns of patches,
-            if not those of the constructor.
+            if they differ from the constructor's.
 
     Output shape:
         `(batch, visible + predictions, output_dim)`, visible patches first.
@@ -76,7 +77,7 @@ class MaskTokenDecoder(BaseModel):
         kernel_initializer=None,
         **kwargs,
     ):
-        # A `keras.RematScope` is for the blocks, see `RotaryViT`.
+        # A `keras.RematScope` is meant for the blocks, see `RotaryViT`.
         with keras.RematScope(mode=None):
             super().__init__(**kwargs)
             for name, value in (
@@ -121,7 +122,7 @@ class MaskTokenDecoder(BaseModel):
 
     @classmethod
     def for_encoder(cls, encoder, **arguments):
-        """Returns a decoder of pixels with the sizes that suit an encoder.
+        """Returns a pixel decoder with sizes that fit an encoder.
 
         Args:
             encoder: `keras_capi.encoders.Encoder`.
@@ -179,19 +180,19 @@ class MaskTokenDecoder(BaseModel):
         grid_size=None,
         attention_mask=None,
     ):
-        """Adds mask tokens to embedded ones and positions to all.
+        """Adds mask tokens and positions to embedded ones, and runs the blocks.
 
         Args:
             embedded: Float tensor of shape `(batch, prefix + visible,
                 hidden_dim)`.
-            visible_indices: As in a call, and so are `predict_indices` and
+            visible_indices: As in a call, like `predict_indices` and
                 `grid_size`.
             attention_mask: Optional Boolean tensor of shape `(batch or 1,
                 tokens, tokens)`: which tokens may attend to which.
 
         Returns:
             Tensor of shape `(batch, prefix + visible + predictions,
-            hidden_dim)`: what comes out of the last block.
+            hidden_dim)`: the output of the last block.
         """
         batch_size = ops.shape(embedded)[0]
         num_prefix_tokens = embedded.shape[1] - visible_indices.shape[1]
@@ -200,7 +201,7 @@ class MaskTokenDecoder(BaseModel):
             ops.cast(self.mask_token, embedded.dtype),
             (batch_size, num_predictions, self.hidden_dim),
         )
-        # Attention asks for no order, so that nothing has to be put in place.
+        # Attention does not depend on the order, so tokens need no sorting.
         indices = ops.concatenate([visible_indices, predict_indices], axis=1)
         positions = gather_tokens(
             ops.repeat(self.positions(grid_size=grid_size), batch_size, axis=0),
@@ -225,7 +226,7 @@ class MaskTokenDecoder(BaseModel):
         )
 
     def check_width(self, patches):
-        """Raises a `ValueError` if tokens are not of the width it was made for.
+        """Raises a `ValueError` if tokens have the wrong width.
 
         Args:
             patches: As in a call.

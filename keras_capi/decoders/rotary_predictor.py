@@ -11,10 +11,10 @@ from keras_capi.validation import check_positive_integer
 
 
 class RotaryPredictor(BaseModel):
-    """Base of the predictors behind a `RotaryViT`, with blocks of its kind.
+    """Base class of predictors on a `RotaryViT`, with blocks of the same kind.
 
-    Every place to predict starts as the same learnt mask token. A subclass
-    builds `blocks` and says in `predict_tokens` how they look at the context.
+    Every position to predict starts as the same learnt mask token. A subclass
+    builds `blocks` and defines in `predict_tokens` how they use the context.
 
     Args:
         num_layers: Integer. Number of transformer blocks.
@@ -23,8 +23,8 @@ class RotaryPredictor(BaseModel):
             divisible by 4, unless positions are learnt.
         context_dim: Integer or `None`. Width of the encoder's output; `None` is
             `hidden_dim`. Defaults to `None`.
-        mlp_dim: Integer or `None`. Hidden width of the perceptrons; `None` is
-            `4 * hidden_dim`. Defaults to `None`.
+        mlp_dim: Integer or `None`. Hidden width of the MLPs; `None` is `4 *
+            hidden_dim`. Defaults to `None`.
         drop_path_rate: Float in `[0, 1)`. Stochastic depth, the same in every
             block. Defaults to `0.0`.
         drop_path_method: `"efficient"` or `"naive"`, see
@@ -32,8 +32,8 @@ class RotaryPredictor(BaseModel):
         seed: Integer or `None`. Seed of the stochastic depth. Defaults to
             `None`.
         position_grid: Tuple of two integers or `None`. Rows and columns of
-            learnt positions, added to the mask tokens, in place of rotary ones.
-            Defaults to `None`.
+            learnt positions, which are added to the mask tokens and replace
+            rotary ones. Defaults to `None`.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class RotaryPredictor(BaseModel):
         position_grid=None,
         **kwargs,
     ):
-        # A `keras.RematScope` is for the blocks, see `RotaryViT`.
+        # A `keras.RematScope` is meant for the blocks, see `RotaryViT`.
         with keras.RematScope(mode=None):
             super().__init__(**kwargs)
             # Half precision is too coarse for coordinates.
@@ -82,12 +82,12 @@ class RotaryPredictor(BaseModel):
 
     @classmethod
     def for_encoder(cls, encoder, hidden_dim, num_heads, **arguments):
-        """Returns a predictor behind an encoder, as alike as can be.
+        """Returns a predictor for an encoder, as similar to it as possible.
 
         Args:
             encoder: `keras_capi.encoders.RotaryViT`.
-            hidden_dim: Integer or `None` for the encoder's.
-            num_heads: Likewise.
+            hidden_dim: Integer, or `None` for that of the encoder.
+            num_heads: The same.
             **arguments: Other arguments of the constructor.
         """
         return cls(
@@ -136,14 +136,14 @@ class RotaryPredictor(BaseModel):
         coordinates,
         drop_path,
     ):
-        """Returns what blocks make of mask tokens.
+        """Runs blocks on mask tokens.
 
         Args:
             blocks: List of `TransformerBlock`s to run.
-            context: As in a call, and so are both coordinates.
-            context_coordinates: Likewise.
+            context: As in a call, like both coordinates.
+            context_coordinates: The same.
             tokens: Float tensor of shape `(batch, predictions, hidden_dim)`.
-            coordinates: Likewise.
+            coordinates: The same.
             drop_path: `DropPath` layer or `None`.
 
         Returns:
@@ -155,7 +155,7 @@ class RotaryPredictor(BaseModel):
         """Returns the tokens to start from.
 
         Args:
-            context: As in a call, and so are `coordinates`.
+            context: As in a call, like `coordinates`.
 
         Returns:
             Tensor of shape `(batch, predictions, hidden_dim)`.
@@ -169,7 +169,7 @@ class RotaryPredictor(BaseModel):
         return self.positions(tokens, coordinates)
 
     def turning(self, **coordinates):
-        """Returns the coordinates by which attention turns; maybe none."""
+        """Returns the coordinates for rotations in attention, if any."""
         return coordinates if self.positions is None else {}
 
     def predict_masked(
@@ -196,15 +196,15 @@ class RotaryPredictor(BaseModel):
         )
 
     def pool(self, encoder, outputs, training=None):
-        """Returns the feature of an image: what the first block makes of it.
+        """Returns the feature of an image: the output of the first block.
 
         Args:
             encoder: `keras_capi.encoders.RotaryViT`.
-            outputs: Dictionary, what `CAPIBackbone.encode` returns.
+            outputs: Dictionary, as returned by `CAPIBackbone.encode`.
             training: Boolean. Whether to apply stochastic depth.
 
         Returns:
-            Tensor of shape `(batch, hidden_dim)`: the mean over all places.
+            Tensor of shape `(batch, hidden_dim)`: the mean over all positions.
         """
         predictions = self(
             *_everywhere(encoder, outputs), num_layers=1, training=training
@@ -212,17 +212,17 @@ class RotaryPredictor(BaseModel):
         return ops.mean(predictions, axis=1)
 
     def look(self, encoder, outputs):
-        """Returns where the first block looks, which makes that feature.
+        """Returns where the first block attends to for that feature.
 
         Args:
-            encoder: As for `pool`, and so are `outputs`.
+            encoder: As for `pool`, like `outputs`.
 
         Returns:
             Dictionary with `"predictor"`, a float32 tensor of shape `(batch,
             num_heads, tokens)`.
         """
         weights = self.attention_weights(*_everywhere(encoder, outputs))
-        # All positions are asked alike, and their answers averaged.
+        # All positions are queried alike, and their answers averaged.
         return {"predictor": ops.mean(weights, axis=2)}
 
     def list_unused_parts(self, uses_global):
@@ -253,7 +253,7 @@ class RotaryPredictor(BaseModel):
 
 
 def _everywhere(encoder, outputs):
-    """What to call a predictor with, to predict all patches from all."""
+    """Returns arguments of a call that predicts all patches from all."""
     positions = outputs["positions"]
     return (
         ops.concatenate([outputs["prefix"], outputs["patches"]], axis=1),
@@ -263,7 +263,7 @@ def _everywhere(encoder, outputs):
 
 
 def check_predictor_sizes(num_layers, hidden_dim, num_heads, mlp_dim):
-    """Raises a `ValueError` that names the arguments as a backbone does."""
+    """Raises a `ValueError` with the names that a backbone's arguments have."""
     check_positive_integer("predictor_num_layers", num_layers)
     for name, value in (
         ("predictor_hidden_dim", hidden_dim),

@@ -14,40 +14,40 @@ HIDDEN_DIM = 384
 class SelfAttentionPredictor(MaskTokenDecoder):
     """Predicts the features of blocks of patches from the visible ones.
 
-    A narrow vision transformer of its own, as `MaskTokenDecoder` is, but it
-    predicts several blocks, each by itself: a block's mask tokens attend to the
-    context and to each other, and know nothing of other blocks. The context may
-    be padded, and so may blocks.
+    A separate, narrow vision transformer like `MaskTokenDecoder`, but it
+    predicts several blocks independently: a block's mask tokens attend to the
+    context and to each other, and see nothing of other blocks. Both the context
+    and blocks may be padded.
 
     Args:
         context_dim: Integer. Width of the encoder's tokens.
         output_dim: Integer. Width of the features to predict.
-        grid_size: Tuple of two integers: rows and columns of patches. For other
-            sizes the positions are resampled.
+        grid_size: Tuple of two integers: rows and columns of patches. Positions
+            are resampled for other sizes.
         num_layers: Integer. Number of transformer blocks. Defaults to `12`.
         hidden_dim: Integer, divisible by 4. Width of the tokens. Defaults to
             `384`.
-        num_heads: Integer. Attention heads, published as many as the encoder
-            has. Defaults to `12`.
-        mlp_dim: Integer or `None`. Hidden width of the perceptrons; `None` is
-            `4 * hidden_dim`. Defaults to `None`.
+        num_heads: Integer. Attention heads; as published, as many as in the
+            encoder. Defaults to `12`.
+        mlp_dim: Integer or `None`. Hidden width of the MLPs; `None` is `4 *
+            hidden_dim`. Defaults to `None`.
         kernel_initializer: Initializer of all kernels. `None` is normal with a
-            deviation of 0.02. Defaults to `None`.
+            standard deviation of 0.02. Defaults to `None`.
 
     Call arguments:
         prefix: Float tensor of shape `(batch, prefix, context_dim)`: class
             token and the like, which have no position; there may be none.
         patches: Float tensor of shape `(batch, visible, context_dim)`.
-        visible_indices: Integer tensor of shape `(batch, visible)`: which
-            patches they are, row-major.
+        visible_indices: Integer tensor of shape `(batch, visible)`: their
+            row-major patch indices.
         predict_indices: Integer tensor of shape `(batch, blocks, predictions)`:
-            which to predict.
+            the patches to predict.
         visible_mask: Optional Boolean tensor of the shape of `visible_indices`:
             which of them count. `None` is all.
         predict_mask: Optional Boolean tensor of the shape of `predict_indices`,
-            likewise.
+            with the same meaning.
         grid_size: Optional tuple of two integers: rows and columns of patches,
-            if not those of the constructor.
+            if they differ from the constructor's.
 
     Output shape:
         `(batch, blocks, predictions, output_dim)`.
@@ -96,7 +96,7 @@ class SelfAttentionPredictor(MaskTokenDecoder):
 
     @classmethod
     def for_encoder(cls, encoder, **arguments):
-        """Returns a predictor of features with the sizes that suit an encoder.
+        """Returns a feature predictor with sizes that fit an encoder.
 
         Args:
             encoder: `keras_capi.encoders.Encoder`.
@@ -105,7 +105,7 @@ class SelfAttentionPredictor(MaskTokenDecoder):
         num_heads = encoder.get_config().get("num_heads")
         if num_heads is None:
             num_heads = default_num_heads(HIDDEN_DIM)
-        # The published width, or the next one that so many heads divide.
+        # The published width, or the next one that the number of heads divides.
         unit = math.lcm(num_heads, 4)
         return cls(
             encoder.hidden_dim,
@@ -167,7 +167,7 @@ def _attention_mask(
     visible_mask,
     predict_mask,
 ):
-    """Which tokens count, of shape `(batch * blocks, 1, tokens)`, or `None`."""
+    """Returns which tokens count, `(batch * blocks, 1, tokens)`, or `None`."""
     if visible_mask is None and predict_mask is None:
         return None
     num_blocks, num_predictions = predict_indices.shape[1:]

@@ -1,4 +1,4 @@
-"""Networks from images to features: all that a method pretrains."""
+"""Networks that turn images into features: what a method pretrains."""
 
 from keras_capi.encoders.aim_encoder import AIMEncoder
 from keras_capi.encoders.capi_backbone import CAPIBackbone

@@ -3,7 +3,7 @@ import keras
 from keras_capi.encoders.vit import ViT
 from keras_capi.layers.norms.layer_normalization import LayerNormalization
 
-# What tells it from other `ViT`s, and is not to be chosen.
+# What makes it AIM's `ViT`, and cannot be chosen.
 FIXED = {
     "class_token": False,
     "num_register_tokens": 0,
@@ -20,12 +20,12 @@ FIXED = {
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class AIMEncoder(ViT):
-    """Vision transformer of AIM.
+    """The vision transformer of AIM.
 
-    A `keras_capi.encoders.ViT` without class token, with fixed positions and
-    without biases in its blocks, and with a norm behind the patch embedding. It
-    attends to all patches, in both directions: the order is a matter of the
-    method, `keras_capi.methods.AIM`.
+    A `keras_capi.encoders.ViT` without class token, with fixed positions,
+    without biases in its blocks, and with a norm after the patch embedding. It
+    attends to all patches in both directions; only the method,
+    `keras_capi.methods.AIM`, makes attention causal.
 
     Args:
         patch_size: Integer. Side of a patch in pixels. Defaults to `14`.
@@ -34,22 +34,22 @@ class AIMEncoder(ViT):
             `1536`.
         num_heads: Integer. Number of attention heads. Defaults to `12`.
         image_shape: Tuple `(height, width, channels)`: the size that positions
-            are for. Other images can be encoded too. Defaults to
+            are made for. Images of other sizes can be encoded too. Defaults to
             `(224, 224, 3)`.
-        mlp_dim: Integer or `None`. Hidden width of the perceptrons; `None` is
-            `4 * hidden_dim`. Defaults to `None`.
+        mlp_dim: Integer or `None`. Hidden width of the MLPs; `None` is `4 *
+            hidden_dim`. Defaults to `None`.
         drop_path_rate: Float in `[0, 1)`. Stochastic depth of the last block;
-            from 0 in the first one it grows linearly. Defaults to `0.0`.
+            it grows linearly from 0 in the first one. Defaults to `0.0`.
         kernel_initializer: Initializer of the kernels of the blocks. Defaults
             to `"glorot_uniform"`.
-        patch_initializer: Initializer of the kernel of the patch embedding, as
-            a matrix. Defaults to `"glorot_uniform"`, as published.
+        patch_initializer: Initializer of the kernel of the patch embedding,
+            seen as a matrix. Defaults to `"glorot_uniform"`, as published.
         pad: Boolean. Whether to take images of any size, see
             `keras_capi.encoders.Encoder`. Defaults to `False`.
         seed: Integer or `None`. Seed of the stochastic depth. Defaults to
             `None`.
-        lora_rank: Integer or `None`. As if `enable_lora` had been called with
-            it. Defaults to `None`.
+        lora_rank: Integer or `None`. Rank to call `enable_lora` with; `None`
+            adds no LoRA. Defaults to `None`.
 
     Call arguments and output:
         Those of `keras_capi.encoders.Encoder`, without a prefix.

@@ -1,4 +1,4 @@
-"""What the models around a backbone ask of it."""
+"""Checks of a backbone by the models around it."""
 
 from keras_capi.encoders.encoder import Encoder
 

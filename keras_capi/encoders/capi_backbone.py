@@ -16,10 +16,10 @@ from keras_capi.validation import check_non_negative_integer
 class CAPIBackbone(Encoder):
     """Encoder and predictor of CAPI: turns images into features.
 
-    For any task, `feature_map` describes each patch and `global` the image. The
-    latter is the mean over all positions of what the predictor's first block
-    makes of them, which in the paper serves image classification far better
-    than the mean of the patch features.
+    For any task, `feature_map` describes each patch and `global` the whole
+    image. The latter is the output of the predictor's first block, averaged
+    over all positions, which in the paper works far better for image
+    classification than the mean of the patch features.
 
     The defaults are those of the published ViT-L/14.
 
@@ -45,24 +45,24 @@ class CAPIBackbone(Encoder):
             `(None, None, 3)`.
         predictor_num_heads: Integer or `None`. Attention heads of the
             predictor; `None` is `num_heads`. Defaults to `None`.
-        mlp_dim: Integer or `None`. Hidden width of the encoder's perceptrons;
-            `None` is 4 times its width. Defaults to `None`.
+        mlp_dim: Integer or `None`. Hidden width of the encoder's MLPs; `None`
+            is 4 times its width. Defaults to `None`.
         predictor_mlp_dim: Integer or `None`. The same for the predictor.
             Defaults to `None`.
         drop_path_method: `"efficient"` or `"naive"`, see
             `keras_capi.layers.DropPath`. Defaults to `"efficient"`.
         seed: Integer or `None`. Seed of stochastic depth. Defaults to `None`.
-        lora_rank: Integer or `None`. As if `enable_lora` had been called with
-            it. Defaults to `None`.
+        lora_rank: Integer or `None`. Rank to call `enable_lora` with; `None`
+            adds no LoRA. Defaults to `None`.
         pad: Boolean. Whether to take images of any size, see
             `keras_capi.encoders.Encoder`. Defaults to `False`.
-        predictor: `"cross_attention"`, or of CAPI's ablations
+        predictor: `"cross_attention"`, or from CAPI's ablations
             `"self_attention"` (`keras_capi.decoders.JointPredictor`) or
-            `"fused"` (`FusedPredictor`): the encoder predicts, its sizes alone
-            count, and `global` is the mean of the patches. Defaults to
-            `"cross_attention"`.
-        positions: `"rotary"`, or of the ablations `"learned"`, for which
-            `image_shape` needs a size. Defaults to `"rotary"`.
+            `"fused"` (`FusedPredictor`). With the last, the encoder itself
+            predicts, only its sizes matter, and `global` is the mean of the
+            patches. Defaults to `"cross_attention"`.
+        positions: `"rotary"`, or from the ablations `"learned"`, which needs
+            height and width in `image_shape`. Defaults to `"rotary"`.
 
     Call arguments:
         Those of `keras_capi.encoders.Encoder`; `layers` are blocks of the
@@ -72,13 +72,13 @@ class CAPIBackbone(Encoder):
         A dictionary: `"global"` of shape `(batch, predictor_hidden_dim)`,
         `"registers"` of shape `(batch, num_register_tokens, hidden_dim)`,
         `"feature_map"` of shape `(batch, rows, columns, hidden_dim)`, and for
-        each of `layers` a feature map like it, `"layer_1"` and so on. With
-        `visible_indices` there are `"patches"` and `"positions"`, their
-        coordinates, in place of maps.
+        each of `layers` such a feature map, `"layer_1"` and so on. With
+        `visible_indices` there are `"patches"` and their coordinates,
+        `"positions"`, instead of maps.
 
     Raises:
-        ValueError: If sizes do not divide as said above, or the images have
-            another rank, number of channels or integer values.
+        ValueError: If sizes are not divisible as stated above, or images have
+            the wrong rank or number of channels, or integer values.
 
     Example:
 
@@ -175,7 +175,7 @@ class CAPIBackbone(Encoder):
         return [*self.encoder.blocks, *self.predictor.blocks]
 
     def set_rotary_trainable(self, trainable):
-        """Says whether the rotary frequencies are trained; else they are fixed.
+        """Sets whether the rotary frequencies are trained, or fixed.
 
         Args:
             trainable: Boolean.
@@ -184,7 +184,7 @@ class CAPIBackbone(Encoder):
             attention.trains_frequencies = trainable
 
     def list_rotary(self):
-        """Returns the attentions with rotary positions."""
+        """Returns the attention layers with rotary positions."""
         attentions = (block.attention for block in self.list_blocks())
         return [x for x in attentions if isinstance(x, RotaryAttention)]
 
@@ -246,8 +246,8 @@ class CAPIBackbone(Encoder):
         Args:
             images: Float tensor of shape `(batch, height, width, channels)`.
             training: Boolean. Whether to apply stochastic depth.
-            layers: Tuple of integers, numbers of blocks: what they make of the
-                patches, each as if it were the last, is averaged. `None` takes
+            layers: Tuple of integers, numbers of blocks whose patch features
+                are averaged, each computed as if it were the last. `None` takes
                 the last. Defaults to `None`.
 
         Returns:

@@ -1,4 +1,4 @@
-"""The parts of CAPI's backbone that its ablations exchange, by name."""
+"""The parts of CAPI's backbone that its ablations replace, by name."""
 
 from keras_capi.decoders.cross_attention_predictor import (
     CrossAttentionPredictor,
@@ -6,7 +6,7 @@ from keras_capi.decoders.cross_attention_predictor import (
 from keras_capi.decoders.fused_predictor import FusedPredictor
 from keras_capi.decoders.joint_predictor import JointPredictor
 
-# The first ones are CAPI's.
+# The first of each is CAPI's.
 PREDICTORS = {
     "cross_attention": CrossAttentionPredictor,
     "self_attention": JointPredictor,
@@ -26,11 +26,11 @@ def find_predictor(name):
 
 
 def find_position_grid(positions, grid_size):
-    """Returns what `RotaryViT` takes as `position_grid`.
+    """Returns the `position_grid` of `RotaryViT`.
 
     Args:
         positions: String, one of `POSITIONS`.
-        grid_size: Tuple. Rows and columns of patches, or `None`s.
+        grid_size: Tuple. Rows and columns of patches, each possibly `None`.
     """
     _check_choice("positions", positions, POSITIONS)
     if positions == "rotary":

@@ -12,24 +12,24 @@ KERNEL_SIZE = 4
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class ConvolutionalEncoder(Encoder):
-    """A small network of convolutions, for tokenizers.
+    """A small convolutional network, for tokenizers.
 
-    Each stage halves the image and adds a residual block; what one patch
-    becomes depends on its neighbours too. There are no transformer blocks, so
-    that patches cannot be left out before the network: all are computed.
+    Each stage halves the image and adds a residual block. The features of a
+    patch also depend on its neighbours, so patches cannot be left out before
+    the network, as with transformers: all are computed.
 
     Args:
-        num_stages: Integer. How often the image is halved: patches have a side
-            of `2**num_stages` pixels.
+        num_stages: Integer. How often the image is halved in size: the side of
+            a patch is `2**num_stages` pixels.
         hidden_dim: Integer. Width of all stages. Defaults to `256`.
         image_shape: Tuple `(height, width, channels)`. Height and width may be
             `None`. Defaults to `(None, None, 3)`.
 
     Call arguments:
-        images: As of `keras_capi.encoders.Encoder`, and so are all others.
+        images: As for `keras_capi.encoders.Encoder`, like all others.
 
     Output shape:
-        As of `keras_capi.encoders.Encoder`.
+        As for `keras_capi.encoders.Encoder`.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -42,7 +42,7 @@ class ConvolutionalEncoder(Encoder):
 
     Reference:
 
-    - [BEiT](https://arxiv.org/abs/2106.08254), whose code has it
+    - [BEiT](https://arxiv.org/abs/2106.08254), whose code contains it
     """
 
     def __init__(
@@ -55,8 +55,8 @@ class ConvolutionalEncoder(Encoder):
         check_positive_integer("num_stages", num_stages)
         super().__init__(
             2**num_stages,
-            # As the final residual block is one, and all patches are known
-            # behind it only.
+            # The final residual block counts as one: only after it are there
+            # features of all patches.
             num_layers=1,
             hidden_dim=hidden_dim,
             num_prefix_tokens=0,

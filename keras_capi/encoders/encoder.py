@@ -16,30 +16,29 @@ from keras_capi.validation import check_positive_integer
 
 
 class Encoder(PresetMixin, LoRAMixin, FineTuningMixin, GuardedModel):
-    """Base of the networks that turn images into features.
+    """Base class of the networks that turn images into features.
 
-    What pretrains, evaluates or uses an encoder goes through three steps, and
-    knows no more of it: `embed` makes tokens of patches, tokens are dropped or
-    replaced, `encode` adds positions and runs the network. A subclass has
-    these two methods and `blocks`; its constructor calls that of the base first
-    and `finish` last.
+    All code that uses an encoder relies on the same three steps: `embed` turns
+    patches into tokens, tokens are dropped or replaced, and `encode` adds
+    positions and runs the network. A subclass has these two methods and
+    `blocks`; its constructor calls that of the base class first and `finish`
+    last.
 
-    `call`, `predict` and an exported encoder do all steps and return features.
-
-    Its arguments are attributes too, beside `global_dim`, the width of the
-    feature of a whole image, and `prefix_name`, what features of the prefix are
-    called.
+    `call`, `predict` and an exported encoder take all steps and return
+    features. The constructor's arguments are attributes too, as are
+    `global_dim`, the width of the feature of a whole image, and `prefix_name`,
+    the name of the features of the prefix.
 
     Args:
         patch_size: Integer. Side of a patch in pixels.
         num_layers: Integer. Number of blocks.
         hidden_dim: Integer. Width of the tokens.
-        num_prefix_tokens: Integer. Tokens in front of those of the patches,
-            such as a class token.
+        num_prefix_tokens: Integer. Number of tokens before those of the
+            patches, such as a class token.
         image_shape: Tuple `(height, width, channels)`. Height and width may be
             `None`, and then vary from batch to batch.
-        pad: Boolean. Whether to take images of any size: those that
-            `patch_size` does not divide get zeros below and on the right. Each
+        pad: Boolean. Whether to accept images of any size: those that
+            `patch_size` does not divide get zeros at the bottom and right. Each
             patch then holds a piece of the image. Defaults to `False`.
 
     Call arguments:
@@ -49,22 +48,23 @@ class Encoder(PresetMixin, LoRAMixin, FineTuningMixin, GuardedModel):
         visible_indices: Optional integer tensor of shape `(batch, visible)`:
             the row-major patches to encode. `None` encodes all.
         mask: Optional Boolean tensor of shape `(batch, patches)`: the patches
-            whose token `mask_token` replaces, before positions are added.
+            whose tokens are replaced by `mask_token`, before positions are
+            added.
         mask_token: Float tensor of shape `(hidden_dim,)`.
         layers: Tuple of integers, from 1 to `num_layers`. Blocks whose output
-            to return too, through the final norm.
+            to return as well, after the final norm.
         training: Boolean. Whether to apply stochastic depth.
 
     Output shape:
         A dictionary: `"global"` of shape `(batch, global_dim)`, `"prefix"` of
         shape `(batch, num_prefix_tokens, hidden_dim)`, `"feature_map"` of shape
-        `(batch, rows, columns, hidden_dim)`, and for each of `layers` a map
-        like it, `"layer_1"` and so on. With `visible_indices` there are
-        `"patches"` of shape `(batch, visible, hidden_dim)` and their
-        `"positions"` in place of a feature map, and layers look alike.
+        `(batch, rows, columns, hidden_dim)`, and for each of `layers` such a
+        map, `"layer_1"` and so on. With `visible_indices` there are `"patches"`
+        of shape `(batch, visible, hidden_dim)` and their `"positions"` instead
+        of a feature map, and layers have the shape of the patches.
 
     Raises:
-        ValueError: If the images have another rank, number of channels, integer
+        ValueError: If images have the wrong rank or number of channels, integer
             values, or a size that `patch_size` does not divide; if `mask` or
             `mask_token` is missing or misshapen; if there are no such `layers`.
     """
@@ -81,11 +81,11 @@ class Encoder(PresetMixin, LoRAMixin, FineTuningMixin, GuardedModel):
         pad=False,
         **kwargs,
     ):
-        # A `keras.RematScope` is for the blocks. The encoder itself must not be
-        # run twice, for it draws random numbers.
+        # A `keras.RematScope` is meant for the blocks. The encoder itself must
+        # not be run twice, as it draws random numbers.
         with keras.RematScope(mode=None):
             super().__init__(**kwargs)
-        # Keras takes `mask` for one of a sequence, and warns.
+        # Otherwise Keras takes `mask` for that of a sequence, and warns.
         self.supports_masking = True
         check_positive_integer("patch_size", patch_size)
         check_positive_integer("num_layers", num_layers)
@@ -101,11 +101,11 @@ class Encoder(PresetMixin, LoRAMixin, FineTuningMixin, GuardedModel):
 
     @property
     def divisor(self):
-        """What must divide height and width of images: 1 if they are padded."""
+        """What must divide the height and width of images; 1 with padding."""
         return 1 if self.pad else self.patch_size
 
     def grid_size(self, image_shape):
-        """Returns the rows and columns of patches of images.
+        """Returns the numbers of rows and columns of patches of an image.
 
         Args:
             image_shape: Tuple `(height, width, channels)`, of integers or, in a
@@ -121,7 +121,7 @@ class Encoder(PresetMixin, LoRAMixin, FineTuningMixin, GuardedModel):
         )
 
     def embed(self, images, visible_indices=None):
-        """Makes a token of each patch, without positions and prefix.
+        """Turns each patch into a token, without positions and prefix.
 
         Args:
             images: Float tensor of shape `(batch, height, width, channels)`,
@@ -131,8 +131,8 @@ class Encoder(PresetMixin, LoRAMixin, FineTuningMixin, GuardedModel):
 
         Returns:
             A tuple: tokens of shape `(batch, n, hidden_dim)`, and positions of
-            shape `(batch or 1, n, any width)`. What positions are is the
-            encoder's affair, but they can be gathered along the second axis.
+            shape `(batch or 1, n, any width)`. What positions hold is up to the
+            encoder, but they can be gathered along the second axis.
         """
         raise NotImplementedError
 
@@ -150,8 +150,8 @@ class Encoder(PresetMixin, LoRAMixin, FineTuningMixin, GuardedModel):
         Args:
             tokens: Float tensor of shape `(batch, n, hidden_dim)`.
             positions: Tensor of shape `(batch or 1, n, any width)`.
-            layers: Tuple of integers, from 1 to `num_layers`: after which
-                blocks to return all tokens too.
+            layers: Tuple of integers, from 1 to `num_layers`: blocks after
+                which to return all tokens as well.
             training: Boolean. Whether to apply stochastic depth.
             normalize: Boolean. Whether to apply the final norm.
             attention_mask: Optional Boolean tensor of shape
@@ -159,16 +159,16 @@ class Encoder(PresetMixin, LoRAMixin, FineTuningMixin, GuardedModel):
                 to which.
 
         Returns:
-            A dictionary: `"prefix"` of shape
-            `(batch, num_prefix_tokens, hidden_dim)`, `"patches"` of shape
-            `(batch, n, hidden_dim)`, `"positions"` as given, and for each of
-            `layers` a tensor of shape `(batch, prefix + n, hidden_dim)`,
-            `"layer_1"` and so on, as if it were the last.
+            A dictionary: `"prefix"` of shape `(batch, num_prefix_tokens,
+            hidden_dim)`, `"patches"` of shape `(batch, n, hidden_dim)`,
+            `"positions"` as given, and for each of `layers` a tensor of shape
+            `(batch, prefix + n, hidden_dim)`, `"layer_1"` and so on, each as if
+            it were the last.
         """
         raise NotImplementedError
 
     def name_outputs(self, outputs, positions, layers=()):
-        """Makes what `encode` returns of all tokens behind numbered blocks."""
+        """Arranges the tokens after numbered blocks as `encode` does."""
         last, count = outputs[self.num_layers], self.num_prefix_tokens
         return {
             "prefix": last[:, :count],
@@ -181,7 +181,7 @@ class Encoder(PresetMixin, LoRAMixin, FineTuningMixin, GuardedModel):
         """Returns the feature of the whole image: the mean of the patches.
 
         Args:
-            outputs: Dictionary, what `encode` returns.
+            outputs: Dictionary, as returned by `encode`.
             training: Boolean. Whether to apply stochastic depth.
 
         Returns:
@@ -199,10 +199,10 @@ class Encoder(PresetMixin, LoRAMixin, FineTuningMixin, GuardedModel):
         training=None,
         normalize=True,
     ):
-        """Does all steps, and returns what `encode` does.
+        """Takes all steps, and returns what `encode` returns.
 
         Args:
-            images: As in a call, and so are all others.
+            images: As in a call, like all other arguments.
             normalize: Boolean. Whether to apply the final norm.
         """
         check_encoder_inputs(
@@ -216,7 +216,7 @@ class Encoder(PresetMixin, LoRAMixin, FineTuningMixin, GuardedModel):
         return self.encode(tokens, positions, layers, training, normalize)
 
     def attention_weights(self, images, layer):
-        """Returns where the tokens that see an image as a whole look.
+        """Returns where the tokens of the prefix attend to.
 
         Args:
             images: Float tensor of shape `(batch, height, width, channels)`.
@@ -224,7 +224,7 @@ class Encoder(PresetMixin, LoRAMixin, FineTuningMixin, GuardedModel):
 
         Returns:
             Dictionary of float32 tensors `(batch, num_heads, ..., prefix +
-            patches)`, `prefix_name` among their names: how much each prefix
+            patches)`, one of them named `prefix_name`: how much each prefix
             token attends to each token.
         """
         raise NotImplementedError
@@ -261,7 +261,7 @@ class Encoder(PresetMixin, LoRAMixin, FineTuningMixin, GuardedModel):
         return None  # Replaced patches have features like all others.
 
     def as_map(self, patches, images):
-        """Arranges what there is for each patch of images as they are.
+        """Arranges the values of patches as in the image.
 
         Args:
             patches: Tensor of shape `(batch, patches, any width)`.

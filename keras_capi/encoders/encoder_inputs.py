@@ -7,12 +7,12 @@ from keras_capi.validation import check_layers
 def check_encoder_inputs(
     encoder, images, visible_indices, mask, mask_token, layers
 ):
-    """Raises a `ValueError` unless an encoder can take what it is called with.
+    """Raises a `ValueError` unless an encoder accepts its call arguments.
 
     Args:
         encoder: `keras_capi.encoders.Encoder`.
-        images: What it is called with, and so are `visible_indices`, `mask`,
-            `mask_token` and `layers`.
+        images: A call argument, like `visible_indices`, `mask`, `mask_token`
+            and `layers`.
     """
     check_images(images, encoder.divisor, encoder.image_shape[-1])
     check_layers(layers, encoder.num_layers)
@@ -36,7 +36,7 @@ def check_encoder_inputs(
 
 
 def _check_mask(encoder, images, mask, mask_token):
-    # Others would be broadcast, and hide what nobody meant.
+    # Other shapes would be broadcast, and hide the wrong patches.
     grid_size = encoder.grid_size(images.shape[1:])
     num_patches = None if None in grid_size else math.prod(grid_size)
     shape = tuple(mask.shape)

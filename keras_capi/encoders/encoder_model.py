@@ -5,7 +5,7 @@ from keras_capi.saving.quantization import serialize_dtype
 
 
 class EncoderModel(GuardedModel):
-    """A model around an encoder, which its config holds in serialised form."""
+    """A model around an encoder, which is serialised in its config."""
 
     def get_config(self):
         return {**super().get_config(), "dtype": serialize_dtype(self)}
@@ -24,9 +24,9 @@ class EncoderModel(GuardedModel):
 
 
 def _trainable(part):
-    """Lets a serialised model train, as it did when this one was made.
+    """Makes a serialised model trainable, as when this one was made.
 
-    The outer model says which of its parts train, after it is made.
+    The outer model sets which of its parts train after it is made.
     """
     config = part.get("config") if isinstance(part, dict) else None
     if not isinstance(config, dict) or "trainable_parts" not in config:

@@ -2,12 +2,12 @@ import keras
 
 
 def encoder_specs(encoder, images, visible_indices=None, layers=()):
-    """Returns shapes and types of what an encoder's call returns.
+    """Returns the shapes and types of an encoder's outputs.
 
     Args:
         encoder: `keras_capi.encoders.Encoder`.
         images: Tensor or `keras.KerasTensor`.
-        visible_indices: Likewise, or `None`.
+        visible_indices: The same, or `None`.
         layers: Tuple of integers.
 
     Returns:

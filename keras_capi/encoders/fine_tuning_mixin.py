@@ -1,16 +1,16 @@
 class FineTuningMixin:
-    """What fine-tuning asks of an encoder, beside features."""
+    """What fine-tuning needs of an encoder, beside features."""
 
     def end_pretraining(self):
-        """Fixes what only pretraining may train."""
+        """Freezes what only pretraining may train."""
 
     def list_unused_parts(self, uses_global, normalize=True):
-        """Returns parts without gradient, which must not train, or decay.
+        """Returns parts that get no gradient, and so must not train or decay.
 
         Args:
-            uses_global: Boolean. Whether a loss takes the feature of the whole
-                image; else it takes what `encode` returns alone.
-            normalize: Boolean. Whether it takes that through the final norm.
+            uses_global: Boolean. Whether the loss uses the feature of the whole
+                image, or only what `encode` returns.
+            normalize: Boolean. Whether it uses that after the final norm.
                 Defaults to `True`.
 
         Returns:
@@ -21,7 +21,7 @@ class FineTuningMixin:
     def list_tokens(self):
         """Returns learnt tokens and positions that are added to tokens.
 
-        Some methods do not let them decay.
+        Some methods exempt them from weight decay.
 
         Returns:
             List of variables.
@@ -31,12 +31,12 @@ class FineTuningMixin:
     def weights_by_depth(self):
         """Returns the weights in the order in which they are used.
 
-        For learning rates that grow with the depth, see
+        For learning rates that grow with depth, see
         `keras_capi.optimizers.LayerDecayAdamW`.
 
         Returns:
             List of `num_layers + 2` lists of variables: what comes before the
-            blocks, each block, and what comes behind them.
+            blocks, each block, and what comes after them.
         """
         return split_by_depth(
             self.weights, [block.weights for block in self.blocks]
@@ -44,7 +44,7 @@ class FineTuningMixin:
 
 
 def split_by_depth(weights, blocks, behind=()):
-    """Returns lists of weights: those before the blocks, in and behind them.
+    """Returns lists of weights: those before, in and after the blocks.
 
     Args:
         weights: List of all variables.

@@ -23,37 +23,37 @@ from keras_capi.validation import check_positive_integer
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class ImageGPTEncoder(Encoder):
-    """Transformer on the pixels of very small images, each a word.
+    """Image GPT's transformer on the pixels of very small images.
 
-    Image GPT's. An image is resized, and each of its pixels named by the
-    closest colour of a palette, so that it becomes a text: a row of words, top
-    left first. A patch is a pixel of the small image, and features are those of
-    a middle block, where they are best.
+    An image is resized, and each pixel is replaced by the closest colour of a
+    palette. So it becomes a sequence of words, starting at the top left. A
+    patch is a pixel of the small image. Features are those of a middle block,
+    where they are best.
 
     Args:
         num_layers: Integer. Number of transformer blocks.
         hidden_dim: Integer. Width of the tokens.
         num_heads: Integer. Number of attention heads.
         image_size: Integer, or a tuple of two, rows and columns: the size that
-            images are resized to. The work grows with its fourth power.
-            Defaults to `32`.
+            images are resized to. The cost of attention grows with its fourth
+            power. Defaults to `32`.
         num_channels: Integer. Channels of the images. Defaults to `3`.
         num_colors: Integer. Colours of the palette. Defaults to `512`.
-        causal: Boolean. Whether a place sees those before it alone, to predict
-            its own pixel; else all places see each other, as in BERT. Defaults
-            to `True`.
-        feature_layer: Integer or `None`. Number of the block, from 1, behind
-            which features are read; `None` is half of them. To fine-tune, take
-            the last. Defaults to `None`.
+        causal: Boolean. Whether a position only sees those before it, to
+            predict its own pixel; otherwise all positions see each other, as in
+            BERT. Defaults to `True`.
+        feature_layer: Integer or `None`. Number of the block, from 1, after
+            which features are read; `None` is half of the blocks. Use the last
+            one for fine-tuning. Defaults to `None`.
         mean: See `keras_capi.layers.ColorPalette`. Defaults to `None`.
-        standard_deviation: Likewise. Defaults to `None`.
-        lora_rank: Integer or `None`. As if `enable_lora` had been called with
-            it. Defaults to `None`.
+        standard_deviation: The same. Defaults to `None`.
+        lora_rank: Integer or `None`. Rank to call `enable_lora` with; `None`
+            adds no LoRA. Defaults to `None`.
 
     Call arguments and output:
         Those of `keras_capi.encoders.Encoder`, without a prefix, and with
-        images of any size. Features of a block are what the next block makes
-        its queries of: they have passed that block's norm.
+        images of any size. Features of a block are the input of the next
+        block's attention: they have passed that block's norm.
 
     Example:
 
@@ -157,7 +157,7 @@ class ImageGPTEncoder(Encoder):
         return self.embed_colors(self.tokenize(images), visible_indices)
 
     def embed_colors(self, token_ids, visible_indices=None):
-        """Does what `embed` does, with images that have become words.
+        """Like `embed`, for images that are words already.
 
         Args:
             token_ids: Integer tensor of shape `(batch, rows * columns)`.
@@ -202,11 +202,11 @@ class ImageGPTEncoder(Encoder):
         training=None,
         normalize=True,
     ):
-        """Does all steps, up to the block of the features.
+        """Takes all steps, up to the block of the features.
 
         Args:
-            images: As in a call, and so are all others.
-            normalize: Boolean. Whether to apply norms behind blocks.
+            images: As in a call, like all other arguments.
+            normalize: Boolean. Whether to apply the norms after blocks.
         """
         check_encoder_inputs(
             self, images, visible_indices, mask, mask_token, layers
@@ -227,7 +227,7 @@ class ImageGPTEncoder(Encoder):
     def _run(
         self, tokens, positions, numbers, normalize=True, attention_mask=None
     ):
-        """Returns what comes behind some of the blocks, by their number."""
+        """Returns the outputs of some of the blocks, by their number."""
         tokens = self._place(tokens, positions)
         blocks = self.blocks[: max(numbers)]
         behind = run_blocks(blocks, tokens, attention_mask=attention_mask)
@@ -239,7 +239,7 @@ class ImageGPTEncoder(Encoder):
         return outputs
 
     def _place(self, tokens, positions):
-        """Adds positions; with an order, a place gets the word before it."""
+        """Adds positions; if causal, each position gets the word before it."""
         tokens = ops.cast(tokens, self.compute_dtype)
         if self.causal:
             tokens = self.start_token(tokens)[:, :-1]
@@ -259,7 +259,7 @@ class ImageGPTEncoder(Encoder):
         behind = self.blocks[self.feature_layer :]
         if not uses_global or not behind:
             return [] if normalize else [self.final_norm]
-        # The norm of the first of them is that of the features.
+        # The norm of the first of them is applied to the features.
         first = behind[0]
         parts = [first.attention, first.mlp_norm, first.mlp_hidden]
         parts += [first.mlp_output, *behind[1:], self.final_norm]

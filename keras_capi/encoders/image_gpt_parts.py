@@ -1,4 +1,4 @@
-"""What image GPT's encoder is made of, beside blocks."""
+"""Parts of image GPT's encoder other than its blocks."""
 
 import keras
 from keras import ops
@@ -7,7 +7,7 @@ from keras_capi.layers.blocks.block_stack import run_blocks_on_next
 
 
 def make_table(count, width, deviation, name, dtype):
-    """Returns a table of vectors, built.
+    """Returns a built table of vectors.
 
     Args:
         count: Integer. Number of vectors.
@@ -28,16 +28,16 @@ def make_table(count, width, deviation, name, dtype):
 
 
 def look_up(table, token_ids):
-    """Returns vectors of a table.
+    """Looks up vectors in a table.
 
-    A call of the table would do the same, but TensorFlow's gradient is sparse
-    then, with a slice for each time that a row is taken. Keras's optimizers
-    square the slices of a row one by one, not their sum, as `keras.ops.square`
-    does, so that Adam's second moments come out wrong. That of the product is
+    Calling the table would do the same, but TensorFlow's gradient is sparse
+    then, with one slice for each use of a row. Keras's optimizers, like
+    `keras.ops.square`, square the slices of a row one by one instead of their
+    sum, so Adam's second moments come out wrong. The gradient of a product is
     dense.
 
     Args:
-        table: What `make_table` returns.
+        table: Result of `make_table`.
         token_ids: Integer tensor of any shape.
 
     Returns:
@@ -48,18 +48,18 @@ def look_up(table, token_ids):
 
 
 def encode_next(encoder, token_ids, caches, place):
-    """Does what `encode` does for one place, given those before it.
+    """Like `encode`, for one position, given those before it.
 
     Args:
         encoder: `ImageGPTEncoder` that is causal.
         token_ids: Integer tensor of shape `(batch,)`: the word before the
-            place, whatever stands there for the first.
-        caches: What `make_caches` or the call for the place before returned.
+            position; any for the first position.
+        caches: Result of `make_caches`, or of the call for the position before.
         place: Integer or scalar tensor.
 
     Returns:
         Tuple of a tensor of shape `(batch, 1, hidden_dim)` and the caches for
-        the place behind.
+        the next position.
     """
     dtype = encoder.compute_dtype
     token = ops.cast(look_up(encoder.color_embedding, token_ids), dtype)
@@ -74,13 +74,13 @@ def encode_next(encoder, token_ids, caches, place):
 
 
 def draw_attention(blocks, width):
-    """Draws the kernels of attention, whose deviations depend on the sizes.
+    """Initialises the kernels of attention, with deviations for these sizes.
 
     Args:
         blocks: List of `keras_capi.layers.TransformerBlock`s.
         width: Integer. Width of the tokens.
     """
-    # What comes out of attention is added as often as there are blocks.
+    # The output of attention is added once for each block.
     for block in blocks:
         for projection, count in zip(
             block.attention.projections, (1, len(blocks)), strict=True

@@ -2,15 +2,15 @@ from keras_capi.validation import check_positive_integer
 
 
 class LoRAMixin:
-    """Lets an encoder learn with few further weights, the others frozen.
+    """Lets an encoder train a few additional weights, with all others frozen.
 
-    `list_blocks` of the encoder says which `TransformerBlock`s it has.
+    The encoder's `list_blocks` returns its `TransformerBlock`s.
     """
 
     lora_rank = None
 
     def finish(self, lora_rank=None):
-        """Ends a constructor, when the encoder has all its parts and weights.
+        """Ends a constructor, once the encoder has all its parts and weights.
 
         Args:
             lora_rank: Integer or `None`, see `enable_lora`.
@@ -19,20 +19,20 @@ class LoRAMixin:
             check_positive_integer("lora_rank", lora_rank)
             self._add_lora(lora_rank)
         if not self.trainable:
-            # A frozen encoder that is loaded: Keras freezes the parts that are
-            # there when the base class is initialised, and these were not.
+            # For a frozen encoder that is loaded: Keras freezes the parts that
+            # exist when the base class is initialised, and these did not.
             for layer in self.layers:
                 layer.trainable = False
         self.built = True
 
     def list_blocks(self):
-        """Returns the transformer blocks, which LoRA is for."""
-        # Not a property, which Keras would take for a place in files.
+        """Returns the transformer blocks, which LoRA applies to."""
+        # Not a property, as Keras would save it.
         return self.blocks
 
     @property
     def has_lora(self):
-        """Whether low-rank weights train, and no others."""
+        """Whether only low-rank weights train."""
         return self.lora_rank is not None
 
     @property
@@ -47,7 +47,7 @@ class LoRAMixin:
             self._freeze_all_but_lora()
 
     def unfreeze(self, part):
-        """Lets a part train, but for what LoRA freezes and what is fixed.
+        """Makes a part trainable, except for what LoRA or design keeps frozen.
 
         Args:
             part: Layer of the encoder.
@@ -57,20 +57,21 @@ class LoRAMixin:
             self._freeze_all_but_lora()
 
     def enable_lora(self, rank):
-        """Freezes all weights, and adds low-rank ones that train instead.
+        """Freezes all weights, and adds low-rank ones to train instead.
 
-        They are added by Keras's own `enable_lora` to all projections of the
-        transformer blocks. Call it before `compile`. In files they are a part
-        of the weights, so that an ordinary backbone loads those too; one with
-        LoRA, such as from a `.keras` file, goes on with new low-rank weights on
-        top.
+        Keras's own `enable_lora` adds them to all projections of the
+        transformer blocks. Call this before `compile`. In saved files they are
+        merged into the weights, so that an ordinary backbone can load those
+        too; one with LoRA, such as from a `.keras` file, continues with new
+        low-rank weights on top.
 
         Args:
-            rank: Integer. Rank of the updates.
+            rank: Integer. Rank of the updates: the higher, the more weights
+                train.
         """
         check_positive_integer("rank", rank)
         if not self.trainable:
-            self.trainable = True  # Else what is added would be frozen too.
+            self.trainable = True  # Otherwise new weights would be frozen too.
         self._add_lora(rank)
 
     def _add_lora(self, rank):

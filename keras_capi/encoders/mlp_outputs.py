@@ -1,15 +1,16 @@
-"""What the perceptrons of a vision transformer make of images."""
+"""Outputs of the MLPs of a vision transformer."""
 
 from keras_capi.layers.blocks.block_stack import run_perceptrons
 
 
 def mlp_outputs(encoder, images, layers):
-    """Returns what perceptrons add to the tokens, before they are added.
+    """Returns what the MLPs add to the tokens.
 
     Args:
         encoder: `keras_capi.encoders.ViT`.
         images: Float tensor of shape `(batch, height, width, channels)`.
-        layers: Tuple of integers, from 1 to `num_layers`: of which blocks.
+        layers: Tuple of integers, from 1 to `num_layers`. Numbers of the
+            blocks.
 
     Returns:
         Dictionary from each of `layers` to a tensor of shape

@@ -4,7 +4,7 @@ from keras_capi.encoders.vit import ViT
 from keras_capi.ops.positions.relative_tables import resample_relative_positions
 from keras_capi.ops.positions.tables import resample_positions
 
-# Of the norms, each kind of encoder has some.
+# Each kind of encoder has some of the norms.
 PARTS = (
     "patch_embedding",
     "patch_norm",
@@ -15,25 +15,27 @@ PARTS = (
 
 
 def resize_vit(encoder, image_shape=None, relative_positions=None):
-    """Makes an encoder for images of another size of one that is trained.
+    """Converts a trained encoder to images of another size.
 
-    Relative positions are for offsets within the images that an encoder was
-    made for; those of larger ones have to be resampled once, before the
-    encoder is fine-tuned on them. Tables of positions are resampled with them.
+    Relative positions cover the offsets within the images that an encoder was
+    made for. Before the encoder is fine-tuned on larger images, they have to be
+    resampled once. Position tables are resampled with them.
 
     Args:
         encoder: `keras_capi.encoders.ViT`, without LoRA.
         image_shape: Tuple `(height, width, channels)`; `None` keeps that of the
             encoder. Defaults to `None`.
-        relative_positions: `"per_block"` gives each block a copy of biases that
-            all of them share, to be trained apart, as the authors of BEiT and
-            SimMIM fine-tune. `None` keeps what there is. Defaults to `None`.
+        relative_positions: `"per_block"` gives each block its own copy of
+            shared biases, to be trained separately, as the authors of BEiT and
+            SimMIM do for fine-tuning. `None` keeps them as they are. Defaults
+            to `None`.
 
     Returns:
-        An encoder of the same class with weights of its own.
+        A new encoder of the same class, with its own weights.
 
     Raises:
-        ValueError: If `encoder` is none such, or the arguments do not fit it.
+        ValueError: If `encoder` is of another kind, or the arguments do not fit
+            it.
 
     Example:
 
@@ -93,7 +95,7 @@ def _copy_positions(old, new):
             ops.concatenate([old.table.table[:rest], patches])
         )
     for index, bias in enumerate(new.biases):
-        # One for all, or one each.
+        # One for all blocks, or one for each.
         table = old.biases[min(index, len(old.biases) - 1)].table
         bias.table.assign(
             resample_relative_positions(

@@ -18,13 +18,13 @@ from keras_capi.validation import check_number
 from keras_capi.validation import check_positive_integer
 
 
-# Under its first name, which is in saved files.
+# Registered under its first name, which saved files contain.
 @keras.saving.register_keras_serializable("keras_capi", name="ViTEncoder")
 class RotaryViT(BaseModel):
     """Vision transformer with registers and rotary positions.
 
-    Encodes all patches of an image, or only the visible ones. There are no
-    class token, no biases beside the patch embedding's, and no position table,
+    It encodes all patches of an image, or only the visible ones. It has no
+    class token, no biases except in the patch embedding, and no position table,
     so any image size works. The final norm has no scale.
 
     Args:
@@ -33,8 +33,8 @@ class RotaryViT(BaseModel):
         hidden_dim: Integer. Width of the tokens.
         num_heads: Integer. Number of attention heads; the head size must be
             divisible by 4.
-        mlp_dim: Integer or `None`. Hidden width of the perceptrons; `None` is
-            `4 * hidden_dim`. Defaults to `None`.
+        mlp_dim: Integer or `None`. Hidden width of the MLPs; `None` is `4 *
+            hidden_dim`. Defaults to `None`.
         num_register_tokens: Integer, divisible by 4. Defaults to `16`.
         register_coordinates: `"edge"` or `"zeros"`, see
             `keras_capi.layers.RegisterTokens`. Defaults to `"edge"`.
@@ -48,8 +48,8 @@ class RotaryViT(BaseModel):
         seed: Integer or `None`. Seed of the stochastic depth. Defaults to
             `None`.
         position_grid: Tuple of two integers or `None`. Rows and columns of
-            learnt positions (`keras_capi.layers.CoordinateTable`), in place of
-            rotary ones. Defaults to `None`.
+            learnt positions (`keras_capi.layers.CoordinateTable`), which
+            replace rotary ones. Defaults to `None`.
 
     Call arguments:
         images: Float tensor of shape `(batch, height, width, num_channels)`,
@@ -88,8 +88,8 @@ class RotaryViT(BaseModel):
         position_grid=None,
         **kwargs,
     ):
-        # A `keras.RematScope` is for the blocks. The encoder itself must not be
-        # run twice, for it draws random numbers.
+        # A `keras.RematScope` is meant for the blocks. The encoder itself must
+        # not be run twice, as it draws random numbers.
         with keras.RematScope(mode=None):
             super().__init__(**kwargs)
             for argument, value in (
@@ -160,8 +160,8 @@ class RotaryViT(BaseModel):
 
         Args:
             images: Float tensor of shape `(batch, height, width, channels)`.
-            layers: Tuple of integers, from 1 to `num_layers`: after how many
-                blocks to take the output.
+            layers: Tuple of integers, from 1 to `num_layers`: the blocks whose
+                output to take.
             visible_indices: Optional integer tensor of shape
                 `(batch, visible)`.
             training: Boolean. Whether to apply stochastic depth.
@@ -188,7 +188,7 @@ class RotaryViT(BaseModel):
         normalize=True,
         attention_mask=None,
     ):
-        """Encodes tokens of patches, wherever they come from.
+        """Encodes given tokens of patches.
 
         Args:
             tokens: Float tensor of shape `(batch, patches, hidden_dim)`.
@@ -201,7 +201,7 @@ class RotaryViT(BaseModel):
                 first, may attend to which.
 
         Returns:
-            Dictionary, as `encode_layers` has it.
+            Dictionary, as from `encode_layers`.
         """
         tokens, turning = self.add_positions(tokens, coordinates)
         outputs = run_blocks(
@@ -218,15 +218,15 @@ class RotaryViT(BaseModel):
         }
 
     def add_positions(self, tokens, coordinates):
-        """Adds registers, and learnt positions if there are, to tokens.
+        """Adds registers, and learnt positions if there are any, to tokens.
 
         Args:
-            tokens: As for `encode_tokens`, and so are `coordinates`.
-            coordinates: Likewise.
+            tokens: As for `encode_tokens`.
+            coordinates: The same.
 
         Returns:
-            All tokens, and a dictionary of the `"coordinates"` by which
-            attention turns them: empty if positions are learnt.
+            All tokens, and a dictionary of the `"coordinates"` for the
+            rotations in attention, which is empty if positions are learnt.
         """
         if self.positions is not None:
             tokens = self.positions(tokens, coordinates)
@@ -235,7 +235,7 @@ class RotaryViT(BaseModel):
         return tokens, {"coordinates": coordinates}
 
     def check_layers(self, layers):
-        """Raises a `ValueError` unless there are blocks of these numbers."""
+        """Raises a `ValueError` unless there are blocks with these numbers."""
         check_layers(layers, self.num_layers)
 
     def patch_coordinates(self, images, visible_indices=None):
@@ -260,7 +260,7 @@ class RotaryViT(BaseModel):
         )
 
     def token_coordinates(self, images, visible_indices=None):
-        """Like `patch_coordinates`, with those of the registers in front."""
+        """Like `patch_coordinates`, preceded by those of the registers."""
         return self.register_tokens.add_coordinates(
             self.patch_coordinates(images, visible_indices)
         )

@@ -10,13 +10,13 @@ NUM_DIRECTIONS = 2
 class SobelViT(ViT):
     """Vision transformer that sees the edges of grey images.
 
-    Colours are easily told apart, and a network that makes its own targets may
-    look at nothing else. This one takes images as any other, normalised and in
-    colours, and puts them through `keras_capi.ops.sobel_filter` first, as the
-    networks of DeepCluster do.
+    Colours are easy to tell apart, and a network that makes its own targets may
+    learn nothing else. Like any other, this one takes normalised colour images,
+    but it first applies `keras_capi.ops.sobel_filter`, as the networks of
+    DeepCluster do.
 
-    The arguments are those of `keras_capi.encoders.ViT`; `image_shape` is that
-    of the images before the filter.
+    The arguments are those of `keras_capi.encoders.ViT`; `image_shape` is the
+    shape of the images before the filter.
 
     Call arguments and output:
         Those of `keras_capi.encoders.ViT`.

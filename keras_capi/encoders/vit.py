@@ -22,9 +22,9 @@ from keras_capi.validation import check_number
 class ViT(Encoder):
     """Standard vision transformer.
 
-    With a class token, positions that are added to the tokens, layer
-    normalisation and biases, as most methods of pretraining have it. The
-    defaults are those of ViT-B/16 but for its size, which is to be given.
+    It has a class token, positions that are added to the tokens, layer
+    normalisation and biases, as in most pretraining methods. The defaults are
+    those of ViT-B/16, except for the sizes, which you have to give.
 
     Args:
         patch_size: Integer. Side of a patch in pixels.
@@ -32,60 +32,63 @@ class ViT(Encoder):
         hidden_dim: Integer. Width of the tokens.
         num_heads: Integer. Number of attention heads.
         image_shape: Tuple `(height, width, channels)`: the size that positions
-            are for. Other images can be encoded too. Height and width may be
-            `None` without positions. Defaults to `(224, 224, 3)`.
-        mlp_dim: Integer or `None`. Hidden width of the perceptrons, see
+            are made for. Images of other sizes can be encoded too. Without
+            positions, height and width may be `None`. Defaults to `(224, 224,
+            3)`.
+        mlp_dim: Integer or `None`. Hidden width of the MLPs, see
             `keras_capi.layers.TransformerBlock`. Defaults to `None`.
-        class_token: Boolean. Whether there is a class token, which then is the
-            feature of the whole image; else that is the mean of the patches.
-            Defaults to `True`.
-        num_register_tokens: Integer. Tokens without position behind the class
-            token. Defaults to `0`.
-        positions: `"learned"`, `"sine"` (fixed) or `None`: the table of
+        class_token: Boolean. Whether there is a class token. It is then the
+            feature of the whole image, which otherwise is the mean of the
+            patches. Defaults to `True`.
+        num_register_tokens: Integer. Number of tokens without position, after
+            the class token. Defaults to `0`.
+        positions: `"learned"`, `"sine"` (fixed) or `None`. The table of
             positions, see `keras_capi.layers.PositionTable`. Defaults to
             `"learned"`.
-        interpolation_offset: Float. How the table is resampled for images of
-            another size: `0.0` as in MAE, `0.1` as in DINO, iBOT and DINOv2.
-            Defaults to `0.0`.
-        relative_positions: `None`, `"shared"` or `"per_block"`: biases of
-            attention for each offset between patches, one table for all blocks
+        interpolation_offset: Float. Offset when the table is resampled for
+            images of another size: `0.0` as in MAE, `0.1` as in DINO, iBOT and
+            DINOv2. Defaults to `0.0`.
+        relative_positions: `None`, `"shared"` or `"per_block"`: attention
+            biases for each offset between patches, in one table for all blocks
             or one for each. Images cannot be larger than `image_shape` then.
             Defaults to `None`.
         use_bias: Boolean. Whether the projections of the blocks have biases.
             Defaults to `True`.
-        use_key_bias: Boolean. Whether those of the keys have one too. Defaults
-            to `True`.
-        layer_scale: Float or `None`. Where the factors of
-            `keras_capi.layers.LayerScale` start; `None` has none. Defaults to
+        use_key_bias: Boolean. Whether the projection of the keys has one too.
+            Defaults to `True`.
+        layer_scale: Float or `None`. Initial value of the factors of
+            `keras_capi.layers.LayerScale`; `None` uses none. Defaults to
             `None`.
-        activation: `"gelu"`, or `"swiglu"` as DINOv2's largest. Defaults to
-            `"gelu"`.
-        post_norm: Boolean. Whether the norms of a block come last, see
-            `keras_capi.layers.TransformerBlock`, as in data2vec 2.0. There is
-            no final norm then, but one before the first block. Defaults to
+        activation: `"gelu"`, or `"swiglu"` as in DINOv2's largest model.
+            Defaults to `"gelu"`.
+        post_norm: Boolean. Whether norms come last in a block, see
+            `keras_capi.layers.TransformerBlock`, as in data2vec 2.0. Then there
+            is no final norm, but one before the first block. Defaults to
             `False`.
-        drop_path_rate: Float in `[0, 1)`, of the stochastic depth. Defaults to
+        drop_path_rate: Float in `[0, 1)`. Rate of stochastic depth. Defaults to
             `0.0`.
         drop_path_method: `"naive"`, where the rate grows linearly from 0 in the
-            first block, or `"efficient"`, with one rate for all and less to
-            compute, as in DINOv2. Defaults to `"naive"`.
-        kernel_initializer: Initializer of the kernels of the blocks, queries,
-            keys and values as one. Defaults to `"glorot_uniform"`, MAE's; DINO
-            has `keras.initializers.RandomNormal(stddev=0.02)`.
-        patch_initializer: Initializer of the kernel of the patch embedding, as
-            a matrix. Defaults to `"glorot_uniform"`, MAE's; DINO has
-            `keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")`.
+            first block, or `"efficient"`, with one rate for all blocks and less
+            computation, as in DINOv2. Defaults to `"naive"`.
+        kernel_initializer: Initializer of the kernels of the blocks, with
+            queries, keys and values as one kernel. Defaults to
+            `"glorot_uniform"`, as in MAE; DINO uses
+            `keras.initializers.RandomNormal(stddev=0.02)`.
+        patch_initializer: Initializer of the kernel of the patch embedding,
+            seen as a matrix. Defaults to `"glorot_uniform"`, as in MAE; DINO
+            uses `keras.initializers.VarianceScaling(1 / 3, "fan_in",
+            "uniform")`.
         token_initializer: Initializer of class token and registers, or `None`
-            for a normal one of 0.02. DINOv2 has
+            for a normal one with deviation 0.02. DINOv2 uses
             `keras.initializers.RandomNormal(stddev=1e-6)`. Defaults to `None`.
         pad: Boolean. Whether to take images of any size, see
             `keras_capi.encoders.Encoder`. Defaults to `False`.
         seed: Integer or `None`. Seed of stochastic depth and dropout. Defaults
             to `None`.
-        lora_rank: Integer or `None`. As if `enable_lora` had been called with
-            it. Defaults to `None`.
-        attention_dropout_rate: Float in `[0, 1)`. Share of the weights between
-            tokens that are dropped in training, as in data2vec, see
+        lora_rank: Integer or `None`. Rank to call `enable_lora` with; `None`
+            adds no LoRA. Defaults to `None`.
+        attention_dropout_rate: Float in `[0, 1)`. Share of the attention
+            weights that are dropped in training, as in data2vec, see
             `keras_capi.layers.AttentionDropout`. Defaults to `0.0`.
 
     Call arguments and output:

@@ -1,6 +1,6 @@
 import keras
 
-# Arguments that all blocks have in common.
+# Arguments that all blocks share.
 FROM_BLOCKS = (
     "use_bias",
     "use_key_bias",
@@ -12,13 +12,13 @@ FROM_BLOCKS = (
 
 
 def vit_config(vit):
-    """Returns the arguments of a vision transformer, as its parts know them.
+    """Returns the arguments of a vision transformer, read from its parts.
 
     Args:
         vit: `keras_capi.encoders.ViT`.
 
     Returns:
-        Dictionary of those that not all encoders have.
+        Dictionary of the arguments that not all encoders have.
     """
     prefix, positions = vit.prefix_tokens, vit.positions
     block = vit.blocks[0].get_config()

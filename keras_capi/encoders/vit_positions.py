@@ -14,24 +14,24 @@ RELATIVE = ("shared", "per_block")
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class ViTPositions(keras.layers.Layer):
-    """All that a standard vision transformer knows of where its tokens are.
+    """The positions of a standard vision transformer's tokens.
 
-    A table that is added to the tokens, biases of attention, both or neither.
-    What of them a patch has is in one tensor: its row of the table, and if
-    biases need it, the row and column of the patch in the image. So patches
-    that are dropped take their positions along.
+    They are a table that is added to the tokens, attention biases, both or
+    neither. One tensor holds everything for each patch: its row of the table
+    and, if biases need them, its row and column in the image. So patches can be
+    dropped together with their positions.
 
     Args:
         image_grid: Tuple of two integers, rows and columns of patches that the
-            positions are for; `None` if there are neither.
+            positions are made for; `None` if there are none.
         hidden_dim: Integer. Width of the tokens.
         num_heads: Integer. Number of attention heads.
         num_layers: Integer. Number of blocks.
         class_token: Boolean. Whether there is a class token.
-        num_prefix_tokens: Integer. Tokens in front of the patches.
-        kind: `"learned"`, `"sine"` or `None`: the table.
+        num_prefix_tokens: Integer. Number of tokens before the patches.
+        kind: `"learned"`, `"sine"` or `None`. The table.
         interpolation_offset: Float, see `keras_capi.ops.resample_positions`.
-        relative: `None`, `"shared"` or `"per_block"`: the biases.
+        relative: `None`, `"shared"` or `"per_block"`. The biases.
 
     Call arguments:
         grid_size: Tuple of two integers or scalar tensors: rows and columns of
@@ -131,7 +131,7 @@ class ViTPositions(keras.layers.Layer):
         return patch_cells(grid_size)[None]
 
     def add(self, tokens, positions):
-        """Adds the rows of the table to the tokens of patches, if there are."""
+        """Adds the rows of the table, if there is one, to patch tokens."""
         if self.table is None:
             return tokens
         return tokens + ops.cast(
@@ -163,14 +163,15 @@ class ViTPositions(keras.layers.Layer):
         return biases * (self.num_layers // len(biases))
 
     def add_to_depths(self, blocks, behind):
-        """Adds the biases to the weights of blocks, and to those behind.
+        """Adds the biases to lists of weights by depth.
 
         Args:
             blocks: List of lists of variables, one a block.
             behind: List of variables.
 
         Returns:
-            Both with the biases: of each block in it, or shared ones behind.
+            Both with the biases: each block's own in its list, or shared ones
+            in `behind`.
         """
         biases = [bias.weights for bias in self.biases]
         if self.relative != "per_block":

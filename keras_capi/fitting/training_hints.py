@@ -88,7 +88,7 @@ class TrainingHints(keras.callbacks.Callback):
             )
 
     def _look_at_times(self):
-        # Steps may end in any order beside the training.
+        # Keras may call this from other threads, so steps may end in any order.
         ends = sorted(self._ends)
         self._ends = ends[-1:]
         self._seconds += list(np.diff(ends))

@@ -1,4 +1,4 @@
-"""All models by name: encoders, decoders, methods of pretraining and tasks."""
+"""All models by name: encoders, decoders, pretraining methods and tasks."""
 
 from keras_capi.decoders.cross_attention_predictor import (
     CrossAttentionPredictor,
@@ -40,7 +40,7 @@ from keras_capi.tasks.feature_extractor import FeatureExtractor
 from keras_capi.tasks.image_classifier import ImageClassifier
 from keras_capi.tasks.image_segmenter import ImageSegmenter
 
-# Their first names.
+# Their former names.
 CAPIClassifier = ImageClassifier
 CAPISegmenter = ImageSegmenter
 ViTEncoder = RotaryViT

@@ -1,4 +1,4 @@
-"""What to do with a pretrained encoder: features, classes, segments."""
+"""Uses of a pretrained encoder: features, classification, segmentation."""
 
 from keras_capi.tasks.feature_extractor import FeatureExtractor
 from keras_capi.tasks.image_classifier import ImageClassifier

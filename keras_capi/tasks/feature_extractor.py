@@ -14,18 +14,17 @@ from keras_capi.tasks.read_out import read_feature_name
 class FeatureExtractor(EncoderModel):
     """Returns chosen features of a backbone, and no others.
 
-    What `keras_capi.features.extract_features` runs; on its own it is for
-    `predict` on prepared images and for `export`.
+    `keras_capi.features.extract_features` runs it. Use it directly for
+    `predict` on prepared images, or for `export`.
 
     Args:
         backbone: `keras_capi.encoders.Encoder`.
-        features: Tuple of names: `"global"`, which describes the image;
+        features: Tuple of names: `"global"`, which describes the whole image;
             `"average"`, the mean of the patch features; `"prefix"`, class token
-            and registers, `"registers"` for a `CAPIBackbone`;
-            `"feature_map"`; and the same as if the encoder ended after so many
-            blocks: `"layer_1"`, which is the map, `"layer_1_global"`,
-            `"layer_1_average"`, `"layer_1_prefix"`, and so on. Defaults to
-            `("global",)`.
+            and registers (`"registers"` for a `CAPIBackbone`); `"feature_map"`;
+            and the same as if the encoder ended after a block: `"layer_1"`, the
+            feature map, `"layer_1_global"`, `"layer_1_average"`,
+            `"layer_1_prefix"`, and so on. Defaults to `("global",)`.
 
     Call arguments:
         images: Float tensor of shape `(batch, height, width, channels)`,
@@ -39,7 +38,7 @@ class FeatureExtractor(EncoderModel):
         columns, hidden_dim)` for a map.
 
     Raises:
-        ValueError: If `features` is empty or contains another name.
+        ValueError: If `features` is empty or contains an unknown name.
 
     Example:
 

@@ -12,19 +12,19 @@ from keras_capi.validation import is_array
 
 
 class FineTunedModel(EncoderModel):
-    """Base of the models for labelled images: a backbone and a head.
+    """Base class of models for labelled images: a backbone and a head.
 
     Args:
-        backbone: `keras_capi.encoders.Encoder`. It is used itself, not a copy.
-        num_classes: Integer.
-        freeze_backbone: Boolean. Whether to train the head only.
+        backbone: `keras_capi.encoders.Encoder`. It is not copied.
+        num_classes: Integer. Number of classes.
+        freeze_backbone: Boolean. Whether to train only the head.
         dropout: Float in `[0, 1)`.
         uses_global: Boolean. Whether the head takes the global feature, for
-            which the encoder may have parts of their own.
-        normalize: Boolean. Whether it takes what the final norm returns.
-            Defaults to `True`.
-        last_block: Integer or `None`. Number of the last block that it takes,
-            `None` for the encoder's last. Defaults to `None`.
+            which the encoder may have its own parts.
+        normalize: Boolean. Whether the head takes features after the final
+            norm. Defaults to `True`.
+        last_block: Integer or `None`. Number of the last block whose features
+            it takes; `None` is the encoder's last. Defaults to `None`.
     """
 
     def __init__(
@@ -48,12 +48,12 @@ class FineTunedModel(EncoderModel):
         self.normalize = normalize
         self.last_block = last_block or backbone.num_layers
         backbone.end_pretraining()
-        # TensorFlow does not call a setter with the present value.
+        # TensorFlow does not call a setter with the current value.
         self._freeze_backbone(freeze_backbone)
 
     @property
     def freeze_backbone(self):
-        """Whether only the head trains; compile anew after setting it.
+        """Whether only the head trains; compile again after setting it.
 
         The same as `not backbone.trainable`.
         """
@@ -70,7 +70,7 @@ class FineTunedModel(EncoderModel):
         if not freeze:
             for part in self.backbone.list_unused_parts(False, False):
                 if not part.trainable and part not in unused:
-                    # Another head had no use for it.
+                    # A head before this one did not use it.
                     self.backbone.unfreeze(part)
         self._freeze_unused()
 
@@ -78,8 +78,8 @@ class FineTunedModel(EncoderModel):
         return self.backbone.list_unused_parts(self.uses_global, self.normalize)
 
     def _freeze_unused(self):
-        # Weights without a gradient would be decayed all the same, and Keras
-        # warns of them.
+        # Weights without a gradient would still decay, and Keras warns about
+        # them.
         for part in self._list_unused_parts():
             part.trainable = False
 
@@ -93,7 +93,7 @@ class FineTunedModel(EncoderModel):
         }
 
     def compile(self, *args, **kwargs):
-        # The backbone may have been unfrozen as a whole since.
+        # The backbone may have been unfrozen as a whole since then.
         self._freeze_unused()
         num_layers = self.backbone.num_layers
         if self.last_block < num_layers and not self.freeze_backbone:
@@ -105,19 +105,19 @@ class FineTunedModel(EncoderModel):
         super().compile(*args, **kwargs)
 
     def check_labels(self, labels):
-        """Raises a `ValueError` if labels are a list, or wrong classes.
+        """Raises a `ValueError` if labels are a list, or invalid classes.
 
-        Some backends would train on wrong ones all the same. Only labels for
-        the sparse categorical cross-entropy must be classes: for other losses,
-        they may be a bit for each class, or a number to predict. Labels in data
-        sets are not known before their step: the loss raises of wrong ones, or
-        is NaN, which ends `fit`.
+        Some backends would train on invalid classes without an error. Labels
+        have to be classes only for the sparse categorical cross-entropy: for
+        other losses they may be a bit for each class, or a number to predict.
+        Labels in data sets are not known before their step: invalid ones make
+        the loss raise an error or become NaN, which ends `fit`.
 
         Args:
-            labels: What `fit` and the like take as `y`.
+            labels: The `y` given to `fit` and similar methods.
         """
         if isinstance(labels, list | tuple) and len(labels) != 1:
-            # Keras would take each for the labels of another output.
+            # Keras would take each element for the labels of another output.
             raise ValueError(
                 "Labels must be one array: of a list make one by `np.array`. "
                 f"Received: a {type(labels).__name__} of {len(labels)}"
@@ -127,7 +127,7 @@ class FineTunedModel(EncoderModel):
         labels = ops.convert_to_numpy(labels)
         ignored = _ignored_class(self.loss)
         valid = (labels >= 0) & (labels < self.num_classes)
-        # Losses would take what comes before the point.
+        # Losses would drop what comes after the decimal point.
         valid &= labels == np.floor(labels)
         if not (valid | (labels == ignored)).all():
             raise ValueError(
@@ -148,7 +148,7 @@ class FineTunedModel(EncoderModel):
     def fit(self, x=None, y=None, *args, **kwargs):
         kwargs = named_arguments("fit", "batch_size", args, kwargs)
         self.check_labels(y)
-        # Now, and not after the first epoch.
+        # Checked now, not after the first epoch.
         validation_data = kwargs.get("validation_data")
         if isinstance(validation_data, tuple | list):
             self.check_labels(validation_data[1])

@@ -11,43 +11,44 @@ from keras_capi.tasks.fine_tuned_model import FineTunedModel
 from keras_capi.tasks.read_out import compute_features
 from keras_capi.tasks.read_out import read_feature_name
 
-# Those that have weights of their own.
+# Kinds of pooling with their own weights.
 LEARNT = ("attention", "average_before_norm")
 VECTORS = ("global", "average")
 
 
-# Under its first name, which is in saved files.
+# Registered under its first name, which saved files contain.
 @keras.saving.register_keras_serializable("keras_capi", name="CAPIClassifier")
 class ImageClassifier(FineTunedModel):
-    """Classifies images by the features of a pretrained encoder.
+    """Classifies images with the features of a pretrained encoder.
 
-    With `freeze_backbone=True` it is a probe: fast, and enough where there are
-    few labels. Otherwise the whole network is fine-tuned; take
-    `keras_capi.optimizers.LayerDecayAdamW` for it.
+    With `freeze_backbone=True` it is a probe: fast, and enough if there are few
+    labels. Otherwise the whole network is fine-tuned; use
+    `keras_capi.optimizers.LayerDecayAdamW` for that.
 
     Args:
         backbone: `keras_capi.encoders.Encoder`, such as the `encoder` of a
-            pretrained model, or one from a preset. It is used itself, not a
-            copy. One that is frozen as a whole is unfrozen; parts frozen one by
-            one stay so.
-        num_classes: Integer.
+            pretrained model, or one from a preset. It is not copied. If it is
+            frozen as a whole it gets unfrozen; parts that were frozen
+            individually stay frozen.
+        num_classes: Integer. Number of classes.
         pooling: What to classify: `"global"`, the encoder's feature of the
             image; `"average"`, the mean of the patch features; `"attention"`,
-            the patch features through `keras_capi.layers.AttentionPooling`; or
-            `"average_before_norm"`, their mean before the final norm, through
-            a LayerNorm of its own, with which MAE is fine-tuned. Or a tuple of
-            names of vectors, see `keras_capi.tasks.FeatureExtractor`, to be
-            concatenated: `("global", "average")`, or `("layer_9_global",
-            "layer_10_global", "layer_11_global", "layer_12_global")`, with
-            which DINO is probed. Defaults to `"global"`.
-        freeze_backbone: Boolean. Whether to train the head only; can be set
-            later, before compiling anew, as can `backbone.trainable`, its
-            opposite. Defaults to `False`.
-        dropout: Float in `[0, 1)`, before the classifier. Defaults to `0.0`.
+            the patch features after `keras_capi.layers.AttentionPooling`; or
+            `"average_before_norm"`, their mean before the final norm, followed
+            by a separate LayerNorm, as MAE is fine-tuned. Or a tuple of names
+            of vectors to concatenate, see `keras_capi.tasks.FeatureExtractor`:
+            `("global", "average")`, or `("layer_9_global", "layer_10_global",
+            "layer_11_global", "layer_12_global")`, as DINO is probed. Defaults
+            to `"global"`.
+        freeze_backbone: Boolean. Whether to train only the head. You can also
+            change it later, or its opposite, `backbone.trainable`, and compile
+            again. Defaults to `False`.
+        dropout: Float in `[0, 1)`. Dropout before the classifier. Defaults to
+            `0.0`.
         activation: Activation of the output. `None` returns logits. Defaults
             to `None`.
-        batch_normalization: Boolean. Whether to normalise what is classified
-            over the batch, without scale and offset, as MAE's probe does.
+        batch_normalization: Boolean. Whether to apply batch normalisation
+            before the classifier, without scale and offset, as in MAE's probe.
             Defaults to `False`.
 
     Call arguments:
@@ -60,7 +61,7 @@ class ImageClassifier(FineTunedModel):
         `(batch, num_classes)`, float32.
 
     Raises:
-        ValueError: If an argument is out of range or of another kind.
+        ValueError: If an argument is out of range or of the wrong type.
 
     Example:
 

@@ -6,21 +6,22 @@ from keras_capi.saving.quantization import head_dtype
 from keras_capi.tasks.fine_tuned_model import FineTunedModel
 
 
-# Under its first name, which is in saved files.
+# Registered under its first name, which saved files contain.
 @keras.saving.register_keras_serializable("keras_capi", name="CAPISegmenter")
 class ImageSegmenter(FineTunedModel):
-    """Labels every pixel: a linear classifier on patches, then upsampled.
+    """Labels every pixel, with an upsampled linear classifier on patches.
 
     Args:
         backbone: `keras_capi.encoders.Encoder`, such as the `encoder` of a
-            pretrained model, or one from a preset. It is used itself, not a
-            copy. One that is frozen as a whole is unfrozen; parts frozen one by
-            one stay so.
-        num_classes: Integer.
-        freeze_backbone: Boolean. Whether to train the head only; can be set
-            later, before compiling anew, as can `backbone.trainable`, its
-            opposite. Defaults to `False`.
-        dropout: Float in `[0, 1)`, before the classifier. Defaults to `0.0`.
+            pretrained model, or one from a preset. It is not copied. If it is
+            frozen as a whole it gets unfrozen; parts that were frozen
+            individually stay frozen.
+        num_classes: Integer. Number of classes.
+        freeze_backbone: Boolean. Whether to train only the head. You can also
+            change it later, or its opposite, `backbone.trainable`, and compile
+            again. Defaults to `False`.
+        dropout: Float in `[0, 1)`. Dropout before the classifier. Defaults to
+            `0.0`.
 
     Call arguments:
         images: Float tensor of shape `(batch, height, width, channels)`,
@@ -33,7 +34,7 @@ class ImageSegmenter(FineTunedModel):
         bilinearly interpolated between the centres of patches.
 
     Raises:
-        ValueError: If an argument is out of range or of another kind.
+        ValueError: If an argument is out of range or of the wrong type.
 
     Example:
 
@@ -81,8 +82,8 @@ class ImageSegmenter(FineTunedModel):
         outputs = backbone.encode_images(
             images, training=training and not self.freeze_backbone
         )
-        # Interpolation is linear, so it may follow the classifier, where there
-        # are fewer channels.
+        # Interpolation is linear, so it can follow the classifier, which has
+        # fewer channels.
         logits = self.classifier(
             self.dropout(outputs["patches"], training=training)
         )
@@ -95,7 +96,7 @@ class ImageSegmenter(FineTunedModel):
             interpolation="bilinear",
             data_format="channels_last",
         )
-        # What the encoder pads has no labels.
+        # The encoder's padding has no labels.
         return logits[:, :height, :width]
 
     def compute_output_spec(self, images, training=None):

@@ -1,4 +1,4 @@
-"""Features of an encoder by name, no more computed than is asked for."""
+"""Features of an encoder by name, without computing others."""
 
 import re
 
@@ -16,15 +16,15 @@ RULE = (
 
 
 def read_feature_name(backbone, name):
-    """Returns the number of the block and the kind of feature that a name asks.
+    """Returns the block number and the kind of feature that a name stands for.
 
     Args:
         backbone: `keras_capi.encoders.Encoder`.
         name: String.
 
     Returns:
-        Tuple: integer, or `None` for what the encoder ends with; and one of
-        `"global"`, `"average"`, `"prefix"` and `"feature_map"`. `None` in place
+        Tuple of an integer, or `None` for the encoder's output, and one of
+        `"global"`, `"average"`, `"prefix"` and `"feature_map"`. `None` instead
         of the tuple if there is no such name.
 
     Raises:
@@ -46,7 +46,7 @@ def compute_features(backbone, images, features, training=None):
     Args:
         backbone: `keras_capi.encoders.Encoder`.
         images: Float tensor of shape `(batch, height, width, channels)`.
-        features: Dictionary from any name to what `read_feature_name` returns.
+        features: Dictionary from any name to a result of `read_feature_name`.
         training: Boolean. Whether to apply stochastic depth.
 
     Returns:
@@ -76,7 +76,7 @@ def compute_features(backbone, images, features, training=None):
 
 
 def feature_specs(backbone, images, features):
-    """Returns shapes and types of what `compute_features` returns.
+    """Returns the shapes and types of what `compute_features` returns.
 
     Args:
         backbone: `keras_capi.encoders.Encoder`.
