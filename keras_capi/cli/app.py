@@ -1,4 +1,4 @@
-"""The command itself, and what its commands share."""
+"""The command itself, and what its subcommands share."""
 
 import enum
 import os
@@ -34,8 +34,8 @@ ModelOption = Annotated[
         "--model",
         "--preset",
         metavar="MODEL",
-        help="Folder of a run, .keras file, or preset: a name, a folder or "
-        "hf://user/name.",
+        help="Folder of a run, .keras file, or preset (a name, a folder or "
+        "hf://user/name).",
     ),
 ]
 ImagesArgument = Annotated[
@@ -47,12 +47,12 @@ ImageSizeOption = Annotated[
     typer.Option(
         min=0,
         metavar="PIXELS",
-        help="Height and width; 0 keeps the size of each image. Else that of "
-        "the training images, or 224.",
+        help="Height and width; 0 keeps the size of each image. By default "
+        "that of the training images, or 224.",
     ),
 ]
 BatchSizeOption = Annotated[
-    int, typer.Option(min=1, metavar="NUMBER", help="Images at a time.")
+    int, typer.Option(min=1, metavar="NUMBER", help="Images per batch.")
 ]
 WhiteLevelOption = Annotated[
     int | None,
@@ -60,8 +60,8 @@ WhiteLevelOption = Annotated[
         min=1,
         max=65535,
         metavar="VALUE",
-        help="The value that is white in 16-bit images, such as 4095 for 12 "
-        "bits; else the data.white_level of the run, if MODEL is one.",
+        help="The value of white in 16-bit images, such as 4095 for 12 bits. "
+        "Defaults to the run's data.white_level, if MODEL is a run.",
     ),
 ]
 
@@ -77,8 +77,8 @@ def options(
     backend: Annotated[
         Backend | None,
         typer.Option(
-            help="Keras backend, before the command; else that of "
-            "KERAS_BACKEND or keras.json, if installed, or one that is."
+            help="Keras backend; give it before the command. By default that "
+            "of KERAS_BACKEND or keras.json if installed, or else one that is."
         ),
     ] = None,
     version: Annotated[
@@ -90,12 +90,12 @@ def options(
 ):
     if backend is None or backend == keras.backend.backend():
         return
-    # Keras was imported before the option was read, as by a program that calls
-    # `main`. Its backend is fixed then, so this takes a new process.
+    # Keras was imported before the option was read, for example by a program
+    # that calls `main`. Its backend is fixed then, so this needs a new process.
     command = [sys.executable, "-m", "keras_capi", *sys.argv[1:]]
     environment = {**os.environ, "KERAS_BACKEND": backend.value}
     if os.name == "posix":
-        # In place of this process, so that signals reach the training.
+        # Replaces this process, so that signals reach the training.
         sys.stdout.flush()
         os.execve(sys.executable, command, environment)
     result = subprocess.run(command, env=environment, check=False)
@@ -103,12 +103,12 @@ def options(
 
 
 def split_names(option, value, known):
-    """Returns the names in a comma-separated option, each of them once.
+    """Returns the names in a comma-separated option, each only once.
 
     Args:
         option: String. The option's name, for errors.
-        value: String that the user gave.
-        known: Sequence of the names that there are.
+        value: String. The user's value.
+        known: Sequence of all valid names.
     """
     names = list(dict.fromkeys(name.strip() for name in value.split(",")))
     if not set(names) <= set(known):

@@ -47,7 +47,7 @@ def convert(
         pathlib.Path,
         typer.Argument(
             metavar="CHECKPOINT",
-            help="A .pth file of the authors' PyTorch code.",
+            help="A .pth file from the authors' PyTorch code.",
         ),
     ],
     preset: Annotated[
@@ -58,7 +58,7 @@ def convert(
     ],
     part: Annotated[
         Part,
-        typer.Option(help="Backbone of a training checkpoint to take."),
+        typer.Option(help="Which backbone of a training checkpoint to use."),
     ] = Part.teacher,
 ):
     """Turn a PyTorch checkpoint into a preset."""
@@ -101,9 +101,9 @@ def embed(
 ):
     """Compute features of images.
 
-    An HDF5 file has a dataset for each feature, its first axis that of the
-    images, and `names`, their paths. A .npy file has the features alone, in
-    alphabetical order within each folder.
+    An HDF5 file has a dataset for each feature, with one row per image, and the
+    image paths in `names`. A .npy file has only the features, in alphabetical
+    order within each folder.
     """
     check_output("--out", out)
     chosen = tuple(name.strip() for name in features.split(","))
@@ -128,7 +128,7 @@ def pretrain(
         list[pathlib.Path] | None,
         typer.Argument(
             metavar="IMAGES",
-            help="Image files and folders; needed unless the recipe has them.",
+            help="Image files and folders; required if the recipe has none.",
             show_default=False,
         ),
     ] = None,
@@ -136,9 +136,9 @@ def pretrain(
         str,
         typer.Option(
             metavar="RECIPE",
-            help="Of CAPI demo, small, base or paper_large; of other methods "
-            "mae_small, mae_base, dino_small and so on, which another name "
-            "lists; or a YAML file, such as the recipe.yaml of a run.",
+            help="For CAPI demo, small, base or paper_large; for other methods "
+            "mae_small, mae_base, dino_small and so on (an unknown name lists "
+            "them all); or a YAML file, such as the recipe.yaml of a run.",
         ),
     ] = "small",
     folder: Annotated[
@@ -156,7 +156,7 @@ def pretrain(
         typer.Option(
             min=1,
             metavar="NUMBER",
-            help="Instead of the recipe's steps or epochs.",
+            help="Replaces the recipe's steps or epochs.",
         ),
     ] = None,
     settings: Annotated[
@@ -164,15 +164,16 @@ def pretrain(
         typer.Option(
             "--set",
             metavar="SECTION.NAME=VALUE",
-            help="Another value, such as backbone.num_layers=6; repeatable.",
+            help="Changes a setting, as backbone.num_layers=6; repeatable.",
         ),
     ] = None,
 ):
     """Train a model on your own images, without labels.
 
-    The folder gets model.keras, history.csv, checkpoints and recipe.yaml with
-    all settings. The same command goes on after an interruption. With torch,
-    `torchrun --nproc-per-node N -m keras_capi pretrain` takes N devices.
+    The output folder gets model.keras, history.csv, checkpoints, and
+    recipe.yaml with all settings. Run the same command again to resume after an
+    interruption. With torch, `torchrun --nproc-per-node N -m keras_capi
+    pretrain` uses N devices.
     """
     if folder is not None and images:
         raise ValueError(
@@ -205,15 +206,15 @@ def report(
         pathlib.Path,
         typer.Argument(
             metavar="RUN",
-            help="Folder with model.keras, pictures.npy (uint8 images that the "
-            "model takes, some hundreds) and, if there is one, history.csv.",
+            help="Folder with model.keras, pictures.npy (a few hundred uint8 "
+            "images that the model takes) and optionally history.csv.",
         ),
     ],
     out: Annotated[
         pathlib.Path | None,
         typer.Option(
             metavar="FILE",
-            help="Page to write; else report.html in the folder.",
+            help="Page to write; by default report.html in the folder.",
         ),
     ] = None,
 ):
@@ -263,7 +264,7 @@ def _load_pictures(path):
 
 @app.command()
 def presets():
-    """List the presets that have a name."""
+    """List the presets with a name."""
     for name, description in keras_capi.presets.list_presets().items():
         print(f"{name:40} {description}")
 

@@ -13,7 +13,7 @@ import keras
 from keras_capi.backend_choice import BACKENDS
 from keras_capi.version import __version__
 
-# The modules of each extra, but for those of backends and developers.
+# The modules of each extra, except for those of backends and developers.
 EXTRAS = {
     "images": ["PIL"],
     "cli": ["PIL", "typer", "yaml"],
@@ -25,12 +25,12 @@ EXTRAS = {
     "demo": ["PIL", "matplotlib", "skimage", "sklearn"],
 }
 CPU_LIMIT = pathlib.Path("/sys/fs/cgroup/cpu.max")
-# A ViT-L with its optimizer and two checkpoints takes more, a small model less.
+# A ViT-L with its optimizer and two checkpoints needs more, a small model less.
 SMALL_DISK = 5e9
 
 
 def doctor():
-    """Tell what this machine has, and what would make training slow or fail."""
+    """Show what this machine has, and what would make training slow or fail."""
     advice = []
     print(f"keras-capi {__version__}, Keras {keras.version()}")
     print(f"Python     {platform.python_version()}, {platform.platform()}")
@@ -64,7 +64,7 @@ def _version_of(name):
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
-        # Of a distribution with another name, such as `tensorflow-cpu`.
+        # From a distribution with another name, such as `tensorflow-cpu`.
         return getattr(sys.modules.get(name), "__version__", "installed")
 
 
@@ -79,7 +79,7 @@ def _print_processor(advice):
     cores = count_cores()
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     variable = os.environ.get("OMP_NUM_THREADS")
-    # Of torch, if it is the backend; the others say nothing.
+    # From torch, if it is the backend; the others do not tell.
     torch = sys.modules.get("torch")
     threads = torch.get_num_threads() if torch else None
     print(
@@ -91,7 +91,7 @@ def _print_processor(advice):
 
 
 def count_cores():
-    """Returns how many cores this process may use, perhaps a part of one."""
+    """Returns how many cores this process may use, possibly a fraction."""
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))
     else:
@@ -105,11 +105,11 @@ def count_cores():
 
 
 def advise_on_threads(cores, load, threads):
-    """Returns lines on a processor that has more to do than it can.
+    """Returns lines of advice about an overloaded processor.
 
     Args:
         cores: Float. Cores that this process may use.
-        load: Float. Processes that want to run, on average.
+        load: Float. Average number of processes that want to run.
         threads: Integer or `None`. Threads of a torch process.
     """
     advice = []

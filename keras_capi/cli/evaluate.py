@@ -27,7 +27,7 @@ from keras_capi.validation import check_output
 from keras_capi.version import __version__
 
 VECTORS = ("global", "average")
-# The features that each protocol of classification takes.
+# The features that each classification protocol uses.
 CLASSIFICATION = {
     "knn": VECTORS,
     "linear": VECTORS,
@@ -58,7 +58,7 @@ def evaluate(
     ],
     test: Annotated[
         pathlib.Path,
-        typer.Option(metavar="FOLDER", help="Test images, likewise."),
+        typer.Option(metavar="FOLDER", help="Test images, arranged alike."),
     ],
     train_masks: Annotated[
         pathlib.Path | None,
@@ -84,7 +84,7 @@ def evaluate(
         str,
         typer.Option(
             metavar="LABELS",
-            help="Comma-separated labels of masks that do not count.",
+            help="Comma-separated mask labels to leave out of the scores.",
         ),
     ] = "255",
     probe_steps: Annotated[
@@ -104,21 +104,21 @@ def evaluate(
         typer.Option(
             min=1,
             metavar="PIXELS",
-            help="Height and width; else that of the training images of the "
-            "model, or 224.",
+            help="Height and width; by default that of the model's training "
+            "images, or 224.",
         ),
     ] = None,
     batch_size: BatchSizeOption = 32,
     white_level: WhiteLevelOption = None,
     out: Annotated[
         pathlib.Path | None,
-        typer.Option(metavar="FILE", help="JSON file to write as well."),
+        typer.Option(metavar="FILE", help="JSON file for the scores."),
     ] = None,
 ):
     """Score the features of a model with labelled images or masks.
 
-    The protocols are those of the paper: hyper-parameters are chosen on a tenth
-    of the training images, and the test images decide nothing.
+    The protocols are those of the CAPI paper: hyper-parameters are chosen on a
+    tenth of the training images, never on the test images.
     """
     if (train_masks is None) != (test_masks is None):
         raise ValueError(
@@ -195,7 +195,7 @@ def _split_integers(value):
 
 
 def _load_classes(train, test, image_size, white_level):
-    """Returns pairs of images and labels, of the training and test folder."""
+    """Returns pairs of images and labels, for the training and test folder."""
     images, labels, classes = load_labelled_images(
         train, image_size, white_level=white_level
     )
@@ -208,7 +208,7 @@ def _load_classes(train, test, image_size, white_level):
             "The classes of --test must be among those of --train. Received: "
             f"{test} with {name_some(unknown)}"
         )
-    # A test folder may lack classes, and would number the others anew.
+    # A test folder may lack classes, and would number the others differently.
     numbers = np.array([classes.index(name) for name in test_classes])
     return [(images, labels), (test_images, numbers[test_labels])]
 
@@ -221,7 +221,7 @@ def _extract(backbone, data, names, image_size, batch_size):
             ImageLoader(
                 images,
                 image_size,
-                # They have this size already.
+                # They already have this size.
                 crop_ratio=1.0,
                 patch_size=backbone.divisor,
                 batch_size=batch_size,
@@ -279,7 +279,7 @@ def _score_segmentation(names, features, data, ignore_labels):
 
 
 def _select(protocol, source, result):
-    """Returns scores and what was chosen, as a JSON file can hold them."""
+    """Returns scores and choices in a form that JSON can hold."""
     return {
         "protocol": protocol,
         "features": source,

@@ -1,4 +1,4 @@
-"""Models and presets, as the command line names them."""
+"""Models and presets as named on the command line."""
 
 import contextlib
 import json
@@ -21,17 +21,17 @@ from keras_capi.training.pretraining import Pretraining
 
 
 def load_model(name):
-    """Loads what `--model` names.
+    """Loads the model that `--model` names.
 
     Args:
-        name: String: the folder of a run, a `.keras` file, or a preset.
+        name: String. The folder of a run, a `.keras` file, or a preset.
 
     Returns:
         Tuple of the encoder, the teacher if there is one, and the pretraining
         model around it, or `None`.
 
     Raises:
-        ValueError: If there is nothing of that name, or no encoder in it.
+        ValueError: If nothing has that name, or it contains no encoder.
     """
     path = as_path(name, "--model")
     if (path / MODEL_FILE).is_file():
@@ -47,7 +47,7 @@ def load_model(name):
     model = load_keras_file(path)
     if isinstance(model, Pretraining):
         return model.encoder, model
-    # Of models for fine-tuning, and of feature extractors.
+    # For fine-tuned models and feature extractors.
     backbone = getattr(model, "backbone", model)
     if not isinstance(backbone, Encoder):
         raise ValueError(
@@ -74,7 +74,7 @@ def load_keras_file(path):
             config = json.loads(archive.read("config.json"))
             size = sum(part.file_size for part in archive.infolist())
         for arguments in _encoders(config):
-            # A number takes a byte or more.
+            # A number takes at least a byte.
             check_size(arguments, size, path)
     rule = "The classes in a .keras file must be of Keras or keras_capi"
     with naming_the_file(path, rule):
@@ -95,7 +95,7 @@ def _encoders(config):
 def read_num_steps(path):
     """Returns how many steps the model in a `.keras` file was trained for.
 
-    Without loading its optimizer, whose state is twice as large as the model.
+    The optimizer, whose state is twice as large as the model, is not loaded.
 
     Returns:
         Integer, or `None` if it has no optimizer, or has not been trained.
@@ -109,19 +109,19 @@ def read_num_steps(path):
 
 @contextlib.contextmanager
 def naming_the_file(path, rule):
-    """Turns any error but a missing package into one that names the file.
+    """Turns errors, except for missing packages, into ones that name the file.
 
     Args:
-        path: String or path that is read inside.
+        path: String or path that is read in the context.
         rule: String. What the file must be.
     """
     try:
         yield
     except ImportError:
         raise
-    # What is damaged may raise anything.
+    # A damaged file may raise anything.
     except Exception as error:
-        # Keras shows the whole configuration.
+        # Keras adds the whole configuration.
         reason = str(error).strip().partition("\n")[0]
         if str(path) in reason and isinstance(error, ValueError | OSError):
             raise
@@ -161,7 +161,7 @@ def choose_image_size(backbone, image_size):
         backbone: `keras_capi.encoders.Encoder`.
         image_size: Integer, rounded down to a multiple of the patch size; 0 to
             keep the size of each image; or `None` for the size that the model
-            was made for, if it is square, else 224.
+            was made for if it is square, and otherwise 224.
 
     Returns:
         Integer or `None`.

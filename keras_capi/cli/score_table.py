@@ -4,7 +4,7 @@ SCORES = ("accuracy", "mean_iou", "pixel_accuracy")
 
 
 def score_table(scores):
-    """Returns lines with the protocols, features, scores and choices.
+    """Returns lines with protocols, features, scores and choices.
 
     Args:
         scores: List of dictionaries with `"protocol"`, `"features"`, some of

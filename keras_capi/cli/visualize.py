@@ -41,8 +41,8 @@ def visualize(
         pathlib.Path,
         typer.Option(
             metavar="PATH",
-            help="One picture (.png) to write, or a folder, for a picture of "
-            "each image.",
+            help="Picture (.png) to write, or a folder for one picture per "
+            "image.",
         ),
     ],
     show: Annotated[
@@ -50,7 +50,7 @@ def visualize(
         typer.Option(
             metavar="NAMES",
             help="Comma-separated: components, clusters, predictor, registers, "
-            "prefix (class token and registers); else all that the model has.",
+            "prefix (class token and registers). By default all there are.",
         ),
     ] = None,
     num_images: Annotated[
@@ -58,7 +58,7 @@ def visualize(
         typer.Option(
             min=1,
             metavar="NUMBER",
-            help="So many are drawn, chosen from all over the images.",
+            help="How many images to draw, spread over all of them.",
         ),
     ] = 16,
     image_size: ImageSizeOption = None,
@@ -67,9 +67,10 @@ def visualize(
 ):
     """Draw what a model sees in images.
 
-    Principal components of the patch features as red, green and blue, the same
-    for all images; the clusters of the patches, which a preset does not have;
-    and where predictor, registers and class token look.
+    Pictures show the principal components of the patch features as red, green
+    and blue, the same for all images; the clusters of the patches, which
+    presets do not have; and where predictor, registers and class token attend
+    to.
     """
     if out.suffix and out.suffix.lower() != ".png":
         raise ValueError(
@@ -109,7 +110,7 @@ def visualize(
     out.mkdir(parents=True, exist_ok=True)
     for index, name in enumerate(shown):
         row = {heading: [column[index]] for heading, column in columns.items()}
-        # Numbered, as files of several folders may have the same name.
+        # Numbered, as files in different folders may have the same name.
         file = f"{index + 1:04}_{pathlib.Path(name).stem}.png"
         picture_grid(row).savefig(out / file)
     print(f"Wrote {len(shown)} pictures to {out}")
@@ -120,9 +121,9 @@ def _compute(backbone, clustered, loader, names):
 
     Args:
         backbone: Encoder.
-        clustered: The model that has clusters, or `None`.
+        clustered: The model with the clusters, or `None`.
         loader: `keras_capi.data.ImageLoader`.
-        names: Sequence of strings, what to draw.
+        names: Sequence of strings. What to draw.
     """
     normalize = ImageNetNormalization(dtype="float32")
     shown, pictures, features = [], [], []

@@ -1,4 +1,4 @@
-"""Settings that suit a machine and a data set, and trainings with them."""
+"""Settings that suit a machine and a data set, and training with them."""
 
 from keras_capi.recipes.load_recipe import list_recipes
 from keras_capi.recipes.load_recipe import load_recipe

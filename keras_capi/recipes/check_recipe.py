@@ -11,15 +11,15 @@ from keras_capi.recipes.find_classes import settings_of_section
 from keras_capi.validation import check_positive_integer
 from keras_capi.validation import check_seed
 
-# Beside these a recipe has the arguments of its method.
+# All other names in a recipe are arguments of its method.
 SECTIONS = {"data", "optimizer", "training"}
 SINGLE = {"method", "images"}
 TRAINING = {"steps", "epochs", "precision", "seed"}
-# In place of a number of clusters, as many as suit the number of images.
+# Replaces a number of clusters by as many as suit the number of images.
 CLUSTERS, MAX_CLUSTERS = "num_clusters", "max_num_clusters"
-# A palette of the images' own colours.
+# Asks for a palette of the images' own colours.
 PALETTE, FIT = "palette", "fit"
-# A model takes the size of the images, unless a recipe says another.
+# A model takes the size of the images, unless a recipe sets another.
 FOLLOWS_FROM_DATA = "image_shape"
 PRECISIONS = (
     "float32",
@@ -31,10 +31,10 @@ PRECISIONS = (
 
 
 def check_recipe(recipe):
-    """Raises a `ValueError` unless a recipe has known settings in range.
+    """Raises a `ValueError` unless all settings are known and in range.
 
-    Those that are arguments of the package's classes are checked there, before
-    anything is written or trained, see `keras_capi.recipes.pretrain`.
+    Arguments of the package's classes are checked by these, before anything is
+    written or trained, see `keras_capi.recipes.pretrain`.
 
     Args:
         recipe: Dictionary of sections.
@@ -74,17 +74,17 @@ def check_recipe(recipe):
 
 
 def with_defaults(recipe):
-    """Returns a recipe that says everything, in plain values.
+    """Returns a complete recipe, in plain values.
 
-    What the recipe leaves out gets the defaults of this version. `images` stay
-    as they are.
+    Settings that the recipe leaves out get the defaults of this version.
+    `images` are not changed.
 
     Args:
         recipe: Dictionary of sections.
     """
     parts = list_parts(recipe)
     full = {"method": DEFAULT_METHOD, **recipe}
-    # What a part says is not said once more.
+    # Settings of a part are not repeated.
     said = {FOLLOWS_FROM_DATA}
     for section in (*parts, "data", "optimizer"):
         settings = settings_of_section(recipe, section)
@@ -103,7 +103,7 @@ def with_defaults(recipe):
 
 
 def is_fitted(palette):
-    """Whether a recipe's palette is to be found on the images.
+    """Whether a recipe's palette is to be fitted to the images.
 
     Args:
         palette: String, array or `None`.
@@ -112,7 +112,7 @@ def is_fitted(palette):
 
 
 def settings_of_part(recipe, section):
-    """Returns the set of names that a section may have about a part.
+    """Returns the set of names that the section of a part may have.
 
     Args:
         recipe: Dictionary of sections.
@@ -137,7 +137,7 @@ def _as_plain(value):
         return [_as_plain(x) for x in value]
     if isinstance(value, pathlib.Path):
         return str(value)
-    # Of NumPy.
+    # NumPy's numbers.
     return value.item() if hasattr(value, "item") else value
 
 
@@ -231,7 +231,7 @@ def _check_clusters(section, content):
 
 
 def _check_images(images):
-    # A program may pass other things than paths.
+    # A program may pass something other than paths.
     is_empty = isinstance(images, str | list) and not images
     if images is None or isinstance(images, int | float | dict) or is_empty:
         raise ValueError(

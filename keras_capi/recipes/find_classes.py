@@ -1,4 +1,4 @@
-"""Which functions and classes the settings of a recipe are arguments of."""
+"""The functions and classes whose arguments the settings of a recipe are."""
 
 from keras_capi import decoders
 from keras_capi import encoders
@@ -10,16 +10,16 @@ from keras_capi.fitting.passed_on_arguments import list_parameters
 
 CLASS_NAME = "class_name"
 DEFAULT_METHOD = "CAPI"
-# Of sections that do not name one.
+# The classes of sections that do not name one.
 DEFAULT_CLASSES = {
     "backbone": "CAPIBackbone",
     "encoder": "ViT",
     "masking": "InverseBlockMasking",
     "clustering": "OnlineClustering",
 }
-# Where parts of a method are.
+# Where to look for the parts of a method.
 SHELVES = (encoders, decoders, layers, optimizers)
-# What `make_model` and `pretrain` set by themselves.
+# Set by `make_model` and `pretrain` themselves.
 OWN_OF_PARTS = {"seed", "name"}
 OWN_OF_DATA = {"source", "seed"}
 OWN_OF_OPTIMIZER = {"total_steps", "batch_size", "groups"}
@@ -44,8 +44,8 @@ def find_part(section, settings):
     """Returns the class that a section describes.
 
     Args:
-        section: String. Its name.
-        settings: Dictionary, its content.
+        section: String. Name of the section.
+        settings: Dictionary. Content of the section.
     """
     name = settings.get(CLASS_NAME, DEFAULT_CLASSES.get(section))
     for shelf in SHELVES:
@@ -58,7 +58,7 @@ def find_part(section, settings):
 
 
 def settings_of_method(recipe):
-    """Returns what a recipe may say of its method, by name.
+    """Returns the settings that a recipe may have for its method.
 
     Args:
         recipe: Dictionary of sections.
@@ -70,7 +70,7 @@ def settings_of_method(recipe):
 
 
 def needed_settings(recipe):
-    """Returns the names of what a recipe must say of its method.
+    """Returns the names of the settings that a recipe's method requires.
 
     Args:
         recipe: Dictionary of sections.
@@ -80,7 +80,7 @@ def needed_settings(recipe):
 
 
 def settings_of_section(recipe, section):
-    """Returns what a section may say, by name.
+    """Returns the settings that a section may have.
 
     Args:
         recipe: Dictionary of sections.

@@ -1,4 +1,4 @@
-"""The colours of a recipe, found on its images."""
+"""The palette of a recipe, fitted to its images."""
 
 import numpy as np
 
@@ -9,18 +9,18 @@ from keras_capi.recipes.check_recipe import with_defaults
 from keras_capi.recipes.find_classes import find_method
 from keras_capi.recipes.make_parts import naming_the_section
 
-# More do not change the colours much.
+# More would not change the colours much.
 NUM_IMAGES = 2048
 
 
 def fitted_palette(recipe, dataset, folder):
-    """Returns the colours that `palette: fit` stands for, `None` without it.
+    """Returns the colours for `palette: fit`, or `None` without it.
 
-    They are those that the folder's run began with, if there is one.
+    If the folder has a run, they are the colours that it started with.
 
     Args:
         recipe: Dictionary of sections.
-        dataset: `keras_capi.data.AugmentedImages` of its images.
+        dataset: `keras_capi.data.AugmentedImages` of the recipe's images.
         folder: `RunFolder`.
 
     Returns:
@@ -41,7 +41,7 @@ def fitted_palette(recipe, dataset, folder):
             encoder["num_colors"],
             seed=dataset.seed,
         )
-    # The same whatever the number of threads, which add up in any order.
+    # Rounded to be the same for any number of threads, which add in any order.
     return colors.round(4)
 
 

@@ -10,7 +10,7 @@ from keras_capi.recipes.recipe_file import read_recipe_file
 from keras_capi.recipes.recipe_file import read_setting
 
 FOLDER = pathlib.Path(__file__).parent
-# What takes the place of what, in overrides.
+# Settings that replace each other in overrides.
 ALTERNATIVES = {
     "epochs": "steps",
     "steps": "epochs",
@@ -20,7 +20,7 @@ ALTERNATIVES = {
 
 
 def list_recipes():
-    """Returns the names of the recipes that the package has.
+    """Returns the names of the package's recipes.
 
     Returns:
         List of strings.
@@ -34,50 +34,50 @@ def list_recipes():
 
 
 def load_recipe(recipe, overrides=()):
-    """Reads the settings of a pretraining.
+    """Reads the settings of a pretraining run.
 
     A recipe is a YAML file. Its `method` is the name of a class of
-    `keras_capi.methods`, CAPI if it says none. Arguments of that class are
-    settings of their own, such as `normalize_pixels: true`; those that are
-    parts, such as the encoder, are sections: `class_name`, the name of a class
-    of `keras_capi.encoders`, `decoders`, `layers` or `optimizers`, and its
-    arguments. `backbone`, `encoder`, `masking` and `clustering` may do without:
-    they are a `CAPIBackbone`, `ViT`, `InverseBlockMasking` and
+    `keras_capi.methods`, by default CAPI. Plain arguments of that class are
+    settings, such as `normalize_pixels: true`. Parts of it, such as the
+    encoder, are sections: `class_name`, the name of a class of
+    `keras_capi.encoders`, `decoders`, `layers` or `optimizers`, and its
+    arguments. `backbone`, `encoder`, `masking` and `clustering` may leave it
+    out, and are then a `CAPIBackbone`, `ViT`, `InverseBlockMasking` and
     `OnlineClustering`. An encoder takes the size of the images unless it has an
     `image_shape`.
 
-    What a method cannot do without and was trained before, such as `tokenizer`,
-    is the path of its file, or of the folder of its run.
+    A required part that was trained before, such as `tokenizer`, is given by
+    the path of its file, or of the folder of its run.
 
-    Three more sections are in all recipes: `data`, arguments of
+    All recipes have three more sections: `data`, arguments of
     `keras_capi.data.AugmentedImages`; `optimizer`, those of the method's
     `published_optimizer`; and `training`, with `steps` (batches) or `epochs`,
     `precision` and `seed`. `images` is a path or a list of paths.
 
-    `ema_momentum` may be three numbers, the start, the value after the warm-up
-    and the end. In a section with `num_clusters`, `max_num_clusters` in its
-    place takes as many as suit the number of images, see
+    `ema_momentum` may be three numbers: the value at the start, after the
+    warm-up and at the end. In place of `num_clusters`, `max_num_clusters` takes
+    as many clusters as suit the number of images, up to that limit, see
     `keras_capi.recipes.propose_settings`.
 
-    `palette: fit` finds the colours of the images before the training, by
+    `palette: fit` fits the palette to the images before the training, with
     `keras_capi.methods.ImageGPT.fit_palette`.
 
-    Floats may be written as 1e-3. Aliases of YAML are not taken.
+    Floats may be written as 1e-3. YAML aliases are not supported.
 
     Args:
         recipe: String or path. The name of a recipe of the package, see
             `list_recipes`, or a YAML file.
         overrides: Iterable of strings such as `"backbone.num_layers=6"`. Values
-            are YAML. With another `class_name` goes what the recipe says of
-            arguments that the new class does not have. Defaults to `()`.
+            are YAML. If `class_name` is changed, the recipe's arguments that
+            the new class does not have are dropped. Defaults to `()`.
 
     Returns:
         Dictionary of sections.
 
     Raises:
         ImportError: If PyYAML is not installed.
-        ValueError: If there is no such recipe or no such setting, if a setting
-            of the training is out of range, or if the file is damaged.
+        ValueError: If there is no such recipe or setting, if a setting of the
+            training is out of range, or if the file is damaged.
 
     Example:
 
@@ -94,7 +94,7 @@ def load_recipe(recipe, overrides=()):
             f"file. Received: {recipe}"
         )
     settings = read_recipe_file(path)
-    # Classes first: what is set beside them is for the new ones.
+    # Classes first: other settings are for the new classes.
     for override in sorted(overrides, key=lambda x: not _sets_class(x)):
         _override(settings, override)
     check_recipe(settings)
@@ -117,7 +117,7 @@ def _override(settings, override):
     if not isinstance(settings.get(section), dict):
         settings[section] = {}
     settings[section][setting] = value
-    # One takes the place of the other.
+    # One replaces the other.
     settings[section].pop(ALTERNATIVES.get(setting), None)
     if _sets_class(override) and section in settings_of_method(settings):
         known = settings_of_part(settings, section)

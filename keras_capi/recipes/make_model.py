@@ -9,18 +9,18 @@ from keras_capi.validation import check_positive_integer
 
 
 def make_model(recipe, total_steps):
-    """Makes a model as a recipe describes it.
+    """Makes the model that a recipe describes.
 
-    Seeds all random generators of Keras.
+    This seeds all random generators of Keras.
 
     Args:
         recipe: Dictionary from `keras_capi.recipes.load_recipe`. With
-            `max_num_clusters` the model gets that many, and with
-            `palette: fit` the colours that it has by itself.
+            `max_num_clusters` the model gets that many clusters, and with
+            `palette: fit` its default colours.
         total_steps: Integer. Batches of the whole training, for the schedules.
 
     Returns:
-        Compiled model of the recipe's method, see `keras_capi.methods`.
+        A compiled model of the recipe's method, see `keras_capi.methods`.
 
     Example:
 

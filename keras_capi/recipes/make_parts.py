@@ -15,15 +15,15 @@ from keras_capi.recipes.find_classes import settings_of_method
 from keras_capi.recipes.saved_parts import list_saved_parts
 from keras_capi.recipes.saved_parts import load_saved_part
 
-# The encoder's stochastic depth has the first two seeds.
+# The encoder's stochastic depth uses the first two seeds.
 FIRST_SEED = 2
 
 
 def make_parts(recipe, num_updates):
-    """Makes what the constructor of a recipe's method takes.
+    """Makes the constructor arguments of a recipe's method.
 
     Args:
-        recipe: Dictionary of sections that says everything.
+        recipe: Dictionary of sections, complete.
         num_updates: Integer. Updates of the whole training, for schedules.
 
     Returns:
@@ -38,7 +38,7 @@ def make_parts(recipe, num_updates):
     size = recipe["data"]["image_size"]
     classes = {x: find_part(x, recipe[x]) for x in list_parts(recipe)}
     encoder, num_seeds = None, FIRST_SEED
-    # Encoders first: sizes of others follow from them.
+    # Encoders first: the sizes of other parts follow from them.
     for section, part in sorted(
         classes.items(), key=lambda x: not issubclass(x[1], Encoder)
     ):
@@ -69,7 +69,7 @@ def make_parts(recipe, num_updates):
 
 
 def _with_momentum(arguments, recipe, num_updates):
-    """Makes a schedule of three numbers."""
+    """Turns three numbers into a schedule."""
     momentum = arguments.get("ema_momentum")
     if not isinstance(momentum, list):
         return arguments
@@ -85,7 +85,7 @@ def _with_momentum(arguments, recipe, num_updates):
 
 @contextlib.contextmanager
 def naming_the_section(section):
-    """Adds to errors which section of the recipe they are about.
+    """Adds to errors which section of the recipe they concern.
 
     Args:
         section: String.

@@ -25,24 +25,24 @@ NUM_PICTURES = 200
 
 
 def pretrain(recipe, output, verbose="auto"):
-    """Trains a model as a recipe says, and goes on if it was interrupted.
+    """Trains the model of a recipe, and resumes an interrupted training.
 
-    Writes to `output`: `recipe.yaml`, with all settings, defaults too, with
-    which the same can be done again, `checkpoints`, `history.csv`, and at the
-    end `model.keras` and `pictures.npy`, of which `keras-capi report` makes a
-    page. With `palette: fit` it has `palette.npy`, the colours of the images
-    that k-means found, too. A start that fails before anything was learned
-    leaves nothing.
+    It writes to `output`: `recipe.yaml`, with all settings including defaults,
+    which can repeat the training; `checkpoints`; `history.csv`; and at the end
+    `model.keras` and `pictures.npy`, which `keras-capi report` turns into a
+    page. With `palette: fit` there is also `palette.npy`, the colours that
+    k-means found in the images. A start that fails before anything was learned
+    leaves nothing behind.
 
-    Of several processes, see the page on several devices, each takes its share
-    of the recipe's batches, and the first one writes.
+    With several processes, see the page on several devices, each takes its
+    share of the recipe's batches, and the first one writes.
 
     Args:
-        recipe: Dictionary from `keras_capi.recipes.load_recipe`, with `images`,
-            what `keras_capi.data.AugmentedImages` takes as `source`, a list of
-            files and folders, or tar files, see `keras_capi.data.TarShards`.
-        output: String or path. A folder: a new one, or that of the same
-            recipe.
+        recipe: Dictionary from `keras_capi.recipes.load_recipe`, with `images`:
+            a `source` of `keras_capi.data.AugmentedImages`, a list of files and
+            folders, or tar files, see `keras_capi.data.TarShards`.
+        output: String or path. A new folder, or the folder of the same recipe,
+            to resume it.
         verbose: As in `keras.Model.fit`. Defaults to `"auto"`.
 
     Returns:
@@ -50,8 +50,8 @@ def pretrain(recipe, output, verbose="auto"):
 
     Raises:
         ValueError: If the recipe has no images, a setting is unknown or out of
-            range, a file that it names is not there, the processes cannot share
-            a batch equally, or if the folder has the run of another recipe.
+            range, a file that it names does not exist, the processes cannot
+            share a batch equally, or the folder has the run of another recipe.
 
     Example:
 
@@ -81,7 +81,7 @@ def pretrain(recipe, output, verbose="auto"):
     model = make_model({**recipe, **own}, steps)
     if getattr(model, "masking", None) is not None:
         size = dataset.image_size
-        # Now, before there is a folder: raises if no mask suits the images.
+        # Now, before there is a folder: raises if no mask fits the images.
         model.masking.compute_output_spec(
             keras.KerasTensor((1,)),
             grid_size=model.encoder.grid_size((size, size)),
@@ -104,7 +104,7 @@ def pretrain(recipe, output, verbose="auto"):
             model.save(folder.model)
     except BaseException:
         if is_first:
-            # Keras leaves its file open.
+            # Keras leaves the file of the history open.
             history.on_train_end()
             folder.clear_failed_start()
         raise
@@ -114,7 +114,7 @@ def pretrain(recipe, output, verbose="auto"):
 
 
 def _share_batches(recipe):
-    """Returns the settings of the data, of which each process has its share."""
+    """Returns the settings of the data for this process's share."""
     count = backend.num_processes()
     if count == 1:
         return recipe["data"]
@@ -132,7 +132,7 @@ def _share_batches(recipe):
 
 
 def _open_images(images):
-    """Returns what to read images from, if they are paths."""
+    """Returns the source to read images from, if they are paths."""
     paths = images if isinstance(images, list | tuple) else [images]
     if not all(isinstance(path, PATH_TYPES) for path in paths):
         return images
@@ -142,7 +142,7 @@ def _open_images(images):
 
 
 def _with_clusters(recipe, num_images):
-    """Returns a recipe with the number of clusters for so many images."""
+    """Returns a recipe with the number of clusters for this many images."""
     recipe = dict(recipe)
     for section in list_parts(recipe):
         settings = dict(recipe[section])
@@ -160,8 +160,8 @@ def _with_clusters(recipe, num_images):
 
 
 def _pictures(dataset, encoder):
-    """Some images from all over the source, whole, for the report."""
-    # Views may be smaller than the images that they are cut out of.
+    """Returns whole images from all over the source, for the report."""
+    # Views may be smaller than the images that they are cropped from.
     image_size = encoder.image_shape[0] or dataset.image_size
     whole = AugmentedImages(
         dataset.source,

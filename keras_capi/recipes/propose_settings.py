@@ -1,6 +1,6 @@
 from keras_capi.validation import check_positive_integer
 
-# What was published for ViT-S and ViT-B, and for ViT-L.
+# Published for ViT-S and ViT-B, and for ViT-L.
 LEARNING_RATE_SMALL, LEARNING_RATE_LARGE = 2e-3, 1e-3
 LARGE_WIDTH = 1024
 MAX_CLUSTERS = 16384
@@ -20,41 +20,42 @@ def propose_settings(
     hidden_dim=192,
     gradient_accumulation_steps=1,
 ):
-    """Proposes settings of a pretraining for a data set and a batch size.
+    """Proposes pretraining settings for a data set and a batch size.
 
-    A place to start from, for those who cannot have the published batch of
-    16384 images. The rules, and their reasons:
+    A starting point if you cannot use the published batch of 16384 images. The
+    rules, and the reasons for them:
 
-    - *Learning rate*: 2e-3, from a width of 1024 on 1e-3, as published for
-      batches of 16384. The steps of AdamW do not grow with the gradient, and
-      batches of 128 learn well with 2e-3 in `benchmarks/fashion_mnist.py`. If
-      the loss rises after the warm-up, halve it. The clustering learns half as
-      fast, as published.
+    - *Learning rate*: 2e-3, or 1e-3 from a width of 1024 on, as published for
+      batches of 16384. AdamW's steps do not grow with the gradient, and batches
+      of 128 learn well with 2e-3 in `benchmarks/fashion_mnist.py`. If the loss
+      rises after the warm-up, halve the rate. The clustering has half the rate,
+      as published.
     - *Momentum of the teacher*: 1 minus the learning rate, the published rule,
       unless the run is short: the teacher averages over 1 / (1 - momentum)
-      updates, and if that is a large part of the run, it stays far behind. Here
-      it is a thirtieth at most.
+      updates, and lags far behind if that is a large part of the run. Here it
+      is at most a thirtieth.
     - *Clusters*: each position of the image is balanced over the batch and the
-      queue, so more clusters than these have images cannot each be used once.
-      Nor are there more than one for 16 images of the data set, or clusters
-      stand for single images; but 16 at least. Otherwise more are better, up to
-      16384: see the ablation in the paper.
+      queue, so if there are more clusters than images in these, not every
+      cluster can be used. There is also at most one cluster for every 16 images
+      of the data set, so that clusters do not stand for single images, but at
+      least 16. Otherwise more are better, up to 16384: see the ablation in the
+      paper.
     - *Queue*: makes up for a small batch. Its features come from earlier
-      teachers, so it goes back by no more than a fifth of the updates that the
-      teacher averages over. Batches of the same update, accumulated, are not
-      old at all.
-    - *Prediction ratio*: 0.2, which the authors advise now, but at least 16
-      predictions for each image if that is at most half of the hidden patches.
+      teachers, so it reaches back by at most a fifth of the updates that the
+      teacher averages over. Batches accumulated for the same update do not
+      count as old.
+    - *Prediction ratio*: 0.2, as the authors now advise, but at least 16
+      predictions per image if that is at most half of the hidden patches.
 
     Args:
-        num_images: Integer. Images in the data set. Counts each of many crops
-            from a large one.
-        batch_size: Integer. Images the device can take at a time.
+        num_images: Integer. Images in the data set. If many crops are taken
+            from a large image, each of them counts.
+        batch_size: Integer. Images per batch, as many as the device can take.
         total_steps: Integer. Updates of the optimizer.
         num_patches: Integer. Patches of an image.
         hidden_dim: Integer. Width of the encoder. Defaults to `192`.
-        gradient_accumulation_steps: Integer. Batches for one update. Defaults
-            to `1`.
+        gradient_accumulation_steps: Integer. Batches per update. Defaults to
+            `1`.
 
     Returns:
         Dictionary of `"learning_rate"`, `"clustering_learning_rate"`,
@@ -114,8 +115,8 @@ def propose_settings(
 def choose_num_clusters(num_images, maximum):
     """Returns how many clusters suit a number of images.
 
-    One for 16 images, rounded down to a power of two, but 16 at least; and no
-    more than `maximum`.
+    One for every 16 images, rounded down to a power of two, but at least 16 and
+    at most `maximum`.
 
     Args:
         num_images: Integer.

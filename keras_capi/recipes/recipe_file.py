@@ -1,4 +1,4 @@
-"""Reads and writes the YAML files of recipes."""
+"""Reading and writing the YAML files of recipes."""
 
 import functools
 import re
@@ -6,7 +6,7 @@ import re
 from keras_capi.optional_imports import import_optional
 
 MAX_BYTES = 1_000_000
-# What YAML 1.1, and so PyYAML, takes for text: floats such as 1e-3.
+# Floats such as 1e-3, which YAML 1.1, and so PyYAML, takes for text.
 FLOAT = re.compile(r"[-+]?(?:\.\d+|\d+\.?\d*)(?:[eE][-+]?\d+)$")
 FLOAT_TAG, TEXT_TAG = "tag:yaml.org,2002:float", "tag:yaml.org,2002:str"
 NULL_TAG = "tag:yaml.org,2002:null"
@@ -16,15 +16,15 @@ PATHS = "images"
 def read_recipe_file(path):
     """Returns the dictionary that a YAML file holds.
 
-    Floats may be written as 1e-3; quoted, they stay text. The paths under
-    `images` are text whatever they look like: 2024 is a folder.
+    Floats may be written as 1e-3; quoted ones stay text. Paths under `images`
+    are always text: 2024 is a folder.
 
     Args:
         path: `pathlib.Path`.
 
     Raises:
-        ValueError: If it is not YAML of sections, is larger than 1 MB, has
-            aliases, which can stand for any amount of data, or says something
+        ValueError: If the file is not YAML of sections, is larger than 1 MB,
+            has aliases, which can expand to any amount of data, or has a name
             twice.
     """
     if path.stat().st_size > MAX_BYTES:
@@ -57,7 +57,7 @@ def write_recipe_file(path, settings, heading):
     Args:
         path: `pathlib.Path`.
         settings: Dictionary of plain values.
-        heading: String. Lines of comment to begin with.
+        heading: String. Comment lines at the beginning.
     """
     yaml = import_optional("yaml", extra="cli")
     text = yaml.dump(settings, Dumper=_classes()[1], sort_keys=False)

@@ -22,14 +22,14 @@ HEADING = "# Written by keras-capi"
 class RunFolder:
     """The folder of a training with a recipe.
 
-    It has a run as soon as there is a checkpoint or a model. What an attempt
-    leaves that fails before that is removed, or written anew.
+    It has a run as soon as there is a checkpoint or a model. What a failed
+    attempt leaves before that is removed, or written again.
 
     Args:
         path: String or path.
 
     Raises:
-        ValueError: If it cannot be written.
+        ValueError: If the folder cannot be written.
     """
 
     def __init__(self, path):
@@ -49,7 +49,7 @@ class RunFolder:
     def check(self, recipe):
         """Raises a `ValueError` if the folder has the run of another recipe.
 
-        Likewise if it has another recipe that somebody wrote.
+        Also if it has another recipe, written by somebody.
 
         Args:
             recipe: Dictionary of sections.
@@ -80,11 +80,11 @@ class RunFolder:
             )
 
     def begin(self, recipe, palette=None):
-        """Writes the recipe, unless there is a run to go on with.
+        """Writes the recipe, unless there is a run to resume.
 
         Args:
             recipe: Dictionary of sections.
-            palette: Array of colours that were found for it, or `None`.
+            palette: Array of colours that were fitted for it, or `None`.
                 Defaults to `None`.
         """
         if palette is not None:
@@ -106,8 +106,8 @@ class RunFolder:
         write_recipe_file(self._recipe, full, heading)
 
     def clear_failed_start(self):
-        """Removes what `begin` and callbacks wrote, if no step was kept."""
-        # Where another process has just begun there is its lock.
+        """Removes what `begin` and callbacks wrote, if no step was saved."""
+        # If another process has just started, its lock is there.
         if self.has_run or any(self.checkpoints.glob("*")):
             return
         if not self._must_keep_recipe():
@@ -150,6 +150,6 @@ def _comparable(recipe):
             flat |= {f"{name}.{key}": x for key, x in value.items()}
         else:
             flat[name] = value
-    # Batches are the same whatever the number of threads.
+    # Batches do not depend on the number of threads.
     flat.pop("data.workers")
     return flat

@@ -1,4 +1,4 @@
-"""Parts of a method that were trained before: a recipe has their files."""
+"""Parts of a method that were trained before, given by their files."""
 
 import keras
 
@@ -12,10 +12,10 @@ RECIPES = {"tokenizer": "discrete_vae_small"}
 
 
 def find_saved_parts(recipe):
-    """Returns a recipe with absolute paths of the models that it names.
+    """Returns a recipe with absolute paths to the models that it names.
 
-    They are what a method cannot do without, where a path stands in the place
-    of a section.
+    These are required parts of a method that are given by a path instead of a
+    section.
 
     Args:
         recipe: Dictionary of sections.
@@ -49,7 +49,7 @@ def load_saved_part(name, path):
     """Loads a part of a method from its file.
 
     Args:
-        name: String. What the recipe calls it.
+        name: String. Its name in the recipe.
         path: String or path.
 
     Raises:
@@ -58,7 +58,7 @@ def load_saved_part(name, path):
     path = _find(name, path)
     try:
         return keras.saving.load_model(path, compile=False)
-    # What is damaged may raise anything.
+    # A damaged file may raise anything.
     except Exception as error:
         reason = str(error).strip().partition("\n")[0]
         raise ValueError(

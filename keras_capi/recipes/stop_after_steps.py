@@ -4,8 +4,8 @@ import keras
 class StopAfterSteps(keras.callbacks.Callback):
     """Ends a training after a number of batches, in the middle of an epoch.
 
-    Counted over all epochs and interruptions. Put it before
-    `keras_capi.callbacks.Checkpoint`, which then takes the batch for the last
+    Batches are counted over all epochs and interruptions. Put it before
+    `keras_capi.callbacks.Checkpoint`, which then treats the batch as the last
     one of the epoch.
 
     Args:
