@@ -1,4 +1,4 @@
-"""What to watch while a model trains, and how to go on after interruptions."""
+"""Watching a model while it trains, and resuming after interruptions."""
 
 from keras_capi.callbacks.checkpoint import Checkpoint
 from keras_capi.callbacks.clustering_health import ClusteringHealth

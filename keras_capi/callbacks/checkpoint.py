@@ -25,43 +25,43 @@ from keras_capi.validation import check_positive_integer
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Saves a training so that it goes on after any end, as if uninterrupted.
+    """Saves a training so that it can resume as if it had never stopped.
 
-    For the models of this package. Start the same script again: `fit` goes on
+    For the models of this package. Start the same script again: `fit` resumes
     from the newest checkpoint in `directory`, with weights, optimizer, random
-    masks and epoch as they were, and with the same data if `dataset` tells what
-    comes next. Whatever kills a process, even in the middle of saving, leaves
-    the checkpoints before: each is written under another name, flushed to the
-    disk, and then renamed. A damaged one is set aside for the one before.
+    masks and epoch as they were, and with the same data if `dataset` knows what
+    comes next. Even if the process is killed while saving, earlier checkpoints
+    survive: each is written under another name, flushed to the disk, and then
+    renamed. A damaged one is set aside, and the one before is used.
 
-    The settings must be those of the checkpoint. More epochs extend a training;
-    learning rates, weight decays, the clipping of gradients and the momentum of
-    the teacher may be changed, and count from there on.
+    The settings must be those of the checkpoint. You can add epochs, and change
+    learning rates, weight decays, gradient clipping and the momentum of the
+    teacher; changes take effect from there on.
 
-    At the signals that schedulers send before they take a machine away, the
-    current state is saved after the running step, and the process exits with
-    code 75 ("temporary failure"), on which a scheduler can start it again.
-    Ctrl-C (`SIGINT`) does likewise, and raises `KeyboardInterrupt`. A second
-    signal ends the training at once, and a first one if no step ends.
+    When a scheduler sends a signal before it takes a machine away, the state is
+    saved after the current step, and the process exits with code 75 ("temporary
+    failure"), on which a scheduler can start it again. Ctrl-C (`SIGINT`) does
+    the same, but raises `KeyboardInterrupt`. A second signal ends the training
+    at once, and so does a first one if no step ends.
 
-    Make it the last of the callbacks, so that what the others do at the end of
-    an epoch is done before its state is saved. Of several processes the first
-    writes and all read: they need a directory in common. On torch a signal to
-    one of them stops all after the same step; on JAX it must reach all.
+    Make it the last callback, so that all others have finished an epoch before
+    its state is saved. With several processes the first one writes and all
+    read, so they need a shared directory. On torch a signal to one of them
+    stops all after the same step; on JAX it must reach all.
 
     Args:
-        directory: String or path. Where the checkpoints are, those of one
-            training only.
-        dataset: The data set of `fit` if it has a method
-            `go_to(epoch, batch)` and tells its `position`, such as
-            `keras_capi.data.RandomCrops`. `None` goes on at the beginning of
-            an interrupted epoch, without shuffling. Defaults to `None`.
-        every: Integer or `None`. Batches between checkpoints; `None` saves at
-            the end of each epoch only. Needs `dataset`. Defaults to `None`.
+        directory: String or path. Folder for the checkpoints of this training
+            only.
+        dataset: The data set of `fit` if it has a method `go_to(epoch, batch)`
+            and a `position`, such as `keras_capi.data.RandomCrops`. `None`
+            resumes at the beginning of an interrupted epoch, without shuffling.
+            Defaults to `None`.
+        every: Integer or `None`. Batches between checkpoints; `None` saves only
+            at the end of an epoch. Needs `dataset`. Defaults to `None`.
         keep: Integer. How many checkpoints to keep. Defaults to `2`.
-        max_restores: Integer. How often one `fit` may go back to the last
-            checkpoint when a loss is not finite. It then goes on with the data
-            after the bad batch or, without `dataset`, after the bad epoch.
+        max_restores: Integer. How often one `fit` may return to the last
+            checkpoint when a loss is not finite. It then continues with the
+            data after the bad batch or, without `dataset`, after the bad epoch.
             After that many times, or without a checkpoint, it ends with an
             error. Defaults to `0`, an error at once.
         signals: Tuple of names. The signals at which to save and exit. Defaults
@@ -69,10 +69,10 @@ class Checkpoint(keras.callbacks.Callback):
 
     Raises:
         ValueError: If an argument is out of range. In `fit`, if the checkpoints
-            are of other settings, all damaged, or in use by a living process,
-            or the model is not one of this package.
+            have other settings, are all damaged or in use by a running process,
+            or if the model is not from this package.
         OSError: If a checkpoint cannot be written, for example to a full disk.
-            The ones before stay.
+            Earlier ones are kept.
 
     Example:
 
@@ -115,25 +115,25 @@ class Checkpoint(keras.callbacks.Callback):
         self._folder = CheckpointFolder(directory)
         self.directory = self._folder.path
         self._signals = StopSignals(signals, self._stop_between_steps)
-        # Of the training that `restore` has prepared.
+        # Belong to the training that `restore` has prepared.
         self._trained = self._settings = None
         self._num_restores = 0
         self._metrics = []
         self._is_last_batch = False
 
     def restore(self, model, x=None, y=None, batch_size=None):
-        """Puts a model, and the data set, where the newest checkpoint was.
+        """Restores a model, and the data set, to the newest checkpoint.
 
-        Models of this package call it in `fit`, and `release` at its end.
+        Models of this package call this in `fit`, and `release` at its end.
 
         Args:
             model: A compiled and built `keras.Model`.
             x: As in `fit`, compared without `dataset`. Defaults to `None`.
-            y: Likewise. Defaults to `None`.
-            batch_size: Likewise. Defaults to `None`.
+            y: The same. Defaults to `None`.
+            batch_size: The same. Defaults to `None`.
 
         Returns:
-            Tuple of two integers: the epoch and the batch within it to go on
+            Tuple of two integers: the epoch and the batch within it to continue
             with, both 0 without a checkpoint.
         """
         self._trained = model
@@ -159,19 +159,19 @@ class Checkpoint(keras.callbacks.Callback):
         return state["epoch"], state["batch"]
 
     def skip(self, model, batch):
-        """Puts a model where the newest checkpoint was, but not the data.
+        """Restores a model to the newest checkpoint, but not the data.
 
-        Models of this package call it in `fit` when a loss is not finite. The
-        same batches would most likely end there again.
+        Models of this package call this in `fit` when a loss is not finite, as
+        the same batches would most likely fail again.
 
         Args:
             model: The model.
             batch: Integer. The batch with that loss, as Keras counts them.
 
         Returns:
-            Tuple of two integers: the epoch and the batch to go on with, after
-            the one with the bad loss. `None` if there is no checkpoint, or if
-            `max_restores` are used up.
+            Tuple of two integers: the epoch and the batch to continue with,
+            after the one with the bad loss. `None` if there is no checkpoint,
+            or `max_restores` is used up.
         """
         if self._num_restores == self.max_restores:
             return None
@@ -196,7 +196,7 @@ class Checkpoint(keras.callbacks.Callback):
         return self._go_to(self._epoch, self._batch)
 
     def release(self):
-        """Gives back the signals and the directory."""
+        """Releases the signals and the directory."""
         self._signals.release()
         self._trained = self._settings = None
         if is_writer():
@@ -219,18 +219,18 @@ class Checkpoint(keras.callbacks.Callback):
         if self.dataset is not None:
             _, self._first_batch = self.dataset.position
         self._batch = self._saved = self._first_batch
-        # What an interrupted epoch has counted so far, for its logs.
+        # The metrics of an interrupted epoch so far, for its logs.
         set_metrics(self.model, self._metrics)
         self._metrics = []
 
     def on_train_batch_end(self, batch, logs=None):
         self._batch = self._first_batch + batch + 1
-        # Not `self.model`, which would sync JAX's state.
+        # Not `self.model`, as that would sync JAX's state.
         stops = self._trained.stop_training
         self._is_last_batch = stops or self._ends_epoch(batch)
         self._signals.beat(self._is_last_batch)
         if self._is_last_batch:
-            # The end of the epoch is next.
+            # The end of the epoch comes next.
             return
         self._hear_others()
         is_due = self.every and self._batch - self._saved >= self.every
@@ -261,8 +261,8 @@ class Checkpoint(keras.callbacks.Callback):
             self._signals.received = int(backend.all_reduce(received, "max"))
 
     def _stop_between_steps(self):
-        # Other processes must stop after the same step, and the end of an epoch
-        # is to be waited for.
+        # Other processes must stop after the same step, and it is better to
+        # wait for the end of an epoch.
         if backend.replica()[1] > 1 or self._is_last_batch:
             return
         if self.dataset is not None and self._batch > self._saved:
@@ -270,7 +270,7 @@ class Checkpoint(keras.callbacks.Callback):
         self._stop_if_asked()
 
     def _ends_epoch(self, batch):
-        # The last of several steps per execution may be beyond the end.
+        # With several steps per execution, the last one may be beyond the end.
         num_batches = self.params["steps"]
         return bool(num_batches) and batch + 1 >= num_batches
 

@@ -10,17 +10,17 @@ from keras_capi.validation import check_output
 
 WEIGHTS = "model.weights.h5"
 STATE = "state.json"
-# As the command `sha256sum` reads and writes it.
+# In the format of the command `sha256sum`.
 SUMS = "SHA256SUMS"
 POSITION = r"(\d{6,})-(\d{8,})"
 
 
 class CheckpointFolder:
-    """The checkpoints of one training on the disk.
+    """The checkpoints of one training on disk.
 
     Each is a folder, named after its epoch and batch, with the weights, the
     state, and the checksums of both. It is written under another name, flushed,
-    and then renamed. What else is in the directory is left alone.
+    and then renamed. Other files in the directory are left alone.
 
     Args:
         directory: String or path.
@@ -30,10 +30,10 @@ class CheckpointFolder:
         self.path = as_path(directory, "directory")
 
     def open(self):
-        """Takes the directory for this process, and removes what is half done.
+        """Locks the directory for this process, and removes partial files.
 
         Raises:
-            ValueError: If another living process uses it, or if it cannot be
+            ValueError: If another running process uses it, or if it cannot be
                 written.
         """
         check_output("directory", self.path, is_folder=True)
@@ -43,7 +43,7 @@ class CheckpointFolder:
             shutil.rmtree(partial, ignore_errors=True)
 
     def close(self):
-        """Gives the directory back."""
+        """Releases the directory."""
         if self.path.is_dir():
             DirectoryLock(self.path).release()
 
@@ -52,11 +52,11 @@ class CheckpointFolder:
         return [path for path in self._find("checkpoint") if _is_own(path)]
 
     def newest_intact(self):
-        """Finds the newest checkpoint that is as it was written.
+        """Finds the newest intact checkpoint.
 
         Returns:
-            Tuple of its path, `None` if there are no checkpoints, and of a list
-            of tuples: the newer ones and what is wrong with them.
+            Tuple of its path, or `None` if there are no checkpoints, and a list
+            of tuples: the newer checkpoints, and what is wrong with them.
 
         Raises:
             ValueError: If there are checkpoints, but none is intact.
@@ -92,7 +92,7 @@ class CheckpointFolder:
             state: Dictionary for JSON.
 
         Raises:
-            OSError: If that is not possible. The checkpoints before stay.
+            OSError: If that is not possible. Earlier checkpoints are kept.
         """
         target = self.target(epoch, batch)
         partial = target.with_name(target.name.replace("checkpoint", "partial"))
@@ -120,7 +120,7 @@ class CheckpointFolder:
             ) from error
 
     def has(self, epoch, batch):
-        """Tells whether a checkpoint is there."""
+        """Returns whether a checkpoint exists."""
         return self.target(epoch, batch) in self.checkpoints()
 
     def target(self, epoch, batch):
@@ -128,9 +128,9 @@ class CheckpointFolder:
         return self.path / f"checkpoint-{epoch:06}-{batch:08}"
 
     def prune(self, keep):
-        """Deletes all checkpoints but the newest `keep`."""
+        """Deletes all checkpoints except for the newest `keep`."""
         for old in self.checkpoints()[:-keep]:
-            # Half-deleted, it must not look like a checkpoint.
+            # When half deleted, it must not look like a checkpoint.
             doomed = old.with_name(old.name.replace("checkpoint", "partial"))
             shutil.rmtree(old.rename(doomed), ignore_errors=True)
 
@@ -150,18 +150,19 @@ def read_state(path):
 
 
 def _is_own(path):
-    """Tells whether a folder was written as the checkpoint of its name."""
+    """Returns whether a folder was written as the checkpoint of its name."""
     if not any((path / name).is_file() for name in (WEIGHTS, STATE, SUMS)):
         return False
     try:
         state = read_state(path)
         position = (state["epoch"], state["batch"])
     except (OSError, ValueError, KeyError, TypeError):
-        # Damaged.
+        # It is damaged.
         return True
     if path.name == f"checkpoint-{position[0]:06}-{position[1]:08}":
         return True
-    # An intact copy that someone has renamed is not; else the state is damaged.
+    # An intact copy that someone renamed was not; otherwise the state is
+    # damaged.
     return (path / SUMS).is_file() and _sum_damage(path, STATE) is not None
 
 
@@ -170,7 +171,7 @@ def _damage(path):
     if not (path / SUMS).is_file():
         try:
             if "settings" not in read_state(path):
-                # Written before there were checksums.
+                # It was written before there were checksums.
                 return None
         except (OSError, ValueError, TypeError):
             pass
@@ -199,7 +200,7 @@ def _sum_line(digest, name):
 def _flush(path):
     """Waits until a file, or the entries of a folder, are on the disk."""
     if os.name == "nt" and path.is_dir():
-        # Windows opens no folders, and its file system logs its renames.
+        # Windows cannot open folders, and its file system journals renames.
         return
     descriptor = os.open(path, os.O_RDONLY)
     try:

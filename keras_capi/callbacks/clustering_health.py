@@ -5,13 +5,14 @@ from keras_capi.evaluation.model_health import model_health
 class ClusteringHealth(HealthWatch):
     """Watches for collapse while a CAPI model trains.
 
-    For other methods, and CAPI without clusters, there is `FeatureHealth`.
+    For other methods, and for CAPI without clusters, use `FeatureHealth`.
 
     After an epoch it adds the measures of
-    `keras_capi.evaluation.clustering_health` to the logs, as `"health_..."`, so
-    that they are in the history and wherever other callbacks send the logs. A
-    measure that leaves its healthy range gives a warning that names the cause
-    and the usual remedy, once until it has been healthy again.
+    `keras_capi.evaluation.clustering_health` to the logs as `"health_..."`, so
+    that they appear in the history and wherever other callbacks send the logs.
+    If a measure leaves its healthy range, a warning names the cause and the
+    usual remedy. The warning is not repeated until the measure has been healthy
+    again.
 
     | log | healthy |
     |---|---|
@@ -23,24 +24,25 @@ class ClusteringHealth(HealthWatch):
     | `health_positional_information` | at most 0.5 |
     | `health_prediction_gain_share` | at least 0, and rising |
 
-    The prediction gain is the entropy of the mean assignment less the CAPI
-    loss, that of the validation data if there is one: what the student gains
-    by looking at the image. It and the target entropy are shares of the
-    logarithm of the number of clusters.
+    The prediction gain is the entropy of the mean assignment minus the CAPI
+    loss, on the validation data if there are any: what the student gains by
+    looking at the image. The gain and the target entropy are given as shares of
+    the logarithm of the number of clusters.
 
     Args:
         images: Float array of shape `(samples, height, width, channels)`, as
-            the model takes them: some tens to hundreds of images, best held
+            the model takes them: tens to hundreds of images, preferably held
             out.
-        batch_size: Integer. Assignments are balanced over so many images.
+        batch_size: Integer. Assignments are balanced over this many images.
             Defaults to `64`, or all images if there are fewer.
-        every: Integer. Number of epochs between two looks. Defaults to `1`.
-        patience: Integer. Number of first epochs without warnings, as nothing
-            is learned yet. Defaults to `1`.
+        every: Integer. Number of epochs between two measurements. Defaults to
+            `1`.
+        patience: Integer. Number of epochs at the start without warnings, as
+            nothing is learned yet. Defaults to `1`.
 
     Raises:
         ValueError: If an argument is out of range or, when `fit` starts, if the
-            images do not suit the model.
+            images do not fit the model.
 
     Example:
 

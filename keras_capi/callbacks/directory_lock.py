@@ -8,16 +8,16 @@ from typing import IO
 if sys.platform != "win32":
     import fcntl
 
-# By path: the process that holds it, as its forks do not, and the open file.
+# By path: the process that holds it, which its forks do not, and the open file.
 _held: dict[pathlib.Path, tuple[int, IO[str]]] = {}
 
 
 class DirectoryLock:
-    """Keeps a directory to one process, but not on Windows.
+    """Reserves a directory for one process, except on Windows.
 
-    The lock is the operating system's: it goes with the process, however that
-    ends, and holds between machines where their file system does so. Within one
-    process it is shared.
+    The lock belongs to the operating system: it disappears with the process,
+    however that ends, and works between machines if their file system supports
+    it. Within one process it is shared.
 
     Args:
         directory: `pathlib.Path` of an existing directory.
@@ -30,7 +30,7 @@ class DirectoryLock:
         """Takes the lock.
 
         Raises:
-            ValueError: If a living process has it.
+            ValueError: If a running process has it.
         """
         if sys.platform == "win32" or self._is_held():
             return
@@ -38,7 +38,7 @@ class DirectoryLock:
             file = open(self.path, "a+")
             if not self._lock(file):
                 return
-            # Whoever had it may have deleted the file that was opened.
+            # The former holder may have deleted the file that was opened.
             if self._is_at_path(file):
                 break
             file.close()
@@ -48,7 +48,7 @@ class DirectoryLock:
         _held[self.path] = (os.getpid(), file)
 
     def release(self):
-        """Gives the lock back, if this process has it."""
+        """Releases the lock, if this process has it."""
         if self._is_held():
             _, file = _held.pop(self.path)
             self.path.unlink(missing_ok=True)
@@ -58,16 +58,16 @@ class DirectoryLock:
         return self.path in _held and _held[self.path][0] == os.getpid()
 
     def _lock(self, file):
-        """Returns whether the file is locked now; else closes it."""
+        """Returns whether the file is locked now; closes it if not."""
         try:
-            # Not `flock`, which a copy of the process would inherit.
+            # Not `flock`, as a fork of the process would inherit it.
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             file.seek(0)
             holder = file.read() or "another"
             file.close()
             if error.errno not in (errno.EACCES, errno.EAGAIN):
-                # The file system has no locks.
+                # The file system does not support locks.
                 return False
             raise ValueError(
                 "A directory must be in use by one training at a time. Wait "

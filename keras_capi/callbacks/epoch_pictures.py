@@ -12,12 +12,12 @@ from keras_capi.visualization.picture_grid import scale_to_unit
 
 
 class EpochPictures(keras.callbacks.Callback):
-    """Writes a picture after each epoch; subclasses say of what in `draw`.
+    """Writes a picture after each epoch, which subclasses make in `draw`.
 
     Args:
         images: Float array of shape `(samples, height, width, channels)`.
-        folder: String or path. Gets `epoch_0001.png` and so on.
-        pictures: What to draw of the images, or `None` to scale them.
+        folder: String or path. Folder for `epoch_0001.png` and so on.
+        pictures: The images as they should be drawn, or `None` to scale them.
         log_dir: String, path or `None`. Folder for TensorBoard.
         every: Integer. Number of epochs between two pictures.
     """
@@ -28,7 +28,7 @@ class EpochPictures(keras.callbacks.Callback):
         super().__init__()
         check_positive_integer("every", every)
         check_callback_images(images)
-        # Now, and not after the first epoch.
+        # Now, not after the first epoch.
         import_optional("matplotlib.figure", extra="demo")
         if pictures is None:
             pictures = scale_to_unit(images)

@@ -8,10 +8,11 @@ class FeatureHealth(HealthWatch):
     """Watches for collapse while any method trains.
 
     Methods that predict the features of a slow teacher (I-JEPA, data2vec), or
-    what it says of prototypes (DINO, iBOT), have a way to be always right: all
-    features become the same. Their loss does not tell. After an epoch this adds
-    to the logs how far features are from that, and warns once when a measure
-    leaves its healthy range, with the cause and the usual remedy.
+    its scores for prototypes (DINO, iBOT), have a trivial solution: all
+    features become the same. Their loss does not show it. After an epoch this
+    callback logs how far the features are from such a collapse. If a measure
+    leaves its healthy range, it warns once, with the cause and the usual
+    remedy.
 
     | log | healthy |
     |---|---|
@@ -25,33 +26,34 @@ class FeatureHealth(HealthWatch):
     | `health_contrastive_accuracy` | at least 0.04 |
 
     The deviation is that of patch features over images and positions, relative
-    to their size; the rank the number of dimensions in which they vary
+    to their size; the rank is the number of dimensions in which they vary
     (RankMe). Features are those of `predict`: the teacher's if there is one.
-    Of the others a method has what suits it:
+    Other measures depend on the method:
 
-    - with prototypes, or colours to choose from (colorization): how certain the
-      targets are, if `target_entropy` is logged, as a share of the most there
-      can be; what a choice tells of the image, their mutual information, as
-      such a share; and the perplexity of the likeliest choices;
-    - with a center (DINO, iBOT): how far it moved since the last look, as a
-      share of its norm;
-    - with a loss that guessing has, too (rotation prediction, relative
-      positions, image GPT): the loss as a share of that;
-    - SimCLR: how often a view finds the other one of its image first.
+    - with prototypes, or colours to choose from (colorization): the entropy of
+      the targets, if `target_entropy` is logged, as a share of its maximum; the
+      mutual information of choices and images, also as a share; and the
+      perplexity of the likeliest choices;
+    - with a center (DINO, iBOT): how far it moved since the last measurement,
+      as a share of its norm;
+    - with a known loss of guessing (rotation prediction, relative positions,
+      image GPT): the loss as a share of that;
+    - with SimCLR: how often a view ranks the other view of its image first.
 
     Args:
         images: Float array of shape `(samples, height, width, channels)`, as
-            the model takes them: some tens to hundreds of images, best held
+            the model takes them: tens to hundreds of images, preferably held
             out.
-        batch_size: Integer. So many images are encoded together. Defaults to
+        batch_size: Integer. Number of images to encode at a time. Defaults to
             `64`, or all images if there are fewer.
-        every: Integer. Number of epochs between two looks. Defaults to `1`.
-        patience: Integer. Number of first epochs without warnings, as nothing
-            is learned yet. Defaults to `1`.
+        every: Integer. Number of epochs between two measurements. Defaults to
+            `1`.
+        patience: Integer. Number of epochs at the start without warnings, as
+            nothing is learned yet. Defaults to `1`.
 
     Raises:
         ValueError: If an argument is out of range or, when `fit` starts, if the
-            images do not suit the model.
+            images do not fit the model.
 
     Example:
 

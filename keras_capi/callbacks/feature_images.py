@@ -9,30 +9,29 @@ from keras_capi.visualization.picture_grid import picture_grid
 class FeatureImages(EpochPictures):
     """Draws the features of some images after each epoch.
 
-    The first three principal components of the patch features that `predict`
-    of the model gives become red, green and blue, as in
-    `keras_capi.visualization.feature_pictures`: those of CAPI's and DINO's
-    teacher, of MAE's encoder, or of any other model.
-    Their signs follow those of the last picture, so that colours change only
-    where features do.
+    The first three principal components of the patch features become red, green
+    and blue, as in `keras_capi.visualization.feature_pictures`. The features
+    are those of the model's `predict`: of the teacher of CAPI and DINO, of the
+    encoder of MAE, or of any other model. The components' signs follow those of
+    the last picture, so that colours only change where features do.
 
     Args:
         images: Float array of shape `(samples, height, width, channels)`, as
             the model takes them: a few images.
-        folder: String or path. Gets `epoch_0001.png` and so on.
-        pictures: What to draw beside the features: uint8 array, or floats in
-            [0, 1], of shape `(samples, height, width, 3)`. `None` scales
-            `images` to that range; of more channels than three the first three
-            are drawn. Defaults to `None`.
+        folder: String or path. Folder for `epoch_0001.png` and so on.
+        pictures: Images to draw beside the features: uint8 array, or floats in
+            `[0, 1]`, of shape `(samples, height, width, 3)`. `None` scales
+            `images` to that range, and draws the first three channels if there
+            are more. Defaults to `None`.
         log_dir: String, path or `None`. Folder to write the pictures to for
-            TensorBoard, by its own package. Defaults to `None`.
+            TensorBoard, which needs its package. Defaults to `None`.
         every: Integer. Number of epochs between two pictures. Defaults to `1`.
 
     Raises:
         ImportError: If matplotlib, scikit-learn or, with `log_dir`, tensorboard
             is not installed.
         ValueError: If an argument is out of range or, when `fit` starts, if the
-            images do not suit the model.
+            images do not fit the model.
 
     Example:
 
@@ -48,7 +47,7 @@ class FeatureImages(EpochPictures):
 
     def __init__(self, images, folder, pictures=None, log_dir=None, every=1):
         super().__init__(images, folder, pictures, log_dir, every)
-        # Now, and not after the first epoch.
+        # Now, not after the first epoch.
         import_optional("sklearn.decomposition", extra="demo")
         self.colors = None
 

@@ -1,4 +1,4 @@
-"""The checkpoint to go on from, the same in all processes."""
+"""The checkpoint to resume from, the same in all processes."""
 
 from keras import ops
 
@@ -11,37 +11,37 @@ from keras_capi.callbacks.training_settings import compare_settings
 
 
 def is_writer():
-    """Tells whether this process is the one that writes."""
+    """Returns whether this process is the one that writes."""
     return backend.process_index() == 0
 
 
 def say(text):
-    """Prints in one of the processes."""
+    """Prints text in only one of the processes."""
     if is_writer():
         print(text, flush=True)
 
 
 def find_suitable(folder, model, settings):
-    """Finds the newest intact checkpoint, and checks that it suits.
+    """Finds the newest intact checkpoint, and checks that it fits.
 
     Args:
         folder: `CheckpointFolder`.
-        model: A built `keras.Model`, and built optimizer.
+        model: A built `keras.Model` with a built optimizer.
         settings: Dictionary from `training_settings`.
 
     Returns:
         Its path, or `None` if there are no checkpoints.
 
     Raises:
-        ValueError: If it has other settings, or all are damaged.
+        ValueError: If the checkpoint has other settings, or all are damaged.
     """
     return _follow_writer(folder, lambda: _find(folder, model, settings))
 
 
 def find_intact(folder):
-    """Finds the newest checkpoint that is as it was written.
+    """Finds the newest intact checkpoint.
 
-    Those that are not are set aside.
+    Damaged ones are set aside.
 
     Args:
         folder: `CheckpointFolder`.
@@ -59,7 +59,7 @@ def _find(folder, model, settings):
     former = read_state(path).get("settings")
     refused, _ = compare_settings(former, settings)
     if not is_writer():
-        # Each process has data of its own.
+        # Each process has its own data.
         refused = {k: v for k, v in refused.items() if k[:5] != "data."}
     if refused:
         raise ValueError(
@@ -82,9 +82,9 @@ def _set_damaged_aside(folder):
 
 
 def _follow_writer(folder, find):
-    """Returns what torch's first process finds, in all of them.
+    """Returns in all processes what the first one finds, on torch.
 
-    JAX's processes each find it for themselves.
+    On JAX each process searches for itself.
     """
     if backend.replica()[1] == 1:
         return find()

@@ -12,20 +12,22 @@ from keras_capi.validation import check_positive_integer
 
 
 class HealthWatch(keras.callbacks.Callback, abc.ABC):
-    """Base of the callbacks that look after epochs whether a model is healthy.
+    """Base class of callbacks that check after epochs if a model is healthy.
 
-    A subclass says in `measure` what it looks at. It goes to the logs as
-    `"health_..."`, and a warning names the cause and the usual remedy of what
-    has left its healthy range, once until it has been healthy again.
+    A subclass computes its measures in `measure`. They are logged as
+    `"health_..."`. If one leaves its healthy range, a warning names the cause
+    and the usual remedy; it is not repeated until the measure has been healthy
+    again.
 
     Args:
         images: Float array of shape `(samples, height, width, channels)`, as
             the model takes them.
-        batch_size: Integer. So many are looked at together, or all if there are
-            fewer. Defaults to `64`.
-        every: Integer. Number of epochs between two looks. Defaults to `1`.
-        patience: Integer. Number of first epochs without warnings, as nothing
-            is learned yet. Defaults to `1`.
+        batch_size: Integer. Number of images to measure together, or all if
+            there are fewer. Defaults to `64`.
+        every: Integer. Number of epochs between two measurements. Defaults to
+            `1`.
+        patience: Integer. Number of epochs at the start without warnings, as
+            nothing is learned yet. Defaults to `1`.
     """
 
     def __init__(self, images, batch_size=64, every=1, patience=1):

@@ -1,4 +1,4 @@
-"""What callbacks check of their images before anything is trained."""
+"""Checks of callbacks' images before the training starts."""
 
 import keras
 import numpy as np
@@ -7,11 +7,11 @@ from keras_capi.validation import is_array
 
 
 def check_callback_images(images, name="images"):
-    """Raises a `ValueError` unless they are finite images, one or more.
+    """Raises a `ValueError` unless there are images with finite values.
 
     Args:
         images: The argument.
-        name: String. Its name. Defaults to `"images"`.
+        name: String. Name of the argument. Defaults to `"images"`.
     """
     shape = tuple(images.shape) if is_array(images) else None
     if shape is None or len(shape) != 4 or 0 in shape:
@@ -33,8 +33,8 @@ def feature_map_shape(model, images):
         images: Array of shape `(samples, height, width, channels)`.
 
     Raises:
-        ValueError: If the model does not take such images, or returns something
-            else.
+        ValueError: If the model does not take such images, or does not return
+            patch features.
     """
     outputs = model.compute_output_spec(
         keras.KerasTensor(images.shape, images.dtype)

@@ -17,12 +17,13 @@ NETWORKS = ("teacher", "student")
 
 
 class KNNEvaluation(keras.callbacks.Callback):
-    """Tells during training how good the features are for a task with labels.
+    """Scores the features on a labelled task during training.
 
-    After an epoch, classifies images by the nearest neighbours of their mean
-    patch features, or segments them by those of their patches, and adds
-    `"knn_accuracy"`, or `"knn_mean_iou"` and `"knn_pixel_accuracy"`, to the
-    logs. The labels are for this score only; the model does not see them.
+    After an epoch, images are classified by the nearest neighbours of their
+    mean patch features, or segmented by those of their patches.
+    `"knn_accuracy"`, or `"knn_mean_iou"` and `"knn_pixel_accuracy"`, are added
+    to the logs. The labels are only used for this score; the model does not see
+    them.
 
     Args:
         train_images: Float array of shape `(samples, height, width, channels)`,
@@ -30,22 +31,23 @@ class KNNEvaluation(keras.callbacks.Callback):
         train_labels: Integer array of shape `(samples,)` to classify images, or
             `(samples, height, width)` to segment them.
         test_images: Float array of shape `(tests, height, width, channels)`.
-        test_labels: Integer array, likewise.
-        num_neighbors: Integer; all if there are fewer. Defaults to `10`.
+        test_labels: Integer array, of a shape like that of `train_labels`.
+        num_neighbors: Integer. Number of neighbours, or all if there are fewer.
+            Defaults to `10`.
         metric: `"cosine"` or `"l2"`. Defaults to `"cosine"`.
-        ignore_labels: Tuple of integers: classes that do not count in
-            segmentation. Defaults to `(255,)`.
+        ignore_labels: Tuple of integers. Classes to leave out in segmentation.
+            Defaults to `(255,)`.
         network: `"teacher"` or `"student"` of a model that has them, or `None`
-            for the features that `predict` of the model gives: those of CAPI's
-            and DINO's teacher, of MAE's encoder, or of any other model.
-            Defaults to `None`.
+            for the features of the model's `predict`: of the teacher of CAPI
+            and DINO, of the encoder of MAE, or of any other model. Defaults to
+            `None`.
         every: Integer. Number of epochs between two scores. Defaults to `1`.
-        batch_size: Integer. Defaults to `64`.
+        batch_size: Integer. Images per batch. Defaults to `64`.
 
     Raises:
         ImportError: If scikit-learn is not installed.
         ValueError: If an argument is out of range or, when `fit` starts, if the
-            images do not suit the model.
+            images do not fit the model.
 
     Example:
 
@@ -123,7 +125,7 @@ class KNNEvaluation(keras.callbacks.Callback):
                 f"Received: {name}_labels.shape={labels.shape}, "
                 f"{name}_images.shape={shape}"
             )
-        # Images have no label that is ignored.
+        # Labels of images are never ignored.
         ignored = self.ignore_labels if labels.ndim == 3 else ()
         refuse_negative_labels(f"{name}_labels", labels, ignored)
         if labels.ndim == 3 and np.isin(labels, self.ignore_labels).all():
@@ -156,14 +158,14 @@ class KNNEvaluation(keras.callbacks.Callback):
             logs.update(self.evaluate())
 
     def evaluate(self):
-        """Returns the scores of the model as it is, a dictionary of floats."""
+        """Returns the current scores of the model, a dictionary of floats."""
         data = []
         for images, labels in (self.train, self.test):
             features = patch_features(self._network, images, self.batch_size)
             if labels.ndim == 1:
                 features = features.mean(axis=(1, 2))
             data += [features, labels]
-        # Of few images or patches, all may be asked.
+        # If there are only a few images or patches, all of them are neighbours.
         most = int(np.prod(data[0].shape[:-1]))
         choice = {
             "num_neighbors": (min(self.num_neighbors, most),),

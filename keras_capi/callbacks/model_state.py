@@ -11,17 +11,16 @@ from keras_capi.saving.weights_file import stored_shapes
 
 
 class _Memory(io.BytesIO):
-    """A file in memory that Keras takes by the end of its name."""
+    """A file in memory, with a name whose end Keras recognises."""
 
     def __str__(self):
         return WEIGHTS
 
 
 def state_in_memory(model):
-    """Returns what `save_weights` writes, as bytes.
+    """Returns the file that `save_weights` writes, as bytes.
 
-    HDF5 ends the process if it cannot write to a full disk what it has to when
-    it closes a file.
+    HDF5 would crash the process if the disk is full when it closes a file.
 
     Args:
         model: A built `keras.Model`.
@@ -32,12 +31,12 @@ def state_in_memory(model):
 
 
 def check_state_fits(model, path):
-    """Raises a `ValueError` unless a file has exactly what a model has.
+    """Raises a `ValueError` unless a file has exactly a model's variables.
 
-    Keras leaves out what a model does not ask for, such as further blocks.
+    Keras would silently skip what the model does not have, such as more blocks.
 
     Args:
-        model: A built `keras.Model`, and built optimizer.
+        model: A built `keras.Model` with a built optimizer.
         path: Path of a `.weights.h5` file.
     """
     expected = stored_shapes(io.BytesIO(state_in_memory(model)))
@@ -62,9 +61,9 @@ def load_state(model, path, rates=()):
     """Loads a file into a model.
 
     Args:
-        model: A built `keras.Model`, and built optimizer.
+        model: A built `keras.Model` with a built optimizer.
         path: Path of a `.weights.h5` file.
-        rates: Names of variables of the optimizer that keep their values.
+        rates: Names of optimizer variables that keep their current values.
     """
     kept = [
         (variable, variable.numpy())
@@ -77,15 +76,15 @@ def load_state(model, path, rates=()):
 
 
 def is_finite(model, logs):
-    """Tells whether a model's loss and weights are worth keeping.
+    """Returns whether a model's loss and weights are finite.
 
-    What ends a training whose loss is not finite may notice it later, and not
-    before the next step if gradients were not finite, but their loss.
+    The check that ends a training at a loss that is not finite may come later,
+    and if only the gradients were not finite, not before the next step.
 
     Args:
         model: A built `keras.Model`.
-        logs: Dictionary, as callbacks get it. The metrics say it if it is
-            empty, or `None`.
+        logs: Dictionary, as given to callbacks. If it is empty or `None`, the
+            metrics are checked instead.
     """
     logs = logs or model.get_metrics_result()
     return math.isfinite(logs.get("loss", 0.0)) and all(
@@ -94,12 +93,12 @@ def is_finite(model, logs):
 
 
 def get_metrics(model):
-    """Returns what a model's metrics have counted, as lists for JSON."""
+    """Returns the state of a model's metrics, as lists for JSON."""
     return [variable.numpy().tolist() for variable in model.metrics_variables]
 
 
 def set_metrics(model, values):
-    """Gives the metrics what they had counted, if they are the same ones."""
+    """Restores the state of the metrics, if they are the same ones."""
     variables = model.metrics_variables
     shapes = [variable.shape for variable in variables]
     if shapes == [np.shape(value) for value in values]:

@@ -12,20 +12,21 @@ from keras_capi.visualization.reconstruction_pictures import (
 
 
 class ReconstructionImages(EpochPictures):
-    """Draws after each epoch what a model makes of hidden patches.
+    """Draws a model's reconstruction of hidden patches after each epoch.
 
     See `keras_capi.visualization.reconstruction_pictures`. The masks are the
-    same in each epoch, and the training's own go on as without the callback.
+    same in each epoch, and the callback does not change the masks of the
+    training.
 
     Args:
         images: Float array of shape `(samples, height, width, channels)`, as
-            the model takes them: a few images, best held out.
-        folder: String or path. Gets `epoch_0001.png` and so on.
-        pictures: What to draw of the images: uint8 array, or floats in [0, 1],
-            of the same shape. `None` scales `images` to that range. Defaults to
-            `None`.
+            the model takes them: a few images, preferably held out.
+        folder: String or path. Folder for `epoch_0001.png` and so on.
+        pictures: The images as they should be drawn: uint8 array, or floats in
+            `[0, 1]`, of the same shape. `None` scales `images` to that range.
+            Defaults to `None`.
         log_dir: String, path or `None`. Folder to write the pictures to for
-            TensorBoard, by its own package. Defaults to `None`.
+            TensorBoard, which needs its package. Defaults to `None`.
         every: Integer. Number of epochs between two pictures. Defaults to `1`.
         seed: Integer. Seed of the masks. Defaults to `0`.
 
@@ -33,7 +34,7 @@ class ReconstructionImages(EpochPictures):
         ImportError: If matplotlib or, with `log_dir`, tensorboard is not
             installed.
         ValueError: If an argument is out of range or, when `fit` starts, if the
-            model predicts no pixels or the images do not suit it.
+            model predicts no pixels or the images do not fit it.
 
     Example:
 

@@ -8,17 +8,18 @@ import threading
 import time
 import weakref
 
-# What `sysexits.h` calls EX_TEMPFAIL: "try again later".
+# EX_TEMPFAIL in `sysexits.h`: "try again later".
 EXIT_CODE = 75
-# Seconds. A signal within such a time is the same one, sent twice: by a
-# scheduler, and by the launcher that it sent it to.
+# Seconds within which a second signal counts as the same one, sent twice: by a
+# scheduler, and by the launcher that got it from there.
 SAME = 1.0
-# Seconds without a sign of life, beyond the longest time between two so far,
-# after which a training that was told to stop is taken for stuck.
+# Seconds without a sign of life, beyond the longest such time so far, after
+# which a training that was told to stop is considered stuck.
 PATIENCE = 20.0
-# After the last step of an epoch, when others may evaluate for long.
+# The same after the last step of an epoch, when other callbacks may evaluate
+# for long.
 LONG_PATIENCE = 60.0
-# Modules of Keras whose frames are on the stack while a batch is awaited.
+# Keras modules whose frames are on the stack while waiting for a batch.
 READERS = ("keras.src.trainers.data_adapters", "keras.src.trainers.epoch_iter")
 MAX_SIGACTION_BYTES = 1024
 
@@ -26,22 +27,22 @@ _listening: weakref.WeakSet["StopSignals"] = weakref.WeakSet()
 
 
 class StopSignals:
-    """Hears the signals at which a training is to stop.
+    """Listens for the signals at which a training should stop.
 
-    The first one is remembered in `received`, for the training to stop where it
-    can, or at once where the main thread awaits a batch. A second one ends it
-    at once, but not while it saves. If the main thread is stuck, where no
-    Python runs, a thread of its own ends the process.
+    The first signal is stored in `received`, so that the training stops when it
+    can, or at once if the main thread is waiting for a batch. A second signal
+    ends it at once, except while it saves. If the main thread is stuck outside
+    of Python, a separate thread ends the process.
 
     Args:
         names: Names of signals.
-        stop_between_steps: Function without arguments, called in the middle of
-            the wait for a batch. May raise what `ending` returns.
+        stop_between_steps: Function without arguments, called while waiting for
+            a batch. It may raise what `ending` returns.
     """
 
     def __init__(self, names, stop_between_steps):
         known = signal.Signals.__members__
-        # Windows does not have the last ones.
+        # Windows does not have the last two.
         if not {*known, "SIGUSR1", "SIGUSR2"}.issuperset(names):
             raise ValueError(
                 "`signals` must be names of signals such as 'SIGTERM'. "
@@ -58,7 +59,7 @@ class StopSignals:
 
     @contextlib.contextmanager
     def saving(self):
-        """In its scope no signal ends the process."""
+        """A context in which no signal ends the process."""
         self._is_saving = True
         try:
             yield
@@ -66,7 +67,7 @@ class StopSignals:
             self._is_saving = False
 
     def listen(self):
-        """Takes the signals, in the main thread; others are not allowed to."""
+        """Installs the handlers, which only the main thread may do."""
         self.received = 0
         self._longest = 0.0
         self._last = None
@@ -76,7 +77,7 @@ class StopSignals:
         for number in self.numbers:
             handler = signal.getsignal(number)
             if number == signal.SIGINT and handler == signal.SIG_IGN:
-                # A job in the background of a shell.
+                # The process is a background job of a shell.
                 continue
             self._former[number] = (handler, _exchange(number))
             signal.signal(number, self._hear)
@@ -84,20 +85,21 @@ class StopSignals:
         _listening.add(self)
 
     def release(self):
-        """Gives the signals back to their former handlers."""
+        """Restores the former handlers of the signals."""
         if not self._former:
             return
         _listening.discard(self)
         signal.set_wakeup_fd(self._former_wakeup)
         self._wakeup.close()
         for number, (handler, action) in self._former.items():
-            # `None` is one that Python has not set, such as of `faulthandler`.
+            # `None` is a handler not set by Python, such as that of
+            # `faulthandler`.
             signal.signal(number, handler or signal.SIG_DFL)
             _exchange(number, action)
         self._former = {}
 
     def beat(self, is_epoch_end=False):
-        """Says that the training is alive.
+        """Signals that the training is alive.
 
         Args:
             is_epoch_end: Boolean. Whether all steps of the epoch are done.
@@ -110,7 +112,7 @@ class StopSignals:
         self._last = now
 
     def ending(self):
-        """Returns the exception with which to end, having said so."""
+        """Announces the end, and returns the exception to end with."""
         name = signal.Signals(self.received).name
         _say(f"Stopped by {name}. Start again to go on.")
         if self.received == signal.SIGINT:
@@ -133,10 +135,10 @@ class StopSignals:
             _say("Stopping after this step. Once more to stop at once.")
 
     def _start_watch(self):
-        """Starts to watch over the main thread, which may be stuck.
+        """Starts to watch the main thread, which may be stuck.
 
-        Python calls handlers in the main thread alone, when that is back in
-        Python. It writes the number of each signal to a socket at once.
+        Python calls handlers only in the main thread, once that is back in
+        Python. But it writes the number of each signal to a socket at once.
         """
         reader, self._wakeup = socket.socketpair()
         self._wakeup.setblocking(False)
@@ -150,7 +152,7 @@ class StopSignals:
         ).start()
 
     def _watch(self, reader, former_wakeup):
-        # Of an interruption alone it is the user who decides.
+        # After a mere interruption the user decides.
         ending = set(self.numbers) - {signal.SIGINT}
         heard = second = None
         with reader:
@@ -171,7 +173,7 @@ class StopSignals:
                 if heard is None or self._is_saving:
                     continue
                 quiet = now - max(heard, self._last or 0.0)
-                # The handler in the main thread comes first.
+                # The handler in the main thread has precedence.
                 is_late = second is not None and now - second > 2 * SAME
                 patience = LONG_PATIENCE if self._is_epoch_end else PATIENCE
                 if is_late or quiet > patience + self._longest:
@@ -179,8 +181,8 @@ class StopSignals:
 
 
 def _release_in_child():
-    # Processes that read images must end when they are told to, and tell the
-    # training nothing.
+    # Processes that read images must end when told to, without notifying the
+    # training.
     for signals in list(_listening):
         signals.release()
 
@@ -190,7 +192,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def _awaits_batch(frame):
-    """Tells whether `fit` itself awaits a batch, by the stack of its thread."""
+    """Returns whether `fit` itself is waiting for a batch, by its stack."""
     awaits = False
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
@@ -204,9 +206,9 @@ def _awaits_batch(frame):
 
 
 def _exchange(number, action=None):
-    """Returns the system's own record of a handler, and sets another.
+    """Returns the system's record of a handler, and sets another.
 
-    Python has no function for it, and knows only of handlers of its own.
+    Python has no function for this, and only knows its own handlers.
     """
     if os.name == "nt":
         return None

@@ -1,4 +1,4 @@
-"""What a training was set to, to compare when it goes on."""
+"""The settings of a training, to compare when it resumes."""
 
 import re
 from collections.abc import Mapping
@@ -10,8 +10,8 @@ from keras_capi.fitting.training_hints import batch_size_of
 from keras_capi.validation import is_array
 from keras_capi.version import __version__
 
-# A part of a setting's name that says that it may be changed on purpose in the
-# middle of a training, as it takes effect from there on.
+# Parts of the names of settings that may be changed in the middle of a
+# training, as they take effect from there on.
 CHANGEABLE = re.compile(
     r"(.*_)?(learning_rate|weight_decay|ema_momentum|clipnorm|clipvalue)"
     r"|versions"
@@ -23,11 +23,11 @@ ABSENT = "nothing"
 
 
 def training_settings(model, data):
-    """Describes what determines a training, for JSON.
+    """Describes everything that determines a training, for JSON.
 
     Args:
         model: A compiled `keras.Model`.
-        data: Dictionary: what determines the batches.
+        data: Dictionary that determines the batches.
 
     Returns:
         Nested dictionary of numbers, strings and lists.
@@ -49,13 +49,13 @@ def training_settings(model, data):
 
 
 def describe_data(x, y=None, batch_size=None):
-    """Describes the data of `fit` as far as one can see.
+    """Describes the data given to `fit` as far as possible.
 
     Args:
-        x: As `fit` takes it. What has `settings` says itself what determines
-            its batches.
-        y: Likewise.
-        batch_size: Likewise.
+        x: The `x` given to `fit`. If it has `settings`, they determine its
+            batches.
+        y: The same.
+        batch_size: The same.
     """
     if hasattr(x, "settings"):
         return {"class": type(x).__name__, **x.settings}
@@ -64,18 +64,19 @@ def describe_data(x, y=None, batch_size=None):
 
 
 def compare_settings(old, new):
-    """Compares the settings of a checkpoint with those of now.
+    """Compares the settings of a checkpoint with the current ones.
 
     Args:
         old: Dictionary from `training_settings`.
-        new: Likewise.
+        new: The same.
 
     Returns:
-        Tuple of two dictionaries, from a setting's name to a text of what it
-        was and is: those that may not be different, and those that may.
+        Tuple of two dictionaries from the name of a changed setting to a text
+        with its old and new value: the settings that may not change, and those
+        that may.
     """
     if not old:
-        # A former version did not keep them.
+        # A former version did not store them.
         return {}, {}
     is_same_version = old.get("versions") == new["versions"]
     old, new = dict(_flatten(old)), dict(_flatten(new))
@@ -87,7 +88,7 @@ def compare_settings(old, new):
         if ABSENT in (before, now) and not is_same_version:
             # Another version has other settings.
             continue
-        # A rate that is no schedule is a variable, which must be stored.
+        # A rate that is not a schedule is a variable, which must be stored.
         is_other_kind = ABSENT in (before, now) and name.endswith("rate.class")
         may_change = any(map(CHANGEABLE.fullmatch, name.split(".")))
         found = refused if is_other_kind or not may_change else changed
@@ -96,11 +97,11 @@ def compare_settings(old, new):
 
 
 def variable_name(setting):
-    """Returns what the optimizer calls the variable of a changed setting.
+    """Returns the name of the optimizer's variable for a changed setting.
 
     Args:
-        setting: String, such as `"optimizer.learning_rate"`. That of a group is
-            called by the group's name too.
+        setting: String, such as `"optimizer.learning_rate"`. Settings of a
+            group contain the group's name too.
     """
     *path, name = setting.split(".")
     if path[-2:-1] == ["groups"]:
@@ -109,7 +110,7 @@ def variable_name(setting):
 
 
 def as_line(differences):
-    """Returns differences in one line, the first ones if there are many."""
+    """Returns the differences in one line, only the first if there are many."""
     texts = list(differences.values())
     if len(texts) > MOST_SHOWN:
         rest = len(texts) - MOST_SHOWN
@@ -118,7 +119,7 @@ def as_line(differences):
 
 
 def _plain(value, ignored=IGNORED):
-    """Turns a value into what JSON has, without what does not matter."""
+    """Converts a value to JSON's types, without what does not matter."""
     if isinstance(value, Mapping):
         if {"class_name", "config"} <= set(value):
             return _plain_object(value["class_name"], value["config"], ignored)
@@ -148,7 +149,7 @@ def _name(value):
 
 def _plain_object(class_name, config, ignored):
     if class_name.endswith("DTypePolicy"):
-        # Its name is what it is.
+        # Its name tells what it is.
         ignored = ()
     if not isinstance(config, Mapping):
         config = {"config": config}

@@ -164,7 +164,7 @@ def pretrain(
         typer.Option(
             "--set",
             metavar="SECTION.NAME=VALUE",
-            help="Changes a setting, as backbone.num_layers=6; repeatable.",
+            help="Changes a setting, e.g. backbone.num_layers=6; repeatable.",
         ),
     ] = None,
 ):

@@ -69,7 +69,7 @@ def visualize(
 
     Pictures show the principal components of the patch features as red, green
     and blue, the same for all images; the clusters of the patches, which
-    presets do not have; and where predictor, registers and class token attend
+    presets do not have; and what predictor, registers and class token attend
     to.
     """
     if out.suffix and out.suffix.lower() != ".png":

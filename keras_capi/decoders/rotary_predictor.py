@@ -212,7 +212,7 @@ class RotaryPredictor(BaseModel):
         return ops.mean(predictions, axis=1)
 
     def look(self, encoder, outputs):
-        """Returns where the first block attends to for that feature.
+        """Returns what the first block attends to for that feature.
 
         Args:
             encoder: As for `pool`, like `outputs`.

@@ -216,7 +216,7 @@ class Encoder(PresetMixin, LoRAMixin, FineTuningMixin, GuardedModel):
         return self.encode(tokens, positions, layers, training, normalize)
 
     def attention_weights(self, images, layer):
-        """Returns where the tokens of the prefix attend to.
+        """Returns what the tokens of the prefix attend to.
 
         Args:
             images: Float tensor of shape `(batch, height, width, channels)`.

@@ -1,4 +1,4 @@
-"""The optimizers of the methods, with what they publish, and schedules."""
+"""The methods' published optimizers and schedules."""
 
 from keras_capi.optimizers.adamw import AdamW
 from keras_capi.optimizers.capi_optimizer import CAPIOptimizer

@@ -11,24 +11,25 @@ from keras_capi.optimizers.rules import find_networks
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class AdamW(GroupedOptimizer):
-    """AdamW with rates, decays and a beginning for groups of variables.
+    """AdamW with rates, decays and frozen steps for groups of variables.
 
-    All methods of this package train with it. The optimizer knows groups by
-    name and says how they differ, see `keras_capi.optimizers.Group`; the model
-    says which variables are in one, so that nothing depends on the names of
-    variables. Models of this package do so in `compile`; for others call
-    `assign_groups` first.
+    Most methods of this package train with it. The optimizer knows groups by
+    name and defines how they differ, see `keras_capi.optimizers.Group`; the
+    model decides which variables are in a group, so nothing depends on the
+    names of variables. Models of this package do that in `compile`; for others,
+    call `assign_groups` first.
 
-    The update is that of `torch.optim.AdamW`: with the rate of the variable,
-    multiplier included, `w -= rate * decay * w`, then `w -= rate * m / (sqrt(v)
-    + epsilon)`, where epsilon is added to the root of the *corrected* second
-    moment. `keras.optimizers.AdamW` adds it before the correction, which
-    matters to weights whose gradients are as small as epsilon.
+    The update is that of `torch.optim.AdamW`: with the learning rate of the
+    variable, including its multiplier, `w -= rate * decay * w`, then `w -= rate
+    * m / (sqrt(v) + epsilon)`, where epsilon is added to the root of the
+    *bias-corrected* second moment. `keras.optimizers.AdamW` adds it before the
+    correction, which matters for weights whose gradients are as small as
+    epsilon.
 
-    Rates that are plain numbers can be set during a training, by
+    Learning rates that are plain numbers can be changed during training, by
     `optimizer.learning_rate = 1e-4` or by Keras's `LearningRateScheduler` and
-    `ReduceLROnPlateau`; groups' own plain rates change in proportion. Schedules
-    count updates, also where gradients are accumulated.
+    `ReduceLROnPlateau`; the groups' own plain rates change in proportion.
+    Schedules count updates, also when gradients are accumulated.
 
     Args:
         learning_rate: Float or schedule. Defaults to `1e-3`.
@@ -41,17 +42,17 @@ class AdamW(GroupedOptimizer):
         clip_norm: Float or `None`. Gradients are multiplied by
             `min(1, clip_norm / (norm + 1e-6))`, before those of frozen groups
             are dropped. Defaults to `None`.
-        clip_scope: String or sequence of strings. What the norm is of:
-            `"global"`, all gradients together; `"tensor"`, each by itself
-            (DINO, iBOT); or names of groups of the model, its networks, which
-            hold each variable once: those of each network (DINOv2). Defaults to
-            `"global"`.
-        gradient_accumulation_steps: Integer or `None`. Batches whose gradients
-            are averaged for one update. Defaults to `None`.
+        clip_scope: String or sequence of strings. Which gradients share a norm:
+            `"global"`, all of them; `"tensor"`, none, each has its own (DINO,
+            iBOT); or names of the model's groups that together hold each
+            variable once, its networks: those of each network (DINOv2).
+            Defaults to `"global"`.
+        gradient_accumulation_steps: Integer or `None`. Number of batches whose
+            gradients are averaged for one update. Defaults to `None`.
         **kwargs: Other arguments of `keras.optimizers.Optimizer`.
 
     Raises:
-        ValueError: If an argument is out of range, or, in `build`, if a group
+        ValueError: If an argument is out of range or, in `build`, if a group
             has no variables or does not fit them.
 
     Example:
@@ -125,11 +126,10 @@ class AdamW(GroupedOptimizer):
             super()._backend_update_step(*zip(*rest, strict=True), step)
 
     def _fused_update(self, gradients, variables, step):
-        """Updates variables by one call for all with the same rule.
+        """Updates all variables with the same rule in one call.
 
         Returns:
-            List of pairs, a gradient and a variable, for which there is no
-            such call.
+            List of pairs of a gradient and a variable that have no such call.
         """
         alike, rest = {}, []
         for gradient, variable in zip(gradients, variables, strict=True):
@@ -160,8 +160,8 @@ class AdamW(GroupedOptimizer):
         index = self._get_variable_index(variable)
         rule = self._rules[index]
         moments = self._momentums[index], self._velocities[index]
-        # Half precision cannot hold a small epsilon, nor small squares: the
-        # moments are rounded after the update only, as torch does.
+        # Half precision cannot hold a small epsilon or small squares: the
+        # moments are only rounded after the update, as in torch.
         dtype = keras.backend.result_type(moments[0].dtype, "float32")
         momentum, velocity = (ops.cast(moment, dtype) for moment in moments)
         gradient = ops.cast(gradient, dtype)

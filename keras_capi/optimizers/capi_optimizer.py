@@ -13,8 +13,8 @@ from keras_capi.validation import check_positive_integer
 class CAPIOptimizer(AdamW):
     """An `AdamW` with the groups of CAPI, made by `capi_optimizer`.
 
-    It reads the files of former versions, which had an optimizer for each kind
-    of weights.
+    It can read the files of former versions, which had one optimizer for each
+    kind of weights.
     """
 
     @property
@@ -28,7 +28,7 @@ class CAPIOptimizer(AdamW):
 
     @property
     def rotary_learning_rate_multiplier(self):
-        """The rotary frequencies' share of the learning rate."""
+        """The multiplier of the rotary frequencies' learning rate."""
         return self.groups["rotary_frequencies"].learning_rate_multiplier
 
     def load_own_variables(self, store):
@@ -37,7 +37,7 @@ class CAPIOptimizer(AdamW):
         if former is None:
             super().load_own_variables(store)
             return
-        # The rates, and the count of steps before them.
+        # The learning rates, and before them the step count.
         for key in store.keys():
             self.variables[int(key)].assign(store[key])
         parts = [self._momentums, self._velocities]
@@ -81,15 +81,15 @@ def capi_optimizer(
 ):
     """Returns the published optimizer of CAPI.
 
-    One AdamW for the student and one for the clustering, with rates of their
-    own, and exceptions for some kinds of weights: patch embeddings learn more
+    It is AdamW with separate learning rates for the student and the clustering,
+    and exceptions for some kinds of weights: the patch embedding learns more
     slowly, rotary frequencies not at all, norm scales decay less and biases not
     at all. Biases of the clustering do decay.
 
-    Rates that are plain numbers can be set during a training, by
+    Learning rates that are plain numbers can be changed during training, by
     `optimizer.learning_rate = 1e-4` or by Keras's `LearningRateScheduler` and
-    `ReduceLROnPlateau`; those of all weights change in proportion. Rates that
-    follow a schedule cannot.
+    `ReduceLROnPlateau`; the rates of all weights change in proportion. Rates
+    that follow a schedule cannot be changed.
 
     Args:
         learning_rate: Float or schedule: the student's learning rate. With
@@ -97,8 +97,8 @@ def capi_optimizer(
             Defaults to `1e-3`.
         total_steps: Integer or `None`. Number of updates to schedule for.
             `None` keeps floats constant. Defaults to `None`.
-        warmup_steps: Integer or `None`. Updates of linear warm-up; `None` is a
-            tenth of `total_steps`. Defaults to `None`.
+        warmup_steps: Integer or `None`. Updates of the linear warm-up; `None`
+            is a tenth of `total_steps`. Defaults to `None`.
         weight_decay: Float. Defaults to `0.1`.
         clustering_learning_rate: Float or schedule, like `learning_rate`.
             Defaults to `5e-4`.
@@ -110,9 +110,9 @@ def capi_optimizer(
         beta_1: Float. Defaults to `0.9`.
         beta_2: Float. Defaults to `0.95`.
         epsilon: Float. Defaults to `1e-8`.
-        gradient_accumulation_steps: Integer or `None`. Batches whose gradients
-            are averaged for one update. Schedules count updates. Defaults to
-            `None`.
+        gradient_accumulation_steps: Integer or `None`. Number of batches whose
+            gradients are averaged for one update. Schedules count updates.
+            Defaults to `None`.
 
     Returns:
         A `CAPIOptimizer`: an `AdamW` with the groups `"patch_embedding"`,

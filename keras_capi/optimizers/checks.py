@@ -10,7 +10,7 @@ from keras_capi.validation import check_positive_integer
 
 
 def as_rate(name, rate):
-    """Returns a learning rate as a schedule or a float, or raises."""
+    """Returns a learning rate as a schedule or a float, or raises an error."""
     if callable(rate):
         return rate
     if hasattr(rate, "shape"):
@@ -20,7 +20,7 @@ def as_rate(name, rate):
 
 
 def check_settable(name, rate, value):
-    """Raises a `ValueError` if a rate is a schedule, which sets itself."""
+    """Raises a `ValueError` if a rate is a schedule, which cannot be set."""
     if callable(rate):
         raise ValueError(
             f"`{name}` follows a schedule and cannot be set: make the "
@@ -30,14 +30,14 @@ def check_settable(name, rate, value):
 
 
 def check_moments(beta_1, beta_2, epsilon):
-    """Raises a `ValueError` unless they suit Adam."""
+    """Raises a `ValueError` unless these are valid for Adam."""
     check_number("beta_1", beta_1, "[0, 1)")
     check_number("beta_2", beta_2, "[0, 1)")
     check_positive("epsilon", epsilon)
 
 
 def check_accumulation(steps):
-    """Raises a `ValueError` unless Keras can accumulate so many gradients."""
+    """Raises a `ValueError` unless Keras can accumulate this many gradients."""
     check_positive_integer("gradient_accumulation_steps", steps, or_none=True)
     if steps == 1:
         raise ValueError(
@@ -47,7 +47,7 @@ def check_accumulation(steps):
 
 
 def check_groups(groups):
-    """Returns a dictionary of `Group`s, or raises."""
+    """Returns a dictionary of `Group`s, or raises an error."""
     groups = {} if groups is None else groups
     if not isinstance(groups, dict) or not all(
         isinstance(group, Group) for group in groups.values()
@@ -60,7 +60,7 @@ def check_groups(groups):
 
 
 def check_clipping(clip_norm, clip_scope):
-    """Returns which gradients have a common norm, or raises."""
+    """Returns which gradients share a norm, or raises an error."""
     if clip_norm is not None:
         check_positive("clip_norm", clip_norm)
     if clip_scope in ("global", "tensor"):

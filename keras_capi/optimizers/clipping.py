@@ -1,4 +1,4 @@
-"""Clipping gradients by norms, each of some of them."""
+"""Clipping gradients by the norms of groups of them."""
 
 from keras import ops
 
@@ -12,7 +12,8 @@ def clip_by_norms(gradients, networks, clip_norm):
 
     Args:
         gradients: List of tensors.
-        networks: List of as many hashable objects: which network each is of.
+        networks: List of as many hashable objects: the network that each
+            belongs to.
         clip_norm: Float.
 
     Returns:

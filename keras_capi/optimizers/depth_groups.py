@@ -2,12 +2,12 @@ from keras_capi.optimizers.group import Group
 
 
 def depth_groups(num_layers, layer_decay):
-    """Returns groups whose learning rates grow with the depth.
+    """Returns groups whose learning rates grow with depth.
 
     Args:
         num_layers: Integer. Blocks of an encoder.
-        layer_decay: Float in `(0, 1]`. The rate of a block over that of the
-            next one.
+        layer_decay: Float in `(0, 1]`. Ratio of a block's learning rate to that
+            of the next block.
 
     Returns:
         Dictionary of `num_layers + 2` groups, see

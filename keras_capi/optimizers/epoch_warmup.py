@@ -8,17 +8,18 @@ from keras_capi.validation import check_positive_integer
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class EpochWarmup(keras.optimizers.schedules.LearningRateSchedule):
-    """A value that grows from epoch to epoch, then stays.
+    """A value that grows from epoch to epoch, then stays constant.
 
-    For the temperature of a teacher: at first its targets are to be sharp. The
-    values of the epochs are `linspace(start, final, warmup_epochs)`, then
+    For the temperature of a teacher, whose targets should be sharp at first.
+    The values of the epochs are `linspace(start, final, warmup_epochs)`, then
     `final`.
 
     Args:
         start_value: Float. The value of the first epoch.
         final_value: Float. The value of the last epoch of the warm-up and of
-            all behind it.
-        warmup_epochs: Integer. With `0` the value is `final_value` throughout.
+            all later ones.
+        warmup_epochs: Integer. Epochs of the warm-up. With `0` the value is
+            always `final_value`.
         steps_per_epoch: Integer. Updates in an epoch.
 
     Raises:

@@ -1,6 +1,6 @@
-"""Reading the state of optimizers in files written before `AdamW`."""
+"""Reading the optimizer state of files written before `AdamW` existed."""
 
-# The groups of the variables that each of seven optimizers once updated, in
+# The groups of the variables that each of seven former optimizers updated, in
 # their order in a file.
 FORMER_OPTIMIZERS: tuple[set[str], ...] = (
     {"patch_embedding"},
@@ -14,11 +14,11 @@ FORMER_OPTIMIZERS: tuple[set[str], ...] = (
 
 
 def read_former_state(store, names, has_accumulators):
-    """Returns what a former file has for each variable, or `None`.
+    """Returns the state of each variable in a former file, or `None`.
 
     Args:
-        store: What Keras gives to `load_own_variables`.
-        names: List of the names of each variable's groups.
+        store: The `store` that Keras gives to `load_own_variables`.
+        names: List with the names of each variable's groups.
         has_accumulators: Boolean. Whether gradients were accumulated.
 
     Returns:
@@ -39,7 +39,7 @@ def read_former_state(store, names, has_accumulators):
         values = file.get(f"{paths[0]}/adam_w{suffix}/vars", {})
         indices = [i for i, mine in enumerate(names) if set(mine) == groups]
         accumulators = len(indices) if has_accumulators else 0
-        # The first is the count of steps.
+        # The first is the step count.
         if indices and len(values) != 1 + accumulators + 2 * len(indices):
             return None
         for position, index in enumerate(indices):

@@ -12,31 +12,31 @@ FREEZES = ("gradient", "rate")
 @keras.saving.register_keras_serializable(package="keras_capi")
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """What `keras_capi.optimizers.AdamW` does otherwise with some variables.
+    """How `keras_capi.optimizers.AdamW` treats some variables differently.
 
-    The optimizer knows groups by name; which variables are in one is said by
-    the model. A variable may be in several: their multipliers multiply.
+    The optimizer knows groups by name; the model decides which variables are in
+    them. A variable may be in several groups: their multipliers are multiplied.
 
-    A multiplier that is a sequence has an entry for each along the first axis
-    of the group's variables: to train many small models at once, whose weights
-    are stacked.
+    A multiplier that is a sequence has one entry for each index along the first
+    axis of the group's variables. This trains many small models at once, with
+    stacked weights.
 
     Args:
-        learning_rate_multiplier: Float or sequence of floats, by which the
-            learning rate is multiplied. Defaults to `1.0`.
-        weight_decay_multiplier: Float or sequence of floats, by which the
-            weight decay is multiplied, 0 for none. Defaults to `1.0`.
-        learning_rate: Float, schedule or `None`. A rate of its own, which the
-            multipliers multiply, in place of the optimizer's. Defaults to
+        learning_rate_multiplier: Float or sequence of floats. Factor of the
+            learning rate. Defaults to `1.0`.
+        weight_decay_multiplier: Float or sequence of floats. Factor of the
+            weight decay; 0 turns it off. Defaults to `1.0`.
+        learning_rate: Float, schedule or `None`. The group's own learning rate,
+            which replaces the optimizer's; multipliers still apply. Defaults to
             `None`.
-        weight_decay: Float, schedule or `None`. A decay of its own. Defaults to
-            `None`.
-        frozen_steps: Integer. Updates at the start that leave the variables as
-            they are. Defaults to `0`.
-        freeze: String. What those updates do: `"gradient"` drops the gradients,
-            so that the moments stay at zero and the variables' count of steps
-            begins later (DINO, iBOT); `"rate"` sets the rate to zero, while
-            moments and count run on (DINOv2). Defaults to `"gradient"`.
+        weight_decay: Float, schedule or `None`. The group's own weight decay,
+            which replaces the optimizer's. Defaults to `None`.
+        frozen_steps: Integer. Number of updates at the start that do not change
+            the variables. Defaults to `0`.
+        freeze: String. How they are frozen: `"gradient"` drops the gradients,
+            so that the moments stay zero and the variables' step count starts
+            later (DINO, iBOT); `"rate"` sets the learning rate to zero, while
+            moments and step count continue (DINOv2). Defaults to `"gradient"`.
 
     Raises:
         ValueError: If an argument is out of range.

@@ -1,4 +1,4 @@
-"""Learning rates that groups of variables have of their own."""
+"""Learning rates of their own for groups of variables."""
 
 import dataclasses
 
@@ -10,15 +10,15 @@ from keras_capi.optimizers.checks import check_settable
 
 
 class GroupRates:
-    """The own rates of an optimizer's groups, plain ones as variables.
+    """The own learning rates of an optimizer's groups; numbers are variables.
 
-    If the optimizer's rate is a plain number too, they keep the ratio to it
-    that they have when it is set, as rates may come from a file by then. Where
-    it is 0, they take up the last ratio that there was.
+    If the optimizer's rate is a plain number too, they keep their ratio to it:
+    the ratio at the moment when it is set, as rates may have come from a file
+    by then. If it is 0, they resume the last ratio there was.
 
     Args:
         groups: Dictionary of `keras_capi.optimizers.Group`s.
-        optimizer: The optimizer, to hold the variables.
+        optimizer: The optimizer that holds the variables.
     """
 
     def __init__(self, groups, optimizer):
@@ -41,7 +41,7 @@ class GroupRates:
         self._remember_ratios()
 
     def assign(self, name, value):
-        """Sets the rate of a group.
+        """Sets the learning rate of a group.
 
         Args:
             name: String.
@@ -54,7 +54,7 @@ class GroupRates:
         self._ratios.pop(name, None)
 
     def follow(self, value):
-        """Moves the rates in proportion to the optimizer's, before it is set.
+        """Scales the rates in proportion to the optimizer's, before it is set.
 
         Args:
             value: Float. The optimizer's new rate.
@@ -64,7 +64,7 @@ class GroupRates:
             self.rates[name].assign(value * ratio)
 
     def current_groups(self):
-        """Returns the groups with the rates that they have now."""
+        """Returns the groups with their current rates."""
         rates = {
             name: rate if callable(rate) else float(ops.convert_to_numpy(rate))
             for name, rate in self.rates.items()

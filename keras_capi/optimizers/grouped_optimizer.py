@@ -18,19 +18,19 @@ RATIOS = "relative_learning_rate"
 
 
 class GroupedOptimizer(keras.optimizers.Optimizer):
-    """Base of the optimizers that treat groups of variables apart.
+    """Base class of optimizers that treat groups of variables differently.
 
     A subclass makes its moments in `build` and updates one variable in
-    `update_step`, where `self._rules` has the `Rule` of each variable and
-    `step_values` what they have in common.
+    `update_step`, where `self._rules` holds the `Rule` of each variable and
+    `step_values` returns what they share.
 
     Args:
         learning_rate: Float or schedule.
         weight_decay: Float or schedule.
         groups: Dictionary from names to `keras_capi.optimizers.Group`s, or
             `None`. Defaults to `None`.
-        gradient_accumulation_steps: Integer or `None`. Batches whose gradients
-            are averaged for one update. Defaults to `None`.
+        gradient_accumulation_steps: Integer or `None`. Number of batches whose
+            gradients are averaged for one update. Defaults to `None`.
         **kwargs: Other arguments of `keras.optimizers.Optimizer`.
     """
 
@@ -54,15 +54,15 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
         self._group_rates = GroupRates(self.groups, self)
 
     def assign_groups(self, groups):
-        """Says which variables are in the groups, before `build`.
+        """Sets which variables are in the groups, before `build`.
 
-        A built optimizer keeps those that it has.
+        A built optimizer keeps its groups.
 
         Args:
             groups: Dictionary from names to lists of `keras.Variable`s. It may
                 name more groups than the optimizer has.
         """
-        # Not the variables, which Keras would take for the optimizer's own.
+        # Ids, because Keras would take variables for the optimizer's own.
         self._members = {
             name: frozenset(id(variable) for variable in variables)
             for name, variables in groups.items()
@@ -71,13 +71,13 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
     def build(self, variables):
         if self.built:
             return
-        # Now, as an update sees the backend's variables, which are others.
+        # Now, because an update sees the backend's variables, which differ.
         members, self._group_names, self._rules = self._members, [], []
         for variable in variables:
             names = find_groups(variable, self.groups, members)
             rule = make_rule(variable, names, self.groups)
             if not self._use_weight_decay(variable):
-                # For those who call Keras's `exclude_from_weight_decay`.
+                # For users of Keras's `exclude_from_weight_decay`.
                 rule = dataclasses.replace(rule, weight_decay_multiplier=0.0)
             self._group_names.append(names)
             self._rules.append(rule)
@@ -98,14 +98,14 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
 
     @property
     def group_learning_rates(self):
-        """The current rates of the groups that have their own, by name."""
+        """The current learning rates of groups with their own, by name."""
         return {
             name: self._evaluate(rate)
             for name, rate in self._group_rates.rates.items()
         }
 
     def set_group_learning_rate(self, name, value):
-        """Sets the rate, a float, of a group that has one of its own.
+        """Sets the learning rate of a group that has its own, a float.
 
         Args:
             name: String. The group's name.
@@ -120,15 +120,15 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
         super().apply(backend.dense_gradients(grads), trainable_variables)
 
     def _apply_weight_decay(self, variables):
-        """Does nothing: the decay is a part of the update."""
+        """Does nothing: the decay is part of the update."""
 
     def step_values(self, learning_rate, *betas):
         """Returns the `StepValues` of an update.
 
         Args:
             learning_rate: Float scalar tensor.
-            *betas: The arguments of that name of `StepValues`, if moments have
-                to be corrected.
+            *betas: `beta_1` and `beta_2` of `StepValues`, if moments need a
+                bias correction.
         """
         decays = {
             name: group.weight_decay

@@ -7,12 +7,13 @@ from keras_capi.validation import check_positive
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class LARC(TrustOptimizer):
-    """Gradient descent with momentum and a rate of its own for each variable.
+    """SGD with momentum and a separate learning rate for each variable.
 
     Layer-wise adaptive rate control: each variable moves by a share of its own
-    length, however large its gradient is, which makes large batches possible.
-    The decay is a part of what is rescaled, biases and norms are variables as
-    all others. Of a variable `w` with the gradient `g`:
+    norm, however large its gradient is, which makes large batches possible. The
+    weight decay is rescaled together with the gradient, and biases and norms
+    are treated like all other variables. For a variable `w` with the gradient
+    `g`:
 
     ```
     trust = trust_coefficient * norm(w) / (norm(g) + decay * norm(w) + epsilon)
@@ -20,11 +21,11 @@ class LARC(TrustOptimizer):
     w -= rate * m
     ```
 
-    Where a norm is 0, as at the start of a bias of zeros, `m = momentum * m +
-    g`. The trust is not limited from above. Keras's `SGD` has the rate of a
-    step in its momentum, torch's and this have it outside.
+    If a norm is 0, like that of a bias at the start, `m = momentum * m + g`.
+    The trust ratio has no upper limit. As in torch, the momentum does not
+    include the learning rate; in Keras's `SGD` it does.
 
-    Groups and rates are as in `keras_capi.optimizers.AdamW`.
+    Groups and learning rates work as in `keras_capi.optimizers.AdamW`.
 
     Args:
         learning_rate: Float or schedule. Defaults to `0.6`.
@@ -33,13 +34,13 @@ class LARC(TrustOptimizer):
         trust_coefficient: Float. Defaults to `0.001`.
         epsilon: Float. Defaults to `1e-8`.
         groups: Dictionary from names to `keras_capi.optimizers.Group`s, or
-            `None`. Their multipliers are single numbers. Defaults to `None`.
-        gradient_accumulation_steps: Integer or `None`. Batches whose gradients
-            are averaged for one update. Defaults to `None`.
+            `None`. Multipliers must be single numbers. Defaults to `None`.
+        gradient_accumulation_steps: Integer or `None`. Number of batches whose
+            gradients are averaged for one update. Defaults to `None`.
         **kwargs: Other arguments of `keras.optimizers.Optimizer`.
 
     Raises:
-        ValueError: If an argument is out of range, or, in `build`, if a group
+        ValueError: If an argument is out of range or, in `build`, if a group
             has no variables or does not fit them.
 
     Example:
@@ -55,7 +56,7 @@ class LARC(TrustOptimizer):
 
     Reference:
 
-    - [LARS](https://arxiv.org/abs/1708.03888), of which this is a variant
+    - [LARS](https://arxiv.org/abs/1708.03888), which this is a variant of
     - [SwAV](https://arxiv.org/abs/2006.09882), section 4 (implementation)
     """
 
@@ -100,7 +101,7 @@ class LARC(TrustOptimizer):
         self.assign(variable, ops.cast(weight, variable.dtype))
 
     def _rescale(self, gradient, weight, decay):
-        """Returns the gradient with decay, times the trust."""
+        """Returns the gradient with weight decay, times the trust ratio."""
         weight_norm = ops.sqrt(ops.sum(ops.square(weight)))
         gradient_norm = ops.sqrt(ops.sum(ops.square(gradient)))
         trust = (self.trust_coefficient * weight_norm) / (

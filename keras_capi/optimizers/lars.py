@@ -6,12 +6,12 @@ from keras_capi.optimizers.trust_optimizer import TrustOptimizer
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class LARS(TrustOptimizer):
-    """Gradient descent whose steps are in proportion to the weights.
+    """SGD with momentum whose steps are in proportion to the weights.
 
-    With batches of thousands of images the gradients of some layers are large
-    in comparison with their weights, those of others small, and no rate suits
-    all. Here each variable `w` with the gradient `g` takes steps of the same
-    share of its norm:
+    With batches of thousands of images, the gradients of some layers are large
+    compared to their weights and those of others small, and no learning rate
+    suits all. Here the steps of each variable `w` with the gradient `g` are the
+    same share of its norm:
 
     ```
     g += decay * w
@@ -21,10 +21,10 @@ class LARS(TrustOptimizer):
     ```
 
     Variables of groups whose `weight_decay_multiplier` is 0, such as biases and
-    norms, do not adapt either: their trust is 1, so that the full rate moves
-    them far more.
+    norms, are not adapted either: their trust ratio is 1, so the full learning
+    rate moves them far more.
 
-    Groups and rates are as in `keras_capi.optimizers.AdamW`.
+    Groups and learning rates work as in `keras_capi.optimizers.AdamW`.
 
     Args:
         learning_rate: Float or schedule. Defaults to `0.3`.
@@ -32,13 +32,13 @@ class LARS(TrustOptimizer):
         momentum: Float in `[0, 1)`. Defaults to `0.9`.
         trust_coefficient: Float. Defaults to `0.001`.
         groups: Dictionary from names to `keras_capi.optimizers.Group`s, or
-            `None`. Their multipliers are single numbers. Defaults to `None`.
-        gradient_accumulation_steps: Integer or `None`. Batches whose gradients
-            are averaged for one update. Defaults to `None`.
+            `None`. Multipliers must be single numbers. Defaults to `None`.
+        gradient_accumulation_steps: Integer or `None`. Number of batches whose
+            gradients are averaged for one update. Defaults to `None`.
         **kwargs: Other arguments of `keras.optimizers.Optimizer`.
 
     Raises:
-        ValueError: If an argument is out of range, or, in `build`, if a group
+        ValueError: If an argument is out of range or, in `build`, if a group
             has no variables or does not fit them.
 
     Example:
@@ -97,7 +97,7 @@ class LARS(TrustOptimizer):
         moved = self.momentum * former + rate * gradient
         weight = weight - moved
         if rule.frozen_steps:
-            # Not by what momentum is left either.
+            # Remaining momentum does not move it either.
             is_frozen = step.is_frozen(rule)
             moved = ops.where(is_frozen, former, moved)
             weight = ops.where(is_frozen, ops.cast(variable, dtype), weight)

@@ -7,23 +7,23 @@ from keras_capi.validation import check_non_negative_integer
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class LateWarmup(keras.optimizers.schedules.LearningRateSchedule):
-    """A linear warm-up in front of a schedule, all of it one update late.
+    """A linear warm-up before a schedule, all of it one update late.
 
-    As timm steps its schedules, after each update and with the number of that
-    update: update `k` uses the value of `t = k - 1`, and the first two both the
-    start value.
+    This is how timm steps its schedules, after each update and with the number
+    of that update: update `k` uses the value at `t = k - 1`, and the first two
+    both use the start value.
 
     ```
     t < warmup_steps: start + t * (schedule(0) - start) / warmup_steps
     then: schedule(t)
     ```
 
-    The schedule counts the warm-up's steps too, so that a cosine jumps down
+    The schedule also counts the steps of the warm-up, so a cosine jumps down
     where the warm-up ends.
 
     Args:
-        schedule: A Keras schedule, which begins with the base value.
-        warmup_steps: Integer. Defaults to `0`.
+        schedule: A Keras schedule, which starts with the base value.
+        warmup_steps: Integer. Steps of the warm-up. Defaults to `0`.
         start_value: Float. The value of the first update. Defaults to `0.0`.
 
     Raises:

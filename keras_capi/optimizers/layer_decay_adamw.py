@@ -9,27 +9,31 @@ from keras_capi.validation import check_positive_integer
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class LayerDecayAdamW(AdamW):
-    """AdamW that changes early layers of a backbone less than late ones.
+    """AdamW that changes the early layers of a backbone less than late ones.
 
-    For fine-tuning: early layers know what images are like in general, late
-    ones have to learn the task. A block has `layer_decay` times the learning
-    rate of the block behind it; the head has the full one, the patch embedding
-    the smallest. Weight decay is for matrices, not for biases and norm scales.
+    For fine-tuning: early layers know what images are like in general, while
+    late ones have to learn the task. The learning rate of a block is
+    `layer_decay` times that of the next block; the head has the full rate, the
+    patch embedding the smallest. Weight decay applies to matrices, not to
+    biases and norm scales.
 
     The model names the groups by depth: with `L` blocks `"depth_0"` is the
     patch embedding, tokens and positions, `"depth_1"` to `"depth_L"` are the
-    blocks, `"depth_{L + 1}"` is what follows; and `"vectors"` is what does not
-    decay.
+    blocks, `"depth_{L + 1}"` is what follows; and `"vectors"` is everything
+    that does not decay.
 
     Args:
-        learning_rate: Float or schedule, of the head. Defaults to `1e-3`.
-        num_layers: Integer. Blocks of the encoder, `backbone.num_layers`.
-        layer_decay: Float in `(0, 1]`. Defaults to `0.75`.
+        learning_rate: Float or schedule. Learning rate of the head. Defaults to
+            `1e-3`.
+        num_layers: Integer. Number of blocks of the encoder,
+            `backbone.num_layers`.
+        layer_decay: Float in `(0, 1]`. The smaller, the less early layers
+            change. Defaults to `0.75`.
         weight_decay: Float. Defaults to `0.05`.
         beta_1: Float. Defaults to `0.9`.
         beta_2: Float. Defaults to `0.999`.
         epsilon: Float. Defaults to `1e-8`.
-        **kwargs: Other arguments of `keras_capi.optimizers.AdamW`, but
+        **kwargs: Other arguments of `keras_capi.optimizers.AdamW`, except for
             `groups`.
 
     Raises:
@@ -97,6 +101,6 @@ class LayerDecayAdamW(AdamW):
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        # Files of former versions have it, as Keras's AdamW does.
+        # Files of former versions have it, like Keras's AdamW.
         config = {k: v for k, v in config.items() if k != "amsgrad"}
         return super().from_config(config, custom_objects)

@@ -1,4 +1,4 @@
-"""From groups of variables to what an optimizer does with each of them."""
+"""What an optimizer does with each variable, derived from groups."""
 
 import dataclasses
 
@@ -9,12 +9,12 @@ from keras_capi.optimizers.group import Group
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """What holds for one variable: the product of its groups.
+    """The settings of one variable, combined from its groups.
 
     Attributes:
-        learning_rate: String. The group whose rate it has; empty for the
-            optimizer's.
-        weight_decay: String. Likewise.
+        learning_rate: String. The group whose learning rate it uses; empty for
+            the optimizer's.
+        weight_decay: String. The same for the weight decay.
         learning_rate_multiplier: Float or tuple of floats.
         weight_decay_multiplier: Float or tuple of floats.
         frozen_steps: Integer.
@@ -30,19 +30,19 @@ class Rule:
 
     @property
     def skipped_steps(self):
-        """Updates that the variable's own count of steps leaves out."""
+        """Number of updates that the variable's own step count leaves out."""
         return self.frozen_steps if self.freeze == "gradient" else 0
 
     @property
     def is_uniform(self):
-        """Whether it is the same for all entries of the variable."""
+        """Whether the rule is the same for all entries of the variable."""
         return not isinstance(
             self.learning_rate_multiplier, tuple
         ) and not isinstance(self.weight_decay_multiplier, tuple)
 
 
 def find_groups(variable, names, members):
-    """Returns those of some groups that a variable is in, as a tuple.
+    """Returns a tuple of the groups that a variable is in.
 
     Args:
         variable: `keras.Variable`.
@@ -50,7 +50,7 @@ def find_groups(variable, names, members):
         members: Dictionary from names to sets of ids of variables.
 
     Raises:
-        ValueError: If the model has not named a group.
+        ValueError: If the model has no group of one of the names.
     """
     unknown = [name for name in names if name not in members]
     if unknown:
@@ -66,11 +66,11 @@ def find_groups(variable, names, members):
 
 
 def find_networks(variables, clip_scope, members):
-    """Returns for each variable what all have in common that share a norm.
+    """Returns a key for each variable that those sharing a norm have in common.
 
     Args:
         variables: List of `keras.Variable`s.
-        clip_scope: As `keras_capi.optimizers.AdamW` takes it.
+        clip_scope: As in `keras_capi.optimizers.AdamW`.
         members: Dictionary from names to sets of ids of variables.
     """
     if clip_scope == "global":
@@ -99,10 +99,11 @@ def make_rule(variable, names, groups):
         groups: Dictionary of `Group`s.
 
     Raises:
-        ValueError: If its groups contradict each other or do not fit it.
+        ValueError: If its groups contradict each other or do not fit the
+            variable.
     """
     groups = {name: groups[name] for name in names}
-    # Of no group: as it is by default.
+    # Without a group: the default.
     frozen = groups.get(_find_owner(variable, groups, "frozen_steps"), Group())
     return Rule(
         learning_rate=_find_owner(variable, groups, "learning_rate"),

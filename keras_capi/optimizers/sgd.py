@@ -7,35 +7,35 @@ from keras_capi.validation import check_number
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class SGD(GroupedOptimizer):
-    """Gradient descent with momentum and decay, as torch has it.
+    """SGD with momentum and weight decay, as in torch.
 
-    Of a variable `w` with the gradient `g`:
+    For a variable `w` with the gradient `g`:
 
     ```
     m = momentum * m + g + decay * w
     w -= rate * m
     ```
 
-    Keras's `SGD` has the rate of a step in its momentum, torch's and this have
-    it outside. Biases and norms decay as all others.
+    As in torch, the momentum does not include the learning rate; in Keras's
+    `SGD` it does. Biases and norms decay like all other variables.
 
-    Groups and rates are as in `keras_capi.optimizers.AdamW`.
+    Groups and learning rates work as in `keras_capi.optimizers.AdamW`.
 
     Args:
         learning_rate: Float or schedule. Defaults to `0.05`.
         weight_decay: Float or schedule. Defaults to `1e-5`.
         momentum: Float in `[0, 1)`. Defaults to `0.9`.
-        without_momentum: Sequence of names of `groups` whose variables have
-            none, such as a layer that is made anew in each epoch. Defaults to
-            `()`.
+        without_momentum: Sequence of names of `groups` whose variables have no
+            momentum, such as a layer that is replaced in each epoch. Defaults
+            to `()`.
         groups: Dictionary from names to `keras_capi.optimizers.Group`s, or
             `None`. Defaults to `None`.
-        gradient_accumulation_steps: Integer or `None`. Batches whose gradients
-            are averaged for one update. Defaults to `None`.
+        gradient_accumulation_steps: Integer or `None`. Number of batches whose
+            gradients are averaged for one update. Defaults to `None`.
         **kwargs: Other arguments of `keras.optimizers.Optimizer`.
 
     Raises:
-        ValueError: If an argument is out of range, or, in `build`, if a group
+        ValueError: If an argument is out of range or, in `build`, if a group
             has no variables or does not fit them.
 
     Example:

@@ -4,18 +4,19 @@ from keras import ops
 
 
 class StepValues:
-    """What the updates of all variables have in common in one step.
+    """Values of one step that the updates of all variables share.
 
-    Computed once, before the variables are updated one by one.
+    They are computed once, before the variables are updated one by one.
 
     Args:
         iterations: Integer scalar tensor. The number of updates so far.
         rates: Dictionary of learning rates, scalar tensors, by the name of the
             group, `""` for the optimizer's.
-        decays: Dictionary of weight decays, floats or scalar tensors, likewise.
+        decays: Dictionary of weight decays, floats or scalar tensors, with the
+            same keys.
         rules: The `Rule`s of the variables.
-        beta_1: Float, 0 if there is no such moment. Defaults to `0.0`.
-        beta_2: Float, likewise. Defaults to `0.0`.
+        beta_1: Float. 0 if there is no first moment. Defaults to `0.0`.
+        beta_2: Float. 0 if there is no second moment. Defaults to `0.0`.
     """
 
     def __init__(
@@ -27,7 +28,7 @@ class StepValues:
             count: iterations < count
             for count in {rule.frozen_steps for rule in rules}
         }
-        # While a variable skips steps its count does not matter.
+        # While a variable skips steps, its count does not matter.
         self._steps = {
             count: ops.maximum(
                 ops.cast(iterations + (1 - count), "float32"), 1.0
@@ -43,7 +44,7 @@ class StepValues:
         }
 
     def is_frozen(self, rule):
-        """Returns a Boolean scalar tensor: whether a variable stays as it is.
+        """Returns a Boolean scalar tensor: whether a variable is frozen.
 
         Args:
             rule: The variable's `Rule`.
@@ -51,7 +52,7 @@ class StepValues:
         return self._is_frozen[rule.frozen_steps]
 
     def step(self, rule):
-        """Returns a variable's own number of this update, from 1."""
+        """Returns a variable's own count of this update, from 1."""
         return self._steps[rule.skipped_steps]
 
     def corrections(self, rule):
@@ -63,7 +64,7 @@ class StepValues:
 
         Args:
             rule: The variable's `Rule`.
-            rank: Integer. The number of its axes, as multipliers that are
+            rank: Integer. The variable's number of axes; multipliers that are
                 sequences are along the first.
         """
         rate = self._rates[rule.learning_rate]
@@ -77,7 +78,7 @@ class StepValues:
 
 
 def _bias_correction(beta, step):
-    """Returns `1 - beta**step`, exact also where beta is close to 1."""
+    """Returns `1 - beta**step`, exact even if beta is close to 1."""
     return -ops.expm1(step * math.log(beta)) if beta else ops.ones_like(step)
 
 

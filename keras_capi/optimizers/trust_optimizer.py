@@ -4,7 +4,7 @@ from keras_capi.validation import check_positive
 
 
 class TrustOptimizer(GroupedOptimizer):
-    """Base of the optimizers that scale steps by the norms of variables.
+    """Base class of optimizers that scale steps by the norms of variables.
 
     Args:
         learning_rate: Float or schedule.

@@ -12,10 +12,10 @@ from keras_capi.validation import is_integer
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
-    """CAPI's schedule: linear warm-up, then a cosine that stops short.
+    """CAPI's schedule: a linear warm-up, then a cosine that is cut short.
 
-    For learning rates and for the momentum of the moving average, which follows
-    `1 - learning rate`. With `n = total_steps - warmup_steps`:
+    For learning rates, and for the momentum of the moving average, which
+    follows `1 - learning rate`. With `n = total_steps - warmup_steps`:
 
     ```
     warm-up, i < warmup_steps: linspace(start, base, warmup_steps)[i]
@@ -24,29 +24,30 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
     ```
 
     So the warm-up has the start value at step 0 and the base value at its last
-    step, and the cosine, cut off at the share `truncate` of its course, never
-    reaches the final value. Later steps keep the last value. DINO's schedules
-    have `truncate=1.0`, MAE's `warmup_endpoint=False` besides, and I-JEPA's
-    `first_step=1` too, so that `i` counts from 1 and the last step has the
-    final value.
+    step. The cosine, of which only the share `truncate` is used, never reaches
+    the final value. Later steps keep the last value. DINO's schedules use
+    `truncate=1.0`, MAE's also `warmup_endpoint=False`, and I-JEPA's also
+    `first_step=1`, so that `i` counts from 1 and the last step has the final
+    value.
 
     Args:
         base_value: Float. The value after the warm-up.
-        total_steps: Integer. Number of steps with the warm-up.
-        warmup_steps: Integer. Defaults to `0`.
+        total_steps: Integer. Number of steps, including the warm-up.
+        warmup_steps: Integer. Steps of the warm-up. Defaults to `0`.
         start_value: Float. The value at step 0. Defaults to `0.0`.
-        final_value: Float. Where the whole cosine would end. Defaults to `0.0`.
-        truncate: Float in (0, 1]. Share of the cosine that is run through.
-            Defaults to `0.8`.
-        warmup_endpoint: Boolean, as in `numpy.linspace`. Whether the last step
-            of the warm-up has the base value; if not, the step behind it has.
+        final_value: Float. The value at which the whole cosine would end.
+            Defaults to `0.0`.
+        truncate: Float in `(0, 1]`. Share of the cosine that is used. Defaults
+            to `0.8`.
+        warmup_endpoint: Boolean. Whether the last step of the warm-up has the
+            base value, as in `numpy.linspace`; if not, the step after it has.
             Defaults to `True`.
         first_step: Integer, 0 or 1. The number of the first step. Defaults to
             `0`.
 
     Raises:
-        ValueError: If an argument is out of range, or `warmup_steps` not below
-            `total_steps`.
+        ValueError: If an argument is out of range, or `warmup_steps` is not
+            below `total_steps`.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""Backbones by name: the published weights, and architectures without any."""
+"""Backbones by name: published weights, and architectures without weights."""
 
 from keras_capi.presets.published import list_presets
 

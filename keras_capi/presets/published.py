@@ -28,8 +28,8 @@ DATA_SETS = {
     "lvd142m": "LVD-142M",
     "places205": "Places205",
 }
-# The predictor has half the blocks of the encoder, as published for the large
-# model.
+# The predictor has half as many blocks as the encoder, as published for the
+# large model.
 ARCHITECTURES = {
     f"capi_vit_{size}_patch14": {
         "num_layers": num_layers,
@@ -92,7 +92,7 @@ def _load_architecture(name):
 
 
 def _choose_class(cls, name):
-    # Asked of the base of all encoders too.
+    # The base class of all encoders is asked too.
     if issubclass(CAPIBackbone, cls):
         return CAPIBackbone
     if not issubclass(cls, CAPIBackbone):
@@ -104,15 +104,16 @@ def _choose_class(cls, name):
 
 
 def _convert(file, folder):
-    """Fetches and converts a file, unless another process does or did so."""
+    """Downloads and converts a file, unless another process does or did so."""
     filelock = import_optional("filelock", extra="torch")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # The system gives the lock back when its process ends, however it does.
+    # The system releases the lock when its process ends, however that happens.
     with filelock.FileLock(folder.with_name(folder.name + ".lock")):
         if folder.is_dir():
             return
         checkpoint = _fetch(file, folder.parent)
-        # Beside its place first: what is interrupted must not look whole.
+        # First under another name: an interrupted conversion must not look
+        # complete.
         partial = folder.with_name(folder.name + ".partial")
         shutil.rmtree(partial, ignore_errors=True)
         save_preset(load_torch_checkpoint(checkpoint), partial)
@@ -125,7 +126,7 @@ def _fetch(file, folder):
     if path.is_file():
         return path
     partial = path.with_name(file + ".partial")
-    # What a killed process leaves, Keras would take for the whole file.
+    # Keras would take what a killed process leaves for the whole file.
     partial.unlink(missing_ok=True)
     try:
         fetched = keras.utils.get_file(
@@ -134,7 +135,7 @@ def _fetch(file, folder):
             cache_dir=folder.parent,
             cache_subdir=folder.name,
         )
-    # Keras raises the base class for all that goes wrong.
+    # Keras raises the base class for everything that goes wrong.
     except Exception as error:
         raise OSError(
             f"{URL}{file} cannot be downloaded ({error}). Download it with "
@@ -146,7 +147,7 @@ def _fetch(file, folder):
 
 
 def _record_source(folder, checkpoint):
-    """Notes in a preset which file it was converted from."""
+    """Records in a preset which file it was converted from."""
     path = folder / METADATA_FILE
     source = {"file": checkpoint.name, "sha256": checksum(checkpoint)}
     metadata = {**read_json(path), "source": source}

@@ -1,4 +1,4 @@
-"""Frozen networks that make words of patches, for methods to predict."""
+"""Frozen networks that turn patches into words, for methods to predict."""
 
 from keras_capi.tokenizers.dalle_decoder import DALLEDecoder
 from keras_capi.tokenizers.dalle_tokenizer import DALLETokenizer

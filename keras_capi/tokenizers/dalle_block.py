@@ -1,7 +1,7 @@
 import keras
 from keras import ops
 
-# Of a block's hidden layers, against its width.
+# How much narrower a block's hidden layers are than its output.
 NARROWER = 4
 
 
@@ -52,13 +52,13 @@ class DALLEBlock(keras.layers.Layer):
 
 
 def make_convolution(width, kernel_size, dtype, name):
-    """Returns a convolution with zero padding, as DALL-E's begin."""
+    """Returns a convolution with zero padding, initialised as in DALL-E."""
     return keras.layers.Conv2D(
         width,
         kernel_size,
         padding="same",
         data_format="channels_last",
-        # Normal, with a variance of one over the inputs.
+        # Normal, with a variance of one divided by the number of inputs.
         kernel_initializer=keras.initializers.VarianceScaling(
             1.0, "fan_in", "untruncated_normal"
         ),

@@ -15,11 +15,11 @@ KERNEL_SIZES = (1, 3, 3, 3)
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class DALLEDecoder(BaseModel):
-    """Turns DALL-E's words back into pictures.
+    """Turns DALL-E's words back into images.
 
     The decoder of the autoencoder whose encoder is
-    `keras_capi.tokenizers.DALLETokenizer`. No method needs it: it shows what a
-    word means, and what was lost. It does not train.
+    `keras_capi.tokenizers.DALLETokenizer`. No method needs it: it shows what
+    words mean, and what was lost. It is not trained.
 
     Args:
         vocabulary_size: Integer. Number of words. Defaults to `8192`.
@@ -31,11 +31,11 @@ class DALLEDecoder(BaseModel):
 
     Call arguments:
         words: Float tensor of shape `(batch, rows, columns, vocabulary_size)`:
-            the share of each word, one of which is 1.
+            the share of each word, usually one-hot.
 
     Output shape:
-        `(batch, 8 * rows, 8 * columns, 6)`: the places of three colours, before
-        a sigmoid, and the logarithms of their spreads.
+        `(batch, 8 * rows, 8 * columns, 6)`: the locations of three colours,
+        before a sigmoid, and the logarithms of their scales.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -68,7 +68,7 @@ class DALLEDecoder(BaseModel):
         self.initial_dim = initial_dim
         self.num_blocks = num_blocks
         dtype = self.dtype_policy
-        # As published: the rest may run in half precision.
+        # As published; the rest may run in half precision.
         self.stem = make_convolution(initial_dim, 1, "float32", "stem")
         self.stem.build((None, None, None, vocabulary_size))
         self.blocks, width = [], initial_dim
@@ -101,7 +101,7 @@ class DALLEDecoder(BaseModel):
         return self.head(ops.relu(features))
 
     def decode(self, token_ids):
-        """Returns the picture of words.
+        """Decodes words into images.
 
         Args:
             token_ids: Integer tensor of shape `(batch, rows, columns)`.

@@ -11,19 +11,19 @@ from keras_capi.validation import check_positive_integer
 
 PATCH_SIZE = 8
 NUM_CHANNELS = 3
-# How much wider each group of blocks is than the first. Behind all but the last
-# a map is halved.
+# How much wider each group of blocks is than the first. The map is halved after
+# all but the last.
 WIDTHS = (1, 2, 4, 8)
 KERNEL_SIZES = (3, 3, 3, 1)
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class DALLETokenizer(Tokenizer):
-    """The frozen network that names patches with one of 8,192 words.
+    """DALL-E's frozen network that names each patch by one of 8,192 words.
 
     The encoder of the discrete variational autoencoder that was trained for
-    DALL-E, on 250 million images. BEiT predicts its words. It does not train,
-    and knows nothing before its published weights are loaded.
+    DALL-E on 250 million images. BEiT predicts its words. It is not trained
+    here: load the published weights first.
 
     Args:
         vocabulary_size: Integer. Number of words. Defaults to `8192`.
@@ -31,11 +31,11 @@ class DALLETokenizer(Tokenizer):
             wide. Defaults to `256`.
         num_blocks: Integer. Residual blocks in each of four groups. Defaults to
             `2`.
-        mean: Sequence of three numbers: what was subtracted from the images'
-            colours, which were in `[0, 1]` before; or `None` for that of
+        mean: Sequence of three numbers, what was subtracted from each channel
+            of images in `[0, 1]` to normalise them, or `None` for that of
             `keras_capi.layers.ImageNetNormalization`. Defaults to `None`.
-        standard_deviation: Likewise, by which they were divided after that.
-            Both are given, or neither. Defaults to `None`.
+        standard_deviation: The same for what the channels were then divided by.
+            Give both or neither. Defaults to `None`.
 
     Call arguments:
         images: Float tensor of shape `(batch, height, width, 3)`, normalised;
@@ -98,7 +98,7 @@ class DALLETokenizer(Tokenizer):
             block.build((None, None, None, width))
             width = block.width
             self.blocks.append(block)
-        # Near the best word, half precision would give another.
+        # In half precision, a close second could become the best word.
         self.head = make_convolution(vocabulary_size, 1, "float32", "head")
         self.head.build((None, None, None, width))
         if not self.trainable:
@@ -106,7 +106,7 @@ class DALLETokenizer(Tokenizer):
         self.built = True
 
     def map_pixels(self, images):
-        """Returns what the network takes in place of normalised images."""
+        """Maps normalised images to the network's inputs."""
         inner = 1 - 2 * MARGIN
         scale = inner * np.array(self.standard_deviation)
         offset = inner * np.array(self.mean) + MARGIN
@@ -122,7 +122,7 @@ class DALLETokenizer(Tokenizer):
             features = block(features)
             is_last = index == len(self.blocks)
             if index % self.num_blocks == 0 and not is_last:
-                # Without strides, Keras 3.15 takes wrong ones on JAX.
+                # Without explicit strides, Keras 3.15 uses wrong ones on JAX.
                 features = ops.max_pool(
                     features, 2, strides=2, data_format="channels_last"
                 )

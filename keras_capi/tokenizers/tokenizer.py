@@ -8,14 +8,14 @@ from keras_capi.validation import check_positive_integer
 
 
 class Tokenizer(BaseModel):
-    """Base of the networks that make one word of each patch of an image.
+    """Base class of networks that turn each patch of an image into a word.
 
-    A word is the number of an entry in a vocabulary. What a subclass computes
-    in a call is the scores of all words.
+    A word is the index of an entry in a vocabulary. The call of a subclass
+    computes the scores of all words.
 
     Args:
-        patch_size: Integer. Side in pixels of what becomes a word.
-        vocabulary_size: Integer. How many words there are.
+        patch_size: Integer. Side of the patch that becomes one word, in pixels.
+        vocabulary_size: Integer. Number of words.
         num_channels: Integer. Channels of the images.
 
     Call arguments:
@@ -36,9 +36,9 @@ class Tokenizer(BaseModel):
         self.num_channels = num_channels
 
     def freeze(self):
-        """Lets nothing train, so that words stay what they are."""
-        # Of parts too: a model that is made frozen has them later, and on
-        # TensorFlow Keras skips what seems to be set already.
+        """Freezes all layers, so that words keep their meaning."""
+        # Each part too: a model that is made frozen gets its parts later, and
+        # on TensorFlow Keras skips what seems to be set already.
         for layer in self.layers:
             layer.trainable = False
         self.trainable = False
