@@ -206,7 +206,7 @@ class Checkpoint(keras.callbacks.Callback):
         if self._settings is None:
             raise ValueError(
                 "`Checkpoint` must be in the list of callbacks of a model of "
-                "this package, whose `fit` goes on from it. For others take "
+                "this package, whose `fit` resumes from it. For others take "
                 "`keras.callbacks.BackupAndRestore`. Received: a model of "
                 f"class {type(self.model).__name__}"
             )
@@ -280,7 +280,7 @@ class Checkpoint(keras.callbacks.Callback):
         left = len(self.dataset) if hasattr(self.dataset, "__len__") else 1
         if batch and (self.dataset is None or left < 1):
             raise ValueError(
-                "A training must go on with the same data set, and nothing is "
+                "A training must resume with the same data set, and nothing is "
                 f"left of its epoch. Received: batch={batch}, "
                 f"dataset={self.dataset}"
             )

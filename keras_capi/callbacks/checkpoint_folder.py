@@ -69,9 +69,9 @@ class CheckpointFolder:
             damaged.append((path, damage))
         if damaged:
             raise ValueError(
-                "A checkpoint must be as it was written, and none is. Get a "
-                "copy back, or choose another directory to start from the "
-                "beginning. Received: "
+                "A checkpoint must be intact, and none is. Restore a copy, or "
+                "choose another directory to start from the beginning. "
+                "Received: "
                 + "; ".join(f"{path}, {damage}" for path, damage in damaged)
             )
         return None, []

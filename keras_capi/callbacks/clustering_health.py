@@ -59,7 +59,7 @@ class ClusteringHealth(HealthWatch):
         if not hasattr(model, "clustering"):
             raise ValueError(
                 "`ClusteringHealth` is for a `keras_capi.models.CAPI` model "
-                "with clusters; for others there is `FeatureHealth`. "
+                "with clusters; use `FeatureHealth` for others. "
                 f"Received: {type(model).__name__}"
             )
         super().set_model(model)

@@ -70,7 +70,7 @@ class DirectoryLock:
                 # The file system does not support locks.
                 return False
             raise ValueError(
-                "A directory must be in use by one training at a time. Wait "
+                "A directory must be used by only one training at a time. Wait "
                 "for the other, end it, or choose another directory. Received: "
                 f"{self.path.parent}, in use by {holder}"
             ) from error

@@ -63,7 +63,7 @@ def _find(folder, model, settings):
         refused = {k: v for k, v in refused.items() if k[:5] != "data."}
     if refused:
         raise ValueError(
-            "A training must go on with the settings of its checkpoint. Take "
+            "A training must resume with the settings of its checkpoint. Use "
             "those, or another directory for a new training, which may begin "
             f"with `model.load_weights('{path / WEIGHTS}')` if the model is "
             f"the same. Received: {as_line(refused)}"

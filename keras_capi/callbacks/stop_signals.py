@@ -114,7 +114,7 @@ class StopSignals:
     def ending(self):
         """Announces the end, and returns the exception to end with."""
         name = signal.Signals(self.received).name
-        _say(f"Stopped by {name}. Start again to go on.")
+        _say(f"Stopped by {name}. Start again to resume.")
         if self.received == signal.SIGINT:
             return KeyboardInterrupt()
         return SystemExit(EXIT_CODE)
@@ -132,7 +132,7 @@ class StopSignals:
         if _awaits_batch(frame):
             self.stop_between_steps()
         if number == signal.SIGINT:
-            _say("Stopping after this step. Once more to stop at once.")
+            _say("Stopping after this step. Press again to stop at once.")
 
     def _start_watch(self):
         """Starts to watch the main thread, which may be stuck.

@@ -38,8 +38,8 @@ def load_model(name):
         path = path / MODEL_FILE
     elif (path / RECIPE_FILE).is_file():
         raise ValueError(
-            f"The folder of a run must have {MODEL_FILE}, which the end of the "
-            f"training writes. Received: {path}"
+            f"The folder of a run must have {MODEL_FILE}, which is written at "
+            f"the end of the training. Received: {path}"
         )
     if path.suffix != ".keras":
         with naming_the_file(name, "A preset must be complete"):

@@ -37,8 +37,8 @@ def find_position_grid(positions, grid_size):
         return None
     if None in grid_size:
         raise ValueError(
-            "`image_shape` must have a height and a width, which learnt "
-            f"positions are for. Received: positions={positions!r}, and no size"
+            "`image_shape` must have a height and a width for learnt "
+            f"positions. Received: positions={positions!r}, and no size"
         )
     return grid_size
 

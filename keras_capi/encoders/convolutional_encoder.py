@@ -121,8 +121,8 @@ class ConvolutionalEncoder(Encoder):
     ):
         if attention_mask is not None:
             raise ValueError(
-                "Convolutions see all patches around: a method whose encoder "
-                "attends to some of them needs another encoder, such as `ViT`. "
+                "Convolutions see all patches around: a method that needs an "
+                "attention mask needs another encoder, such as `ViT`. "
                 f"Received: {type(self).__name__} with an `attention_mask`"
             )
         return self.name_outputs({self.num_layers: tokens}, positions, layers)

@@ -74,8 +74,8 @@ class ViTPositions(keras.layers.Layer):
         self.table = None
         if (kind or relative) and None in image_grid:
             raise ValueError(
-                "`image_shape` must have a height and a width, which positions "
-                f"are for. Received: positions={kind!r}, "
+                "`image_shape` must have a height and a width if there are "
+                f"positions. Received: positions={kind!r}, "
                 f"relative_positions={relative!r}, and no size"
             )
         if kind is not None:

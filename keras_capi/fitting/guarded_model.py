@@ -151,6 +151,6 @@ def _check_not_empty(x):
     for images in x.values() if isinstance(x, dict) else (x,):
         if is_array(images) and tuple(images.shape[:1]) == (0,):
             raise ValueError(
-                "There must be an image or more. Received: an array of shape "
+                "There must be at least one image. Received: an array of shape "
                 f"{tuple(images.shape)}"
             )

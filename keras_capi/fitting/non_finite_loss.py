@@ -23,7 +23,7 @@ def check_finite_loss(loss, step, batch=None):
             f"The loss is not finite at step {step}: {loss}. Training was "
             "stopped. Usual causes: a learning rate that is too high or warms "
             "up too fast, images with NaN or infinite values, or labels or "
-            "own mask indices out of range. Lower the rates, check the images, "
-            "and go on from the last checkpoint.",
+            "mask indices out of range. Lower the rates, check the images, "
+            "and resume from the last checkpoint.",
             batch,
         )

@@ -51,10 +51,10 @@ def fit_from_checkpoint(model, fit, epochs, callbacks):
     steps = fit.keywords.get("steps_per_epoch")
     if steps is not None:
         raise ValueError(
-            "A training with a checkpoint goes through its whole data set in "
-            "each epoch, or nothing says where to go on: leave out "
-            "`steps_per_epoch`, and choose the number of batches of the data "
-            f"set. Received: steps_per_epoch={steps}"
+            "A training with a checkpoint must use its whole data set in each "
+            "epoch, to know where to resume: leave out `steps_per_epoch`, and "
+            "choose the number of batches in the data set. "
+            f"Received: steps_per_epoch={steps}"
         )
     (checkpoint,) = checkpoints
     fit = functools.partial(fit, callbacks=callbacks)
@@ -82,12 +82,12 @@ def _announce(epochs, epoch, batch):
         return
     if epoch >= epochs:
         print(
-            f"Already finished: epoch {epoch}. A larger `epochs` than {epochs} "
-            "trains on.",
+            f"Already finished: epoch {epoch}. Set `epochs` above {epochs} to "
+            "train on.",
             flush=True,
         )
     elif (epoch, batch) != (0, 0):
-        print(f"Going on from epoch {epoch + 1}, batch {batch}.", flush=True)
+        print(f"Resuming from epoch {epoch + 1}, batch {batch}.", flush=True)
 
 
 def _fit_from(fit, epochs, epoch, batch):

@@ -50,10 +50,11 @@ class TrainingHints(keras.callbacks.Callback):
         spare = batch_size + clustering.queue_size - clustering.num_clusters
         if clustering.positionwise and spare < 0:
             warnings.warn(
-                "There are more clusters than images to share out to them, so "
+                "There are more clusters than images to assign to them, so "
                 "some stay unused: `num_clusters` should be at most the batch "
-                "and the `queue_size`, and one for 16 images of the data set; "
-                "see `keras_capi.recipes.propose_settings`. Received: "
+                "plus `queue_size`, and at most a sixteenth of the images of "
+                "the data set; see `keras_capi.recipes.propose_settings`. "
+                "Received: "
                 f"num_clusters={clustering.num_clusters}, a batch of "
                 f"{batch_size}, queue_size={clustering.queue_size}",
                 stacklevel=2,
@@ -82,7 +83,7 @@ class TrainingHints(keras.callbacks.Callback):
             warnings.warn(
                 f"The training ended after {num_updates} updates, within the "
                 f"warm-up of {warmup_steps}: the learning rate never reached "
-                "its value. The `total_steps` of a schedule should be the "
+                "its full value. The `total_steps` of a schedule should be the "
                 "updates of all epochs: images // batch size * epochs.",
                 stacklevel=2,
             )
@@ -104,8 +105,8 @@ class TrainingHints(keras.callbacks.Callback):
         if high > WILD_RATIO * low:
             self._has_hinted = True
             warnings.warn(
-                f"The times of steps scatter from {low:.1f} to {high:.1f} s: "
-                "other programs, or the reading of the images, compete for "
+                f"Step times vary from {low:.1f} to {high:.1f} s: "
+                "other programs, or reading the images, compete for "
                 "the processor. On torch and a shared CPU "
                 "OMP_NUM_THREADS=1 may be ten times faster; `keras-capi "
                 "doctor` shows cores, threads and load.",

@@ -97,8 +97,8 @@ class ImageGPT(ColorChanceMixin, Pretraining):
             palette = np.asarray(palette, "float32")
         if masking is not None and encoder.causal:
             raise ValueError(
-                "`masking` must be None for a causal encoder, of which nothing "
-                f"is hidden but what comes later. Received: masking={masking}"
+                "`masking` must be None for a causal encoder, which hides only "
+                f"what comes later. Received: masking={masking}"
             )
         with keras.RematScope(mode=None):
             MASK.try_layer(masking, encoder)

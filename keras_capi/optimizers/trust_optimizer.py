@@ -35,7 +35,8 @@ class TrustOptimizer(GroupedOptimizer):
         if not all(rule.is_uniform for rule in self._rules):
             raise ValueError(
                 "`groups` must have single numbers as multipliers, as a "
-                f"variable has one trust. Received: groups={self.groups}"
+                "variable has one trust ratio. "
+                f"Received: groups={self.groups}"
             )
         self._momentums = self.add_optimizer_variables(variables, "momentum")
 

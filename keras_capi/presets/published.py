@@ -138,7 +138,7 @@ def _fetch(file, folder):
     # Keras raises the base class for everything that goes wrong.
     except Exception as error:
         raise OSError(
-            f"{URL}{file} cannot be downloaded ({error}). Download it with "
+            f"{URL}{file} cannot be downloaded ({error}). Download it on "
             f"another machine and put it at {path}, or convert it wherever it "
             f"is: `keras-capi convert {file} FOLDER`, then "
             '`CAPIBackbone.from_preset("FOLDER")`.'

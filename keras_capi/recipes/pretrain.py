@@ -152,8 +152,8 @@ def _with_clusters(recipe, num_images):
         number = choose_num_clusters(num_images, maximum)
         if number < maximum and backend.process_index() == 0:
             print(
-                f"{number} clusters for {num_images} images: one for 16, at "
-                f"least 16. {section}.{CLUSTERS} sets another number."
+                f"{number} clusters for {num_images} images: one for every 16, "
+                f"at least 16. {section}.{CLUSTERS} sets another number."
             )
         recipe[section] = {**settings, CLUSTERS: number}
     return recipe

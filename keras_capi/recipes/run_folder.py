@@ -61,7 +61,7 @@ class RunFolder:
             check_recipe(stored)
         except ValueError as error:
             raise ValueError(
-                f"{self._recipe} must be a recipe; else choose another folder. "
+                f"{self._recipe} must be a recipe, or choose another folder. "
                 f"({error})"
             ) from error
         stored = _comparable(stored)
@@ -74,8 +74,8 @@ class RunFolder:
         ]
         if different:
             raise ValueError(
-                "A folder must have the run of one recipe. Choose another "
-                f"folder, go on with --recipe {self._recipe}, or delete the "
+                "A folder must have the run of only one recipe. Choose another "
+                f"folder, resume with --recipe {self._recipe}, or delete the "
                 f"folder. Received: {self.path}, but {'; '.join(different)}"
             )
 

@@ -98,8 +98,8 @@ class FineTunedModel(EncoderModel):
         num_layers = self.backbone.num_layers
         if self.last_block < num_layers and not self.freeze_backbone:
             raise ValueError(
-                "A head must take the last block, or the later ones cannot "
-                "train: freeze the backbone, or make an encoder of fewer "
+                "A head must take the last block, as later ones would not "
+                "train: freeze the backbone, or make an encoder with fewer "
                 f"blocks. Received: block {self.last_block} of {num_layers}"
             )
         super().compile(*args, **kwargs)
@@ -119,7 +119,7 @@ class FineTunedModel(EncoderModel):
         if isinstance(labels, list | tuple) and len(labels) != 1:
             # Keras would take each element for the labels of another output.
             raise ValueError(
-                "Labels must be one array: of a list make one by `np.array`. "
+                "Labels must be one array: convert a list with `np.array`. "
                 f"Received: a {type(labels).__name__} of {len(labels)}"
             )
         if not is_array(labels) or not _takes_classes(self.loss):

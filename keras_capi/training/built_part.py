@@ -32,7 +32,7 @@ def built_part(name, part, shape):
     except Exception as error:
         raise ValueError(
             f"`{name}` must be built, or build itself when it is called on a "
-            f"tensor of shape {shape}: else call it on one before. "
+            f"tensor of shape {shape}: otherwise call it on one first. "
             f"Received: {type(part).__name__}, which raises the error above"
         ) from error
     return part

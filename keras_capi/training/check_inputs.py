@@ -63,7 +63,7 @@ def check_no_weights(
         if weights is not None:
             raise ValueError(
                 "Without labels all images count alike: leave out "
-                f"`{name}`, and let the data set yield more often what should "
+                f"`{name}`, and repeat images in the data set that should "
                 f"count for more. Received: {name} of type "
                 f"{type(weights).__name__}"
             )

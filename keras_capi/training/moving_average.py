@@ -85,8 +85,8 @@ class MovingAverage:
             weights, averages = part.weights, average.weights
             if len(weights) != len(averages):
                 raise ValueError(
-                    "What a moving average follows must keep the weights that "
-                    "it has: `enable_lora` is for fine-tuning. Received: "
+                    "Parts with a moving average must keep their weights: "
+                    "`enable_lora` is for fine-tuning. Received: "
                     f"{part.name!r} with {len(weights)} weights, "
                     f"{len(averages)} of them followed"
                 )

@@ -75,5 +75,5 @@ def test_in_fit():
 
 
 def test_the_other_one_names_it():
-    with pytest.raises(ValueError, match="there is `FeatureHealth`"):
+    with pytest.raises(ValueError, match="use `FeatureHealth` for others"):
         ClusteringHealth(IMAGES).set_model(make_mae())

@@ -221,7 +221,7 @@ def test_more_epochs_extend_a_training_and_its_schedules(tmp_path, capsys):
     model = fit(tmp_path, make_crops(**crops), make(6), epochs=3)
     output = capsys.readouterr().out
     assert "optimizer.learning_rate.total_steps: 2 before, 6 now" in output
-    assert "Going on from epoch 2, batch 0." in output
+    assert "Resuming from epoch 2, batch 0." in output
     assert int(model.optimizer.iterations) == 6
 
 
@@ -238,7 +238,7 @@ def test_says_where_it_goes_on(tmp_path, capsys):
         fit(tmp_path, stop=2)
     assert "Going on" not in capsys.readouterr().out
     fit(tmp_path, make_crops(workers=2))
-    assert "Going on from epoch 1, batch 2." in capsys.readouterr().out
+    assert "Resuming from epoch 1, batch 2." in capsys.readouterr().out
 
 
 def test_fewer_epochs_than_were_begun_are_finished(tmp_path):

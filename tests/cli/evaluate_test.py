@@ -188,7 +188,7 @@ def test_a_preset_has_the_same_scores(model, classes, tmp_path):
         ({"--test": "missing"}, "existing folder.*missing"),
         ({"--model": "missing.keras"}, "must be a file missing.keras"),
         ({"--model": "missing"}, "A preset must be.*'missing'"),
-        ({"--model": "{unfinished}"}, "end of the training writes"),
+        ({"--model": "{unfinished}"}, "end of the training"),
         ({"--model": "{bad}"}, "`model.save` wrote.*damaged"),
         ({"--model": "{other}"}, "contain an encoder.*with Sequential"),
         ({"--model": "{unknown}"}, "must be of Keras or keras_capi"),

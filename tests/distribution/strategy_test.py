@@ -34,7 +34,7 @@ def test_a_checkpoint_outside_of_the_scope(strategy, tmp_path, capsys):
         model.fit(
             images, labels, epochs=epochs, callbacks=[checkpoint], verbose=0
         )
-    assert "Going on from epoch 2, batch 0." in capsys.readouterr().out
+    assert "Resuming from epoch 2, batch 0." in capsys.readouterr().out
     assert int(keras.ops.convert_to_numpy(model.optimizer.iterations)) == 2
 
 

@@ -63,7 +63,7 @@ def test_no_images():
     """Keras fails on them in words that name none."""
     model, images = make_model(), make_images()[:0]
     for call in (model.fit, model.predict, model.teacher.predict):
-        with pytest.raises(ValueError, match=r"an image or more.*\(0, 16"):
+        with pytest.raises(ValueError, match=r"at least one image.*\(0, 16"):
             call(images, verbose=0)
 
 

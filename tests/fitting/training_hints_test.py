@@ -131,5 +131,5 @@ def test_times_that_scatter(monkeypatch, recwarn, seconds, scatters):
             now[0] += duration
             hints.on_train_batch_end(batch)
         hints.on_epoch_end(epoch)
-    found = [x for x in recwarn if "steps scatter" in str(x.message)]
+    found = [x for x in recwarn if "Step times vary" in str(x.message)]
     assert len(found) == scatters

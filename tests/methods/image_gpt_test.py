@@ -183,5 +183,5 @@ def test_bad_arguments_and_inputs():
     with pytest.raises(ValueError, match="causal encoder can draw"):
         make(causal=False).sample(1)
     inputs = {"images": make_images(2), "mask": np.zeros((2, 16), bool)}
-    with pytest.raises(ValueError, match="'images' alone"):
+    with pytest.raises(ValueError, match="only the key 'images'"):
         make().check_inputs(inputs)

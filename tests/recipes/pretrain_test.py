@@ -168,7 +168,7 @@ def test_command_trains_and_its_recipe_does_the_same_again(photos, tmp_path):
         *("--epochs", 3),
     )
     message = str(result.exception)
-    assert "must have the run of one recipe" in message
+    assert "must have the run of only one recipe" in message
     assert "training.epochs is 3, was missing" in message
     assert "backbone" not in message
 

@@ -273,7 +273,9 @@ def test_lora_is_not_for_pretraining():
     model = make_model()
     model.student.enable_lora(2)
     model.compile("sgd")
-    with pytest.raises(ValueError, match="must keep the weights.*enable_lora"):
+    with pytest.raises(
+        ValueError, match="must keep their weights.*enable_lora"
+    ):
         model.train_on_batch(make_images())
     with pytest.raises(ValueError, match="`lora_rank` must be a positive"):
         make_backbone(lora_rank=0)

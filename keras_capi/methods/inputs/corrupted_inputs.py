@@ -24,7 +24,7 @@ def check_corrupted_inputs(encoder, inputs):
         return
     if len(inputs) > 1 and set(inputs) != set(NAMES):
         raise ValueError(
-            "Inputs with own corrupted images must have the keys "
+            "Inputs with corrupted images must have the keys "
             f"{sorted(NAMES)}. Received: {sorted(inputs)}"
         )
     check_images(images, encoder.patch_size, encoder.image_shape[-1])

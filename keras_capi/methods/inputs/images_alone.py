@@ -13,8 +13,8 @@ def check_images_alone(encoder, inputs):
     """
     if set(inputs) != {"images"}:
         raise ValueError(
-            "Of these images nothing is hidden: inputs must have the key "
-            f"'images' alone. Received: {sorted(inputs)}"
+            "This method takes no masks: inputs must have only the key "
+            f"'images'. Received: {sorted(inputs)}"
         )
     images = inputs["images"]
     if is_array(images):

@@ -95,9 +95,9 @@ def check_number_of_images(x, num_images):
         return
     if count > num_images or (count < num_images and not has_numbers):
         raise ValueError(
-            "Images without numbers must be a whole data set, as large as the "
-            "model knows it, and numbers below that: of a part of it, give "
-            '`{"images": ..., "indices": ...}`. Received: '
+            "Images without numbers must be the whole data set that the model "
+            "knows, and there must be no more than that: for a part of it, "
+            'give `{"images": ..., "indices": ...}`. Received: '
             f"num_images={num_images}, {count} images"
         )
 
@@ -114,8 +114,8 @@ def check_not_numbered_alike(x, num_images):
     names = sorted(x) if isinstance(x, dict) else ["images"]
     if "indices" not in names or num_images is None:
         raise ValueError(
-            "Where each of several processes has arrays of its own, images "
-            "must have their numbers in the whole data set: give "
+            "If several processes have their own arrays, images must have "
+            "their numbers in the whole data set: give "
             '`{"images": ..., "indices": ...}`, and the method `num_images`. '
             f"Received: num_images={num_images}, {names}"
         )
@@ -149,7 +149,7 @@ def check_can_draw(x):
     """
     if not hasattr(x, "drawn_images"):
         raise ValueError(
-            "What an epoch has of each cluster is chosen anew each time: give "
+            "The images of each epoch are drawn by cluster: give "
             "arrays, `keras_capi.data.AugmentedImages` or "
             f"`keras_capi.data.RandomCrops`. Received: {type(x).__name__}"
         )
@@ -168,9 +168,9 @@ def check_any_can_load(x, num_images):
     known = len(np.unique(keras.ops.convert_to_numpy(x["indices"])))
     if known < num_images:
         raise ValueError(
-            "Where several processes train, each must be able to load any "
-            "image, as images are drawn by their clusters: give each of them "
-            "the arrays of all images, or `keras_capi.data.AugmentedImages` or "
+            "If several processes train, each must be able to load any image, "
+            "as images are drawn by cluster: give each of them the arrays of "
+            "all images, or `keras_capi.data.AugmentedImages` or "
             f"`keras_capi.data.RandomCrops`. Received: {known} of {num_images} "
             f"images in one of {count} processes"
         )

@@ -53,7 +53,7 @@ def check_pair_inputs(encoder, inputs):
         "pairs" not in inputs and patches.shape[1] != GRID_SIDE**2
     ):
         raise ValueError(
-            "Own patches that are no grid of 3 x 3 must come with `pairs` and "
+            "Patches that are not a 3 x 3 grid must come with `pairs` and "
             f"`labels`. Received: {sorted(inputs)}, patches of shape "
             f"{tuple(patches.shape)}"
         )

@@ -23,7 +23,7 @@ def check_index_shapes(inputs, blocks=False):
     expected = {"images", *INDEX_NAMES}
     if set(inputs) != expected:
         raise ValueError(
-            f"Inputs with own masks must have the keys {sorted(expected)}. "
+            f"Inputs with masks must have the keys {sorted(expected)}. "
             f"Received: {sorted(inputs)}"
         )
     for name in INDEX_NAMES:

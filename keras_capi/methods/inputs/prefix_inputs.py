@@ -24,7 +24,7 @@ def check_prefix_inputs(encoder, inputs):
         return
     if len(inputs) > 1 and set(inputs) != {"images", NAME}:
         raise ValueError(
-            "Inputs with own prefixes must have the keys "
+            "Inputs with prefixes must have the keys "
             f"{sorted(('images', NAME))}. Received: {sorted(inputs)}"
         )
     check_images(images, encoder.patch_size, encoder.image_shape[-1])

@@ -48,7 +48,7 @@ def prepare_replaced(encoder, masking, inputs):
 def _check_mask(encoder, inputs):
     if set(inputs) != {"images", "mask"}:
         raise ValueError(
-            "Inputs with own masks must have the keys ['images', 'mask']. "
+            "Inputs with masks must have the keys ['images', 'mask']. "
             f"Received: {sorted(inputs)}"
         )
     images, mask = inputs["images"], inputs["mask"]

@@ -27,7 +27,7 @@ def check_rotated_inputs(encoder, inputs):
         return
     if not set(NAMES) <= set(inputs):
         raise ValueError(
-            "Inputs with own rotated images must have the keys "
+            "Inputs with rotated images must have the keys "
             f"{sorted(NAMES)}. Received: {sorted(inputs)}"
         )
     images, labels = (inputs[name] for name in NAMES)

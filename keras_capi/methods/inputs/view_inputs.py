@@ -111,7 +111,7 @@ def check_view_masks(inputs, encoder):
         return
     if "global_views" not in inputs:
         raise ValueError(
-            "Own masks are of own views: `mask` needs `global_views`. "
+            "Masks must come with their views: `mask` needs `global_views`. "
             f"Received: {sorted(inputs)}"
         )
     views, mask = inputs["global_views"], inputs["mask"]
