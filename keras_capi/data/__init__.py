@@ -1,4 +1,4 @@
-"""Images to start from: shipped photographs, and the user's own."""
+"""Image data sets: your own images, and sample photographs."""
 
 from keras_capi.data.augmented_images import AugmentedImages
 from keras_capi.data.image_files import find_images

@@ -27,29 +27,29 @@ from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_number
 from keras_capi.validation import check_positive_integer
 
-# How often to try another image in place of one that cannot be read.
+# How often to try another image instead of one that cannot be read.
 NUM_ATTEMPTS = 20
-# From so many on, the images tried tell the share that cannot be read.
+# After this many images the share of unreadable ones is reliable.
 ENOUGH_TRIED = 1000
 
 
 class AugmentedImages(NumberedDataset):
-    """Batches to pretrain on, from images of any size and kind.
+    """Batches of augmented images, for pretraining on images of any kind.
 
     Threads read, decode and augment images while the model trains: a random
-    part of each image, resized, flipped half of the time, and normalised, as
-    published. Each epoch takes each image once, in another order, and leaves
-    out what does not fill a batch.
+    crop of each image, resized, flipped half of the time, and normalised, as
+    published. Each epoch uses each image once, in a new order, and drops the
+    last batch if it is not full.
 
     A batch is determined by the seed, the epoch and its number, whatever the
     number of workers. With `keras_capi.callbacks.Checkpoint` an interrupted
-    training goes on with the very batches that would have come next.
+    training continues with exactly the batches that would have come next.
 
     Greyscale, CMYK, 16-bit, palette and transparent images become RGB, EXIF
-    orientations are applied, and files and encoded bytes that cannot be decoded
-    are replaced by others. `counts` says how many of each kind were read so
-    far, and `skipped` which could not be read, and why. Errors of the source
-    itself end the training.
+    orientations are applied, and images that cannot be decoded are replaced by
+    others. `counts` tells how many images of each kind were read so far, and
+    `skipped` which could not be read, and why. Errors of the source itself end
+    the training.
 
     Args:
         source: Path of a folder of images (searched with its subfolders), list
@@ -59,33 +59,34 @@ class AugmentedImages(NumberedDataset):
             array. Items may be paths, encoded bytes, PIL images, uint8 or
             uint16 arrays, or dictionaries with one of these.
         image_size: Integer. Height and width of the result. Defaults to `224`.
-        batch_size: Integer. Defaults to `64`.
-        scale: Tuple of two floats. Bounds of the part's area. Defaults to
-            `(0.6, 1.0)`.
-        aspect_ratio: Tuple of two floats. Bounds of the part's width over
-            height. Defaults to `(3 / 4, 4 / 3)`.
+        batch_size: Integer. Images of a batch. Defaults to `64`.
+        scale: Tuple of two floats. Bounds of the area of the crop, as a share
+            of the image. Defaults to `(0.6, 1.0)`.
+        aspect_ratio: Tuple of two floats. Bounds of the aspect ratio of the
+            crop, width over height. Defaults to `(3 / 4, 4 / 3)`.
         normalization: Callable that turns a uint8 batch into floats, or
             `"imagenet"` for what `keras_capi.layers.ImageNetNormalization`
             computes. Defaults to `"imagenet"`.
-        samples_per_image: Integer. How often each image is taken in an epoch,
-            each time another part of it: for data sets of few images. Defaults
-            to `1`.
-        key: String. Where the image is in items that are dictionaries. Defaults
-            to `"image"`.
-        share: Tuple `(index, count)`: which part of each epoch's images is for
-            this process, of so many. Defaults to `(0, 1)`, all.
-        seed: Integer. Seed of order and augmentation. Defaults to `0`, as a
-            training must go on with the same.
-        workers: Integer. Threads, each of which makes whole batches. With fewer
-            than two, torch makes each batch between two steps. Defaults to `4`.
+        samples_per_image: Integer. How often each image is used in an epoch,
+            with another crop each time. Raise it for data sets of few images.
+            Defaults to `1`.
+        key: String. The key of the image in items that are dictionaries.
+            Defaults to `"image"`.
+        share: Tuple `(index, count)`: this process uses part `index` of `count`
+            parts of each epoch. Defaults to `(0, 1)`, all.
+        seed: Integer. Seed of order and augmentation. A resumed training must
+            use the same. Defaults to `0`.
+        workers: Integer. Number of threads, each of which makes whole batches.
+            With fewer than two, torch makes each batch between two steps.
+            Defaults to `4`.
         max_skipped: Float in `[0, 1]`. Share of the images that may be
-            unreadable; more are an error. Defaults to `0.25`.
+            unreadable; more raise an error. Defaults to `0.25`.
         white_level: Integer or `None`. The value that becomes white in 16-bit
-            images, such as `4095` if they hold 12 bits. `None` takes `65535`,
-            and warns of dark ones. Defaults to `None`.
+            images, such as `4095` if they hold 12 bits. `None` uses `65535`,
+            and warns of dark images. Defaults to `None`.
         **kwargs: Other arguments of `keras.utils.PyDataset`. Threads decode and
-            resize at the same time, so that `use_multiprocessing` pays off for
-            sources in slow Python only.
+            resize in parallel, so that `use_multiprocessing` only pays off for
+            sources in slow Python.
 
     Output shape:
         Tuple of one float32 array of shape `(batch_size, image_size,
@@ -93,8 +94,8 @@ class AugmentedImages(NumberedDataset):
 
     Raises:
         ImportError: If Pillow is not installed.
-        ValueError: If arguments are out of range, there are fewer images than a
-            batch takes, too many cannot be read, or items are not images.
+        ValueError: If an argument is out of range, there are fewer images than
+            a batch needs, too many cannot be read, or items are not images.
 
     Example:
 
@@ -201,7 +202,7 @@ class AugmentedImages(NumberedDataset):
         try:
             for n, index in enumerate(indices):
                 seed = (self.seed, epoch, first + n)
-                # Another one, if this cannot be read.
+                # Another image, if this one cannot be read.
                 images[n], indices[n] = self._prepare(int(index), seed, *found)
         finally:
             self.add_counts(*found)
@@ -220,13 +221,13 @@ class AugmentedImages(NumberedDataset):
         return images.astype("float32", copy=False)
 
     def add_counts(self, counts, skipped):
-        """Adds what was found in a batch to `counts` and `skipped`."""
+        """Adds the findings of a batch to `counts` and `skipped`."""
         with self._lock:
             self.counts.update(counts)
             self.skipped.update(skipped)
 
     def on_epoch_end(self):
-        # Worker processes know only what each of them skipped.
+        # Worker processes only know what they skipped themselves.
         self._check_skipped()
         with self._lock:
             skipped = dict(self.skipped)
@@ -260,8 +261,8 @@ class AugmentedImages(NumberedDataset):
         return draw_order(self.num_images, num_times, self.share, seed)
 
     def _prepare(self, index, seed, counts, skipped):
-        # Counted from 1: seeds with zeros at the end equal those without, and
-        # that of the order has no place.
+        # Counted from 1: trailing zeros do not change a seed, so that 0 would
+        # give the seed of the order, which has no place.
         generator = np.random.default_rng((*seed, self.share[0] + 1))
 
         def draw_window(size):
@@ -275,8 +276,9 @@ class AugmentedImages(NumberedDataset):
                 )
             except ImageError as error:
                 counts["unreadable"] += 1
-                # Not the error, which would keep the whole batch alive, and
-                # without the address of the bytes, new in each epoch.
+                # The message and not the error, which would keep the whole
+                # batch alive; without the address of the bytes, which changes
+                # with each epoch.
                 skipped[name] = str(error).split(" <_io.BytesIO")[0]
                 index = int(generator.integers(len(self._images)))
                 continue
@@ -287,8 +289,8 @@ class AugmentedImages(NumberedDataset):
 
 
 def _imagenet_normalization(images):
-    # In NumPy, as the threads must not compete for the model's device, and with
-    # the channels of a row beside each other: NumPy is slow along an axis of 3.
+    # In NumPy, so that threads do not compete for the model's device. The
+    # channels of a row are one axis: NumPy is slow along an axis of 3.
     scale, offset = (
         np.tile(values.astype("float32"), images.shape[2])
         for values in imagenet_scale_and_offset((0, 255))

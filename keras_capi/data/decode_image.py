@@ -1,4 +1,4 @@
-"""Decodes images of all kinds, and says in what they are unusual."""
+"""Decodes images of all kinds, and reports what is unusual in them."""
 
 import contextlib
 import io
@@ -46,11 +46,11 @@ def decode_image(image, white_level=None):
 
     Raises:
         ImageError: If a file or bytes cannot be decoded.
-        ValueError: If an image in memory is of a wrong kind.
+        ValueError: If an image in memory has a wrong shape or dtype.
 
     Returns:
-        Tuple of the array, of shape `(height, width, 3)`, turned as its EXIF
-        orientation says, and the set of what is unusual: `"greyscale"`,
+        Tuple of the array, of shape `(height, width, 3)`, with its EXIF
+        orientation applied, and the set of what is unusual: `"greyscale"`,
         `"alpha"`, `"cmyk"`, `"16-bit"`, `"rotated"`, `"huge"` (more than 50
         million pixels).
     """
@@ -61,7 +61,7 @@ def decode_image(image, white_level=None):
 def decode_to_pillow(image, white_level=None):
     """Decodes an image to a PIL image, in RGB or in greyscale ("L").
 
-    Pillow can resize it without another copy, and grey values but once.
+    Pillow can resize it without another copy, and greyscale in one channel.
 
     Args:
         image, white_level: As in `decode_image`, which has the same errors.
@@ -71,7 +71,7 @@ def decode_to_pillow(image, white_level=None):
     """
     pillow = import_optional("PIL.Image", extra="images")
     with opened_image(image) as opened:
-        # First, as loading an image makes Pillow forget some of it.
+        # First, as Pillow forgets some of it when it loads the image.
         kinds = kinds_of(opened)
         whole = load_upright(opened, kinds, white_level)
         if isinstance(whole, np.ndarray):
@@ -84,7 +84,7 @@ def load_upright(image, kinds, white_level):
 
     Args:
         image: PIL image or array.
-        kinds: What `kinds_of` told of it before.
+        kinds: What `kinds_of` returned for it before.
         white_level: As in `decode_image`.
 
     Returns:
@@ -104,15 +104,15 @@ def load_upright(image, kinds, white_level):
 
 
 def to_rgb_or_grey(image):
-    """Converts a PIL image to one of the modes that Pillow resizes well."""
+    """Converts a PIL image to RGB or "L", which Pillow resizes well."""
     return convert(image, "L" if image.mode in GREY_MODES else "RGB")
 
 
 @contextlib.contextmanager
 def opened_image(image):
-    """Yields a PIL image, which may not be decoded yet, or an array.
+    """Yields a PIL image, which may not yet be decoded, or an array.
 
-    What Pillow raises within becomes an `ImageError`.
+    Within the context, errors of Pillow become an `ImageError`.
 
     Args:
         image: As in `decode_image`.
@@ -128,7 +128,7 @@ def opened_image(image):
             yield opened
     elif hasattr(image, "convert"):
         check_image(image)
-        # Pillow may not have read its file yet.
+        # Pillow may not yet have read its file.
         with image_errors():
             yield image
     else:
@@ -136,7 +136,7 @@ def opened_image(image):
 
 
 def kinds_of(image):
-    """Says in what a PIL image or an array is unusual, see `decode_image`."""
+    """Returns what is unusual in a PIL image or array, see `decode_image`."""
     if isinstance(image, np.ndarray):
         is_grey = image.ndim == 2 or image.shape[-1:] == (1,)
         kinds = {"greyscale"} if is_grey else set()

@@ -1,4 +1,4 @@
-"""Decodes a part of an image, with no more work than the result shows."""
+"""Decodes a part of an image, at no more resolution than needed."""
 
 import math
 
@@ -15,11 +15,11 @@ from keras_capi.optional_imports import import_optional
 from keras_capi.paths import PATH_TYPES
 
 # Formats that can be decoded at a half, a quarter or an eighth of their size.
-# Many phones write MPO, a JPEG with others behind it.
+# Many phones write MPO: a JPEG followed by others.
 REDUCIBLE = ("JPEG", "MPO")
-# What is reduced before the bicubic resizing keeps so many pixels for one of
-# the result along each side: of 256 levels, photographs then differ by less
-# than one in the mean.
+# A reduced image keeps at least this many pixels for each pixel of the result
+# along each side. Photographs then differ by less than one of 256 levels on
+# average.
 LEAST_RATIO = 2
 
 
@@ -29,23 +29,23 @@ def decode_window(image, size, draw_window, white_level=None):
     Args:
         image: As in `decode_image`.
         size: Integer. Height and width of the result.
-        draw_window: Callable that gets the height and the width of the upright
-            image, at its full size, and returns top, left, height and width of
-            the part.
+        draw_window: Callable that gets the height and width of the upright
+            image at full size, and returns top, left, height and width of the
+            part.
         white_level: As in `decode_image`.
 
     Raises:
         ImageError, ValueError: As `decode_image` does.
 
     Returns:
-        Tuple of a PIL image in RGB, and the set of what is unusual, as of
+        Tuple of a PIL image in RGB, and the set of what is unusual, as in
         `decode_image`.
     """
     pillow = import_optional("PIL.Image", extra="images")
     with opened_image(image) as opened:
-        # First, as loading an image makes Pillow forget some of it.
+        # First, as Pillow forgets some of it when it loads the image.
         kinds, window = kinds_of(opened), None
-        # An image of the caller's is not to change.
+        # The caller's own image must not change.
         is_file = isinstance(image, PATH_TYPES + BYTES_TYPES)
         if is_file and opened.format in REDUCIBLE:
             window = _reduce(opened, size, draw_window)
@@ -56,11 +56,11 @@ def decode_window(image, size, draw_window, white_level=None):
             part, box = pillow.fromarray(part), None
         else:
             part, box = _cut(whole, window or draw_window(whole.size[::-1]))
-        # Cut first, as a conversion takes as long as a resizing.
+        # Cropped first, as converting takes as long as resizing.
         part = to_rgb_or_grey(part)
         part = part.resize(
             (size, size),
-            # Antialiased where the image shrinks.
+            # With antialiasing where the image shrinks.
             pillow.Resampling.BICUBIC,
             box=box,
             reducing_gap=LEAST_RATIO,
@@ -69,7 +69,7 @@ def decode_window(image, size, draw_window, white_level=None):
 
 
 def _reduce(image, size, draw_window):
-    """Draws a part of a JPEG, which is then decoded no larger than needed.
+    """Draws a part of a JPEG, and decodes it no larger than needed.
 
     Returns:
         Top, left, height and width within the upright reduced image.
@@ -80,13 +80,14 @@ def _reduce(image, size, draw_window):
     wanted = min(window[2:]) // (LEAST_RATIO * size)
     if wanted < 2:
         return window
-    # Takes the largest factor that it has and that is not more.
+    # Pillow uses the largest available factor that is not more than this.
     drafted = image.draft(None, tuple(-(-side // wanted) for side in stored))
     if drafted is None:
         return window
     factor = stored[0] / drafted[1][2]
     top, left, window_height, window_width = (n / factor for n in window)
-    # The last pixels may lie outside the image in part. Turned, they are first.
+    # The last pixels may partly lie outside the image. Rotated, they come
+    # first.
     if orientation in (3, 4, 7, 8):
         top += -height % factor / factor
     if orientation in (2, 3, 6, 7):
@@ -95,7 +96,7 @@ def _reduce(image, size, draw_window):
 
 
 def _cut(image, window):
-    """Returns the whole pixels of a window, and where in them it is."""
+    """Cuts a window out in whole pixels, and returns where in them it is."""
     top, left, height, width = window
     outer_left, outer_top = math.floor(left), math.floor(top)
     part = image.crop(

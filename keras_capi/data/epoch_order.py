@@ -1,4 +1,4 @@
-"""Which images an epoch takes, and in which order."""
+"""Which images an epoch uses, and in which order."""
 
 import functools
 
@@ -8,7 +8,7 @@ from keras_capi.validation import check_integers
 
 
 def check_share(share):
-    """Returns which part of an epoch is for a process, or raises.
+    """Returns the share of a process in each epoch, or raises.
 
     Args:
         share: Tuple `(index, count)`.
@@ -23,7 +23,7 @@ def check_share(share):
 
 
 def check_fills_a_batch(num_images, samples_per_image, batch_size, share):
-    """Raises a `ValueError` if an epoch would have no batch.
+    """Raises a `ValueError` if an epoch would not fill a batch.
 
     Args:
         num_images: Integer.
@@ -39,10 +39,10 @@ def check_fills_a_batch(num_images, samples_per_image, batch_size, share):
         )
 
 
-# All batches of an epoch ask for the same one.
+# All batches of an epoch ask for the same order.
 @functools.lru_cache(maxsize=2)
 def draw_order(num_images, samples_per_image, share, seed):
-    """Draws the numbers of the images of a process's part of an epoch.
+    """Draws the image numbers of an epoch, for the share of one process.
 
     Args:
         num_images: Integer.
@@ -53,5 +53,5 @@ def draw_order(num_images, samples_per_image, share, seed):
     index, count = share
     num_samples = num_images * samples_per_image
     order = np.random.default_rng(seed).permutation(num_samples) % num_images
-    # All processes have parts of the same size.
+    # The parts of all processes have the same size.
     return order[: num_samples // count * count][index::count]

@@ -1,4 +1,4 @@
-"""Turns photographs as their EXIF orientation says."""
+"""Applies the EXIF orientation of photographs."""
 
 import struct
 
@@ -12,9 +12,9 @@ INTEGERS = {1: "B", 3: "H", 4: "L"}
 def read_orientation(image):
     """Returns the EXIF orientation of a PIL image: 1, upright, to 8.
 
-    No other tag is looked at: cameras and programs write tags that break the
-    rules, and the photographs are well all the same. An orientation that does
-    not exist counts as 1.
+    Other tags are ignored: cameras and programs write tags that break the
+    rules, although the photographs are fine. An invalid orientation counts as
+    1.
     """
     orientation = _find_orientation(image.info.get("exif"))
     if orientation is None:
@@ -23,7 +23,7 @@ def read_orientation(image):
 
 
 def turn_upright(image):
-    """Returns a PIL image, turned as its EXIF orientation says."""
+    """Returns a PIL image with its EXIF orientation applied."""
     pillow = import_optional("PIL.Image", extra="images")
     # Before the orientation: Pillow itself turns TIFF files on loading.
     image.load()
@@ -31,7 +31,7 @@ def turn_upright(image):
     if orientation == 1:
         return image
     turn = pillow.Transpose
-    # Not `PIL.ImageOps.exif_transpose`, which writes all other tags anew, and
+    # Not `PIL.ImageOps.exif_transpose`, which rewrites all other tags, and
     # raises where it cannot.
     return image.transpose(
         {
@@ -47,7 +47,7 @@ def turn_upright(image):
 
 
 def _find_orientation(exif):
-    """Looks for the one tag in the first directory of an EXIF block."""
+    """Finds the orientation in the first directory of an EXIF block."""
     if not isinstance(exif, bytes):
         return None
     while exif.startswith(b"Exif\0\0"):
@@ -70,13 +70,13 @@ def _find_orientation(exif):
 
 
 def _ask_pillow(image):
-    """Returns the orientation where Pillow alone knows of one, or `None`.
+    """Returns the orientation that only Pillow can find, or `None`.
 
-    It may be in the tags of a TIFF file, a PNG file's text or XMP, or set by
-    hand.
+    It may be in the tags of a TIFF file, in the text of a PNG file, in XMP, or
+    set by hand.
     """
     try:
         return image.getexif().get(ORIENTATION)
     except Exception:
-        # Pillow raises all kinds of errors for tags that are damaged.
+        # Pillow raises all kinds of errors for damaged tags.
         return None

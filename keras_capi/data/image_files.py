@@ -1,4 +1,4 @@
-"""Finds image files, and checks images in memory and makes them 8 bits."""
+"""Finds image files; checks images in memory, and makes them 8-bit."""
 
 import contextlib
 import os
@@ -18,22 +18,23 @@ from keras_capi.paths import printable
 from keras_capi.validation import is_array
 
 EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-# Of one image; an array of rank 3 with more on its last axis is grey images.
+# Of one image. An array of rank 3 with a longer last axis holds grey images.
 MOST_CHANNELS = 4
 
 
 def find_images(paths):
-    """Lists image files.
+    """Lists the image files in folders.
 
-    Every reader of folders in this package finds the same files: not hidden
-    ones, whose names start with a dot, nor those of systems (`__MACOSX`,
-    `@eaDir`, ...). Links to folders are followed, and each folder is read once.
-    Subfolders that cannot be read are left out with a warning.
+    All functions of this package that read folders find the same files. Hidden
+    files, whose names start with a dot, and those of operating systems
+    (`__MACOSX`, `@eaDir`, ...) are left out. Links to folders are followed, and
+    each folder is read once. Subfolders that cannot be read are left out with a
+    warning.
 
     Args:
         paths: Path of a file or folder, or iterable of such. Folders are
             searched, with their subfolders, for bmp, gif, jpeg, png, tiff and
-            webp files; files are taken as they are.
+            webp files; files are returned as they are.
 
     Returns:
         List of `pathlib.Path`s: files as given, and those of a folder in
@@ -41,7 +42,8 @@ def find_images(paths):
 
     Raises:
         TypeError: If something is not a path.
-        ValueError: If there is no such file or folder, or no image in a folder.
+        ValueError: If a file or folder does not exist, or a folder has no
+            image.
 
     Example:
 
@@ -81,11 +83,11 @@ def _find_in_folder(folder):
 
 
 class ImageError(ValueError):
-    """An image that cannot be used, and why."""
+    """Raised for an image that cannot be used; says why."""
 
 
 def _read_errors():
-    """Returns what Pillow raises for damaged files of one format or another."""
+    """Returns the errors that Pillow raises for damaged files."""
     pillow = import_optional("PIL.Image", extra="images")
     return (
         ArithmeticError,
@@ -106,7 +108,7 @@ def _read_errors():
 
 @contextlib.contextmanager
 def image_errors():
-    """Turns what Pillow raises for damaged images into an `ImageError`."""
+    """Turns Pillow's errors for damaged images into an `ImageError`."""
     try:
         yield
     except _read_errors() as error:
@@ -114,7 +116,7 @@ def image_errors():
 
 
 def as_eight_bits(image, white_level=None):
-    """Returns a PIL image as it is, but one of 16 bits as a uint8 array.
+    """Returns 16-bit images as uint8 arrays, and others as they are.
 
     Args:
         image: PIL image, or uint8 or uint16 array of shape `(height, width,
@@ -136,12 +138,12 @@ def as_eight_bits(image, white_level=None):
 
 
 def convert(image, mode):
-    """Returns a PIL image in a mode, without a copy if it has that already."""
+    """Converts a PIL image to a mode, without a copy if it has it already."""
     return image if image.mode == mode else image.convert(mode)
 
 
 def check_image(image):
-    """Raises a `ValueError` unless an image can be made RGB."""
+    """Raises a `ValueError` unless an image can be converted to RGB."""
     if hasattr(image, "convert"):
         if image.mode in ("I", "F"):
             raise ValueError(
@@ -163,10 +165,10 @@ def check_image(image):
 
 
 def is_single_image(images):
-    """Tells whether a PIL image or an array is one image, and not several.
+    """Returns whether a PIL image or array is a single image.
 
-    One with channels that no image has here, such as infrared, is one, too: its
-    rows would pass for grey images.
+    This includes one with channels that are not supported here, such as
+    infrared, whose rows would otherwise pass for grey images.
     """
     if hasattr(images, "convert"):
         return True
@@ -176,11 +178,11 @@ def is_single_image(images):
 
 
 def skipped_message(skipped, total):
-    """Says which images were left out.
+    """Returns a message that says which images were left out.
 
     Args:
         skipped: Dictionary from name to reason.
-        total: Integer. Number of images that there should be.
+        total: Integer. Number of images, including those left out.
     """
     problems = [f"{name} ({why})" for name, why in skipped.items()]
     return (
@@ -190,7 +192,7 @@ def skipped_message(skipped, total):
 
 
 def name_some(names):
-    """Counts and lists names for a message, of many the first ten."""
+    """Counts and lists names for a message, at most the first ten."""
     if not names:
         return "none"
     return f"{len(names)}: {_list_some(names)}"

@@ -12,25 +12,25 @@ from keras_capi.validation import check_positive_integer
 
 
 def load_images(folder, shorter_side=None, white_level=None):
-    """Loads the images in a folder and its subfolders as RGB arrays.
+    """Loads all images in a folder and its subfolders as RGB arrays.
 
-    Images are turned as their EXIF orientation says. Files that cannot be read
-    are skipped, with one warning that counts and names them.
+    EXIF orientations are applied. Files that cannot be read are skipped, with
+    one warning that counts and names them.
 
     Args:
         folder: String or path. Searched for bmp, gif, jpeg, png, tiff and webp
-            files. Of animations the first frame is taken, and of TIFF files
-            the first page, with a warning.
+            files. Of animations only the first frame is read, and of TIFF files
+            only the first page, with a warning.
         shorter_side: Integer or `None`. If given, each image is resized so that
-            its shorter side has this many pixels, which bounds the memory that
-            all take. Defaults to `None`.
+            its shorter side has this many pixels, which bounds the memory they
+            take. Defaults to `None`.
         white_level: Integer or `None`. The value that becomes white in 16-bit
-            images, such as `4095` if they hold 12 bits. `None` takes `65535`,
-            and warns of dark ones. Defaults to `None`.
+            images, such as `4095` if they hold 12 bits. `None` uses `65535`,
+            and warns of dark images. Defaults to `None`.
 
     Returns:
         Dictionary from name, the path within `folder`, to uint8 array of shape
-        `(height, width, 3)`, ordered by name.
+        `(height, width, 3)`, sorted by name.
 
     Raises:
         ImportError: If Pillow is not installed.

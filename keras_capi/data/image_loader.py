@@ -28,33 +28,33 @@ from keras_capi.validation import is_integer
 
 
 class ImageLoader:
-    """Batches of prepared images, from arrays, PIL images, files or folders.
+    """Batches of prepared images from arrays, PIL images, files or folders.
 
-    Does what published weights expect: resizes bicubically, crops the centre
-    and normalises. The defaults are those of the paper's evaluation: 256 pixels
-    for the shorter side, of which 224 remain. Files that cannot be read are
-    left out; a warning at the end counts and names them.
+    Prepares images as published weights expect them: resized bicubically,
+    cropped at the centre, and normalised. The defaults are those of the paper's
+    evaluation: a shorter side of 256 pixels, cropped to 224. Files that cannot
+    be read are left out; a warning at the end counts and names them.
 
     Args:
-        images: What to load: the path of a file or of a folder (searched with
-            its subfolders), a list of paths, PIL images, encoded bytes and
-            uint8 or uint16 arrays of shape `(height, width, 3)` or `(height,
-            width)`, or of dictionaries with one as `"image"`, a dictionary of
-            such with their names, a single one, or one array of shape `(count,
-            height, width, 3)`.
-        image_size: Integer, tuple `(height, width)` or `None`. The size of the
-            result; `None` keeps the size of each image, less what exceeds a
-            multiple of `patch_size`. Defaults to `224`.
-        crop_ratio: Float in `(0, 1]`. The share of the resized image, along the
-            side that limits it, that the crop keeps. Defaults to `0.875`.
+        images: What to load. The path of a file or folder (searched with its
+            subfolders); a list of paths, PIL images, encoded bytes, uint8 or
+            uint16 arrays of shape `(height, width, 3)` or `(height, width)`, or
+            dictionaries with one of these as `"image"`; a dictionary from names
+            to these; a single one; or one array of shape `(count, height,
+            width, 3)`.
+        image_size: Integer, tuple `(height, width)` or `None`. Size of the
+            result. `None` keeps the size of each image, cut to a multiple of
+            `patch_size`. Defaults to `224`.
+        crop_ratio: Float in `(0, 1]`. The share of the resized image that the
+            crop keeps, along the side that limits it. Defaults to `0.875`.
         patch_size: Integer. Must divide `image_size`. Defaults to `14`.
-        batch_size: Integer. Images of a batch; it has fewer where the sizes
-            change, and at the end. Defaults to `32`.
+        batch_size: Integer. Number of images in a batch. There are fewer where
+            sizes change, and at the end. Defaults to `32`.
         normalization: Callable that turns a uint8 batch into floats. `None` is
             `keras_capi.layers.ImageNetNormalization()`. Defaults to `None`.
         white_level: Integer or `None`. The value that becomes white in 16-bit
-            images, such as `4095` if they hold 12 bits. `None` takes `65535`,
-            and warns of dark ones. Defaults to `None`.
+            images, such as `4095` if they hold 12 bits. `None` uses `65535`,
+            and warns of dark images. Defaults to `None`.
 
     Iterating yields pairs of names and a float32 array of shape
     `(batch, height, width, 3)`. Names are paths within the folder, paths, or
@@ -62,8 +62,8 @@ class ImageLoader:
 
     Raises:
         ImportError: If Pillow is missing.
-        ValueError: If there are no images, or of another kind, or sizes do not
-            divide.
+        ValueError: If there are no images, they are of an unknown kind, or
+            `image_size` is not divisible by `patch_size`.
 
     Example:
 
@@ -110,7 +110,7 @@ class ImageLoader:
                     self._check_sides(image.shape[:2])
 
     def __len__(self):
-        """The number of batches, if all images have one size."""
+        """The number of batches, if all images have the same size."""
         return -(-len(self._images) // self.batch_size)
 
     def __iter__(self):
@@ -130,7 +130,7 @@ class ImageLoader:
             warnings.warn(message, stacklevel=2)
 
     def _prepared(self):
-        """Yields names and uint8 images, which threads prepare ahead."""
+        """Yields names and uint8 images, which threads prepare in advance."""
         tasks = map_ahead(self._prepare, self._images, self.batch_size)
         for name, (_, task) in zip(self.names, tasks, strict=True):
             try:
@@ -179,7 +179,7 @@ def _check_image_size(image_size, patch_size):
 
 
 def _list_images(images):
-    """Returns names, and paths or images in memory."""
+    """Returns names, and paths or images in memory, all checked."""
     if isinstance(images, Mapping):
         names = [str(name) for name in images]
         images = images.values()
@@ -201,8 +201,8 @@ def _list_images(images):
         ]
     if not names:
         raise ValueError(f"`images` must not be empty. Received: {images!r}")
-    # All before the first is used: an error in the middle would cost what was
-    # computed from those before it.
+    # All are checked before the first is used: an error in the middle would
+    # lose what was computed from those before it.
     return names, [
         _check(name, image) for name, image in zip(names, images, strict=True)
     ]

@@ -9,11 +9,11 @@ BYTES_TYPES = (bytes, bytearray, memoryview)
 
 
 class ImageSource:
-    """Images with a length, not yet decoded, in whatever holds them.
+    """A sequence of images, not yet decoded, from any kind of source.
 
     Args:
         source: See `keras_capi.data.AugmentedImages`.
-        key: String. Where the image is in items that are dictionaries.
+        key: String. The key of the image in items that are dictionaries.
     """
 
     def __init__(self, source, key):
@@ -42,7 +42,7 @@ class ImageSource:
         return len(self.items)
 
     def __getitem__(self, index):
-        """Returns an image, not decoded, and its name."""
+        """Returns an image, not yet decoded, and its name."""
         try:
             item = self.items[index]
         except Exception as error:
@@ -65,11 +65,12 @@ def image_of(item, key="image"):
 
     Args:
         item: An image, or a dictionary with one.
-        key: String. Where the image is in dictionaries. Hugging Face's of
-            images that are not decoded, with `"bytes"` and `"path"`, need none.
+        key: String. The key of the image in dictionaries. Hugging Face's
+            dictionaries of encoded images, with `"bytes"` and `"path"`, need
+            none.
 
     Raises:
-        ValueError: If there is none, or the item is a pair or anything else
+        ValueError: If there is no image, or the item is a pair or anything else
             that is not an image.
     """
     image = item

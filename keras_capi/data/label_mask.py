@@ -1,10 +1,10 @@
-"""Reads masks, images whose pixels are labels."""
+"""Reads masks: images whose pixels are labels."""
 
 import numpy as np
 
 from keras_capi.optional_imports import import_optional
 
-# Pillow stretches grey values of few bits to eight.
+# Pillow stretches grey values of two or four bits to eight.
 STRETCHED = {"L;2": 85, "L;4": 17}
 
 
@@ -12,19 +12,19 @@ def read_mask(path):
     """Reads a mask as an array of shape `(height, width)`.
 
     Args:
-        path: Path of a PNG file with one number for each pixel: a palette,
-            whose indices are taken, or grey values of up to 16 bits.
+        path: Path of a PNG file with one number for each pixel: the indices of
+            a palette, or grey values of up to 16 bits.
 
     Returns:
-        Uint8 array, or int32 for files of more than 8 bits, with the numbers
-        in the file. `None` if the pixels are not single numbers, or the file
-        is a JPEG file, whatever its name, which has changed the numbers.
+        Uint8 array, or int32 for files of more than 8 bits, with the numbers in
+        the file. `None` if the pixels are not single numbers, or if the file is
+        a JPEG, whatever its name: its compression has changed the numbers.
     """
     pillow = import_optional("PIL.Image", extra="images")
     with pillow.open(path) as image:
         if image.format == "JPEG":
             return None
-        # Loading empties `tile`, the only place that tells.
+        # Loading empties `tile`, the only place with this information.
         coding = image.tile[0][3] if image.tile else None
         mask = np.array(image)
         is_single = image.mode in ("1", "L", "P", "I")
@@ -35,7 +35,7 @@ def read_mask(path):
 
 
 def resize_mask(mask, size):
-    """Resizes an array to `size`, `(height, width)`, by nearest neighbours."""
+    """Resizes an array to `size`, `(height, width)`, by nearest neighbour."""
     pillow = import_optional("PIL.Image", extra="images")
     resized = pillow.fromarray(mask).resize(
         (size[1], size[0]), pillow.Resampling.NEAREST

@@ -25,40 +25,41 @@ TFDS_PREFIX = "tfds:"
 def load_labelled_images(
     source, image_size=224, crop_ratio=0.875, split=None, white_level=None
 ):
-    """Loads images and their classes, to evaluate features with.
+    """Loads images and their classes, for the evaluation of features.
 
-    Prepares images as `ImageLoader` does, up to the normalisation: resizes
+    Prepares images as `ImageLoader` does, except for the normalisation: resizes
     bicubically and crops the centre. The defaults are those of the paper's
     evaluation. Files that cannot be read are skipped, with one warning that
     counts and names them.
 
     Args:
-        source: String or path. A folder with a subfolder for each class, whose
-            own subfolders are searched too as `keras_capi.data.find_images`
-            does, or `"tfds:"` and the name of a data set of TensorFlow
-            Datasets. Hidden folders are not classes.
+        source: String or path. A folder with a subfolder for each class, which
+            is searched as by `keras_capi.data.find_images`; or `"tfds:"`
+            followed by the name of a data set of TensorFlow Datasets. Hidden
+            folders are not classes.
         image_size: Integer. Height and width of the result. Defaults to `224`.
-        crop_ratio: Float in `(0, 1]`. The share of the resized image, along its
-            shorter side, that the crop keeps. Defaults to `0.875`.
-        split: String or `None`. The split of a TensorFlow data set, such as
-            `"train"` or `"test[:1000]"`, which needs one; folders have none.
-            Defaults to `None`.
+        crop_ratio: Float in `(0, 1]`. The share of the resized image that the
+            crop keeps, along the shorter side. Defaults to `0.875`.
+        split: String or `None`. The split of a data set of TensorFlow Datasets,
+            such as `"train"` or `"test[:1000]"`. Required for these; folders
+            have none. Defaults to `None`.
         white_level: Integer or `None`. The value that becomes white in 16-bit
-            images, such as `4095` if they hold 12 bits. `None` takes `65535`,
-            and warns of dark ones. Defaults to `None`.
+            images, such as `4095` if they hold 12 bits. `None` uses `65535`,
+            and warns of dark images. Defaults to `None`.
 
     Returns:
         Tuple `(images, labels, class_names)`: uint8 array of shape `(count,
         image_size, image_size, 3)`, int32 array of shape `(count,)` and list of
-        strings, which the labels number. The classes of a folder are in
-        alphabetical order, accents in their composed form (NFC), and so are
+        strings, indexed by the labels. The classes of a folder are in
+        alphabetical order, with accents in composed form (NFC), and so are
         their images.
 
     Raises:
         ImportError: If Pillow, or for `"tfds:"` `tensorflow_datasets`, is not
             installed.
-        ValueError: If there is no such folder, images lie outside the classes,
-            a class has no readable image, or a data set has no classes.
+        ValueError: If the folder does not exist, images lie outside the class
+            folders, a class has no readable image, or a data set has no
+            classes.
 
     Example:
 
@@ -107,7 +108,7 @@ def _load_folder(source, prepare):
         )
     classes = _list_classes(folder)
     numbers = {name: number for number, name in enumerate(classes)}
-    # Not one class after another, so that no image is in two of them.
+    # All classes together, so that no image is in two of them.
     files = [
         (path, numbers[_class_name(path.relative_to(folder).parts[0])])
         for path in find_images(folder)
@@ -165,8 +166,8 @@ def _list_classes(folder):
 
 
 def _class_name(name):
-    # One name for `é` and `e´`, as systems differ in which of them they write:
-    # else a copy of a folder could have its classes in another order.
+    # Systems differ in whether they write `é` as one character or two. With one
+    # form for both, a copy of a folder has its classes in the same order.
     return unicodedata.normalize("NFC", name)
 
 

@@ -18,7 +18,7 @@ from keras_capi.validation import check_positive_integer
 
 
 class _UnreadableError(Exception):
-    """Has the path of a damaged file, and what is wrong with it."""
+    """Carries the path of a damaged file, and what is wrong with it."""
 
 
 def load_segmentation(
@@ -28,33 +28,32 @@ def load_segmentation(
     split="train",
     white_level=None,
 ):
-    """Loads images and their masks of labels, to evaluate features with.
+    """Loads images and their label masks, for the evaluation of features.
 
-    Both are squeezed to a square, without a crop, as in the paper's evaluation:
-    images bicubically, antialiased where they shrink, and masks by nearest
-    neighbours. Pairs with a file that cannot be read are skipped, with one
-    warning that counts and names the files.
+    Both are resized to a square without cropping, as in the paper's evaluation:
+    images bicubically, with antialiasing where they shrink, and masks by
+    nearest neighbour. Pairs with a file that cannot be read are skipped, with
+    one warning that counts and names the files.
 
     Masks are PNG files whose pixels are labels: the indices of a palette, or
-    grey values of up to 16 bits. Images are turned as their EXIF orientation
-    says, masks are not.
+    grey values of up to 16 bits. EXIF orientations are applied to images, but
+    not to masks.
 
     Args:
-        source: Where the data set is, by `layout`.
+        source: Location of the data set, depending on `layout`.
         image_size: Integer. Height and width of the result. Defaults to `224`.
-        layout: String. Defaults to `"folders"`.
-            - `"folders"`: `source` is a pair `(image_folder, mask_folder)`. The
-              mask of the image `a/b.jpg` is `a/b.png`.
-            - `"ade20k"`: `source` is the folder ADEChallengeData2016. Label 0
-              stands for what belongs to none of the 150 classes.
-            - `"voc2012"`: `source` is the folder VOC2012, or the one that holds
-              VOCdevkit/VOC2012. Label 255 stands for the boundaries of objects,
-              which are to be ignored.
-        split: String. `"train"` or `"validation"`, or `"trainval"` of VOC 2012.
-            Folders have no splits. Defaults to `"train"`.
+        layout: String. Defaults to `"folders"`. - `"folders"`: `source` is a
+            pair `(image_folder, mask_folder)`. The mask of the image `a/b.jpg`
+            is `a/b.png`. - `"ade20k"`: `source` is the folder
+            ADEChallengeData2016. Label 0 stands for everything outside the 150
+            classes. - `"voc2012"`: `source` is the folder VOC2012, or the one
+            that holds VOCdevkit/VOC2012. Label 255 stands for the boundaries of
+            objects, which should be ignored.
+        split: String. `"train"` or `"validation"`, or `"trainval"` for VOC
+            2012. The layout `"folders"` has no splits. Defaults to `"train"`.
         white_level: Integer or `None`. The value that becomes white in images
-            of 16 bits, such as `4095` if they hold 12 bits. `None` takes
-            `65535`, and warns of dark ones. Defaults to `None`.
+            of 16 bits, such as `4095` if they hold 12 bits. `None` uses
+            `65535`, and warns of dark images. Defaults to `None`.
 
     Returns:
         Tuple `(images, masks)`: uint8 array of shape `(count, image_size,
@@ -63,8 +62,8 @@ def load_segmentation(
 
     Raises:
         ImportError: If Pillow is not installed.
-        ValueError: If files or folders are missing, masks are missing or
-            surplus, RGB, or of another size than their images, or no pair can
+        ValueError: If files or folders are missing; if masks are missing,
+            surplus, RGB, or not of the size of their images; or if no pair can
             be read.
 
     Example:
@@ -129,7 +128,7 @@ def _load_pair(image_path, mask_path, image_size, white_level):
 
 @contextlib.contextmanager
 def _naming(path):
-    """Says which of the two files is damaged."""
+    """Adds to an error which of the two files is damaged."""
     try:
         with image_errors():
             yield

@@ -5,16 +5,17 @@ from keras_capi.data.resumable_dataset import ResumableDataset
 
 
 class NumberedDataset(ResumableDataset):
-    """Base of data sets that know which image of the source is which.
+    """Base class of data sets whose batches know the numbers of their images.
 
     Methods that make targets between epochs, such as
-    `keras_capi.methods.DeepCluster`, know images by their numbers. Their `fit`
-    sets `is_numbered`, and batches are dictionaries of `"images"` and
-    `"indices"` for so long; it may set `drawn_images`, an array of numbers, to
-    say which images the batches of an epoch have, in order.
+    `keras_capi.methods.DeepCluster`, identify images by their numbers. Their
+    `fit` sets `is_numbered`; while it is set, batches are dictionaries of
+    `"images"` and `"indices"`. It may also set `drawn_images`, an array of
+    numbers, to define which images the batches of an epoch contain, in order.
 
-    A subclass has `num_images`, `num_samples`, how many an epoch has of them,
-    and `load_whole(indices)`, the batch of certain images, not augmented.
+    A subclass has `num_images`; `num_samples`, the number of images in an
+    epoch; and `load_whole(indices)`, which returns a batch of the given images
+    without augmentation.
 
     Args:
         **kwargs: Arguments of `keras.utils.PyDataset`.
@@ -39,11 +40,11 @@ class NumberedDataset(ResumableDataset):
         raise NotImplementedError
 
     def as_batch(self, images, indices):
-        """Returns what `make_batch` does.
+        """Returns what `make_batch` should return.
 
         Args:
             images: Array of shape `(batch, height, width, channels)`.
-            indices: Sequence of integers: their numbers.
+            indices: Sequence of integers: the numbers of the images.
         """
         if not self.is_numbered:
             return (images,)
@@ -51,7 +52,7 @@ class NumberedDataset(ResumableDataset):
 
 
 def apply_to_batch(function, images):
-    """Returns what a function, on any backend or none, makes of a batch.
+    """Applies a function, of any backend or none, to a batch.
 
     Args:
         function: Callable.

@@ -14,30 +14,30 @@ from keras_capi.validation import is_array
 class RandomCrops(NumberedDataset):
     """Endless batches of random crops of images of different sizes.
 
-    To pretrain on images that are larger than the model's input, and to make
-    much of few images. Works in `fit` on every backend.
+    For pretraining on images larger than the model's input, and for making the
+    most of few images. Works in `fit` on every backend.
 
     Args:
         images: List of arrays of shape `(height, width, channels)`, or what
             `load_images` returns. Sizes may differ.
         crop_size: Integer. Height and width of the crops.
-        batch_size: Integer.
-        num_batches: Integer. Batches of an epoch; the next epoch goes on with
-            new crops.
-        augment: Callable or `None`. Gets a batch of crops and returns what the
-            model takes, such as a `keras.Sequential` of
+        batch_size: Integer. Number of crops in a batch.
+        num_batches: Integer. Number of batches in an epoch. The next epoch
+            continues with new crops.
+        augment: Callable or `None`. Maps a batch of crops to the model's input.
+            For example a `keras.Sequential` of
             `keras_capi.layers.RandomResizedCrop`, `keras.layers.RandomFlip` and
-            `keras_capi.layers.ImageNetNormalization`. Random layers draw on
-            from where they are: only without them an interrupted training goes
-            on with the very same batches. Defaults to `None`.
-        seed: Integer or `None`. Seed of the crops. `None` draws one, another
-            each time: a training that is interrupted goes on with other crops
-            than it would have had, and a warning says so. Defaults to `None`.
+            `keras_capi.layers.ImageNetNormalization`. Random layers continue
+            from their current state, so an interrupted training continues with
+            exactly the same batches only without them. Defaults to `None`.
+        seed: Integer or `None`. Seed of the crops. `None` draws a new one each
+            time: an interrupted training then continues with other crops than
+            it would have had, and a warning says so. Defaults to `None`.
         **kwargs: Arguments of `keras.utils.PyDataset`.
 
     Raises:
-        ValueError: If there are no images, something is not an array, one is
-            smaller than the crops, or numbers of channels or dtypes differ.
+        ValueError: If there are no images, something is not an array, an image
+            is smaller than the crops, or numbers of channels or dtypes differ.
 
     Example:
 
@@ -117,8 +117,7 @@ class RandomCrops(NumberedDataset):
         return self._num_batches * self.batch_size
 
     def make_batch(self, epoch, batch):
-        # Not one generator for all batches, as workers may make them in any
-        # order.
+        # A generator for each batch, as workers may make them in any order.
         generator = np.random.default_rng((self.seed, epoch, batch))
         first, indices, crops = batch * self.batch_size, [], []
         for number in range(first, first + self.batch_size):
@@ -180,7 +179,7 @@ def _check_images(images, crop_size):
             keras.backend.standardize_dtype(x.dtype) for x in (images[0], image)
         ]
         if dtypes[0] != dtypes[1]:
-            # Levels up to 255 and up to 1 would be in one batch.
+            # Values up to 255 and up to 1 would be mixed in one batch.
             raise ValueError(
                 "`images` must have the same dtype. Received: "
                 f"{dtypes[0]}, and {dtypes[1]} of images[{index}]"

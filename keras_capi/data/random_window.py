@@ -8,12 +8,13 @@ from keras_capi.ops.images.resampling import NUM_ATTEMPTS
 def random_window(generator, image_size, scale, aspect_ratio):
     """Draws a window like `keras_capi.layers.RandomResizedCrop`, in NumPy.
 
-    For images of different sizes, one at a time, in threads of the host.
+    For one image at a time, of any size, in threads of the host.
 
     Args:
         generator: `numpy.random.Generator`.
         image_size: Height and width of the image, integers.
-        scale: Tuple of two floats. Bounds of the area, as a fraction.
+        scale: Tuple of two floats. Bounds of the area, as a fraction of the
+            image.
         aspect_ratio: Tuple of two floats. Bounds of width over height.
 
     Returns:
@@ -29,7 +30,7 @@ def random_window(generator, image_size, scale, aspect_ratio):
             top = generator.integers(height - inner_height + 1)
             left = generator.integers(width - inner_width + 1)
             return int(top), int(left), inner_height, inner_width
-    # The largest in the middle with an aspect ratio that is allowed.
+    # Otherwise the largest central window with an allowed aspect ratio.
     aspect = min(max(width / height, aspect_ratio[0]), aspect_ratio[1])
     inner_height = min(max(round(width / aspect), 1), height)
     inner_width = min(max(round(height * aspect), 1), width)

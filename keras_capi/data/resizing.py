@@ -6,28 +6,29 @@ from keras_capi.optional_imports import import_optional
 from keras_capi.validation import check_number
 from keras_capi.validation import check_positive_integer
 
-# How many times as long as its crop an image may be resized.
+# How many times longer than its crop a resized image may be.
 MAX_RATIO = 16
 
 
 def resize_shorter_side(image, size):
-    """Resizes an image, bicubically, to a given size of its shorter side.
+    """Resizes an image bicubically, so that its shorter side has a given size.
 
-    For images of any size on the disk or in memory. In a pipeline of batches
-    use `keras_capi.layers.RandomResizedCrop`, or `keras.layers.Resizing`.
+    For single images of any size. For batches in a pipeline use
+    `keras_capi.layers.RandomResizedCrop` or `keras.layers.Resizing`.
 
     Args:
         image: Uint8 array of shape `(height, width, 3)`.
-        size: Integer. Pixels of the shorter side of the result. The longer
-            side follows, so that the aspect ratio stays.
+        size: Integer. Pixels of the shorter side of the result. The aspect
+            ratio is kept.
 
     Returns:
         Uint8 array of shape `(new_height, new_width, 3)`.
 
     Raises:
         ImportError: If Pillow is not installed.
-        ValueError: If the result would be larger than what Pillow opens, twice
-            `PIL.Image.MAX_IMAGE_PIXELS`, as of a strip one pixel wide.
+        ValueError: If the result would have more than twice
+            `PIL.Image.MAX_IMAGE_PIXELS` pixels, the most that Pillow opens; for
+            example that of a strip one pixel wide.
 
     Example:
 
@@ -61,8 +62,8 @@ def resize_and_crop(image, size, crop_ratio):
     Args:
         image: PIL image in RGB or greyscale ("L").
         size: Tuple `(height, width)` of the result.
-        crop_ratio: Float in `(0, 1]`. The share of the resized image, along the
-            side that limits it, that the central crop keeps.
+        crop_ratio: Float in `(0, 1]`. The share of the resized image that the
+            central crop keeps, along the side that limits it.
 
     Returns:
         Uint8 array of shape `(*size, 3)`.
@@ -84,16 +85,17 @@ def resize_and_crop(image, size, crop_ratio):
 def _resize(image, size):
     """Resizes a PIL image bicubically to `size`, `(height, width)`."""
     pillow = import_optional("PIL.Image", extra="images")
-    # Antialiased where the image shrinks.
+    # With antialiasing where the image shrinks.
     return image.resize((size[1], size[0]), pillow.Resampling.BICUBIC)
 
 
 def _cut_strip(image, covering, size):
-    """Leaves out what would be far outside the crop after resizing.
+    """Cuts off what would be far outside the crop after resizing.
 
-    The whole of an image of 1 x 100,000 pixels would take 20 GB. What is not
-    that much longer than the crop stays whole, as the result must be exactly
-    that of other implementations, and Pillow's rounding depends on the whole.
+    Resizing the whole of an image of 1 x 100,000 pixels would take 20 GB.
+    Images that are not much longer than the crop stay whole: the result must be
+    exactly that of other implementations, and Pillow's rounding depends on the
+    whole image.
 
     Args:
         image: PIL image.
@@ -101,14 +103,14 @@ def _cut_strip(image, covering, size):
         size: Tuple of two integers. The height and width of the crop.
 
     Returns:
-        The two first arguments, of a part with the same middle.
+        The first two arguments, for a part with the same centre.
     """
     kept, resized = [image.height, image.width], list(covering)
     for axis, length in enumerate(kept):
         longest = MAX_RATIO * size[axis]
         if resized[axis] > longest:
             count = max(longest * length // resized[axis], 1)
-            # As much is cut off at both ends.
+            # The same number is cut off at both ends.
             kept[axis] = count + (length - count) % 2
             resized[axis] = round(resized[axis] * kept[axis] / length)
     return _crop_center(image, kept), resized

@@ -2,17 +2,17 @@ import keras
 
 
 class ResumableDataset(keras.utils.PyDataset):
-    """Base of data sets that can go on in the middle of an epoch.
+    """Base class of data sets that can resume in the middle of an epoch.
 
-    A subclass has `epoch_length`, the number of batches of a whole epoch, and
-    makes batch `batch` of epoch `epoch` in `make_batch(epoch, batch)`, from its
-    arguments alone: workers may ask for batches in any order.
+    A subclass has `epoch_length`, the number of batches in a whole epoch, and
+    `make_batch(epoch, batch)`, which makes a batch from these arguments alone:
+    workers may ask for batches in any order.
 
     Args:
         **kwargs: Arguments of `keras.utils.PyDataset`.
     """
 
-    # Which part of each epoch's images is for this process, of so many.
+    # This process uses part `index` of `count` parts of each epoch.
     share = (0, 1)
 
     def __init__(self, **kwargs):
@@ -20,12 +20,12 @@ class ResumableDataset(keras.utils.PyDataset):
         self.go_to(0, 0)
 
     def go_to(self, epoch, batch):
-        """Makes a certain batch the next one, to go on after an interruption.
+        """Sets the next batch, to resume after an interruption.
 
         Args:
             epoch: Integer, counted from 0.
-            batch: Integer. Batch within the epoch, which then has only what is
-                left of it.
+            batch: Integer. Batch within the epoch, which then has only the
+                remaining batches.
 
         Raises:
             ValueError: If the epoch has no such batch.
@@ -41,15 +41,15 @@ class ResumableDataset(keras.utils.PyDataset):
 
     @property
     def position(self):
-        """The current epoch and its first batch."""
+        """The current epoch, and the first batch of it that is used."""
         return self._epoch, self._first_batch
 
     @property
     def settings(self):
-        """What determines the batches, a dictionary for JSON.
+        """The settings that determine the batches, a dictionary for JSON.
 
-        Of a subclass, its own settings and those of the base. A training that
-        goes on must have the same, see `keras_capi.callbacks.Checkpoint`.
+        A subclass adds its own to those of the base class. A resumed training
+        must have the same settings, see `keras_capi.callbacks.Checkpoint`.
         """
         return {"epoch_length": self.epoch_length}
 
@@ -70,6 +70,6 @@ class ResumableDataset(keras.utils.PyDataset):
         self._is_running = True
 
     def on_epoch_end(self):
-        # Keras also calls it before the first epoch.
+        # Keras also calls this before the first epoch.
         if self._is_running:
             self.go_to(self._epoch + 1, 0)

@@ -2,8 +2,8 @@ from keras_capi.data.resizing import resize_shorter_side
 from keras_capi.optional_imports import import_optional
 from keras_capi.validation import check_positive_integer
 
-# The colour photographs among the images in scikit-image's package; it would
-# have to download others.
+# The colour photographs that scikit-image's package contains; it would have to
+# download the others.
 SKIMAGE_PHOTOS = (
     "astronaut",
     "chelsea",
@@ -18,7 +18,7 @@ SKLEARN_PHOTOS = ("china", "flower")
 
 
 def sample_photos(shorter_side=None):
-    """Returns the photographs that scikit-image and scikit-learn ship.
+    """Returns the sample photographs of scikit-image and scikit-learn.
 
     Ten colour photographs of very different things (a cat, a temple, galaxies,
     tissue under a microscope, ...), for demonstrations without a download.
@@ -29,7 +29,7 @@ def sample_photos(shorter_side=None):
 
     Returns:
         Dictionary from name to uint8 array of shape `(height, width, 3)`,
-        ordered by name. The photos' own sizes go from 300 x 451 to 1411 x 1411.
+        sorted by name. Original sizes range from 300 x 451 to 1411 x 1411.
 
     Raises:
         ImportError: If scikit-image or scikit-learn is not installed.
@@ -45,7 +45,7 @@ def sample_photos(shorter_side=None):
     photos = {}
     for name in SKIMAGE_PHOTOS:
         photo = getattr(skimage_data, name)()
-        # The stereo pair comes as left and right image and disparity.
+        # The stereo pair comes as left image, right image and disparity.
         photos[name] = photo[0] if isinstance(photo, tuple) else photo
     for name in SKLEARN_PHOTOS:
         photos[name] = sklearn_datasets.load_sample_image(f"{name}.jpg")

@@ -1,4 +1,4 @@
-"""Finds the images and masks of data sets for segmentation."""
+"""Finds the images and masks of segmentation data sets."""
 
 import os
 
@@ -8,7 +8,7 @@ from keras_capi.paths import PATH_TYPES
 from keras_capi.paths import as_path
 from keras_capi.paths import printable
 
-# How each data set calls its splits.
+# The names of the splits in each data set.
 SPLITS = {
     "ade20k": {"train": "training", "validation": "validation"},
     "voc2012": {"train": "train", "trainval": "trainval", "validation": "val"},
@@ -17,7 +17,7 @@ LAYOUTS = ("folders", *SPLITS)
 
 
 def find_segmentation_files(source, layout, split):
-    """Lists pairs of paths, of an image and of its mask.
+    """Lists pairs of paths: of an image and of its mask.
 
     See `keras_capi.data.load_segmentation`, which has the same arguments.
     """
@@ -112,7 +112,7 @@ def _find_voc2012(source, name):
             "VOCdevkit/VOC2012. Received: "
             f"source={printable(source)}, without {printable(path)}"
         )
-    # Names are in no certain encoding, like those of files.
+    # Like file names, these have no defined encoding.
     names = os.fsdecode(path.read_bytes()).split()
     if not names:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Makes 8 bits of the 16 that some images have."""
+"""Converts 16-bit images to 8 bits."""
 
 import warnings
 
@@ -7,7 +7,7 @@ import numpy as np
 from keras_capi.validation import is_integer
 
 WHITE = 65535
-# The largest value of 14 bits, the most that sensors of cameras have.
+# The largest value of 14 bits, the most that camera sensors have.
 DARK = 2**14 - 1
 # A tag of TIFF files, and what it is where the least value is white.
 PHOTOMETRIC, WHITE_IS_ZERO = 0x0106, 0
@@ -16,14 +16,14 @@ PHOTOMETRIC, WHITE_IS_ZERO = 0x0106, 0
 def to_eight_bits(values, white_level=None):
     """Scales 16-bit values to 8 bits.
 
-    Files of 16 bits often hold the 10 to 14 bits of a camera or a microscope,
-    which would silently come out black.
+    16-bit files often hold the 10 to 14 bits of a camera or microscope. Without
+    `white_level` these come out dark or black.
 
     Args:
         values: Uint16 array.
-        white_level: Integer or `None`. The value that becomes white, 4095 for
-            12 bits; larger ones do, too. `None` takes 65535, and warns of an
-            image that does not reach a quarter of it.
+        white_level: Integer or `None`. The value that becomes white, such as
+            4095 for 12 bits; so do larger ones. `None` uses 65535, and warns of
+            an image that does not reach a quarter of it.
 
     Returns:
         Uint8 array of the same shape.
@@ -31,7 +31,7 @@ def to_eight_bits(values, white_level=None):
     if white_level is None:
         white_level = WHITE
         if values.max() <= DARK:
-            # Without numbers, as Python shows the same warning once.
+            # Without numbers, so that Python shows the same warning only once.
             warnings.warn(
                 "A 16-bit image has no bright pixel: its largest value is less "
                 f"than a quarter of {WHITE}. If the files hold fewer bits, say "
@@ -57,7 +57,7 @@ def is_negative(image):
 
 
 def check_white_level(white_level):
-    """Raises a `ValueError` unless it is `None` or in [1, 65535]."""
+    """Raises a `ValueError` unless `white_level` is `None` or in [1, 65535]."""
     if white_level is None:
         return
     if not is_integer(white_level) or not 1 <= white_level <= WHITE:
@@ -68,21 +68,21 @@ def check_white_level(white_level):
 
 
 def has_deep_colors(image):
-    """Tells whether a PIL image has 16 bits of each colour in its file.
+    """Returns whether the file of a PIL image has 16 bits for each colour.
 
-    Pillow keeps the upper 8 bits, and forgets that there were more when the
-    image is loaded.
+    Pillow keeps only the upper 8 bits, and forgets that there were more once
+    the image is loaded.
     """
     coding = [tile[3] for tile in getattr(image, "tile", ())]
     return ";16" in str(coding) and not image.mode.startswith("I")
 
 
 def check_deep_colors(pixels, white_level):
-    """Warns or raises if the upper 8 bits of 16-bit colours are not wanted.
+    """Warns or raises if the upper 8 of 16 bits would not be the right ones.
 
     Args:
         pixels: Uint8 array.
-        white_level: As in `to_eight_bits`, for which it is too late.
+        white_level: As in `to_eight_bits`, which can no longer be used.
     """
     advice = (
         "Pillow keeps the upper 8 bits of 16-bit colours: read such files in "

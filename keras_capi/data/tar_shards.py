@@ -9,19 +9,19 @@ from keras_capi.paths import as_path
 
 
 class TarShards(Sequence):
-    """The images in tar files, such as WebDataset's, in any order.
+    """Random access to the images in tar files, such as WebDataset's.
 
-    Reads the tables of contents once, and each image when it is asked for, so
-    that shuffling and going on after an interruption are exact, unlike in a
-    stream. Shards must be on a disk that can seek, and not be compressed.
+    Reads the tables of contents once, and each image when it is asked for.
+    Unlike in a stream, shuffling covers the whole data set, and resuming is
+    exact. Shards must be uncompressed, and in storage that can seek.
 
     Args:
-        paths: Path, or list of paths, of tar files. A folder stands for the
-            `.tar` files in it, in alphabetical order.
+        paths: Path, or list of paths, of tar files. A folder stands for its
+            `.tar` files, in alphabetical order.
 
     Raises:
         ValueError: If there are no tar files, or no images in them, or if a
-            file is not a tar file, or ends too early.
+            file is not a tar file or is truncated.
 
     Example:
 
@@ -59,13 +59,13 @@ class TarShards(Sequence):
             return shard.read(size)
 
     def name(self, index):
-        """Returns where an image is, as `shard.tar/folder/image.jpg`."""
+        """Returns the location of an image, as `shard.tar/folder/image.jpg`."""
         path, name, _, _ = self._members[index]
         return f"{path}/{name}"
 
 
 def _list_images(path):
-    # Without "r:", compressed files would be taken, and read slowly.
+    # With "r:" compressed files raise an error instead of being read slowly.
     with tarfile.open(path, "r:") as shard:
         return [
             (path, member.name, member.offset_data, member.size)

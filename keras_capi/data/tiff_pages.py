@@ -1,21 +1,21 @@
-"""Tells of pages of TIFF files that are not read."""
+"""Warns of pages of TIFF files that are not read."""
 
 import os
 import warnings
 
 from keras_capi.paths import printable
 
-# A tag of a page, whose first bit says that it is another one made smaller.
+# A tag of a page, whose first bit marks a smaller copy of another page.
 KIND, SMALLER = 0x00FE, 1
 
-# One warning for each, as a folder may have thousands of such files.
+# One warning for each folder, which may have thousands of such files.
 _FOLDERS: set[str] = set()
 
 
 def warn_of_pages(image):
     """Warns if an image is the first of several in its file.
 
-    Once for all files of a folder, and for all that have no name.
+    Warns once for all files of a folder, and once for all without a name.
 
     Args:
         image: PIL image, as opened.
@@ -36,13 +36,13 @@ def warn_of_pages(image):
 
 
 def _has_second_page(image):
-    """Tells if a TIFF file has two pages, and not a picture of the first."""
+    """Returns whether there is a second page that is not a smaller copy."""
     try:
         image.seek(1)
         is_page = not image.tag_v2.get(KIND, 0) & SMALLER
     except Exception:
         # There is none, or it is damaged, for which Pillow raises all kinds of
-        # errors: the first may be well all the same.
+        # errors. The first may still be fine.
         is_page = False
     image.seek(0)
     return is_page

@@ -8,34 +8,35 @@ from keras_capi.validation import check_positive_integer
 
 
 class ViewBatches(ResumableDataset):
-    """Makes views of the images of another data set, beside the training.
+    """Makes views of another data set's images in threads, during training.
 
-    Methods make their views themselves, in the training step, on the device
-    that trains. With this data set threads make them on the processor instead,
-    which pays off where that has cores to spare and the device has no time. On
-    JAX and TensorFlow the first batch compiles `views`, which takes seconds.
+    By default, methods make their views in the training step, on the device
+    that trains. With this data set, threads make them on the CPU instead, which
+    pays off if it has cores to spare and the device is the bottleneck. On JAX
+    and TensorFlow the first batch compiles `views`, which takes seconds.
 
     The views of a batch are determined by the seed, the epoch and its number,
-    whatever the number of workers, so that an interrupted training goes on with
-    the very batches that would have come next.
+    whatever the number of workers, so that an interrupted training continues
+    with exactly the batches that would have come next.
 
     Args:
         dataset: `keras_capi.data.AugmentedImages` or
             `keras_capi.data.RandomCrops`, whose images are normalised, and
-            large enough for sharp views. Its own `workers` do nothing.
+            large enough for sharp views. Its own `workers` has no effect.
         views: `keras_capi.layers.MultiCrop`, or another layer of random views.
-            Its own `seed` does nothing.
+            Its own `seed` has no effect.
         seed: Integer. Seed of the views. Defaults to `0`.
-        workers: Integer. Threads, each of which makes whole batches. With fewer
-            than two, torch makes each batch between two steps. Defaults to `4`.
-        max_queue_size: Integer. How many batches to keep ready. Defaults to
+        workers: Integer. Number of threads, each of which makes whole batches.
+            With fewer than two, torch makes each batch between two steps.
+            Defaults to `4`.
+        max_queue_size: Integer. Number of batches to keep ready. Defaults to
             `4`, as views take much memory.
 
     Output shape:
-        Tuple of one item, what `views` returns, as NumPy arrays in float32.
+        Tuple of one item: the output of `views`, as float32 NumPy arrays.
 
     Raises:
-        ValueError: If `dataset` or `views` is of another kind.
+        ValueError: If `dataset` or `views` is of another type.
 
     Example:
 
@@ -49,7 +50,8 @@ class ViewBatches(ResumableDataset):
 
     Reference:
 
-    - [DINO](https://arxiv.org/abs/2104.14294), whose code makes views so
+    - [DINO](https://arxiv.org/abs/2104.14294), whose code makes views in this
+      way
     """
 
     def __init__(self, dataset, views, seed=0, workers=4, max_queue_size=4):
@@ -95,7 +97,7 @@ class ViewBatches(ResumableDataset):
 
     @property
     def is_numbered(self):
-        """See `NumberedDataset`, which the other data set may be."""
+        """See `NumberedDataset`. The other data set may be one."""
         return self.dataset.is_numbered
 
     @is_numbered.setter
@@ -108,14 +110,15 @@ class ViewBatches(ResumableDataset):
         if isinstance(images, dict):
             indices = {"indices": images["indices"]}
             images = images["images"]
-        # A stream of its own, which no other use of such numbers as seed has.
+        # A separate random stream, which nothing else with the same seed
+        # shares.
         seed = np.random.SeedSequence(
             (self.seed, epoch, batch, self.dataset.share[0]), spawn_key=(1,)
         )
         numbers = np.random.default_rng(seed).random(
             (len(images), self.views.numbers_per_image), dtype="float32"
         )
-        # The device is busy with the training.
+        # The device is busy training.
         with keras.device("cpu"):
             views = self._make_views(images, numbers)
             views = keras.tree.map_structure(keras.ops.convert_to_numpy, views)

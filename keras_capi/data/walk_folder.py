@@ -1,10 +1,10 @@
-"""Lists the files in a folder, for all that reads folders."""
+"""Lists the files in a folder, for all functions that read folders."""
 
 import heapq
 import os
 import pathlib
 
-# What systems and programs put beside people's files, in lower case, other than
+# What systems and programs put next to users' files, in lower case, apart from
 # hidden files and folders.
 CLUTTER = frozenset(
     {
@@ -24,10 +24,10 @@ CLUTTER = frozenset(
 
 
 def is_clutter(name):
-    """Tells by its name whether a file or folder is not one of people's own.
+    """Returns whether a name is that of a hidden file or a system's own.
 
-    Those are hidden ones, whose names start with a dot, like `._photo.jpg` and
-    `.ipynb_checkpoints`, and those of systems, like `__MACOSX` and `@eaDir`.
+    Names of hidden files and folders start with a dot, like `._photo.jpg` and
+    `.ipynb_checkpoints`; systems write others, like `__MACOSX` and `@eaDir`.
     """
     is_hidden = name.startswith(".") and name not in (".", "..")
     return is_hidden or name.lower() in CLUTTER
@@ -37,8 +37,8 @@ def walk_folder(folder, extensions):
     """Lists the files in a folder and its subfolders.
 
     Leaves out what `is_clutter` says. Links to folders are followed, and every
-    folder is read once: by its own path where it has one within `folder`, else
-    by that of the first link to it. So no link makes a walk endless.
+    folder is read once, so that no walk is endless: under its own path if that
+    is within `folder`, otherwise under that of the first link to it.
 
     Args:
         folder: Path.
@@ -46,11 +46,11 @@ def walk_folder(folder, extensions):
 
     Returns:
         Tuple of the list of `pathlib.Path`s, in alphabetical order, and a
-        dictionary from path to the reason why it cannot be read. Links to files
-        that do not exist are among the files.
+        dictionary from path to the reason why it cannot be read. Broken links
+        to files are among the files.
     """
     files, problems, seen = [], {}, set()
-    # Links wait until all folders are read that can be without.
+    # Links wait until all folders are read that can be reached without them.
     folders, links = [os.fspath(folder)], []
     while folders or links:
         current = folders.pop() if folders else heapq.heappop(links)
@@ -77,19 +77,19 @@ def walk_folder(folder, extensions):
             elif kind and extension in extensions:
                 files.append(entry.path)
             elif kind == "broken link" and not extension:
-                # Of a disk that is not there, for example.
+                # For example to a disk that is not mounted.
                 problems[entry.path] = "a link to nothing"
     return sorted(map(pathlib.Path, files)), problems
 
 
 def _kind(entry):
-    """Says what an entry is; `None` for pipes, which one would wait for."""
+    """Returns the kind of an entry; `None` for pipes, which would block."""
     try:
         if entry.is_dir():
             return "link to a folder" if entry.is_symlink() else "folder"
         if entry.is_file():
             return "file"
     except OSError:
-        # A link to itself, or into a folder that must not be read.
+        # A link to itself, or into a folder without permission.
         pass
     return "broken link" if entry.is_symlink() else None

@@ -1,4 +1,4 @@
-"""Images as they are, not augmented."""
+"""Whole images, without augmentation."""
 
 import contextlib
 
@@ -10,19 +10,19 @@ from keras_capi.data.map_ahead import map_ahead
 
 
 def load_squares(images, indices, size, white_level=None):
-    """Loads the largest squares in the middle of images, in threads.
+    """Loads the largest central squares of images, in threads.
 
     Images that cannot be read are left out.
 
     Args:
         images: `ImageSource`.
-        indices: Sequence of integers: which of them.
+        indices: Sequence of integers: which images to load.
         size: Integer. Height and width of the result.
         white_level: Integer or `None`, see `keras_capi.data.AugmentedImages`.
 
     Returns:
         Tuple of a uint8 array of shape `(count, size, size, 3)` and an int32
-        array of shape `(count,)`: the numbers of the images.
+        array of shape `(count,)`: the indices of these images.
     """
 
     def load(index):

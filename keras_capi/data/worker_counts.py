@@ -1,25 +1,25 @@
-"""Brings what worker processes count to the process that trains."""
+"""Passes the counts of worker processes to the process that trains."""
 
 import multiprocessing
 import uuid
 import weakref
 from typing import Any
 
-# How Keras names the processes that make its batches.
+# Keras's names for the processes that make its batches.
 WORKER_PREFIX = "Keras_worker_"
 
 _DATASETS: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
 
 
 def register(dataset):
-    """Makes a data set the one that its copies in worker processes count for.
+    """Registers a data set, to receive the counts of its copies in workers.
 
     Args:
         dataset: Object with a method `add_counts`, whose arguments can be
             pickled.
 
     Returns:
-        String, which the copies pass to `with_counts`.
+        String, the key that the copies pass to `with_counts`.
     """
     key = uuid.uuid4().hex
     _DATASETS[key] = dataset
@@ -27,13 +27,13 @@ def register(dataset):
 
 
 def with_counts(batch, key, *counts):
-    """Returns a batch which, in a worker process, takes counts along.
+    """Returns a batch that carries counts out of a worker process.
 
-    Keras takes nothing back from a worker but batches.
+    Batches are all that Keras gets back from a worker.
 
     Args:
         batch: Tuple of arrays.
-        key: What `register` returned.
+        key: The key that `register` returned.
         *counts: Arguments for the method `add_counts` of the data set in the
             process that trains.
     """
@@ -43,7 +43,7 @@ def with_counts(batch, key, *counts):
 
 
 class _CountedBatch(tuple):
-    """A tuple that is an ordinary one after the way to another process."""
+    """A tuple that becomes an ordinary one in another process."""
 
     def __new__(cls, batch, key, counts):
         counted = super().__new__(cls, batch)
