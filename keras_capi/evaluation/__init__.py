@@ -1,4 +1,4 @@
-"""Measures of what a model has learned, for features of any model."""
+"""Evaluation: measures what a model has learned, from its features."""
 
 from keras_capi.evaluation.any_match_accuracy import any_match_accuracy
 from keras_capi.evaluation.cluster_usage import cluster_usage

@@ -4,11 +4,11 @@ import numpy as np
 def any_match_accuracy(predictions, labels):
     """Returns the share of samples whose prediction is one of their labels.
 
-    As some images show several things, and any of them is a right answer.
+    For images that show several things, of which any is a right answer.
 
     Args:
-        predictions: Integer array of classes, of shape `(samples,)`, or
-            `(..., samples)` for several models.
+        predictions: Integer array of classes, of shape `(samples,)`, or `(...,
+            samples)` for those of several models.
         labels: Integer array of shape `(samples,)`, or `(samples, labels)`
             padded with -1. Samples without a label are left out.
 
@@ -17,7 +17,7 @@ def any_match_accuracy(predictions, labels):
         float.
 
     Raises:
-        ValueError: If the shapes do not match, classes are no integers, or no
+        ValueError: If the shapes do not match, classes are not integers, or no
             sample has a label.
 
     Example:

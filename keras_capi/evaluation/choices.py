@@ -1,4 +1,4 @@
-"""What can be told of choices, among prototypes or colours, and of centers."""
+"""Health metrics of choices among prototypes or colours, and of centers."""
 
 import math
 
@@ -13,23 +13,24 @@ CENTERINGS = ("centering", "patch_centering")
 
 
 def choice_shares(batches):
-    """Measures whether choices depend on what is looked at.
+    """Measures whether the choices of a model depend on the image.
 
-    A model that shares each image out to all prototypes, and one that has the
-    same for all images, tell nothing of an image by their choice; nor does one
-    that colours all images alike.
+    A model that spreads each image over all prototypes, or makes the same
+    choice for all images, says nothing about an image; nor does one that
+    colours all images alike.
 
     Args:
         batches: Iterable of float tensors of shape `(..., choices)`, which sum
-            to 1: the probabilities of an image's choices, or of a place's.
+            to 1 over the last axis: the probabilities of the choices of an
+            image or position.
 
     Returns:
         Dictionary of floats:
-        - `"used_choices"`: perplexity of the likeliest choices, a number.
+        - `"used_choices"`: perplexity of the most likely choices: an effective
+          number of choices.
         - `"choice_information_share"`: mutual information of sample and choice,
-          as a share of the most there can be: 1 if each choice is certain, and
-          all are made equally often; 0 if all samples have the same
-          probabilities.
+          as a share of its maximum. 1 if every choice is certain and all are
+          equally frequent; 0 if all samples have the same probabilities.
     """
     sums = counts = uncertainty = 0.0
     for probabilities in batches:
@@ -50,7 +51,7 @@ def choice_shares(batches):
 
 
 def list_centers(model):
-    """Returns the centers of a model's scores, of images and of patches.
+    """Returns the centers of a model's scores, for images and patches.
 
     Args:
         model: A model of `keras_capi.methods`.
@@ -67,15 +68,15 @@ def list_centers(model):
 
 
 def center_drift(before, after):
-    """Measures how far centers of scores have moved.
+    """Measures how far the centers of scores have moved.
 
     Args:
         before: List of float arrays, the centers as they were.
         after: List of float arrays of the same shapes.
 
     Returns:
-        Float: the largest distance, as a share of the norm of what it is now
-        (0 if it has not moved, 1 if it was 0).
+        Float: the largest distance, as a share of the center's current norm. 0
+        if it has not moved, 1 if it was 0 before.
     """
     return max(
         float(np.linalg.norm(new - old) / max(np.linalg.norm(new), 1e-12))

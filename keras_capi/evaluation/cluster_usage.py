@@ -6,17 +6,18 @@ from keras_capi.evaluation.clustering_health import clustering_health
 def cluster_usage(model, images, batch_size=64):
     """Measures how evenly a CAPI model uses its clusters.
 
-    The entropy of the mean assignment is the least CAPI loss of a predictor
-    that ignores the image: the model's own loss, from `evaluate`, should be
-    well below. Perplexities are numbers of clusters: if one is near 1, the
-    clustering has collapsed.
+    The entropy of the mean assignment is the lowest CAPI loss that a predictor
+    can reach without looking at the image. The model's own loss, from
+    `evaluate`, should be well below it. The other two are effective numbers of
+    clusters: if one is near 1, the clustering has collapsed.
 
     Args:
         model: `keras_capi.models.CAPI`.
         images: Float array of shape `(samples, height, width, channels)`, as
             the model takes them, with at least `batch_size` samples.
-        batch_size: Integer. Assignments are balanced over so many images, best
-            as many as in training; a remainder is left out. Defaults to `64`.
+        batch_size: Integer. Assignments are balanced over this many images:
+            best use the batch size of training. A remainder is left out.
+            Defaults to `64`.
 
     Returns:
         Dictionary of floats: `"mean_assignment_entropy"`, in nats,

@@ -6,19 +6,19 @@ from keras_capi.validation import check_positive_integer
 
 
 def clustered_features(model, images, batch_size=64, features=None):
-    """Computes those patch features that a CAPI model clusters.
+    """Computes the patch features that a CAPI model clusters.
 
-    They are what `predict` gives, unless its `target_layers` are others than
-    the last one.
+    These are the ones that `predict` returns, unless the model has other
+    `target_layers` than the last one.
 
     Args:
         model: `keras_capi.models.CAPI`.
         images: Float array of shape `(samples, height, width, channels)`, as
             the model takes them.
         batch_size: Integer. Defaults to `64`.
-        features: What `keras_capi.evaluation.patch_features` gives for the
-            images, an array; `None` computes it where it is needed. Defaults to
-            `None`.
+        features: Array, the result of `keras_capi.evaluation.patch_features`
+            for the images, to avoid computing it again. `None` computes it if
+            it is needed. Defaults to `None`.
 
     Returns:
         Float32 array of shape `(samples, rows, columns, width)`.

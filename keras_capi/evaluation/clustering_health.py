@@ -5,46 +5,48 @@ from keras_capi.evaluation.clustered_features import clustered_features
 from keras_capi.validation import check_positive_integer
 from keras_capi.validation import check_seed
 
-# A prototype is dead if the share of patches for which it would be chosen, even
-# softly, is that many times smaller than an even share.
+# A prototype is dead if its soft share of the patches is below this fraction of
+# an even share.
 DEAD = 1e-4
 
 
 def clustering_health(model, images, batch_size=64, seed=0):
-    """Measures whether features and clusters of a CAPI model have collapsed.
+    """Measures whether the features or clusters of a CAPI model collapsed.
 
-    All but the target entropy are about clusters before balancing, as
-    balancing hides a collapse.
+    Clusters are measured before balancing, which would hide a collapse, except
+    where balanced assignments are mentioned.
 
     Args:
         model: `keras_capi.models.CAPI`.
         images: Float array of shape `(samples, height, width, channels)`, as
             the model takes them, with at least `batch_size` samples.
-        batch_size: Integer. Assignments are balanced over so many images, best
-            as many as in training; a remainder is left out. Defaults to `64`.
-        seed: Integer. Seed of what is chance there, a permutation. Defaults to
-            `0`.
+        batch_size: Integer. Assignments are balanced over this many images:
+            best use the batch size of training. A remainder is left out.
+            Defaults to `64`.
+        seed: Integer. Seed of the permutation that measures the effect of
+            chance. Defaults to `0`.
 
     Returns:
         Dictionary of floats:
         - `"usage_entropy"`: entropy of the clusters nearest to all patches, in
           nats.
-        - `"usage_perplexity"`: its exponential, a number of clusters.
-        - `"usage_share"`: that number, as a share of the clusters, or of the
-          patches if they are fewer.
-        - `"dead_prototypes"`: number of clusters that hardly any patch would
-          choose.
+        - `"usage_perplexity"`: its exponential, an effective number of
+          clusters.
+        - `"usage_share"`: that number as a share of all clusters, or of the
+          patches if these are fewer.
+        - `"dead_prototypes"`: number of clusters that hardly any patch chooses.
         - `"target_entropy"`: mean entropy of the balanced assignments, in nats.
-        - `"mean_assignment_entropy"`: entropy of the mean balanced assignment,
-          the least CAPI loss of a predictor that ignores the image.
+        - `"mean_assignment_entropy"`: entropy of the mean balanced assignment:
+          the lowest CAPI loss of a predictor that ignores the image.
         - `"feature_deviation"`: standard deviation of the patch features over
           images and positions, relative to their root mean square; 0 if all
           are equal.
         - `"effective_rank"`: exponential of the entropy of the singular values
-          of the centred patch features (RankMe), a number of dimensions.
+          of the centred patch features (RankMe): an effective number of
+          dimensions.
         - `"positional_information"`: mutual information of the nearest cluster
-          and the patch's position, beyond what chance gives, as a share of the
-          clusters' entropy: 1 if the position alone decides.
+          and the position of the patch, less what chance gives, as a share of
+          the entropy of the clusters. 1 if the position alone decides.
 
     Raises:
         ValueError: If there are fewer images than `batch_size`.
@@ -124,15 +126,15 @@ def feature_spread(features):
 def positional_information(clusters, seed=0):
     """Returns the share of the clusters' entropy that positions explain.
 
-    How much the entropy at a position is below that of shuffled patches, which
-    is what few images for each position would show by chance.
+    The entropy at each position is compared with that of shuffled patches, to
+    correct for the effect of few images.
 
     Args:
         clusters: Integer array of shape `(images, positions)`.
         seed: Integer. Seed of the permutation.
 
     Returns:
-        Float: 1 if the position alone decides, about 0 if it says nothing.
+        Float: 1 if the position alone decides, about 0 if it has no influence.
     """
     clusters = np.asarray(clusters)
     shuffled = np.random.default_rng(seed).permutation(clusters.ravel())
@@ -145,7 +147,7 @@ def positional_information(clusters, seed=0):
 
 
 def entropy(counts):
-    """Returns the entropy, in nats, of counts or other shares of a total."""
+    """Returns the entropy, in nats, of counts or unnormalised shares."""
     counts = np.asarray(counts, "float64")
     counts = counts[counts > 0]
     if not counts.size:

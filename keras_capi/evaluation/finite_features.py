@@ -4,8 +4,8 @@ import numpy as np
 def finite_features(features):
     """Returns features as a float32 array, or raises a `ValueError`.
 
-    Of features that are NaN any neighbour is as near, and a score would be of
-    nothing.
+    With NaN in the features all neighbours would be equally near, and scores
+    meaningless.
 
     Args:
         features: Float array of any shape.

@@ -1,4 +1,4 @@
-"""Which measures of features and clusters are healthy, and what helps."""
+"""Healthy ranges of the measures of features and clusters, and advice."""
 
 import dataclasses
 import math
@@ -6,7 +6,7 @@ import math
 
 @dataclasses.dataclass(frozen=True)
 class Range:
-    """Which values of a measure are healthy, and what else they mean."""
+    """The healthy range of a measure, and what values outside it mean."""
 
     low: float
     high: float
@@ -14,8 +14,8 @@ class Range:
     remedy: str
 
 
-# Gains and entropies are shares of the logarithm of the number of clusters or
-# prototypes.
+# Gains and entropies are given as shares of the logarithm of the number of
+# clusters or prototypes.
 HEALTHY = {
     "dead_prototypes": Range(
         0,
@@ -113,13 +113,13 @@ HEALTHY = {
 
 
 def health_shares(measures, num_clusters, capi_loss=None):
-    """Returns the measures that have a healthy range.
+    """Returns the measures of a CAPI model that have a healthy range.
 
     Args:
         measures: Dictionary from `keras_capi.evaluation.clustering_health`.
         num_clusters: Integer.
-        capi_loss: Float, that of the validation data if there is one, or
-            `None`, which leaves the prediction gain out. Defaults to `None`.
+        capi_loss: Float, the loss on the validation data if there is any.
+            `None` leaves out the prediction gain. Defaults to `None`.
 
     Returns:
         Dictionary of floats, by the keys of `HEALTHY`.
@@ -141,15 +141,15 @@ def health_shares(measures, num_clusters, capi_loss=None):
 
 
 def feature_shares(measures, num_prototypes=None, target_entropy=None):
-    """Returns the measures with a healthy range of methods without clusters.
+    """Returns the measures with a healthy range, for methods without clusters.
 
     Args:
         measures: Dictionary with `"feature_deviation"` and
             `"effective_rank"`.
-        num_prototypes: Integer or `None`. How many prototypes the method's
-            targets are shared out to, if it has some. Defaults to `None`.
-        target_entropy: Float or `None`. Their mean entropy, in nats. Defaults
-            to `None`.
+        num_prototypes: Integer or `None`. Number of prototypes of the method's
+            targets, if it has any. Defaults to `None`.
+        target_entropy: Float or `None`. Mean entropy of the targets, in nats.
+            Defaults to `None`.
 
     Returns:
         Dictionary of floats, by the keys of `HEALTHY`.
@@ -165,18 +165,18 @@ def feature_shares(measures, num_prototypes=None, target_entropy=None):
 
 
 def share_of_most(information, count):
-    """Returns information as a share of the most that a choice can tell.
+    """Returns information as a share of the most that a choice can carry.
 
     Args:
         information: Float, in nats.
-        count: Integer. Among how many the choice is.
+        count: Integer. Number of options of the choice.
 
     Returns:
-        Float: 0 if there is one alone, which tells nothing.
+        Float: 0 if there is only one option, which carries no information.
     """
     return float(information) / math.log(count) if count > 1 else 0.0
 
 
 def is_healthy(name, value):
-    """Says whether a measure is within its healthy range."""
+    """Returns whether a measure is within its healthy range."""
     return HEALTHY[name].low <= value <= HEALTHY[name].high

@@ -27,28 +27,29 @@ def knn_classification(
 ):
     """Classifies images by their nearest neighbours in feature space.
 
-    Says how good features are as they are: nothing is trained. Features are
-    standardised on the training set. The number of neighbours and the metric
-    are chosen on a part of the training set, then all of it is searched for the
-    test.
+    Measures how good the features are as they are: nothing is trained. Features
+    are standardised on the training set. The number of neighbours and the
+    metric are chosen on a part of the training set; for the test all of it is
+    searched.
 
     Args:
-        train_features: Float array of shape `(samples, width)`, one vector an
-            image.
-        train_labels: Integer array of shape `(samples,)`, from 0.
+        train_features: Float array of shape `(samples, width)`, one vector for
+            each image.
+        train_labels: Integer array of shape `(samples,)`, counted from 0.
         test_features: Float array of shape `(tests, width)`.
         test_labels: Integer array of shape `(tests,)`.
-        num_neighbors: Tuple of integers to choose from; those that exceed the
-            samples are left out. Defaults to `(1, 3, 10, 30)`.
+        num_neighbors: Tuple of integers to choose from. Those that exceed the
+            number of samples are left out. Defaults to `(1, 3, 10, 30)`.
         metrics: Tuple of `"cosine"` and `"l2"` to choose from. Defaults to
             both.
-        validation_share: Float in (0, 1). Share of the training set to choose
-            on; not used if there is nothing to choose. Defaults to `0.1`.
-        seed: Integer. Seed of that choice of samples. Defaults to `0`.
-        temperature: Float or `None`. With `None` each neighbour has one vote;
-            else `exp(cosine / temperature)` votes. DINO's authors take 0.07,
-            `num_neighbors=(10, 20, 100, 200)`, `metrics=("cosine",)` and
-            `standardized=False`. Defaults to `None`.
+        validation_share: Float in (0, 1). Share of the training set that the
+            choice is made on. Not used if there is nothing to choose. Defaults
+            to `0.1`.
+        seed: Integer. Seed of the split. Defaults to `0`.
+        temperature: Float or `None`. `None` gives each neighbour one vote; a
+            temperature gives it a weight of `exp(cosine / temperature)`. DINO's
+            authors use 0.07, `num_neighbors=(10, 20, 100, 200)`,
+            `metrics=("cosine",)` and `standardized=False`. Defaults to `None`.
         standardized: Boolean. Whether to standardise the features. Defaults to
             `True`.
 
@@ -131,14 +132,14 @@ def knn_classification(
 
 
 def neighbor_candidates(num_neighbors, metrics):
-    """Returns all pairs of number of neighbours and metric, or raises.
+    """Returns all pairs of a number of neighbours and a metric, or raises.
 
     Args:
         num_neighbors: Sequence of positive integers.
         metrics: Sequence of metrics.
 
     Returns:
-        List of pairs, those of one metric beside each other.
+        List of pairs, grouped by metric.
     """
     num_neighbors = check_each(
         "num_neighbors", num_neighbors, check_positive_integer
@@ -153,11 +154,11 @@ def neighbor_candidates(num_neighbors, metrics):
 
 
 def within_reach(candidates, num_samples):
-    """Returns the candidates that ask for no more neighbours than there are.
+    """Returns the candidates that need no more neighbours than there are.
 
     Args:
         candidates: List of `(num_neighbors, metric)`.
-        num_samples: Integer. How many samples can be neighbours.
+        num_samples: Integer. Number of samples that can be neighbours.
     """
     possible = [pair for pair in candidates if pair[0] <= num_samples]
     if not possible:
@@ -172,7 +173,7 @@ def within_reach(candidates, num_samples):
 def neighbor_votes(
     train_features, train_labels, queries, candidates, temperature=None
 ):
-    """Yields what the neighbours of each query vote for.
+    """Yields the vote of each query's neighbours, for all candidates.
 
     Neighbours are searched once for each metric.
 
@@ -180,9 +181,8 @@ def neighbor_votes(
         train_features: Float array of shape `(samples, width)`.
         train_labels: Integer array of shape `(samples, ...)`.
         queries: Float array of shape `(queries, width)`.
-        candidates: List of `(num_neighbors, metric)`, those of one metric
-            beside each other.
-        temperature: As for `knn_classification`, for labels of one axis.
+        candidates: List of `(num_neighbors, metric)`, grouped by metric.
+        temperature: As for `knn_classification`. For labels of rank 1.
 
     Yields:
         Pairs of candidate and integer array of shape `(queries, ...)`.
@@ -213,7 +213,7 @@ def neighbor_votes(
 
 
 def _weighted_vote(labels, weights):
-    """Returns the label with most weight in each row."""
+    """Returns the label with the most weight in each row."""
     classes, numbers = np.unique(labels, return_inverse=True)
     votes = np.zeros((len(labels), len(classes)))
     rows = np.arange(len(labels))[:, None]
@@ -236,7 +236,8 @@ def check_labels(name, features, labels):
             f"shapes {shape} and {labels.shape}, labels of {labels.dtype}"
         )
     if not labels.size or labels.min() < 0:
-        # Data sets mark samples without a label by -1, which would be a class.
+        # Data sets mark samples without a label by -1, which would be taken for
+        # a class.
         received = labels.min() if labels.size else "none"
         raise ValueError(
             f"`{name}_labels` must be those of a sample or more, and none "

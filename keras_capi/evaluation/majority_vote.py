@@ -2,7 +2,7 @@ import numpy as np
 
 
 def majority_vote(labels):
-    """Returns the most frequent label; the smallest of several.
+    """Returns the most frequent label. Ties go to the smallest.
 
     Args:
         labels: Integer array of shape `(samples, votes, ...)`.
@@ -30,7 +30,7 @@ def majority_vote(labels):
     longest = run.copy()
     for index in range(1, labels.shape[1]):
         run = np.where(labels[:, index] == labels[:, index - 1], run + 1, 1)
-        # Only a longer run wins, so that of equals the smallest label stays.
+        # Only a longer run wins, so that ties go to the smallest label.
         longer = run > longest
         best[longer] = labels[:, index][longer]
         longest[longer] = run[longer]

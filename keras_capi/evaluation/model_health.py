@@ -9,31 +9,32 @@ from keras_capi.evaluation.healthy_ranges import health_shares
 
 
 def model_health(model, images, logs, batch_size=64):
-    """Measures what the health of a model can be told from.
+    """Measures the health of a model, of any method.
 
-    Of any method how features vary, and what else it offers:
+    For all methods, how much features vary. Further measures depend on what the
+    model has:
 
     - `clustering`: how CAPI's clusters are used;
-    - `num_prototypes`: the entropy of its targets, if it is logged;
-    - `choose_prototypes(features)`, of the features of whole images, or
-      `predict_choices(images)`, of colours: whether choices depend on the
+    - `num_prototypes`: the entropy of the targets, if it is logged;
+    - `choose_prototypes(features)`, for features of whole images, or
+      `predict_choices(images)`, for colours: whether the choices depend on the
       image;
-    - `chance_losses(images)`: the losses of one that guesses, by the names of
-      losses that are logged;
-    - logs that have a healthy range of their own.
+    - `chance_losses(images)`: the losses of guessing, by the names of the
+      logged losses to compare them with;
+    - any logs that have a healthy range themselves.
 
     Args:
         model: A model of `keras_capi.methods`.
         images: Float array of shape `(samples, height, width, channels)`, as
             the model takes them.
         logs: Dictionary of floats, the logs of an epoch. Those of validation
-            data are taken if they are there.
-        batch_size: Integer. So many are looked at together, or all if there are
-            fewer. Defaults to `64`.
+            data are preferred.
+        batch_size: Integer. Number of images that are measured together, or all
+            if there are fewer. Defaults to `64`.
 
     Returns:
-        Tuple of two dictionaries of floats: those that have a healthy range,
-        see `keras_capi.evaluation.healthy_ranges`, and all that was measured.
+        Tuple of two dictionaries of floats: the measures that have a healthy
+        range, see `keras_capi.evaluation.healthy_ranges`, and all measures.
     """
     batch_size = min(batch_size, len(images))
 

@@ -12,17 +12,17 @@ DATABASE_CHUNK = 65536
 
 
 def nearest_neighbors(queries, database, num_neighbors, metric="cosine"):
-    """Finds the nearest neighbours of feature vectors, exactly.
+    """Finds the exact nearest neighbours of feature vectors.
 
-    A brute-force search on the active backend, chunk by chunk: beside the
-    arrays themselves it needs about 0.5 GiB, whatever their number.
+    A brute-force search on the active backend, chunk by chunk. In addition to
+    the arrays themselves it needs about 0.5 GiB, whatever their size.
 
     Args:
         queries: Float array of shape `(queries, width)`.
         database: Float array of shape `(samples, width)`.
         num_neighbors: Integer, at most `samples`.
-        metric: `"cosine"`, of the angle between vectors, or `"l2"`, their
-            Euclidean distance. Defaults to `"cosine"`.
+        metric: `"cosine"`, the cosine similarity, or `"l2"`, the Euclidean
+            distance. Defaults to `"cosine"`.
 
     Returns:
         Int32 array of shape `(queries, num_neighbors)`: the indices of the
@@ -48,14 +48,14 @@ def nearest_neighbors(queries, database, num_neighbors, metric="cosine"):
 
 
 def search_neighbors(queries, database, num_neighbors, metric):
-    """Finds nearest neighbours, and tells how near they are.
+    """Finds nearest neighbours, and returns how near they are.
 
     Args:
-        queries: As for `nearest_neighbors`, and so are all others.
+        queries: This and all others: as for `nearest_neighbors`.
 
     Returns:
         Two arrays of shape `(queries, num_neighbors)`, float32 and int32: the
-        cosines, or negative squared distances but for a constant of each query;
+        cosines, or negative squared distances up to a constant of each query;
         and the indices.
     """
     check_positive_integer("num_neighbors", num_neighbors)
@@ -96,7 +96,7 @@ def _prepare(features, metric):
 def _search(queries, database, num_neighbors, metric):
     scores = backend.matrix_product(queries, ops.transpose(database))
     if metric == "l2":
-        # The negative squared distance, but for a constant of each query.
+        # The negative squared distance, up to a constant of each query.
         scores = 2 * scores - ops.sum(ops.square(database), axis=-1)
     count = min(num_neighbors, len(database))
     scores, indices = ops.top_k(scores, count)
@@ -104,7 +104,7 @@ def _search(queries, database, num_neighbors, metric):
 
 
 def _merge(scores, indices):
-    """Keeps the best of two lists of neighbours of each query."""
+    """Keeps the best neighbours of each query from two lists."""
     num_neighbors = indices[0].shape[1]
     scores, indices = (np.concatenate(x, axis=1) for x in (scores, indices))
     order = np.argsort(-scores, axis=1, kind="stable")[:, :num_neighbors]

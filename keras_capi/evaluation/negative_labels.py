@@ -1,4 +1,4 @@
-"""Refuses labels below 0, which would be a class of their own."""
+"""Refuses negative labels, which would count as a class."""
 
 import numpy as np
 
@@ -6,12 +6,12 @@ import numpy as np
 def refuse_negative_labels(name, labels, ignore_labels):
     """Raises a `ValueError` if labels are negative and not ignored.
 
-    Many mark by -1 what has no label.
+    Data sets often mark missing labels by -1.
 
     Args:
-        name: String. What the labels are.
+        name: String. Name of the argument, for errors.
         labels: Integer array.
-        ignore_labels: Sequence of integers. Labels that do not count.
+        ignore_labels: Sequence of integers. Labels that are ignored.
     """
     negative = labels[labels < 0]
     if not np.isin(negative, ignore_labels).all():

@@ -4,7 +4,7 @@ from keras_capi.validation import check_positive_integer
 
 
 def patch_features(model, images, batch_size=64):
-    """Computes the patch features of any model that returns them.
+    """Computes the patch features of images, with any model.
 
     Args:
         model: A `keras.Model` that returns a tensor of shape

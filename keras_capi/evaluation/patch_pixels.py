@@ -4,7 +4,7 @@ from keras_capi.validation import check_grid_size
 
 
 def patch_pixels(masks, grid_size):
-    """Cuts masks into patches.
+    """Cuts label masks into patches.
 
     Args:
         masks: Integer array of shape `(images, height, width)`.

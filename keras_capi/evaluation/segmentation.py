@@ -35,12 +35,12 @@ def knn_segmentation(
     validation_share=0.1,
     seed=0,
 ):
-    """Segments images by the nearest neighbours of their patches.
+    """Segments images by the nearest neighbours of their patch features.
 
-    Says how good patch features are as they are: nothing is trained. Features
-    are standardised on the training set. The nearest patches vote, pixel by
-    pixel, with their own masks. Patches whose most frequent label is to be
-    ignored have no vote.
+    Measures how good the patch features are as they are: nothing is trained.
+    Features are standardised on the training set. The nearest patches vote,
+    pixel by pixel, with their own masks. Patches whose most frequent label is
+    one of `ignore_labels` have no vote.
 
     Args:
         train_features: Float array of shape `(images, rows, columns, width)`.
@@ -48,16 +48,16 @@ def knn_segmentation(
             of each pixel. Rows and columns must divide height and width.
         test_features: Float array of shape `(tests, rows, columns, width)`.
         test_masks: Integer array of shape `(tests, height, width)`.
-        ignore_labels: Tuple of integers: classes that do not count, such as
-            `(0, 255)` for ADE20K. Defaults to `(255,)`.
-        num_neighbors: Tuple of integers to choose from; those that exceed the
-            patches are left out. Defaults to `(1, 3, 10, 30)`.
+        ignore_labels: Tuple of integers: classes that are ignored, such as `(0,
+            255)` for ADE20K. Defaults to `(255,)`.
+        num_neighbors: Tuple of integers to choose from. Those that exceed the
+            number of patches are left out. Defaults to `(1, 3, 10, 30)`.
         metrics: Tuple of `"cosine"` and `"l2"` to choose from. Defaults to
             both.
-        validation_share: Float in (0, 1). Share of the training images to
-            choose on; not used if there is nothing to choose. Defaults to
-            `0.1`.
-        seed: Integer. Seed of that choice of images. Defaults to `0`.
+        validation_share: Float in (0, 1). Share of the training images that the
+            choice is made on. Not used if there is nothing to choose. Defaults
+            to `0.1`.
+        seed: Integer. Seed of the split. Defaults to `0`.
 
     Returns:
         Dictionary: `"mean_iou"` and `"pixel_accuracy"` on the test set, the
@@ -114,11 +114,11 @@ def logistic_segmentation(
     validation_share=0.1,
     seed=0,
 ):
-    """Segments images by a logistic regression on their patches.
+    """Segments images by a logistic regression on their patch features.
 
-    Features are standardised on the training set. A patch has the label that
-    most of its pixels have; all pixels of a patch get the predicted one. The
-    regression is scikit-learn's, on the CPU.
+    Features are standardised on the training set. The label of a patch is the
+    most frequent one of its pixels; the predicted label is given to all pixels
+    of a patch. The regression is scikit-learn's, on the CPU.
 
     Args:
         train_features: Float array of shape `(images, rows, columns, width)`.
@@ -126,15 +126,16 @@ def logistic_segmentation(
             of each pixel. Rows and columns must divide height and width.
         test_features: Float array of shape `(tests, rows, columns, width)`.
         test_masks: Integer array of shape `(tests, height, width)`.
-        ignore_labels: Tuple of integers: classes that do not count, such as
-            `(0, 255)` for ADE20K. Defaults to `(255,)`.
-        strengths: Tuple of floats: values of `C`, the inverse of the
-            regularisation, to choose from. Defaults to eight from 1e-6 to 1e5.
-        max_iterations: Integer. Iterations of the solver. Defaults to `1000`.
-        validation_share: Float in (0, 1). Share of the training images to
-            choose on; not used if there is nothing to choose. Defaults to
-            `0.1`.
-        seed: Integer. Seed of that choice of images. Defaults to `0`.
+        ignore_labels: Tuple of integers: classes that are ignored, such as `(0,
+            255)` for ADE20K. Defaults to `(255,)`.
+        strengths: Tuple of floats to choose from: values of `C`, the inverse
+            strength of the regularisation. Defaults to eight from 1e-6 to 1e5.
+        max_iterations: Integer. Largest number of iterations of the solver.
+            Defaults to `1000`.
+        validation_share: Float in (0, 1). Share of the training images that the
+            choice is made on. Not used if there is nothing to choose. Defaults
+            to `0.1`.
+        seed: Integer. Seed of the split. Defaults to `0`.
 
     Returns:
         Dictionary: `"mean_iou"` and `"pixel_accuracy"` on the test set, the
@@ -182,7 +183,7 @@ def logistic_segmentation(
 
 
 class _Patches:
-    """Images as patches: `features` of each and the `pixels` of its mask."""
+    """Images as patches: `features` of each, and the `pixels` of its mask."""
 
     def __init__(self, name, features, masks, ignore_labels):
         features = np.asarray(features)
@@ -201,14 +202,14 @@ class _Patches:
         refuse_negative_labels(f"{name}_masks", masks, self.ignore_labels)
 
     def all(self, images=slice(None)):
-        """Returns features and pixels of all patches of some images."""
+        """Returns the features and pixels of all patches of some images."""
         return (
             self.features[images].reshape(-1, self.features.shape[-1]),
             self.pixels[images].reshape(-1, self.pixels.shape[-1]),
         )
 
     def labelled(self, images=slice(None)):
-        """Likewise, of the patches that are mostly not to be ignored."""
+        """Likewise, of the patches whose most frequent label is not ignored."""
         features, pixels = self.all(images)
         kept = ~np.isin(majority_vote(pixels), self.ignore_labels)
         if not kept.any():

@@ -6,20 +6,21 @@ from keras_capi.validation import check_integers
 def segmentation_scores(masks, predictions, ignore_labels=(255,)):
     """Compares predicted masks with true ones, pixel by pixel.
 
-    The mean intersection over union is that over the classes that occur, among
-    the pixels that count, in the truth or in the predictions (macro Jaccard).
+    The intersection over union is averaged over the classes that occur in the
+    true or predicted masks, among the pixels that count (macro Jaccard).
 
     Args:
         masks: Integer array: the true class of each pixel.
         predictions: Integer array of the same shape.
         ignore_labels: Tuple of integers. Pixels whose true class is one of
-            these do not count. Defaults to `(255,)`.
+            these are ignored. Defaults to `(255,)`.
 
     Returns:
         Dictionary of floats: `"mean_iou"` and `"pixel_accuracy"`.
 
     Raises:
-        ValueError: If shapes differ, labels are no integers or no pixel counts.
+        ValueError: If shapes differ, labels are not integers, or all pixels are
+            ignored.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""Features of many images, in memory or on the disk."""
+"""Extraction of the features of many images, to memory or disk."""
 
 from keras_capi.features.extract_features import extract_features
 

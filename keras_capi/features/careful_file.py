@@ -2,11 +2,11 @@ import io
 
 
 class CarefulFile(io.FileIO):
-    """A file that keeps its errors to itself until it is asked.
+    """A file that keeps its errors until it is asked for them.
 
-    HDF5 ends the process with a segmentation fault if it closes a file, and
-    cannot write what it still has, as on a full disk. After an error nothing
-    more is written, and `check` raises it.
+    HDF5 ends the process with a segmentation fault if, on closing a file, it
+    cannot write its remaining data, for example to a full disk. After an error
+    this class writes nothing more, and `check` raises the error.
     """
 
     failure = None
@@ -15,7 +15,7 @@ class CarefulFile(io.FileIO):
         content = memoryview(content).cast("B")
         written = 0
         while self.failure is None and written < len(content):
-            # A disk that is nearly full takes a part.
+            # A nearly full disk may accept only a part.
             written += self._try(super().write, content[written:]) or 0
         return len(content)
 
@@ -23,7 +23,7 @@ class CarefulFile(io.FileIO):
         return self._try(super().truncate, size)
 
     def check(self):
-        """Raises what went wrong since the file was opened."""
+        """Raises the error that occurred since the file was opened, if any."""
         if self.failure is not None:
             raise self.failure
 

@@ -18,39 +18,39 @@ def extract_features(
     output=None,
     verbose="auto",
 ):
-    """Computes features of any number of images.
+    """Extracts features of any number of images, to memory or to a file.
 
     Args:
         backbone: `keras_capi.encoders.Encoder`, such as `model.encoder`.
         images: Anything that `keras_capi.data.ImageLoader` takes (a folder,
-            files, PIL images, uint8 arrays), or such a loader, if other
-            preparation is needed than the default.
+            files, PIL images, uint8 arrays), or an `ImageLoader`, to prepare
+            the images in another way than the default.
         features: Tuple of names, see `keras_capi.tasks.FeatureExtractor`.
             Defaults to `("global",)`.
         image_size: Integer, tuple `(height, width)` or `None`, see
-            `ImageLoader`; or `"model"`, the size that the model was made and
-            trained for, `backbone.image_shape`, and 224 if that leaves it open.
-            An integer is rounded down to a multiple of the patch size. Not used
-            with a loader. Defaults to `"model"`.
+            `ImageLoader`; or `"model"`, the size that the model was made for,
+            `backbone.image_shape`, or 224 if that leaves it open. An integer is
+            rounded down to a multiple of the patch size. Not used with a
+            loader. Defaults to `"model"`.
         batch_size: Integer. Not used with a loader. Defaults to `32`.
         output: String or path that ends in `.npy` (one feature), `.h5` or
             `.hdf5`, to write to batch by batch, for more features than fit into
-            the memory. Names that are no UTF-8 are written with escapes like
+            memory. Names that are not UTF-8 are written with escapes like
             `\\udcff`. Defaults to `None`.
-        verbose: `"auto"`, 0 or 1. Whether to show a progress bar; `"auto"`
+        verbose: `"auto"`, 0 or 1. Whether to show a progress bar. `"auto"`
             does. Defaults to `"auto"`.
 
     Returns:
-        Names of the images in order, and with `output=None` a dictionary from
-        feature to float32 array, its first axis that of the images; else the
-        path of the file.
+        Tuple: the names of the images, in order; and with `output=None` a
+        dictionary from feature to float32 array, whose first axis is that of
+        the images, otherwise the path of the file.
 
     Raises:
         OSError: If the disk of `output` has no room for all features, which is
-            seen at the first batch, or cannot be written to.
+            checked at the first batch, or cannot be written to.
         ValueError: If the images or names of features are wrong, no image can
-            be read, or images of different sizes should give a feature that
-            depends on the size.
+            be read, or if images of different sizes are to give a feature whose
+            shape depends on the size.
 
     Example:
 
@@ -99,20 +99,20 @@ def extract_features(
 
 
 def default_image_size(backbone):
-    """Returns the height and width that a backbone is made for, or 224."""
+    """Returns the height and width that a backbone was made for, or 224."""
     size = backbone.image_shape[:2]
     return DEFAULT_IMAGE_SIZE if None in size else size
 
 
 def _run(extractor, loader, verbose):
-    # Where sizes change, the number of batches is not known before.
+    # If sizes vary, the number of batches is not known in advance.
     progress = keras.utils.Progbar(
         None if loader.image_size is None else len(loader),
         verbose=1 if verbose == "auto" else verbose,
     )
     step, shapes = 0, {}
     for names, images in loader:
-        # A smaller batch would be compiled anew.
+        # A smaller batch would be compiled again.
         padding = max(loader.batch_size - len(images), 0) if step else 0
         padded = np.pad(images, ((0, padding), *((0, 0),) * 3))
         values = extractor.predict_on_batch(padded)

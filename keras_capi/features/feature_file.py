@@ -1,4 +1,4 @@
-"""Writes features to a file batch by batch."""
+"""Writes features to a file, batch by batch."""
 
 import json
 import os
@@ -14,18 +14,19 @@ from keras_capi.paths import printable
 
 
 def open_feature_file(path, features, attributes, count):
-    """Returns the writer for a file name, a context manager with `append`.
+    """Returns a writer for a file name: a context manager with `append`.
 
     Args:
         path: String or path that ends in `.npy`, `.h5` or `.hdf5`.
         features: Tuple of the names of the features to come.
-        attributes: Dictionary of what to note beside them, where possible.
-        count: Integer. The number of images to come, to see at the first of
+        attributes: Dictionary of what to store with them, where the format
+            allows.
+        count: Integer. Number of images to come, to check with the first of
             them whether the disk has room for all.
 
     Raises:
-        ValueError: If the file name has another ending or is that of a folder,
-            or a `.npy` file should hold several features.
+        ValueError: If the file name has another extension or is that of a
+            folder, or if a `.npy` file is to hold several features.
     """
     path = check_feature_file(path, features)
     if path.suffix.lower() == ".npy":
@@ -56,17 +57,17 @@ def check_feature_file(path, features):
 
 
 class Writer:
-    """Writes to a temporary name first: what was interrupted is not there.
+    """Writes to a temporary name first, so that no partial file remains.
 
-    All batches must have one shape, but for the first axis.
+    All batches must have the same shape, except for the first axis.
     """
 
     def __init__(self, path, count):
         self.path = path
         self.count = count
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Never that of a link to another file, nor of what another process is
-        # writing.
+        # Never the name of a link to another file, or of a file that another
+        # process is writing.
         self.partial = path.with_name(
             f"{path.name}.{secrets.token_hex(4)}.partial"
         )
@@ -115,7 +116,7 @@ class Writer:
 
 
 class HDF5Writer(Writer):
-    """A dataset for each feature, and one for the names."""
+    """Writes a dataset for each feature, and one for the names."""
 
     def __init__(self, path, count, attributes):
         super().__init__(path, count)
@@ -147,7 +148,7 @@ class HDF5Writer(Writer):
 
 
 class NpyWriter(Writer):
-    """One array; its header is written again when the count is known."""
+    """Writes one array; rewrites its header when the count is known."""
 
     def __init__(self, path, count):
         super().__init__(path, count)

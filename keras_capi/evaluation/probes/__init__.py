@@ -1,4 +1,4 @@
-"""Linear and attention probes, trained side by side on a grid."""
+"""Linear and attentive probes, trained together on a grid."""
 
 from keras_capi.evaluation.probes.probe_classification import (
     probe_classification,

@@ -5,16 +5,17 @@ from keras_capi.layers.blocks.default_num_heads import default_num_heads
 
 
 class AttentionPoolingGrid(keras.layers.Layer):
-    """Many `keras_capi.layers.AttentionPooling` at once, their weights stacked.
+    """Many `keras_capi.layers.AttentionPooling`, with stacked weights.
 
-    The same function in another order. All probes see the same tokens, so the
-    query is multiplied into the key kernel, and the tokens are averaged before
-    they are multiplied with the value kernel: keys and values of each token
-    under each probe would take gigabytes. The bias of the keys is left out, as
-    it adds the same to all scores of a query and cancels in the softmax.
+    Computes the same function in another order. As all probes see the same
+    tokens, the query is multiplied into the key kernel, and the tokens are
+    averaged before they are multiplied by the value kernel. Keys and values of
+    all tokens for each probe would take gigabytes. The bias of the keys is left
+    out: it adds the same number to all scores of a query and cancels in the
+    softmax.
 
     Args:
-        num_probes: Integer.
+        num_probes: Integer. Number of probes.
         kernel_initializer: Initializer of the kernels, of shape
             `(num_probes, width, heads, width // heads)`, and of the queries, of
             shape `(num_probes, heads, width // heads)`. Biases start at zero.

@@ -1,4 +1,4 @@
-"""The part of the training set that hyper-parameters are chosen on."""
+"""The held-out part of the training set, for choosing hyper-parameters."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from keras_capi.validation import check_seed
 
 
 def split_held_out(count, share, seed):
-    """Splits samples at random.
+    """Splits samples at random into those to train on and those held out.
 
     Args:
         count: Integer. Number of samples.
@@ -31,7 +31,7 @@ def split_held_out(count, share, seed):
 
 
 def best_of(scores):
-    """Returns the key of the highest score, of equals the first.
+    """Returns the key of the highest score. Ties go to the first.
 
     Args:
         scores: Dictionary from hyper-parameters to score.

@@ -3,7 +3,7 @@ from keras import ops
 
 
 class LinearProbeGrid(keras.layers.Layer):
-    """Many linear classifiers at once, their weights stacked.
+    """Many linear classifiers, with stacked weights.
 
     Args:
         num_probes: Integer.

@@ -26,54 +26,54 @@ def probe_classification(
     seed=0,
     verbose="auto",
 ):
-    """Measures what classes linear and attentive probes read from features.
+    """Measures how well linear and attentive probes classify features.
 
-    The image evaluation of the paper. Features of one vector an image have
-    linear probes; tokens have attentive ones, which pool them as
-    `keras_capi.layers.AttentionPooling` before the linear classifier. The whole
-    grid of learning rates and weight decays, of all features, is trained at
+    This is the paper's evaluation of image features. Features with one vector
+    for each image get linear probes; tokens get attentive ones, which pool them
+    with `keras_capi.layers.AttentionPooling` before the linear classifier. All
+    pairs of learning rate and weight decay, of all features, are trained at
     once. The pair that is best on held-out training samples is tested.
 
     The probes are trained as published (AdamW, warm-up and cosine), with one
-    difference: there, every batch is new random crops that pass through the
-    frozen backbone; here, features are computed before, so the probes see one
-    view of each image. The numbers are for comparing one's own models.
+    difference. The authors pass new random crops through the frozen backbone in
+    every batch; here features are computed beforehand, so that the probes see
+    one view of each image. Use the numbers to compare your own models.
 
     Args:
         train_features: Dictionary from names to float arrays of shape
             `(samples, width)` for linear probes, or `(samples, tokens, width)`
             or `(samples, rows, columns, width)` for attentive ones, such as
-            those of `keras_capi.features.extract_features`. With vectors
-            `"global"` and `"average"`, their concatenation,
-            `"global+average"`, is probed too. They are not standardised, and
-            may be memory-mapped.
-        train_labels: Integer array of shape `(samples,)`, the classes from 0.
-            The largest tells how many classes there are.
+            those of `keras_capi.features.extract_features`. If there are
+            vectors `"global"` and `"average"`, their concatenation,
+            `"global+average"`, is probed, too. Features are not standardised,
+            and may be memory-mapped.
+        train_labels: Integer array of shape `(samples,)`: the classes, from 0.
+            The largest one defines the number of classes.
         test_features: Dictionary like `train_features`.
         test_labels: Integer array of shape `(samples,)`, or `(samples, labels)`
-            padded with -1, where each of the labels is right; samples without a
+            padded with -1, of which each is a right answer. Samples without a
             label are left out.
         learning_rates: Sequence of positive floats, for batches of 256: they
-            are multiplied with `batch_size / 256`. Defaults to the ten
-            published ones, from `1e-5` to `1e-2`.
+            are multiplied by `batch_size / 256`. Defaults to the ten published
+            ones, from `1e-5` to `1e-2`.
         weight_decays: Sequence of floats of at least 0. Defaults to
             `(5e-4, 1e-3, 5e-2)`.
-        num_steps: Integer. Batches to train on, a tenth of them as warm-up.
-            Defaults to `12500`.
-        batch_size: Integer. Defaults to `128`.
-        validation_share: Float in (0, 1). Share of the training samples to hold
-            out for the choice. Defaults to `0.1`.
-        seed: Integer of at least 0, of the held-out samples, the initial
-            weights and the order of the samples. Defaults to `0`.
+        num_steps: Integer. Number of training steps. The first tenth is the
+            warm-up. Defaults to `12500`.
+        batch_size: Integer. Samples of a batch. Defaults to `128`.
+        validation_share: Float in (0, 1). Share of the training samples that
+            are held out for the choice. Defaults to `0.1`.
+        seed: Integer of at least 0. Seed of the split, the initial weights and
+            the order of the samples. Defaults to `0`.
         verbose: `"auto"`, 0, 1 or 2, as in `fit`. The loss that it shows is the
-            sum of all probes. Defaults to `"auto"`.
+            sum over all probes. Defaults to `"auto"`.
 
     Returns:
-        Dictionary from names of features to dictionaries with `"accuracy"`, on
-        the test set, of the probe that is best on the held-out samples (the
-        first of equals), its `"validation_accuracy"`, `"learning_rate"` and
-        `"weight_decay"`, and `"validation_grid"`, the validation accuracies of
-        all probes, an array of shape
+        Dictionary from names of features to dictionaries. `"accuracy"` is that
+        on the test set, of the probe that is best on the held-out samples (ties
+        go to the first); `"validation_accuracy"`, `"learning_rate"` and
+        `"weight_decay"` are those of this probe; `"validation_grid"` has the
+        validation accuracies of all probes, an array of shape
         `(len(learning_rates), len(weight_decays))`.
 
     Raises:

@@ -9,21 +9,21 @@ from keras_capi.evaluation.probes.linear_probe_grid import LinearProbeGrid
 
 
 class ProbeGrid(keras.Model):
-    """Probes of several features, each feature with a whole grid of them.
+    """A model of probes: for each of several features a whole grid.
 
-    All weights have the probes on their first axis, for groups of
-    `keras_capi.optimizers.AdamW` with multipliers along it. The loss is the
-    *sum* of the probes' mean cross-entropies, so that each has the gradient
-    that it would have alone. All probes of a feature start from the same
-    weights, so that they differ in their hyper-parameters only.
+    The first axis of all weights is that of the probes, so that groups of
+    `keras_capi.optimizers.AdamW` can have multipliers along it. The loss is the
+    *sum* of the mean cross-entropies of the probes, so that each has the
+    gradient that it would have alone. All probes of a feature start from the
+    same weights, and differ only in their hyper-parameters.
 
     Args:
         feature_shapes: Dictionary from the name of a feature to its shape
             without the batch: `(width,)` for linear probes, `(tokens, width)`
             for attentive ones.
         num_classes: Integer.
-        num_probes: Integer. Probes of each feature.
-        seed: Integer, of the initial weights.
+        num_probes: Integer. Number of probes for each feature.
+        seed: Integer. Seed of the initial weights.
 
     Call arguments:
         features: Dictionary of float tensors.
@@ -41,9 +41,11 @@ class ProbeGrid(keras.Model):
     """
 
     def __init__(self, feature_shapes, num_classes, num_probes, seed):
-        # The published probes are float32, whatever the backbone was.
+        # The published probes are float32, whatever the precision of the
+        # backbone.
         super().__init__(dtype="float32")
-        # Published as truncated at 2, not at two deviations.
+        # The authors truncate at the values -2 and 2, not at two standard
+        # deviations.
         draw = keras.initializers.RandomNormal(
             stddev=0.02, seed=keras.random.SeedGenerator(seed)
         )
@@ -88,11 +90,12 @@ class ProbeGrid(keras.Model):
         return loss
 
     def predict_classes(self, features, indices, batch_size):
-        """Returns what each probe takes for the class of each sample.
+        """Returns the class that each probe predicts for each sample.
 
         Args:
-            features: Dictionary of arrays, their first axis that of samples.
-            indices: Integer array. Which samples to take.
+            features: Dictionary of arrays whose first axis is that of the
+                samples.
+            indices: Integer array. Which samples to use.
             batch_size: Integer.
 
         Returns:
@@ -101,7 +104,7 @@ class ProbeGrid(keras.Model):
         classes = {name: [] for name in self.probes}
         for start in range(0, len(indices), batch_size):
             chosen = indices[start : start + batch_size]
-            # A smaller batch would be compiled anew.
+            # A smaller batch would be compiled again.
             padded = np.pad(chosen, (0, batch_size - len(chosen)), mode="edge")
             logits = self.predict_on_batch(
                 {

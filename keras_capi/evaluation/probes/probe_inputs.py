@@ -1,4 +1,4 @@
-"""Checks of what the probes take, all before anything is trained."""
+"""Checks of the inputs of probes, all before anything is trained."""
 
 import numpy as np
 
@@ -16,8 +16,8 @@ def prepare_probe_features(name, features):
         `"average"`, also their concatenation, `"global+average"`.
 
     Raises:
-        ValueError: If there are none, a shape or dtype is another one, there
-            are different numbers of samples, or a value is not finite.
+        ValueError: If there are no features, a shape or dtype is wrong, numbers
+            of samples differ, or a value is not finite.
     """
     if not isinstance(features, dict) or not features:
         raise ValueError(
@@ -39,7 +39,7 @@ def prepare_probe_features(name, features):
                 f"`{described}` must be floating point. "
                 f"Received: dtype {values.dtype}"
             )
-        # The sum shows it without an array of flags as large as the features.
+        # The sum tells, without an array of flags as large as the features.
         with np.errstate(invalid="ignore"):
             total = np.sum(values, dtype="float64")
         if not np.isfinite(total):
@@ -85,11 +85,12 @@ def check_labels(name, labels, num_samples, ranks, smallest, num_classes=None):
 
     Args:
         name: String. The name of the argument, for errors.
-        labels: Integer array, its first axis that of the samples.
-        num_samples: Integer. How many samples have features.
+        labels: Integer array whose first axis is that of the samples.
+        num_samples: Integer. Number of samples with features.
         ranks: Tuple of integers. The ranks that the labels may have.
         smallest: Integer. The smallest value that a label may have.
-        num_classes: Integer or `None`. Above all labels. Defaults to `None`.
+        num_classes: Integer or `None`. Labels must be below it. Defaults to
+            `None`.
 
     Returns:
         Integer array.

@@ -7,15 +7,15 @@ from keras_capi.validation import check_positive_integer
 
 @keras.saving.register_keras_serializable(package="keras_capi")
 class ProbeSchedule(keras.optimizers.schedules.LearningRateSchedule):
-    """The published schedule of probes: linear warm-up, then a whole cosine.
+    """The published schedule of probes: linear warm-up, then a full cosine.
 
-    Unlike `keras_capi.optimizers.WarmupCosine`, which stops short, it reaches
-    zero, at the last step. With `w = num_steps // 10` the values are
+    Unlike `keras_capi.optimizers.WarmupCosine`, which stops short of it, it
+    reaches zero at the last step. With `w = num_steps // 10` the values are
     `linspace(0, 1, w)`, then `(cos(linspace(0, pi, num_steps - w)) + 1) / 2`.
 
     Args:
-        num_steps: Integer. Number of steps with the warm-up. Later steps keep
-            the last value.
+        num_steps: Integer. Number of steps, including the warm-up. Later steps
+            keep the last value.
 
     Raises:
         ValueError: If `num_steps` is not a positive integer.

@@ -3,17 +3,17 @@ import numpy as np
 
 
 class ShuffledBatches(keras.utils.PyDataset):
-    """Batches of several features of the same samples, in a random order.
+    """Shuffled batches of several features of the same samples.
 
-    For a number of steps, not of passes: a pass ends where no full batch is
-    left, and the next one has another order. The order depends on the seed
-    alone, so every backend sees the same batches. Memory-mapped arrays are read
-    batch by batch.
+    Its length is a number of steps, not of epochs. An epoch ends where no full
+    batch is left, and the next one has a new order. The order depends only on
+    the seed, so that every backend sees the same batches. Memory-mapped arrays
+    are read batch by batch.
 
     Args:
-        features: Dictionary of arrays, their first axis that of the samples.
+        features: Dictionary of arrays whose first axis is that of the samples.
         labels: Integer array of shape `(samples,)`.
-        indices: Integer array. Which samples to take, at least `batch_size`.
+        indices: Integer array. Which samples to use, at least `batch_size`.
         batch_size: Integer.
         num_steps: Integer. Number of batches.
         seed: Integer.

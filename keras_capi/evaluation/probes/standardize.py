@@ -3,12 +3,12 @@ from keras_capi.optional_imports import import_optional
 
 
 def standardize(train_features, *others):
-    """Gives features mean 0 and variance 1, as measured on the training set.
+    """Scales features to mean 0 and variance 1 on the training set.
 
     Args:
         train_features: Float array of shape `(samples, width)`.
-        *others: Arrays of the same width, transformed in the same way: nothing
-            is learned from them.
+        *others: Arrays of the same width, to which the same transformation is
+            applied.
 
     Returns:
         List of float32 arrays, the training features first.

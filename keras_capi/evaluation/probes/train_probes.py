@@ -19,7 +19,7 @@ def train_probes(
     seed,
     verbose,
 ):
-    """Trains a grid of probes of each feature as published.
+    """Trains a grid of probes for each feature, as published.
 
     See `keras_capi.evaluation.probe_classification` for the arguments.
 
@@ -33,7 +33,7 @@ def train_probes(
         weight_decays: Sequence of floats.
         num_steps: Integer.
         batch_size: Integer.
-        seed: Integer, of the initial weights and the order of the samples.
+        seed: Integer. Seed of the initial weights and the order of the samples.
         verbose: `"auto"`, 0, 1 or 2, as in `fit`.
 
     Returns:
