@@ -1,4 +1,4 @@
-"""Pictures of what a model has learned and of how it was trained."""
+"""Pictures of what a model has learned, and of how it was trained."""
 
 from keras_capi.visualization.attention_maps import attention_maps
 from keras_capi.visualization.completion_pictures import completion_pictures

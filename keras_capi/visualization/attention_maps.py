@@ -7,29 +7,29 @@ from keras_capi.validation import check_positive_integer
 
 
 def attention_maps(backbone, images, layer=None):
-    """Computes where class token, registers and predictor look in images.
+    """Computes where class token, registers and predictor attend in images.
 
-    The class token and registers gather what concerns the image as a whole.
-    CAPI's predictor, whose first block is asked for every patch, makes the
-    global feature: its mean attention is what that feature is made of.
+    The class token and registers gather information about the image as a whole.
+    CAPI's predictor makes the global feature: its first block is queried at
+    every patch, and the mean attention shows what the feature is made of.
 
     Args:
         backbone: `keras_capi.encoders.Encoder`.
         images: Float array of shape `(batch, height, width, channels)`, as the
             backbone takes them.
-        layer: Integer or `None`. Number of the encoder's block to look at, from
-            1; `None` is the last. Defaults to `None`.
+        layer: Integer or `None`. Number of the encoder's block, counted from 1.
+            `None` is the last. Defaults to `None`.
 
     Returns:
-        Dictionary of float32 arrays, means over the heads: `"prefix"` of shape
-        `(batch, tokens, rows, columns)`, the attention of the class token, if
-        there is one, and the registers. Of a `CAPIBackbone` it is called
-        `"registers"`, and there is `"predictor"` of shape `(batch, rows,
-        columns)`. What goes to these tokens instead of patches is left out, so
+        Dictionary of float32 arrays, averaged over the heads: `"prefix"` of
+        shape `(batch, tokens, rows, columns)`, the attention of the class
+        token, if there is one, and the registers. For a `CAPIBackbone` it is
+        called `"registers"`, and there is also `"predictor"` of shape `(batch,
+        rows, columns)`. Attention to tokens other than patches is left out, so
         that a map sums to at most 1.
 
     Raises:
-        ValueError: If there is no such block.
+        ValueError: If the encoder has no such block.
 
     Example:
 

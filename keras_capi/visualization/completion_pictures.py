@@ -6,30 +6,30 @@ from keras_capi.visualization.reconstruction_pictures import GREY
 
 
 def completion_pictures(model, images, num_given=None, temperature=1.0, seed=0):
-    """Shows how a model goes on with images of which it is given a part.
+    """Shows how a model completes images of which it is given a part.
 
-    What it draws is one of many possible ends: others come with other seeds.
-    Pictures are as small as the model's images, and in the colours of its
-    palette.
+    Completions are samples: other seeds give other ones. Pictures have the size
+    of the model's small images, and the colours of its palette.
 
     Args:
         model: `keras_capi.methods.ImageGPT` around a causal encoder.
         images: Float array of shape `(samples, height, width, channels)`, as
             the model takes them.
         num_given: Integer or `None`. How many pixels of the small image are
-            given, row-major; `None` is half of them. Defaults to `None`.
-        temperature: Float. Below 1, likely colours are preferred. Defaults to
-            `1.0`.
-        seed: Integer. Defaults to `0`.
+            given, in row-major order. `None` is half of them. Defaults to
+            `None`.
+        temperature: Float. Sampling temperature: below 1, likely colours are
+            preferred. Defaults to `1.0`.
+        seed: Integer. Seed of the sampling. Defaults to `0`.
 
     Returns:
-        Dictionary of float32 arrays of shape
-        `(samples, rows, columns, channels)`, in [0, 1]: `"image"`, `"given"`,
-        with what is to be drawn grey, and `"completion"`; columns for
-        `keras_capi.visualization.picture_grid`.
+        Dictionary of float32 arrays of shape `(samples, rows, columns,
+        channels)`, in [0, 1]: `"image"`, `"given"`, with the rest in grey, and
+        `"completion"`: the columns for `keras_capi.visualization.picture_grid`.
 
     Raises:
-        ValueError: If the model draws no images, or the images do not suit it.
+        ValueError: If the model cannot complete images, or the images do not
+            fit it.
 
     Example:
 

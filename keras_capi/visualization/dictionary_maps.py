@@ -9,25 +9,26 @@ from keras_capi.visualization.feature_pictures import check_feature_maps
 
 
 def dictionary_maps(feature_maps, num_atoms=8, seed=0):
-    """Decomposes patch features into few parts that add up.
+    """Decomposes patch features into sums of a few dictionary atoms.
 
-    Dictionary learning finds directions such that each patch is the sum of few
-    of them. Unlike principal components, one atom often is one kind of thing,
-    as an atom need not be orthogonal to the others.
+    Dictionary learning finds directions such that each patch is a sum of a few
+    of them. Atoms need not be orthogonal, unlike principal components, and one
+    atom often stands for one kind of thing.
 
     Args:
         feature_maps: List of float arrays of shape `(rows, columns, width)`,
-            one an image. Sizes may differ, `width` must not.
+            one for each image. Sizes may differ, `width` must not.
         num_atoms: Integer. Number of directions. Defaults to `8`.
         seed: Integer. Seed of the solver. Defaults to `0`.
 
     Returns:
         List of float32 arrays of shape `(rows, columns, num_atoms)`: how much
-        of each atom a patch has, never negative; the atom used most is first.
+        of each atom a patch contains, never negative. The most used atom comes
+        first.
 
     Raises:
         ImportError: If scikit-learn is not installed.
-        ValueError: If the feature maps do not have that form.
+        ValueError: If the feature maps do not have these shapes.
 
     Example:
 
@@ -54,7 +55,7 @@ def dictionary_maps(feature_maps, num_atoms=8, seed=0):
         random_state=seed,
     )
     with warnings.catch_warnings():
-        # A picture needs no more digits.
+        # A picture needs no more precision.
         exceptions = import_optional("sklearn.exceptions", extra="demo")
         warnings.simplefilter("ignore", exceptions.ConvergenceWarning)
         codes = learning.fit(patches).transform(patches)

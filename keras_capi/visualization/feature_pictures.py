@@ -5,17 +5,17 @@ from keras_capi.visualization.picture_grid import picture_grid
 
 
 def principal_components(feature_maps, like=None):
-    """Colours patches by the first three principal components.
+    """Colours patches by their first three principal components.
 
-    The components are those of all patches of all images, so that equal colours
-    mean similar features across the images.
+    The components are computed over all patches of all images, so that equal
+    colours mean similar features in different images, too.
 
     Args:
-        feature_maps: List of arrays of shape `(rows, columns, width)`, one an
-            image. Sizes may differ, `width` must not.
+        feature_maps: List of arrays of shape `(rows, columns, width)`, one for
+            each image. Sizes may differ, `width` must not.
         like: An earlier result for the same images, from other features, or
-            `None`. Gives each component the sign that agrees with it, which is
-            else arbitrary. Defaults to `None`.
+            `None`. The sign of each component, which is otherwise arbitrary, is
+            chosen to agree with it. Defaults to `None`.
 
     Returns:
         List of float32 arrays of shape `(rows, columns, 3)` in [0, 1]: red is
@@ -23,7 +23,7 @@ def principal_components(feature_maps, like=None):
 
     Raises:
         ImportError: If scikit-learn is not installed.
-        ValueError: If the feature maps do not have that form.
+        ValueError: If the feature maps do not have these shapes.
 
     Example:
 
@@ -36,14 +36,14 @@ def principal_components(feature_maps, like=None):
     shapes = [x.shape for x in feature_maps]
     patches = np.concatenate([x.reshape(-1, x.shape[-1]) for x in feature_maps])
     pca = decomposition.PCA(n_components=3, svd_solver="covariance_eigh")
-    # Without a variance to share out, its shares are 0 / 0.
+    # Without any variance, the explained shares are 0 / 0.
     with np.errstate(invalid="ignore"):
         components = pca.fit_transform(patches)
     if like is not None:
         before = np.concatenate([np.reshape(x, (-1, 3)) for x in like])
         before = before - before.mean(axis=0)
         components *= np.where(np.sum(components * before, axis=0) < 0, -1, 1)
-    # Percentiles, as single outliers would leave little contrast for the rest.
+    # Percentiles: a few outliers would leave little contrast for the rest.
     low, high = np.percentile(components, (1, 99), axis=0)
     colors = (components - low) / np.maximum(high - low, 1e-12)
     colors = np.clip(colors, 0, 1).astype("float32")
@@ -57,11 +57,11 @@ def principal_components(feature_maps, like=None):
 
 
 def feature_pictures(images, feature_maps, cluster_maps=None):
-    """Draws images beside their features and clusters.
+    """Draws images side by side with their features and clusters.
 
-    For features of any model. A row for each image: the image, the first three
+    For features of any model. Each row shows an image, the first three
     principal components of its patches as red, green and blue, and, if given,
-    its clusters, each in a colour of its own.
+    its clusters, each in its own colour.
 
     Args:
         images: Dictionary from title to array of shape `(height, width, 3)`,
@@ -72,7 +72,7 @@ def feature_pictures(images, feature_maps, cluster_maps=None):
             `None`. Defaults to `None`.
 
     Returns:
-        A `matplotlib.figure.Figure`, to be saved with `savefig`.
+        A `matplotlib.figure.Figure`, to save with `savefig`.
 
     Raises:
         ImportError: If matplotlib or scikit-learn is not installed.
@@ -94,7 +94,7 @@ def feature_pictures(images, feature_maps, cluster_maps=None):
 
 
 def color_clusters(cluster_maps):
-    """Gives each cluster a colour, far from those of its neighbours.
+    """Gives each cluster a colour that differs from those of its neighbours.
 
     Args:
         cluster_maps: List of integer arrays of shape `(rows, columns)`.

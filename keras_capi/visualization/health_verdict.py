@@ -1,11 +1,11 @@
-"""What the measures of a model's health come to, in plain words."""
+"""A verdict on the measures of a model's health, in plain words."""
 
 import math
 
 from keras_capi.evaluation.healthy_ranges import HEALTHY
 from keras_capi.evaluation.healthy_ranges import is_healthy
 
-# What they are called on a page, and what they are.
+# Their titles on a page, and their explanations.
 MEASURES = {
     "feature_deviation": (
         "feature deviation",
@@ -65,7 +65,7 @@ MEASURES = {
     ),
 }
 
-# What a number was before it became a share.
+# Notes with the number behind a share.
 NOTES = {
     "usage_share": ("usage_perplexity", "{:.1f} clusters"),
     "target_entropy_share": ("target_entropy", "{:.2f} nats"),
@@ -75,16 +75,17 @@ NOTES = {
 
 
 def health_verdict(shares):
-    """Says whether a model is healthy, or what is wrong and what helps.
+    """Tells whether a model is healthy, or what is wrong and what helps.
 
     Args:
         shares: Dictionary from
             `keras_capi.evaluation.healthy_ranges`.
 
     Returns:
-        Dictionary: `"healthy"`, boolean, and `"sentences"`, a list of strings.
+        Dictionary: `"healthy"`, a Boolean, and `"sentences"`, a list of
+        strings.
     """
-    # In the order above: without features that vary, nothing else means much.
+    # In the order above: if features do not vary, nothing else means much.
     wrong = [
         name
         for name in MEASURES
@@ -92,7 +93,7 @@ def health_verdict(shares):
     ]
     if not wrong:
         sentence = f"Healthy: all {len(shares)} measures are in their ranges."
-        # Of methods with clusters, whose loss has a level to compare with.
+        # For methods with clusters, whose loss has a level to compare with.
         if "usage_share" in shares and "prediction_gain_share" not in shares:
             sentence += " Without a history, nothing is said of the loss."
         return {"healthy": True, "sentences": [sentence]}
@@ -108,11 +109,11 @@ def health_verdict(shares):
 
 
 def describe_measures(shares, measures):
-    """Returns what a page says of each measure, a dictionary each.
+    """Returns what a page says about each measure, as a dictionary each.
 
     Args:
         shares: Dictionary, as above.
-        measures: Dictionary of what was measured: numbers to add to shares.
+        measures: Dictionary of all measures: numbers to add to the shares.
     """
     notes = {
         name: note.format(measures[measure])
@@ -141,7 +142,7 @@ def _range(name):
     low, high = HEALTHY[name].low, HEALTHY[name].high
     if low == high:
         return f"{low:g}"
-    # Shares are 1 at most, and few measures below 0.
+    # Shares are at most 1, and few measures are below 0.
     if high in (1.0, math.inf):
         return f"{low:g} or more"
     if low in (0.0, -math.inf):

@@ -1,13 +1,13 @@
-"""Maps of a model, as `picture_grid` takes them."""
+"""Maps of a model, as columns for `picture_grid`."""
 
 from keras import ops
 
-# A model has 16 registers as published, more than a picture has room for.
+# The published models have 16 registers, more than a picture has room for.
 NUM_REGISTERS = 3
 
 
 def cluster_maps(clustering, feature_maps):
-    """Returns the cluster of each patch by itself.
+    """Returns the nearest cluster of each patch.
 
     Args:
         clustering: `keras_capi.layers.OnlineClustering`.
@@ -21,12 +21,12 @@ def cluster_maps(clustering, feature_maps):
 
 
 def register_columns(registers, name="register"):
-    """Returns a dictionary of columns: where the first registers look.
+    """Returns a dictionary of columns: where the first registers attend.
 
     Args:
-        registers: List, one item an image, of float arrays of shape
+        registers: List with an item for each image: float arrays of shape
             `(registers, rows, columns)`.
-        name: String. What to call them. Defaults to `"register"`.
+        name: String. Prefix of the headings. Defaults to `"register"`.
     """
     return {
         f"{name} {index + 1}": [maps[index] for maps in registers]

@@ -1,4 +1,4 @@
-"""Pictures within a page, which needs no other file for them."""
+"""Pictures embedded in a page, which then needs no other files."""
 
 import base64
 import io
@@ -7,12 +7,12 @@ import numpy as np
 
 from keras_capi.optional_imports import import_optional
 
-# Drawn in this colour, lines and letters take that of the text around them.
+# Stands for the colour of the surrounding text, which lines and letters take.
 TEXT_COLOR = "#010203"
 
 
 def to_data_uri(picture):
-    """Turns an array into the address of a PNG that holds it.
+    """Turns an array into a data URI of a PNG.
 
     Args:
         picture: Array of shape `(height, width, 3)`, uint8 or floats in [0, 1].
@@ -25,7 +25,7 @@ def to_data_uri(picture):
 
 
 def color_maps(maps):
-    """Gives maps the colours of their values, all on one scale from 0.
+    """Colours maps by their values, all on one scale from 0.
 
     Args:
         maps: Sequence of arrays of shape `(rows, columns)`.
@@ -43,13 +43,13 @@ def color_maps(maps):
 
 
 def join_patches(patches, margin, gap=4):
-    """Joins cut-outs of pictures into a strip, with their middles framed.
+    """Joins cut-outs of pictures into a strip, with their centres framed.
 
     Args:
         patches: Array of shape `(count, size, size, 3)`, uint8 or floats in
             [0, 1].
-        margin: Integer. Pixels around the middle of each.
-        gap: Integer. Pixels between two. Defaults to `4`.
+        margin: Integer. Pixels around the centre of each.
+        gap: Integer. Pixels between two cut-outs. Defaults to `4`.
 
     Returns:
         uint8 array of shape `(size, width, 4)`, transparent in the gaps.

@@ -9,15 +9,16 @@ def picture_grid(columns, titles=None):
 
     Args:
         columns: Dictionary from heading to a list of arrays, one for each
-            image: of shape `(height, width, 3)`, uint8 or floats in [0, 1], or
-            of shape `(rows, columns)`, which are drawn as brightness, all of a
-            column on one scale. Of more channels the first three are drawn, of
-            fewer the first, in grey. The first column gives the proportions.
+            image. Arrays of shape `(height, width, 3)` are pictures, uint8 or
+            floats in [0, 1]; arrays of shape `(rows, columns)` are drawn as
+            brightness, with one scale for the whole column. Of more than three
+            channels the first three are drawn, of fewer the first, in grey. The
+            first column defines the proportions.
         titles: List of strings, one for each image, or `None`. Defaults to
             `None`.
 
     Returns:
-        A `matplotlib.figure.Figure`, a row for each image, to be saved with
+        A `matplotlib.figure.Figure` with a row for each image, to save with
         `savefig`.
 
     Raises:
@@ -54,7 +55,7 @@ def picture_grid(columns, titles=None):
         for axes, picture, first in zip(
             axes_column, column, next(iter(columns.values())), strict=True
         ):
-            # All are stretched over the extent of the image, patch over patch.
+            # All are stretched to the extent of the image, patch over patch.
             height, width = first.shape[:2]
             axes.imshow(
                 picture if picture.ndim == 2 else to_rgb(picture),

@@ -11,13 +11,14 @@ from keras_capi.visualization.to_rgb import to_rgb
 
 
 def nearest_patches(model, images, num_patches=8, batch_size=64):
-    """Finds the patches that each cluster likes best, one of an image.
+    """Finds the best patches of each cluster, at most one from each image.
 
     Args:
         model: `keras_capi.models.CAPI`.
         images: Float array of shape `(samples, height, width, channels)`, as
             the model takes them.
-        num_patches: Integer, at most `samples`. Defaults to `8`.
+        num_patches: Integer, at most `samples`. Patches for each cluster.
+            Defaults to `8`.
         batch_size: Integer. Defaults to `64`.
 
     Returns:
@@ -25,7 +26,7 @@ def nearest_patches(model, images, num_patches=8, batch_size=64):
         of each patch, best first.
 
     Raises:
-        ValueError: If there are fewer images than patches asked for.
+        ValueError: If there are fewer images than `num_patches`.
 
     Example:
 
@@ -57,15 +58,15 @@ def nearest_patches(model, images, num_patches=8, batch_size=64):
 
 
 def cut_patches(pictures, places, patch_size, context=1):
-    """Cuts patches out of pictures, with what is around them.
+    """Cuts patches out of pictures, with their surroundings.
 
     Args:
         pictures: uint8 array, or floats in [0, 1], of shape `(samples, height,
             width, 3)`.
         places: Integer array of shape `(count, 3)`: image, row and column.
         patch_size: Integer, pixels.
-        context: Integer. Patches to show on each side; white beyond the
-            picture. Defaults to `1`.
+        context: Integer. Patches to show on each side. They are white beyond
+            the picture. Defaults to `1`.
 
     Returns:
         Array of shape `(count, size, size, 3)`.
@@ -86,32 +87,32 @@ def cut_patches(pictures, places, patch_size, context=1):
 def prototype_browser(
     model, images, pictures=None, clusters=None, num_patches=8, context=1
 ):
-    """Draws for each cluster the patches of a data set that it likes best.
+    """Draws the best patches of each cluster, from a data set.
 
-    The quickest way to see what the clusters have come to mean.
+    This is the quickest way to see what the clusters stand for.
 
     Args:
         model: `keras_capi.models.CAPI`.
         images: Float array of shape `(samples, height, width, channels)`, as
             the model takes them.
-        pictures: What to draw of them: uint8 array, or floats in [0, 1], of
-            shape `(samples, height, width, 3)`. `None` scales `images` to that
-            range. Defaults to `None`.
-        clusters: Sequence of integers, which clusters to draw, or `None` for
-            the first 16. Defaults to `None`.
-        num_patches: Integer. Patches of a cluster, one of an image. Defaults to
-            `8`.
+        pictures: The images as they are drawn: uint8 array, or floats in [0,
+            1], of shape `(samples, height, width, 3)`. `None` scales `images`
+            to that range. Defaults to `None`.
+        clusters: Sequence of integers: the clusters to draw. `None` is the
+            first 16. Defaults to `None`.
+        num_patches: Integer. Patches for each cluster, from different images.
+            Defaults to `8`.
         context: Integer. Patches to show on each side of a patch, which is
             framed. Defaults to `1`.
 
     Returns:
-        A `matplotlib.figure.Figure`, a row for each cluster, to be saved with
+        A `matplotlib.figure.Figure` with a row for each cluster, to save with
         `savefig`.
 
     Raises:
         ImportError: If matplotlib is not installed.
-        ValueError: If there are fewer images than patches asked for, or no such
-            cluster.
+        ValueError: If there are fewer images than `num_patches`, or a cluster
+            does not exist.
 
     Example:
 

@@ -15,36 +15,38 @@ GREY = 0.5
 def reconstruction_pictures(
     model, images, pictures=None, batch_size=64, seed=0
 ):
-    """Shows what a model makes of images of which it sees few patches.
+    """Shows how a model reconstructs masked or corrupted images.
 
-    What is visible is shown as it is, since only hidden patches are predicted.
-    A model that predicts normalised pixels says nothing of the brightness and
-    contrast of a patch: these are taken from the image, as the authors of MAE
-    do. So trust shapes, and not how well patches fit each other.
+    Visible patches are shown as they are, since only hidden ones are predicted.
+    A model that predicts normalised pixels does not predict the brightness and
+    contrast of a patch. These are taken from the image, as by the authors of
+    MAE; so trust the shapes, and not how well patches fit each other.
 
-    Of a model that restores corrupted images, all of what it predicts is shown,
-    beside what it sees.
+    For a model that restores corrupted images, the whole prediction is shown,
+    beside its input.
 
-    Masks and noise are drawn anew, by the model's layer with a seed of its own,
-    so that a training in progress is not disturbed.
+    Masks and noise come from a copy of the model's layer with its own seed, so
+    that a training in progress is not disturbed.
 
     Args:
         model: `keras_capi.methods.MAE`, or another model with `predict_pixels`.
         images: Float array of shape `(samples, height, width, channels)`, as
             the model takes them.
-        pictures: What to draw of them: uint8 array, or floats in [0, 1], of the
-            same shape. Predicted pixels become colours in the same manner.
-            `None` scales `images` to that range. Defaults to `None`.
+        pictures: The images as they are drawn: uint8 array, or floats in [0,
+            1], of the same shape. Predicted pixels are converted to colours in
+            the same way. `None` scales `images` to that range. Defaults to
+            `None`.
         batch_size: Integer. Defaults to `64`.
         seed: Integer. Seed of the masks or the noise. Defaults to `0`.
 
     Returns:
         Dictionary of float32 arrays of the shape of `images`, in [0, 1]:
         `"image"`, `"visible"`, with hidden patches grey, or `"corrupted"`, and
-        `"reconstruction"`; columns for `keras_capi.visualization.picture_grid`.
+        `"reconstruction"`: the columns for
+        `keras_capi.visualization.picture_grid`.
 
     Raises:
-        ValueError: If the model predicts no pixels, or the images do not suit
+        ValueError: If the model predicts no pixels, or the images do not fit
             it.
 
     Example:
@@ -132,7 +134,7 @@ def check_same_shape(images, pictures):
 
 
 def _predict(model, masking, images):
-    """Returns predicted images, and which pixels are visible and predicted."""
+    """Returns predicted images, and masks of visible and predicted pixels."""
     patch_size = model.encoder.patch_size
     grid_size = (
         images.shape[1] // patch_size,
@@ -146,7 +148,7 @@ def _predict(model, masking, images):
     patches = ops.convert_to_numpy(extract_patches(images, patch_size))
     masks = {name: ops.convert_to_numpy(mask) for name, mask in masks.items()}
     predicted, is_visible, is_predicted = _spread(values, masks, patches.shape)
-    # Models whose targets are the pixels themselves need not say so.
+    # Models whose targets are plain pixels need not have this attribute.
     if getattr(model, "normalize_pixels", False):
         variance = patches.var(axis=-1, ddof=1, keepdims=True)
         predicted = predicted * np.sqrt(variance + 1e-6)
@@ -159,15 +161,15 @@ def _predict(model, masking, images):
 
 
 def _spread(values, masks, shape):
-    """Returns the values of all patches, and which are visible and predicted.
+    """Returns the values of all patches, and masks of visible and predicted.
 
-    Masks are lists of patches that are dropped or predicted, flags of those
-    that are replaced and predicted, or how many come before those predicted
-    one after the other.
+    What the model returns is either indices of visible and predicted patches,
+    or flags of those that are replaced and predicted, or the length of the
+    prefix before those predicted one by one.
     """
     if "prefix_length" in masks:
         is_given = np.arange(shape[1]) < masks["prefix_length"][:, None]
-        # Each place predicts the next.
+        # Each position predicts the next patch.
         return np.roll(values, 1, axis=1), is_given, ~is_given
     if "mask" in masks:
         return values, ~masks["mask"], masks["mask"]
@@ -182,7 +184,7 @@ def _spread(values, masks, shape):
 
 
 def _join(patches, grid_size, patch_size):
-    """Puts the patches of `extract_patches` together again."""
+    """Joins patches to images: the inverse of `extract_patches`."""
     count, (rows, columns) = len(patches), grid_size
     patches = patches.reshape(count, rows, columns, patch_size, patch_size, -1)
     patches = patches.swapaxes(2, 3)
@@ -190,14 +192,14 @@ def _join(patches, grid_size, patch_size):
 
 
 def as_colors(values, images, pictures):
-    """Turns values into colours as images were turned into pictures.
+    """Converts values to colours as images were converted to pictures.
 
-    Normalisation is a factor and an offset for each channel.
+    The conversion is a factor and an offset for each channel.
 
     Args:
         values: Float array of shape `(samples, ..., channels)`.
-        images: Float array of such a shape.
-        pictures: What was drawn of the images, floats in [0, 1].
+        images: Float array of the same form.
+        pictures: The pictures of the images, floats in [0, 1].
     """
     axes = (0, 1, 2)
     mean, target_mean = images.mean(axes), pictures.mean(axes)

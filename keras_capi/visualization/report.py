@@ -37,37 +37,37 @@ def write_report(
 ):
     """Writes one HTML page that shows what a model has learned.
 
-    It says in a sentence whether the model is healthy, or what is wrong and
-    what helps, and has the training curves, measures of collapse, principal
-    components and dictionary atoms of some images, and the settings and
-    versions. What a method has beside that is there too: CAPI's clusters,
-    attention, and the patches that each cluster likes best; reconstructions of
-    a method that predicts pixels. It needs no other file and no network, and
+    The page says in plain words whether the model is healthy, or what is wrong
+    and what helps. It shows the training curves, measures of collapse,
+    principal components and dictionary atoms of some images, and the settings
+    and versions; also what a method has in addition: CAPI's clusters,
+    attention, and the best patches of each cluster; or the reconstructions of a
+    method that predicts pixels. It needs no other files and no network, and
     suits wide and narrow screens.
 
     Args:
         path: String or path of the page.
         model: A model of `keras_capi.methods`.
         images: Float array of shape `(samples, height, width, channels)`, as
-            the model takes them: at least 8, best some hundreds that were held
-            out. Those that are drawn are chosen from all over them.
-        pictures: What to draw of them: uint8 array, or floats in [0, 1], of
-            shape `(samples, height, width, 3)`. `None` scales `images` to that
-            range. Defaults to `None`.
+            the model takes them: at least 8, best some hundred held-out images.
+            Those that are drawn are spread over all of them.
+        pictures: The images as they are drawn: uint8 array, or floats in [0,
+            1], of shape `(samples, height, width, 3)`. `None` scales `images`
+            to that range. Defaults to `None`.
         history: What `fit` returned, its dictionary, the path of a file that
             `keras.callbacks.CSVLogger` wrote, or `None`. Defaults to `None`.
-        settings: Dictionary or `None`. How the model was trained, to be listed:
-            from name to value, or to a dictionary of such, as in a recipe.
+        settings: Dictionary or `None`. Settings of the training, to list on the
+            page: from name to value, or to a dictionary of values, as in a
+            recipe. Defaults to `None`.
+        num_steps: Integer or `None`. Number of steps of the training in
+            `history`. `None` asks the model's optimizer, if it has one.
             Defaults to `None`.
-        num_steps: Integer or `None`. Steps of the training that `history` is
-            of; `None` asks the model's optimizer, if it has one. Defaults to
-            `None`.
 
     Raises:
         ImportError: If Jinja2, matplotlib, Pillow or scikit-learn is not
             installed.
-        ValueError: If there are too few images, not a picture for each, or the
-            page cannot be written.
+        ValueError: If there are too few images, if `pictures` does not have one
+            for each, or if the page cannot be written.
 
     Example:
 
@@ -145,7 +145,7 @@ def _facts(model, images, curves, num_steps):
 
 
 def _sections(settings):
-    """Returns dictionaries of settings by heading, single ones first."""
+    """Returns settings grouped by heading, single ones first."""
     single = {k: v for k, v in settings.items() if not isinstance(v, dict)}
     nested = {k: v for k, v in settings.items() if isinstance(v, dict)}
     return {**({"run": single} if single else {}), **nested}
@@ -169,8 +169,8 @@ def _read_history(history):
         with open(as_path(history, "history"), newline="") as file:
             rows = list(csv.DictReader(file))
         names = rows[0] if rows else ()
-        # A column is empty where a callback did not look, and missing in a row
-        # that was cut off.
+        # A column is empty where a callback did not run, and missing in a
+        # truncated row.
         return {
             name: [
                 float(row[name])

@@ -1,4 +1,4 @@
-"""What a report shows of a model, as far as its method has it."""
+"""The pictures of a report, as far as the method has them."""
 
 import numpy as np
 
@@ -33,11 +33,11 @@ NUM_CLUSTERS = 16
 
 
 def draw_curves(curves, measures, num_steps):
-    """Returns SVG of the training curves, or `None` without any.
+    """Returns the training curves as SVG, or `None` if there are none.
 
     Args:
-        curves: Dictionary from names to the values of each epoch.
-        measures: Dictionary of what was measured of the model.
+        curves: Dictionary from names to lists of one value for each epoch.
+        measures: Dictionary of the measures of the model.
         num_steps: Integer or `None`. Steps of the training.
     """
     names = curve_labels(curves)
@@ -60,7 +60,7 @@ def draw_curves(curves, measures, num_steps):
 
 
 def draw_maps(model, images, pictures):
-    """Returns groups of rows of (caption, address), a row for each image.
+    """Returns groups of rows of (caption, data URI), a row for each image.
 
     Args:
         model: A model of `keras_capi.methods`.
@@ -126,7 +126,7 @@ def _of_same_channels(pictures, images):
 
 def _attention(backbone, images):
     attention = attention_maps(backbone, images)
-    # A fused predictor looks nowhere by itself.
+    # A fused predictor has no attention of its own.
     columns = register_columns(attention.pop("registers"))
     return {
         name: color_maps(maps) for name, maps in (attention | columns).items()
@@ -134,9 +134,9 @@ def _attention(backbone, images):
 
 
 def draw_prototypes(model, images, pictures):
-    """Returns pairs of a cluster and the patches nearest to it, as an address.
+    """Returns pairs of a cluster and its nearest patches, as a data URI.
 
-    None for a model without clusters.
+    Returns no pairs for a model without clusters.
 
     Args:
         model: A model of `keras_capi.methods`.

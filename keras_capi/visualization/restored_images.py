@@ -1,4 +1,4 @@
-"""What a model makes of images that are corrupted."""
+"""Corrupted images, and how a model restores them."""
 
 import numpy as np
 from keras import ops
@@ -7,11 +7,11 @@ from keras_capi.ops.tokens import join_patches
 
 
 def with_seed(layer, seed):
-    """Returns a layer like another, that draws by a seed of its own.
+    """Returns a copy of a layer, with its own seed.
 
     Args:
         layer: Layer of random masks or noise.
-        seed: Integer, which layers without a seed do not take.
+        seed: Integer. Not used for layers without a seed.
     """
     config = layer.get_config()
     if "seed" in config:
@@ -20,7 +20,7 @@ def with_seed(layer, seed):
 
 
 def restored_images(model, corruption, images, batch_size):
-    """Corrupts images, and lets a model restore them.
+    """Corrupts images, and restores them with a model.
 
     Args:
         model: `keras_capi.methods.DenoisingAutoencoder`.

@@ -5,15 +5,15 @@ from keras_capi.validation import check_positive_integer
 
 
 def spread_indices(count, number, seed=0):
-    """Chooses a few of many images, from all over their order.
+    """Chooses a few of many images, spread over their order.
 
-    Files come in the order of their names, and so class by class: the first
-    ones would all be of one. The order is cut into parts of the same size, of
-    each of which one image is drawn.
+    Files are often sorted by class, so that the first ones would all be of one
+    class. The order is cut into parts of equal size, and one image is drawn
+    from each.
 
     Args:
-        count: Integer. How many images there are.
-        number: Integer. How many to choose; all, if there are fewer.
+        count: Integer. Number of images.
+        number: Integer. How many to choose. All, if there are fewer.
         seed: Integer. Seed of the draw. Defaults to `0`.
 
     Returns:

@@ -2,11 +2,11 @@ import numpy as np
 
 
 def to_rgb(pictures):
-    """Returns pictures with three channels, whatever the images have.
+    """Converts pictures with any number of channels to three.
 
-    Of up to two channels the first is drawn in grey; of more than three the
-    first three as red, green and blue: a fourth, infrared for example, would
-    pass for transparency.
+    Of one or two channels the first is drawn in grey; of more than three the
+    first three are red, green and blue. A fourth, such as infrared, would
+    otherwise be taken for transparency.
 
     Args:
         pictures: Array of shape `(..., height, width, channels)`.

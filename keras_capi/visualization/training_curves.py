@@ -13,7 +13,7 @@ LABELS = {
 
 
 def curve_labels(curves):
-    """Returns what to draw of a history: losses and the entropy of targets.
+    """Returns which curves to draw: the losses and the target entropy.
 
     Args:
         curves: Dictionary from names to values.
@@ -21,7 +21,7 @@ def curve_labels(curves):
     Returns:
         Dictionary from names to labels.
     """
-    # Losses of a method have names; `loss` is their sum.
+    # The losses of a method have names of their own; `loss` is their sum.
     names = [
         name
         for name in curves
@@ -36,24 +36,24 @@ def curve_labels(curves):
 
 
 def training_curves(history, ceiling=None, steps_per_epoch=None):
-    """Plots the losses and the entropy of the targets over epochs and steps.
+    """Plots losses and target entropy over epochs and steps.
 
-    The loss of CAPI or DINO cannot fall below the entropy of the targets: the
-    distance between the two is what remains to be learned.
+    The loss of CAPI or DINO cannot fall below the entropy of the targets. The
+    gap between the two is what remains to be learned.
 
     Args:
         history: What `fit` returns, or its `history`, a dictionary of lists.
-            Curves that it does not have are left out, validation curves
-            (`"val_..."`) are dashed.
+            Missing curves are left out. Validation curves (`"val_..."`) are
+            dashed.
         ceiling: Float or `None`. A level to compare the CAPI loss with: the
-            entropy of the mean assignment, which is what a predictor reaches
-            that ignores the image. Defaults to `None`.
-        steps_per_epoch: Integer or `None`. Batches of an epoch, for a second
-            axis, of steps: what schedules count in. Each curve has one value an
-            epoch all the same, as the history has. Defaults to `None`.
+            entropy of the mean assignment, which a predictor reaches without
+            looking at the image. Defaults to `None`.
+        steps_per_epoch: Integer or `None`. Batches of an epoch. Adds a second
+            axis with steps, the unit of schedules. Curves still have one value
+            for each epoch. Defaults to `None`.
 
     Returns:
-        A `matplotlib.figure.Figure`, to be saved with `savefig`.
+        A `matplotlib.figure.Figure`, to save with `savefig`.
 
     Raises:
         ImportError: If matplotlib is not installed.
@@ -78,7 +78,7 @@ def training_curves(history, ceiling=None, steps_per_epoch=None):
             "`history` must have a loss of a method, such as one of "
             f"{sorted(LABELS)}. Received: {sorted(curves)}"
         )
-    # A figure of its own: `pyplot` would keep it, and may need a display.
+    # Made without `pyplot`, which would keep it, and may need a display.
     figure = figure_module.Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
     for index, (name, label) in enumerate(labels.items()):
@@ -89,7 +89,7 @@ def training_curves(history, ceiling=None, steps_per_epoch=None):
                     range(1, len(values) + 1),
                     values,
                     style,
-                    # A line of one value would not be seen.
+                    # A line with a single point would be invisible.
                     marker="o" if len(values) == 1 else None,
                     color=f"C{index}",
                     label=f"{label} (validation)" if prefix else label,
@@ -116,6 +116,6 @@ def training_curves(history, ceiling=None, steps_per_epoch=None):
             ),
         )
         steps.set_xlabel("step")
-    # Below, where no curve is.
+    # Below the curves, where it hides none.
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure

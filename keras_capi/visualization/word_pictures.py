@@ -12,34 +12,34 @@ from keras_capi.visualization.restored_images import with_seed
 
 
 def word_pictures(model, images, pictures=None, seed=0):
-    """Shows images as the words of a tokenizer tell them.
+    """Shows images as the words of a tokenizer describe them.
 
-    Nothing that is lost there can be learnt from the words. Of a model that
-    predicts words of hidden patches, its best guesses are shown too, among the
-    true words of visible patches.
+    What is lost in these pictures cannot be learnt from the words. For a model
+    that predicts the words of hidden patches, its best guesses are shown, too,
+    next to the true words of visible patches.
 
-    Masks are drawn anew, by the model's layer with a seed of its own, so that a
+    Masks come from a copy of the model's layer with its own seed, so that a
     training in progress is not disturbed.
 
     Args:
         model: `keras_capi.methods.DiscreteVAE`, or a `keras_capi.methods.BEiT`
             whose tokenizer is one.
         images: Float array of shape `(samples, height, width, channels)`, as
-            the model takes them: a few.
-        pictures: What to draw of them: uint8 array, or floats in [0, 1], of the
-            same shape. What words decode to becomes colours in the same manner.
-            `None` scales `images` to that range. Defaults to `None`.
+            the model takes them. Pass only a few.
+        pictures: The images as they are drawn: uint8 array, or floats in [0,
+            1], of the same shape. Decoded words are converted to colours in the
+            same way. `None` scales `images` to that range. Defaults to `None`.
         seed: Integer. Seed of the masks. Defaults to `0`.
 
     Returns:
-        Dictionary of float32 arrays in [0, 1], columns for
-        `keras_capi.visualization.picture_grid`: `"image"`; of BEiT `"visible"`,
-        with hidden patches grey; `"words"`; and of BEiT `"predicted words"`.
-        The latter two have the size that the tokenizer works at.
+        Dictionary of float32 arrays in [0, 1], the columns for
+        `keras_capi.visualization.picture_grid`: `"image"`; for BEiT
+        `"visible"`, with hidden patches grey; `"words"`; and for BEiT
+        `"predicted words"`. The last two have the image size of the tokenizer.
 
     Raises:
         ValueError: If the words of the model cannot be drawn, or the images do
-            not suit it.
+            not fit it.
 
     Example:
 
@@ -83,7 +83,7 @@ def word_pictures(model, images, pictures=None, seed=0):
 
 
 def can_draw_words(model):
-    """Whether the words of a model can be turned into pictures.
+    """Returns whether the words of a model can be turned into pictures.
 
     Args:
         model: A model of `keras_capi.methods`.
@@ -92,6 +92,6 @@ def can_draw_words(model):
 
 
 def _enlarged(mask, grid_size, patch_size):
-    """Returns a mask of patches as one of pixels."""
+    """Turns a mask of patches into a mask of pixels."""
     mask = ops.convert_to_numpy(mask).reshape(-1, *grid_size, 1)
     return mask.repeat(patch_size, axis=1).repeat(patch_size, axis=2)
