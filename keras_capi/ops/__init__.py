@@ -1,4 +1,4 @@
-"""The maths: pure functions on tensors."""
+"""Operations: pure functions on tensors."""
 
 from keras_capi.ops.attach_gradients import attach_gradients
 from keras_capi.ops.average_layers import average_layers

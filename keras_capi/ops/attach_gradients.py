@@ -4,8 +4,8 @@ from keras import ops
 def attach_gradients(value, gradients):
     """Returns a scalar whose gradient is already known.
 
-    Differentiating it needs nothing of what it was computed from, so that this
-    need not be kept in memory.
+    Its gradient does not need the tensors that it was computed from, so that
+    they need not stay in memory.
 
     Args:
         value: Scalar tensor.

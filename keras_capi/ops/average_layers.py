@@ -1,4 +1,4 @@
-"""Several layers of a network as one target."""
+"""The average of several layers of a network, as a target."""
 
 from keras import ops
 
@@ -20,25 +20,25 @@ NORMALIZATIONS = {
 
 
 def average_layers(layers, norms=("layer",), average_norms=("layer",)):
-    """Averages what several layers make of the same tokens.
+    """Averages the outputs of several layers for the same tokens.
 
-    Each is normalised first, so that none outweighs the others. Which norms is
-    said by name: `"layer"` for `layer_normalize`, over the channels of each
-    token, `"instance"` for `instance_normalize`, over the tokens of each
-    channel, and `"batch"`, over those of all images that the device has.
+    Each output is normalised first, so that none outweighs the others. Norms
+    are given by name: `"layer"` is `layer_normalize`, over the channels of each
+    token; `"instance"` is `instance_normalize`, over the tokens of each
+    channel; and `"batch"` is over the tokens of all images on the device.
 
     Args:
         layers: Sequence of float tensors of shape `(batch, tokens, width)`.
-        norms: Sequence of names, the norms of each layer, one after the other.
+        norms: Sequence of names: the norms applied to each layer, in order.
             Defaults to `("layer",)`.
-        average_norms: Sequence of names, those of the average. Defaults to
-            `("layer",)`.
+        average_norms: Sequence of names: the norms applied to the average.
+            Defaults to `("layer",)`.
 
     Returns:
         Float32 tensor of shape `(batch, tokens, width)`.
 
     Raises:
-        ValueError: If there is no layer, or a norm has another name.
+        ValueError: If there is no layer, or the name of a norm is unknown.
 
     Example:
 
@@ -58,7 +58,7 @@ def average_layers(layers, norms=("layer",), average_norms=("layer",)):
 
 
 def check_norms(name, norms):
-    """Returns an argument that names norms as a tuple, or raises `ValueError`.
+    """Returns names of norms as a tuple, or raises a `ValueError`.
 
     Args:
         name: String. The name of the argument.

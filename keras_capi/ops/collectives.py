@@ -2,7 +2,7 @@
 
 Replicas are those of a `tf.distribute` strategy or of a torch process group.
 JAX has none: there a step is written for the whole batch, and the compiler
-splits it over the devices. With one replica every function is free.
+splits it over the devices. With a single replica these functions cost nothing.
 """
 
 import math
@@ -13,7 +13,7 @@ from keras_capi import backend
 
 
 def all_reduce_sum(x):
-    """Sums a tensor over the replicas. It must not need a gradient.
+    """Sums a tensor over the replicas, without a gradient.
 
     Args:
         x: Tensor, of the same shape on each replica.
@@ -25,7 +25,7 @@ def all_reduce_sum(x):
 
 
 def all_reduce_max(x):
-    """Takes the maximum over the replicas. It must not need a gradient.
+    """Takes the maximum over the replicas, without a gradient.
 
     Args:
         x: Tensor, of the same shape on each replica.
@@ -41,12 +41,14 @@ def global_means(means, batch_size):
 
     Args:
         means: Dictionary of float32 scalar tensors: means over this replica's
-            samples, which may be more or fewer than another's, or none.
-        batch_size: Integer or integer scalar tensor: how many they are.
+            samples, of which there may be more or fewer than on others, or
+            none.
+        batch_size: Integer or integer scalar tensor: the number of these
+            samples.
 
     Returns:
-        Tuple of the means, weighted so that their average over the replicas is
-        the mean over the global batch; that average, which has no gradient; and
+        Tuple of: the means, weighted such that their average over the replicas
+        is the mean over the global batch; that average, without a gradient; and
         the average batch size.
     """
     _, num_replicas = backend.replica()
@@ -55,19 +57,19 @@ def global_means(means, batch_size):
     batch_size = ops.cast(batch_size, "float32")
     average_size = all_reduce_sum(batch_size) / num_replicas
     share = batch_size / average_size
-    # A replica without samples has no mean.
+    # The mean of a replica without samples is undefined.
     weighted = {
         name: ops.where(share > 0, share * mean, 0.0)
         for name, mean in means.items()
     }
-    # One message for all.
+    # One message for all of them.
     stacked = ops.stop_gradient(ops.stack(list(weighted.values())))
     averages = ops.unstack(all_reduce_sum(stacked) / num_replicas)
     return weighted, dict(zip(means, averages, strict=True)), average_size
 
 
 def take_share(x, axis):
-    """Takes a replica's part of what was made for the global batch.
+    """Takes this replica's part of a tensor for the global batch.
 
     Args:
         x: Tensor, the same on each replica. The size of `axis` is the number of
@@ -87,10 +89,10 @@ def take_share(x, axis):
 
 
 def sum_with_gradient(x):
-    """Sums a tensor over the replicas, each of which has a loss of its own.
+    """Sums a tensor over the replicas, with a gradient.
 
-    The gradient is that of the mean of all losses, if gradients are averaged
-    over the replicas in the end.
+    Each replica has its own loss. The gradient is that of the mean of all
+    losses, provided that gradients are averaged over the replicas in the end.
 
     Args:
         x: Tensor, of the same shape on each replica.
@@ -102,7 +104,7 @@ def sum_with_gradient(x):
 
 
 def share_of_batch(batch_size):
-    """Returns a replica's number of samples, as a multiple of the average.
+    """Returns this replica's batch size, as a multiple of the average.
 
     Args:
         batch_size: Integer or integer scalar tensor.
@@ -118,7 +120,7 @@ def share_of_batch(batch_size):
 
 
 def average_tensors(tensors):
-    """Averages tensors over the replicas, in one message.
+    """Averages tensors over the replicas, in a single message.
 
     Args:
         tensors: List of float32 tensors, of the same shapes on each replica.
@@ -144,13 +146,13 @@ def gather_samples(x):
     """Gathers the samples of all replicas, with a gradient.
 
     Args:
-        x: Float tensor of shape `(batch, ...)`, which may have more or fewer
-            samples than another replica's.
+        x: Float tensor of shape `(batch, ...)`. The number of samples may
+            differ between replicas.
 
     Returns:
         Tuple of a tensor of shape `(all, ...)`, the same on each replica, and
-        an integer tensor of shape `(batch,)`: where this replica's samples are
-        in it. The gradient is that of `sum_with_gradient`.
+        an integer tensor of shape `(batch,)`: the indices of this replica's
+        samples in it. The gradient is that of `sum_with_gradient`.
     """
     batch_size = ops.shape(x)[0]
     indices = ops.arange(batch_size, dtype="int32")
@@ -161,6 +163,6 @@ def gather_samples(x):
     sizes = ops.where(replicas == index, batch_size, 0)
     sizes = all_reduce_sum(sizes)
     indices = indices + ops.sum(ops.where(replicas < index, sizes, 0))
-    # Each replica's samples in their places, zeros in those of all others.
+    # This replica's samples in their places, and zeros in those of the others.
     placed = ops.scatter(indices[:, None], x, (ops.sum(sizes), *x.shape[1:]))
     return sum_with_gradient(placed), indices

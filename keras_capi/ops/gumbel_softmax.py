@@ -1,31 +1,31 @@
-"""Words that are drawn, with a gradient."""
+"""Differentiable sampling of words."""
 
 from keras import ops
 
-# So that no logarithm is infinite: the least positive number of float32.
+# About the smallest positive normal float32, so that no logarithm is infinite.
 SMALLEST = 1.2e-38
 
 
 def exponential_noise(uniform):
-    """Turns numbers that are uniform in `[0, 1)` into exponential ones."""
+    """Turns uniform numbers in `[0, 1)` into exponential noise."""
     return -ops.log(ops.maximum(1.0 - uniform, SMALLEST))
 
 
 def gumbel_softmax(logits, noise, temperature, straight_through=False):
-    """Returns a soft choice of one class, as if it were drawn.
+    """Draws a soft choice of one class, with a gradient.
 
-    The lower the temperature, the nearer the result is to one class, and the
-    more its gradient varies.
+    The lower the temperature, the closer the result is to a single class, and
+    the higher the variance of the gradient.
 
     Args:
         logits: Float tensor of shape `(..., classes)`: scores.
         noise: Float tensor of the same shape, from an exponential distribution.
-        temperature: Float or scalar tensor.
-        straight_through: Boolean. Whether to return the largest class alone,
+        temperature: Float or scalar tensor. Divides the noisy scores.
+        straight_through: Boolean. Whether to return the most likely class only,
             with the gradient of the soft choice. Defaults to `False`.
 
     Returns:
-        Float32 tensor of that shape, of shares.
+        Float32 tensor of that shape: shares that sum to 1.
 
     Reference:
 

@@ -4,7 +4,7 @@ from keras_capi import backend
 
 
 def linear_gradients(inputs, errors):
-    """Returns the gradients of kernel and bias of a linear layer.
+    """Returns the gradients of a linear layer's kernel and bias.
 
     Args:
         inputs: Float tensor of shape `(..., width)`.
@@ -13,7 +13,7 @@ def linear_gradients(inputs, errors):
 
     Returns:
         Two float32 tensors of shapes `(width, units)` and `(units,)`. The first
-        is a product in the type of `inputs`.
+        is a product in the dtype of `inputs`.
     """
     flat = ops.reshape(errors, (-1, ops.shape(errors)[-1]))
     inputs = ops.reshape(inputs, (-1, ops.shape(inputs)[-1]))

@@ -11,7 +11,7 @@ def l2_normalize(x, epsilon):
 
     Args:
         x: Float tensor of shape `(..., width)`.
-        epsilon: Float. Smallest divisor.
+        epsilon: Float. The smallest divisor.
 
     Returns:
         Float32 tensor of the shape of `x`.
@@ -23,10 +23,11 @@ def l2_normalize(x, epsilon):
 
 
 def layer_normalize(x, epsilon=1e-5):
-    """Subtracts the mean and divides by the deviation of the last axis.
+    """Normalises the last axis to mean 0 and deviation 1.
 
-    A layer normalisation without scale and bias, in float32: `(x - mean) /
-    sqrt(variance + epsilon)`. Some methods predict features normalised so.
+    Layer normalisation without scale and bias, in float32: `(x - mean) /
+    sqrt(variance + epsilon)`. Some methods predict features normalised in this
+    way.
 
     Args:
         x: Float tensor of shape `(..., width)`.
@@ -49,8 +50,8 @@ def layer_normalize(x, epsilon=1e-5):
 def instance_normalize(x, epsilon=1e-5):
     """Normalises each channel of each image over its tokens.
 
-    Like `layer_normalize`, along the second to last axis: what all tokens of an
-    image have in common is lost.
+    Like `layer_normalize`, but along the second to last axis. This removes what
+    all tokens of an image have in common.
 
     Args:
         x: Float tensor of shape `(..., tokens, width)`.
@@ -70,13 +71,13 @@ def instance_normalize(x, epsilon=1e-5):
 def rms_normalize(x, epsilon=1e-5, scale=None):
     """Divides by the root mean square of the last axis.
 
-    The final norm of CAPI's encoder and predictor has no scale, those of the
+    The final norms of CAPI's encoder and predictor have no scale; those of the
     blocks have one.
 
     Args:
         x: Float tensor of shape `(..., width)`.
         epsilon: Float. Added to the mean square. Defaults to `1e-5`.
-        scale: Optional float tensor of shape `(width,)`, multiplied in.
+        scale: Optional float tensor of shape `(width,)` to multiply by.
 
     Returns:
         Tensor of the shape and dtype of `x`.

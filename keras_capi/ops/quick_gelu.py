@@ -2,9 +2,9 @@ from keras import ops
 
 
 def quick_gelu(x):
-    """Computes `x * sigmoid(1.702 x)`, close to the Gaussian error unit.
+    """Computes `x * sigmoid(1.702 x)`, an approximation of GELU.
 
-    What image GPT and CLIP have in place of the exact one.
+    Image GPT and CLIP use it in place of exact GELU.
 
     Args:
         x: Float tensor of any shape.

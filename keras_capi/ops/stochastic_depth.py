@@ -6,8 +6,8 @@ from keras_capi import backend
 def add_to_all(x, branch, arguments, scale):
     """Adds a residual branch, scaled for each sample.
 
-    The plain ("naive") form of stochastic depth: the branch is computed for
-    all samples and multiplied by 0 or `1 / keep_rate`.
+    The "naive" form of stochastic depth: the branch is computed for all samples
+    and multiplied by 0 or `1 / keep_rate`.
 
     Args:
         x: Tensor of shape `(batch, ...)`.
@@ -28,7 +28,7 @@ def add_to_all(x, branch, arguments, scale):
 
 
 def add_to_subset(x, branch, arguments, indices):
-    """Adds a residual branch to some samples only, and scales it up.
+    """Adds a residual branch to some of the samples only, and scales it up.
 
     The "efficient" form of stochastic depth, as published for CAPI: the branch
     is not computed for the samples that skip it.
@@ -38,7 +38,7 @@ def add_to_subset(x, branch, arguments, indices):
         branch: Function of `x` and `arguments` that returns a tensor of the
             shape of `x`, for any batch size.
         arguments: Sequence of further tensors that the branch takes, of shape
-            `(batch, ...)`, or `(1, ...)` where one serves all samples.
+            `(batch, ...)`, or `(1, ...)` if all samples share one.
         indices: Integer tensor of shape `(kept,)`, without repetition: the
             samples that take the branch.
 
@@ -67,7 +67,7 @@ def num_kept(batch_size, rate):
     """Number of samples whose branch runs: `max(int(batch * (1 - rate)), 1)`.
 
     Args:
-        batch_size: Integer, or integer scalar tensor where the batch size is
+        batch_size: Integer, or integer scalar tensor if the batch size is
             unknown when a graph is built.
         rate: Float. Share of samples that skip the branch.
 
@@ -76,6 +76,6 @@ def num_kept(batch_size, rate):
     """
     if isinstance(batch_size, int):
         return max(int(batch_size * (1.0 - rate)), 1)
-    # float64, to round like the line above.
+    # In float64, to round as the line above does.
     kept = ops.cast(batch_size, "float64") * (1.0 - rate)
     return ops.maximum(ops.cast(kept, "int32"), 1)

@@ -2,10 +2,10 @@ from keras import ops
 
 
 def swiglu(x):
-    """Multiplies one half of the channels by the gate that the other half is.
+    """SwiGLU: multiplies one half of the channels by a gate from the other.
 
-    An activation for perceptrons: `silu(first) * second`, with half as many
-    channels as its input.
+    An activation for MLPs: `silu(first) * second`. The output has half as many
+    channels as the input.
 
     Args:
         x: Float tensor of shape `(..., 2 * width)`.

@@ -1,3 +1,3 @@
-"""Assignments to clusters, balanced or nearest."""
+"""Clustering: balanced assignments, nearest centroids, k-means."""
 
 __all__ = []

@@ -4,26 +4,26 @@ from keras_capi import backend
 from keras_capi.validation import check_positive_integer
 from keras_capi.validation import check_unless_symbolic
 
-# On a processor 4 MiB of float32: few enough to be read again at low cost,
-# enough to be worth a round of the loop. An accelerator has a hundred small
-# things to start in each round, for which 256 MiB give time enough. Replicas
-# meet in each chunk.
+# On a CPU 4 MiB of float32: small enough to be read again at low cost, large
+# enough to be worth an iteration of the loop. An accelerator starts about a
+# hundred small kernels in each iteration, for which 256 MiB give enough time.
+# Replicas synchronise in each chunk.
 NUMBERS_PER_CHUNK = 2**20
 NUMBERS_PER_CHUNK_OF_ACCELERATORS = 2**26
 MAX_NUM_CHUNKS = 24
 
 
 def choose_chunk_size(length, numbers_per_item):
-    """Chooses what part of an axis to compute at a time.
+    """Chooses how many items of an axis to compute at a time.
 
     Args:
         length: Integer. The length of the axis.
-        numbers_per_item: Integer. How many numbers the largest tensor has for
+        numbers_per_item: Integer. Size of the largest tensor, in numbers for
             each item of the axis.
 
     Returns:
-        Integer. Chunks of about a million numbers on a processor, of 64
-        million on accelerators, 24 chunks at most.
+        Integer: the size of chunks of about a million numbers on a CPU, and of
+        64 million on accelerators; at most 24 chunks.
 
     Example:
 
@@ -44,21 +44,21 @@ def choose_chunk_size(length, numbers_per_item):
 
 
 def sum_over_chunks(function, length, chunk_size, shapes):
-    """Sums what a function computes for the parts of an axis.
+    """Sums the results of a function over the chunks of an axis.
 
-    One part after the other: in a sequence without a loop, XLA would compute
-    several at a time, and hold what each of them needs.
+    Computes one chunk after the other in a loop. Without a loop, XLA would
+    compute several at a time, and hold the memory of all of them.
 
     Args:
-        function: Function of where a chunk starts, an integer or a scalar
-            tensor, and its size, an integer. Returns float32 tensors. It may
-            call what is in `keras_capi.ops.collectives`.
+        function: Function of the start of a chunk, an integer or scalar tensor,
+            and its size, an integer, that returns float32 tensors. It may call
+            the functions of `keras_capi.ops.collectives`.
         length: Integer. The length of the axis.
         chunk_size: Integer. The last chunk may be smaller.
-        shapes: The shapes of these tensors.
+        shapes: Sequence of the shapes of these tensors.
 
     Returns:
-        Tuple of float32 tensors. They must not need a gradient.
+        Tuple of float32 tensors, which have no gradient.
 
     Example:
 
@@ -87,10 +87,10 @@ def sum_over_chunks(function, length, chunk_size, shapes):
     sums = tuple(ops.zeros(shape, "float32") for shape in shapes)
     if num_chunks > 1 and backend.replica()[1] == 1:
         sums = ops.fori_loop(0, num_chunks, add_chunk, sums)
-        # XLA compiles no gradient of a loop of TensorFlow, not even of zero.
+        # XLA cannot compile the gradient of a TensorFlow loop, not even zero.
         sums = tuple(map(ops.stop_gradient, sums))
     else:
-        # Replicas of TensorFlow cannot meet within a loop of a graph.
+        # Replicas of TensorFlow cannot synchronise in a loop of a graph.
         for index in range(num_chunks):
             sums = add_chunk(index, sums)
     return add(length - num_left, num_left, sums) if num_left else sums

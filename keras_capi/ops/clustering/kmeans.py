@@ -1,7 +1,7 @@
 """Clusters of vectors, by their Euclidean distances.
 
-Not scikit-learn's, which stops where nothing changes any more, gives clusters
-without vectors those that are farthest away, and knows no accelerators.
+This is not scikit-learn's k-means, which stops when nothing changes, fills
+empty clusters with the farthest vectors, and does not use accelerators.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from keras_capi.ops.clustering.finite import check_finite
 from keras_capi.ops.clustering.nearest_centroids import nearest_centroids
 from keras_capi.validation import check_positive_integer
 
-# As in faiss, by which a cluster is split alike each time.
+# The seed of faiss, with which clusters are split in the same way each time.
 SEED = 1234
 SHIFT = 1 / 1024
 
@@ -19,16 +19,16 @@ SHIFT = 1 / 1024
 def kmeans(vectors, centroids, num_iterations=20):
     """Clusters vectors by k-means, as faiss does.
 
-    In turn assigns each vector to the nearest centroid and makes centroids the
-    means of their vectors. One that has lost all of its vectors becomes a half
-    of another cluster, more likely of a large one: their centroids are the same
-    but for a small shift.
+    Alternates between assigning each vector to the nearest centroid, and moving
+    each centroid to the mean of its vectors. An empty cluster takes over half
+    of another, most likely a large one: both get the same centroid, up to a
+    small shift.
 
     Args:
         vectors: Float tensor of shape `(samples, width)`.
-        centroids: Float tensor of shape `(clusters, width)`: the first ones,
-            such as some of the vectors.
-        num_iterations: Integer. Defaults to `20`.
+        centroids: Float tensor of shape `(clusters, width)`: the initial
+            centroids, such as some of the vectors.
+        num_iterations: Integer. Number of iterations. Defaults to `20`.
 
     Returns:
         Tuple of the centroids, a float32 array of shape `(clusters, width)`,
@@ -70,7 +70,7 @@ def kmeans(vectors, centroids, num_iterations=20):
         means = ops.convert_to_numpy(sums) / np.maximum(counts, 1)[:, None]
         means = means.astype("float32")
         centroids = np.where(counts[:, None] > 0, means, centroids)
-        # Where each vector is its own cluster, there is nothing to split.
+        # If each vector is its own cluster, there is nothing to split.
         if num_samples > num_clusters:
             _split_clusters(centroids, counts, num_samples)
     labels, _ = nearest_centroids(vectors, centroids)
@@ -82,7 +82,7 @@ def kmeans(vectors, centroids, num_iterations=20):
 
 
 def _split_clusters(centroids, counts, num_samples):
-    """Makes each cluster without vectors a half of another, in place."""
+    """Gives each empty cluster half of another one, in place."""
     generator = np.random.RandomState(SEED)
     counts = counts.astype("float32")
     rest = np.float32(num_samples - len(counts))

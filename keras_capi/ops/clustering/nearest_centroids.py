@@ -1,25 +1,25 @@
-"""Which of many centroids is the nearest."""
+"""Finds the nearest of many centroids."""
 
 from keras import ops
 
-# Of the scores that are in memory at a time.
+# The number of scores that are in memory at a time.
 NUMBERS_AT_A_TIME = 2**24
 
 
 def nearest_centroids(vectors, centroids):
     """Finds the nearest centroid of each vector.
 
-    Part by part, as the distances of a large data set to thousands of centroids
-    fit no memory.
+    Works part by part, as the distances of a large data set to thousands of
+    centroids would not fit into memory.
 
     Args:
         vectors: Float tensor of shape `(samples, width)`.
         centroids: Float tensor of shape `(clusters, width)`.
 
     Returns:
-        Tuple of the numbers of the nearest centroids, the first of equals, and
-        the squared Euclidean distances to them: an int32 and a float32 tensor
-        of shape `(samples,)`.
+        Tuple of the indices of the nearest centroids (ties go to the first),
+        and the squared Euclidean distances to them: an int32 and a float32
+        tensor of shape `(samples,)`.
 
     Raises:
         ValueError: If there are no centroids.
@@ -46,7 +46,7 @@ def nearest_centroids(vectors, centroids):
 
 
 def parts_of(vectors, num_clusters):
-    """Yields parts of vectors whose scores for all clusters fit into memory.
+    """Yields parts of the vectors whose scores for all clusters fit in memory.
 
     Args:
         vectors: Tensor of shape `(samples, width)`.

@@ -9,13 +9,13 @@ from keras_capi.validation import check_positive
 from keras_capi.validation import check_positive_integer
 from keras_capi.validation import is_integer
 
-# A sample with no logit above it, relative to the other samples', has no share.
+# A sample whose logits are all below this, relative to others, gets no share.
 NOTHING = -1e8
-# With one above it, there is nothing to fear from float32.
+# With a logit above this, float32 is accurate enough.
 FAR = -50.0
-# The published epsilon matters to no greater sum over the clusters.
+# The published epsilon has no effect on larger sums over the clusters.
 SMALL = 1e-3
-# How many times larger a cluster's scale may be than another's.
+# The largest ratio between the scales of two clusters.
 LARGEST = 1e20
 
 
@@ -30,8 +30,9 @@ def sinkhorn_knopp(
 
     Starting from `exp(logits)`, each iteration divides by the sums over the
     samples, so that every cluster gets the same total, and then by the sums
-    over the clusters, so that every sample's assignment sums to 1. Balanced
-    assignments keep online clustering from collapsing into a few clusters.
+    over the clusters, so that the assignments of every sample sum to 1.
+    Balanced assignments keep online clustering from collapsing into a few
+    clusters.
 
     The exponentials are shifted to a maximum of `exp(50)` in each cluster, the
     largest shift that leaves float32 room to sum over samples, and in each
@@ -42,17 +43,17 @@ def sinkhorn_knopp(
     Args:
         logits: Float tensor of shape `(..., samples, clusters)`, already
             divided by the target temperature. A cluster that is `-inf` for all
-            samples gets nothing.
-        num_iterations: Integer. How often to balance. Defaults to `3`.
-        epsilon: Float. Added to every divisor, but those of samples that it
-            would swallow. Defaults to `1e-8`.
-        sample_axis: Integer. The axis to balance over, so that positionwise
-            balancing needs no transposed copy. Defaults to `-2`.
-        across_replicas: Boolean. Whether the samples are those of all replicas
-            of a distributed training step. Defaults to `False`.
+            samples gets no assignments.
+        num_iterations: Integer. Number of iterations. Defaults to `3`.
+        epsilon: Float. Added to every divisor, except in the last step for
+            samples with sums so small that it would matter. Defaults to `1e-8`.
+        sample_axis: Integer. The axis of the samples to balance over, so that
+            positionwise balancing needs no transposed copy. Defaults to `-2`.
+        across_replicas: Boolean. Whether to balance over the samples of all
+            replicas of a distributed training step. Defaults to `False`.
 
     Returns:
-        Tensor of the shape of `logits` in float32.
+        Float32 tensor of the shape of `logits`.
 
     Example:
 
@@ -85,13 +86,13 @@ def sinkhorn_knopp(
     if across_replicas:
         highest = all_reduce_max(highest)
     highest = ops.where(highest > -math.inf, highest, 0.0)
-    # A sample far below the others would be 0 in all clusters.
+    # The scores of a sample far below the others would all be 0.
     below = ops.max(logits - highest, axis=-1)
     is_far = ops.logical_and(below > NOTHING, below < FAR)
     below = ops.where(is_far, below, 0.0)
     scores = ops.exp(logits - (highest - 50.0 + below[..., None]))
-    # The assignments are the scores times a scale of each sample and one of
-    # each cluster: balancing only needs to change these, and each sum is a
+    # The assignments are the scores times one scale for each sample and one for
+    # each cluster. Balancing only changes these scales, and each sum is a
     # product of the scores with a vector.
     sample_scale = ops.exp(below)
     cluster_scale = 1.0
@@ -103,7 +104,7 @@ def sinkhorn_knopp(
             total = all_reduce_sum(total)
         cluster_scale = _balance(cluster_scale, total, epsilon)
         cluster_scale = _without_lost(cluster_scale)
-        # Only the product of the two counts, and they drift apart.
+        # Only the product of the two scales matters, but they drift apart.
         largest = ops.max(cluster_scale, axis=-1)
         largest = ops.where(largest > 0, largest, 1.0)
         cluster_scale /= largest[..., None]
@@ -113,13 +114,14 @@ def sinkhorn_knopp(
                 scores, cluster_scale, cluster_axis, sample_axis
             )
             sample_scale = _balance(sample_scale, total, epsilon)
-    # A sample may have a score in clusters only that no other sample uses.
+    # A sample may only have scores in clusters that no other sample uses.
     cluster_scale = ops.maximum(cluster_scale, 1.0 / LARGEST)
     assignments = scores * ops.expand_dims(cluster_scale, sample_axis)
-    # By a sum, since products may be of lower precision on accelerators.
+    # Summed, as products may have lower precision on accelerators.
     total = ops.sum(assignments, axis=-1)
     balanced = _balance(sample_scale, total, epsilon)
-    # Samples that epsilon has swallowed follow the clusters' scales too.
+    # For samples with sums so small that epsilon would matter, the sum itself
+    # is the divisor.
     exact = ops.where(total > 0, 1.0 / ops.maximum(total, 1e-37), 0.0)
     scale = ops.where(sample_scale * total > SMALL, balanced, exact)
     return assignments * scale[..., None]
@@ -131,7 +133,7 @@ def _balance(scale, total, epsilon):
 
 
 def _without_lost(scale):
-    """Drops clusters out of reach, whose scales would grow for ever."""
+    """Drops clusters out of reach, whose scales would grow forever."""
     smallest = ops.min(
         ops.where(scale > 0, scale, math.inf), axis=-1, keepdims=True
     )

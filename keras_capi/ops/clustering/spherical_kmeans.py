@@ -1,4 +1,4 @@
-"""Clusters of directions."""
+"""Clustering of directions."""
 
 from keras import ops
 
@@ -11,14 +11,15 @@ from keras_capi.validation import check_positive_integer
 def spherical_kmeans(vectors, starts, num_iterations=10):
     """Clusters vectors of length 1 by their cosine similarities.
 
-    In turn assigns each vector to the most similar centroid and makes centroids
-    the normalised means of their vectors. Those without any stay as they are.
+    Alternates between assigning each vector to the most similar centroid, and
+    moving each centroid to the normalised mean of its vectors. The centroids of
+    empty clusters stay as they are.
 
     Args:
         vectors: Float tensor of shape `(samples, width)`, each of length 1.
-        starts: Integer array of shape `(clusters,)`: the vectors that are the
-            first centroids.
-        num_iterations: Integer. Defaults to `10`.
+        starts: Integer array of shape `(clusters,)`: the indices of the vectors
+            to use as initial centroids.
+        num_iterations: Integer. Number of iterations. Defaults to `10`.
 
     Returns:
         Tuple of the centroids, a float32 tensor of shape `(clusters, width)`,

@@ -1,4 +1,4 @@
-"""How much of a vocabulary is used."""
+"""Measures how much of a vocabulary is used."""
 
 from keras import ops
 
@@ -6,10 +6,10 @@ from keras_capi.ops.collectives import all_reduce_sum
 
 
 def used_words(scores):
-    """Returns the perplexity of the best words of a global batch.
+    """Returns the perplexity of the most likely words of a global batch.
 
-    As many words as would be used, if all were used alike: from 1 to the size
-    of the vocabulary, or the number of patches, if that is less.
+    This is an effective number of words: from 1 up to the size of the
+    vocabulary, or to the number of patches if that is smaller.
 
     Args:
         scores: Float tensor of shape `(..., words)`.

@@ -1,24 +1,24 @@
-"""Principal components of the same variance."""
+"""Whitening: principal components scaled to equal variance."""
 
 import numpy as np
 
 from keras_capi.ops.clustering.finite import check_finite
 from keras_capi.validation import check_positive_integer
 
-# Of the largest variance: directions with less are rounding errors.
+# Directions with a smaller share of the largest variance are rounding errors.
 SMALLEST_SHARE = 1e-12
 
 
 def fit_whitening(features, num_components):
-    """Finds what turns features into principal components of equal variance.
+    """Fits a whitening: principal components of equal variance.
 
-    Those are `features @ matrix.T + offset`, with a mean of zero. The sum of
-    the squares of each component over all samples is 1; divide by
-    `sqrt(samples)` less for a variance of 1.
+    The whitened features are `features @ matrix.T + offset`. Their mean is 0,
+    and the squares of each component sum to 1 over all samples: multiply by
+    `sqrt(samples)` for a variance of 1.
 
     Args:
         features: Float array of shape `(samples, width)`.
-        num_components: Integer. How many components to keep, at most `width`;
+        num_components: Integer, at most `width`. Number of components to keep:
             those with the largest variance.
 
     Returns:

@@ -1,3 +1,3 @@
-"""Colours: changes of them, spaces and codes."""
+"""Colours: changes, colour spaces and codes."""
 
 __all__ = []

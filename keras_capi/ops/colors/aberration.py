@@ -1,17 +1,17 @@
-"""What hides the colour fringes of lenses, which tell places in an image."""
+"""Hides the colour fringes of lenses, which reveal positions in an image."""
 
 import numpy as np
 from keras import ops
 
-# From green to magenta: the fringes lie along it.
+# The axis from green to magenta, along which the fringes lie.
 AXIS = np.array([[-1.0, 2.0, -1.0]])
 PROJECTION = np.eye(3) - AXIS.T @ AXIS / (AXIS @ AXIS.T)
-# In levels of grey of 256. Less is rounding.
+# In grey levels out of 256. Smaller deviations are rounding errors.
 SMALLEST_DEVIATION = 0.1
 
 
 def drop_colors(pixels, kept, noise):
-    """Keeps one channel of each patch, and puts noise in the others.
+    """Keeps one channel of each patch, and replaces the others by noise.
 
     Args:
         pixels: Float32 tensor of shape `(patches, height, width, channels)`,
@@ -31,7 +31,7 @@ def drop_colors(pixels, kept, noise):
 
 
 def project_colors(pixels):
-    """Takes the colours between green and magenta out of each patch.
+    """Removes the green-magenta axis from the colours of each patch.
 
     Args:
         pixels: Float32 tensor of shape `(patches, height, width, 3)`, from 0 to

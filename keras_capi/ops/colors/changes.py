@@ -3,23 +3,23 @@ import itertools
 import numpy as np
 from keras import ops
 
-# Shares of red, green and blue in grey, those of PIL.
+# Shares of red, green and blue in grey, as in PIL.
 GRAY_SHARES = (0.299, 0.587, 0.114)
-# Uniform numbers that one image takes in `random_jitter`: whether, how much of
-# each of four changes, and in which order.
+# Uniform numbers for each image in `random_jitter`: whether to change it, the
+# strength of each of the four changes, and their order.
 NUMBERS_PER_JITTER = 6
 
 
 def _blends_of_orders():
-    """Places each order of the four changes into a fixed sequence.
+    """Maps each order of the four changes to a fixed sequence.
 
     Brightness, contrast and saturation are blends of the image with its grey,
-    which cost little. The hue is costly: it changes once, between three blends
-    before it and three after it, of which some do nothing.
+    and cheap. Hue is expensive, so it is changed once, with three blends before
+    it and three after it, some of which do nothing.
 
     Returns:
-        Float32 array of shape `(24, 6, 3)`: whether, in an order, the blend at
-        a place is brightness, contrast or saturation.
+        Float32 array of shape `(24, 6, 3)`: for each order and blend, whether
+        that is brightness, contrast or saturation.
     """
     hue = 3
     places = np.zeros((24, 6, 3), "float32")
@@ -44,18 +44,19 @@ def random_jitter(uniform, brightness, contrast, saturation, hue, rate):
 
     Args:
         uniform: Float32 tensor of shape `(batch, 6)`, uniform in `[0, 1)`.
-        brightness: Float. The factor is uniform in `1 +- brightness`, and not
-            below 0.
+        brightness: Float. The factor is uniform in `1 +- brightness`, but at
+            least 0.
         contrast: Like `brightness`.
         saturation: Like `brightness`.
-        hue: Float. The shift is uniform in `+- hue`, in turns of the circle.
-        rate: Float. Share of the images that change.
+        hue: Float. The shift is uniform in `+- hue`, in turns of the colour
+            circle.
+        rate: Float. Share of the images that are changed.
 
     Returns:
         Tuple of `shares` and `shifts`, for `jitter`: three float32 tensors of
-        shape `(batch, 6)`, what each of six blends takes of the image, of its
-        grey and of its mean grey; and one of shape `(batch,)`. The four changes
-        come in an order that is uniform over the 24 ones.
+        shape `(batch, 6)`, the shares of the image, its grey and its mean grey
+        in each of six blends; and one of shape `(batch,)`. All 24 orders of the
+        four changes are equally likely.
     """
     changes = ops.cast(uniform[:, :1] < rate, "float32")
     strengths = np.array([brightness, contrast, saturation], "float32")
@@ -65,7 +66,7 @@ def random_jitter(uniform, brightness, contrast, saturation, hue, rate):
     shifts = hue * (2.0 * uniform[:, 4] - 1.0) * changes[:, 0]
     order = ops.minimum(ops.cast(24.0 * uniform[:, 5], "int32"), 23)
     places = ops.take(ops.convert_to_tensor(BLENDS_OF_ORDERS), order, axis=0)
-    # What each blend takes away from the image itself: all but the factor.
+    # The share that each blend takes away from the image itself.
     taken = places * ((1.0 - factors) * changes)[:, None]
     # Saturation blends with the grey of each pixel, contrast with the mean
     # grey, brightness with black.
@@ -93,9 +94,10 @@ def jitter(images, shares, shifts):
 
 
 def blend_with_gray(images, image_shares, gray_shares, mean_shares):
-    """Adds up shares of each image, of its grey and of its mean grey.
+    """Blends each image with its grey and its mean grey.
 
-    The grey of images of 3 channels is that of RGB, of others their mean.
+    The grey of images of 3 channels is that of RGB; of others it is the mean of
+    the channels.
 
     Args:
         images: Float32 tensor of shape `(batch, channels, height, width)`, in
@@ -121,13 +123,13 @@ def blend_with_gray(images, image_shares, gray_shares, mean_shares):
 
 
 def shift_hue(images, shifts):
-    """Turns the hue of each image, with saturation and value as they are.
+    """Shifts the hue of each image, and keeps saturation and value.
 
     Args:
         images: Float32 tensor of shape `(batch, 3, height, width)`, RGB in
             `[0, 1]`.
-        shifts: Float32 tensor of shape `(batch,)`, in turns of the circle, from
-            -1 to 1.
+        shifts: Float32 tensor of shape `(batch,)`, in turns of the colour
+            circle, from -1 to 1.
 
     Returns:
         Tensor of the shape of `images`.
@@ -140,7 +142,7 @@ def shift_hue(images, shifts):
 
 
 def solarize(images, is_solarized):
-    """Inverts the bright half of the values of some images.
+    """Inverts the bright values of some images.
 
     Args:
         images: Float32 tensor of shape `(batch, channels, height, width)`, in

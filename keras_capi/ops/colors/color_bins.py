@@ -1,9 +1,9 @@
-"""The colours among which colourisation chooses."""
+"""The colours that colourisation chooses from."""
 
 import numpy as np
 
 STEP = 10
-# First and last b for each a from -90 to 100.
+# The first and last b for each a from -90 to 100.
 PUBLISHED = (
     *((50, 90), (20, 90), (0, 90), (-20, 90), (-30, 100), (-40, 100)),
     *((-50, 100), (-50, 100), (-60, 100), (-70, 100), (-80, 90), (-80, 90)),
@@ -20,20 +20,20 @@ KINDS = {"published": PUBLISHED, "gamut": GAMUT}
 
 
 def color_bins(kind="published"):
-    """Returns the colours of a lattice that pictures can have.
+    """Returns the bins of a colour lattice that occur in pictures.
 
     Args:
-        kind: String. `"published"`: the 313 of the authors' files, which the
-            five nearest colours of some picture reach; `"gamut"`: the 261 that
-            are the nearest of some colour that can be shown. From scratch the
-            latter do as well. Defaults to `"published"`.
+        kind: String. `"published"`: the authors' 313 bins, which are among the
+            five nearest of some picture's colours. `"gamut"`: the 261 bins that
+            are the nearest to some displayable colour. For training from
+            scratch, these do as well. Defaults to `"published"`.
 
     Returns:
-        Float32 array of shape `(bins, 2)`: a and b of CIE Lab, by a, then b, in
-        steps of 10.
+        Float32 array of shape `(bins, 2)`: a and b of CIE Lab in steps of 10,
+        sorted by a, then b.
 
     Raises:
-        ValueError: If there is no such kind.
+        ValueError: If the kind is unknown.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""Colours as shares of the nearest bins, and back."""
+"""Encodes colours as shares of the nearest bins, and decodes them."""
 
 from keras import ops
 
@@ -9,19 +9,19 @@ from keras_capi.validation import check_positive_integer
 
 
 def encode_colors(colors, bins, num_neighbors=10, deviation=5.0):
-    """Shares each colour out to its nearest bins.
+    """Spreads each colour over its nearest bins.
 
     Args:
         colors: Float tensor of shape `(..., 2)`.
         bins: Float tensor of shape `(bins, 2)`.
-        num_neighbors: Integer. How many bins to share it out to. Defaults to
-            `10`.
-        deviation: Float. A bin's share is that of a normal distribution with
-            this deviation, by its distance. Defaults to `5.0`.
+        num_neighbors: Integer. Number of bins that each colour is spread over.
+            Defaults to `10`.
+        deviation: Float. The shares follow a normal distribution of the
+            distance, with this standard deviation. Defaults to `5.0`.
 
     Returns:
-        Tuple of two tensors of shape `(..., num_neighbors)`, nearest first:
-        which bins, int32, and their shares, float32, which add up to 1.
+        Tuple of two tensors of shape `(..., num_neighbors)`, nearest first: the
+        indices of the bins, int32, and their shares, float32, which sum to 1.
 
     Raises:
         ValueError: If there are fewer bins than neighbours, or an argument is
@@ -40,13 +40,13 @@ def encode_colors(colors, bins, num_neighbors=10, deviation=5.0):
             "`num_neighbors` must not be above the number of bins. Received: "
             f"num_neighbors={num_neighbors}, {bins.shape[0]} bins"
         )
-    # Not by products, whose difference would lose digits.
+    # Not from products, whose difference would lose digits.
     distances = ops.square(colors[..., :1] - bins[:, 0]) + ops.square(
         colors[..., 1:] - bins[:, 1]
     )
     nearest, indices = ops.top_k(-distances, num_neighbors)
-    # Relative to the nearest, as all may be far. It is the first, but XLA sorts
-    # all bins where a part of the largest is taken again.
+    # Relative to the nearest, as all may be far. It is the first, but XLA would
+    # sort all bins if it were sliced from the result.
     nearest = nearest - ops.max(nearest, axis=-1, keepdims=True)
     shares = ops.exp(nearest / (2.0 * deviation**2))
     shares = shares / ops.sum(shares, axis=-1, keepdims=True)
@@ -54,16 +54,16 @@ def encode_colors(colors, bins, num_neighbors=10, deviation=5.0):
 
 
 def annealed_mean(logits, bins, temperature=0.38):
-    """Returns one colour for scores of all bins.
+    """Returns one colour for the scores of all bins.
 
-    Between the most likely colour, which flickers from place to place, and the
-    mean, which is greyish.
+    A compromise between the most likely colour, which flickers from pixel to
+    pixel, and the mean, which is greyish.
 
     Args:
         logits: Float tensor of shape `(..., bins)`.
         bins: Float tensor of shape `(bins, 2)`.
-        temperature: Float. Divides the scores: 1 is the mean, 0 would be the
-            most likely. Defaults to `0.38`.
+        temperature: Float. Divides the scores. 1 gives the mean; the limit 0
+            the most likely colour. Defaults to `0.38`.
 
     Returns:
         Float32 tensor of shape `(..., 2)`.
@@ -80,22 +80,23 @@ def annealed_mean(logits, bins, temperature=0.38):
 
 
 def rebalancing_weights(prior, mixing=0.5, power=1.0):
-    """Returns how much places of each colour are to count.
+    """Returns the weight of each colour bin in the loss.
 
-    Most pictures are greyish for the most part. What is rare counts more, so
-    that a network does not find it best to be grey.
+    Most pixels of pictures are greyish. Rare colours get higher weights, so
+    that grey is not always the best prediction.
 
     Args:
-        prior: Float tensor of shape `(bins,)`: how often each bin occurs, in
-            sum 1.
+        prior: Float tensor of shape `(bins,)`: how often each bin occurs,
+            summing to 1.
         mixing: Float in `[0, 1]`. Share of a uniform distribution that is mixed
-            in; 1 weights all alike. Defaults to `0.5`.
-        power: Float, not negative. How much rare colours count more. Defaults
-            to `1.0`.
+            in. With 1 all weights are equal. Defaults to `0.5`.
+        power: Float, not negative. The higher, the more rare colours count.
+            Defaults to `1.0`.
 
     Returns:
-        Float32 tensor of shape `(bins,)`, whose mean by the prior is 1. Without
-        `mixing`, bins that never occur count as the rarest that does.
+        Float32 tensor of shape `(bins,)`, whose mean under the prior is 1.
+        Without `mixing`, bins that never occur get the weight of the rarest
+        that does.
 
     Reference:
 
@@ -107,6 +108,6 @@ def rebalancing_weights(prior, mixing=0.5, power=1.0):
     prior = ops.cast(prior, "float32")
     mixed = (1.0 - mixing) * prior + mixing / prior.shape[0]
     rarest = ops.min(ops.where(mixed > 0, mixed, 1.0))
-    # Relative to it no power is infinite.
+    # Relative to the rarest, so that no power is infinite.
     weights = ops.power(ops.maximum(mixed / rarest, 1.0), -power)
     return weights / ops.sum(prior * weights)

@@ -1,10 +1,10 @@
-"""Colours as CIE Lab: lightness, green to red, blue to yellow."""
+"""CIE Lab colours: lightness, green to red, blue to yellow."""
 
 import numpy as np
 from keras import ops
 
-# Of sRGB's red, green and blue in X, Y and Z, and what white is there (D65);
-# scikit-image's digits.
+# From sRGB's red, green and blue to X, Y and Z, and the white there (D65), with
+# the digits of scikit-image.
 XYZ_FROM_RGB = np.array(
     [
         [0.412453, 0.357580, 0.180423],
@@ -14,22 +14,22 @@ XYZ_FROM_RGB = np.array(
 )
 RGB_FROM_XYZ = np.linalg.inv(XYZ_FROM_RGB)
 WHITE = (0.95047, 1.0, 1.08883)
-# Below these, curves are straight.
+# Below these values, the curves are linear.
 DARK_SRGB, DARK_LINEAR = 0.04045, 0.0031308
 DARK_XYZ, DARK_LAB = 0.008856, 0.2068966
 SLOPE, OFFSET = 7.787, 16.0 / 116.0
 
 
 def rgb_to_lab(images):
-    """Turns sRGB into CIE Lab.
+    """Converts sRGB to CIE Lab.
 
     Args:
         images: Float tensor of shape `(..., 3)`: red, green and blue from 0 to
             1.
 
     Returns:
-        Float32 tensor of that shape: lightness from 0 to 100, and the two axes
-        of colour, from about -110 to 110; 0 is grey.
+        Float32 tensor of that shape: lightness from 0 to 100, and the two
+        colour axes a and b from about -110 to 110, where 0 is grey.
 
     Example:
 
@@ -42,7 +42,7 @@ def rgb_to_lab(images):
       whose constants these are
     """
     images = ops.cast(images, "float32")
-    # A power has no finite value of its own below 0.
+    # Powers of negative numbers are not finite.
     bright = ops.power((ops.maximum(images, 0.0) + 0.055) / 1.055, 2.4)
     linear = ops.where(images > DARK_SRGB, bright, images / 12.92)
     xyz = _mix(linear, XYZ_FROM_RGB / np.array(WHITE)[:, None])
@@ -56,14 +56,14 @@ def rgb_to_lab(images):
 
 
 def lab_to_rgb(lab):
-    """Turns CIE Lab into sRGB, the inverse of `rgb_to_lab`.
+    """Converts CIE Lab to sRGB, the inverse of `rgb_to_lab`.
 
     Args:
         lab: Float tensor of shape `(..., 3)`.
 
     Returns:
-        Float32 tensor of that shape, clipped to `[0, 1]`: not every colour can
-        be shown.
+        Float32 tensor of that shape, clipped to `[0, 1]`, as not every colour
+        can be displayed.
     """
     lightness, a, b = ops.unstack(ops.cast(lab, "float32"), axis=-1)
     y = (lightness + 16.0) / 116.0
@@ -79,7 +79,7 @@ def lab_to_rgb(lab):
 
 
 def _mix(values, matrix):
-    """Multiplies the last axis by a matrix, without loss of digits."""
-    # A product of matrices has fewer digits on some accelerators.
+    """Multiplies the last axis by a matrix, at full precision."""
+    # Matrix products have lower precision on some accelerators.
     matrix = ops.convert_to_tensor(matrix, "float32")
     return ops.sum(values[..., None, :] * matrix, axis=-1)

@@ -2,17 +2,16 @@ from keras import ops
 
 
 def nearest_colors(pixels, palette):
-    """Returns which colour of a palette is closest to each pixel.
+    """Returns the index of the palette colour closest to each pixel.
 
-    Closest by the squared Euclidean distance, in float32.
+    Distances are Euclidean, computed in float32.
 
     Args:
         pixels: Float tensor of shape `(..., channels)`.
         palette: Float tensor of shape `(colors, channels)`.
 
     Returns:
-        Int32 tensor of shape `(...,)`. Of colours that are equally close, the
-        first.
+        Int32 tensor of shape `(...,)`. Ties go to the first colour.
 
     Example:
 
@@ -27,7 +26,7 @@ def nearest_colors(pixels, palette):
     """
     pixels = ops.cast(pixels, "float32")
     palette = ops.cast(palette, "float32")
-    # Not as a product of matrices: half precision or less would round it.
+    # Not a matrix product, which may be computed in half precision or less.
     distances = sum(
         ops.square(pixels[..., channel, None] - palette[:, channel])
         for channel in range(palette.shape[-1])

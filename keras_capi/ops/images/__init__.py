@@ -1,3 +1,3 @@
-"""Pictures: windows, sizes, blur and noise."""
+"""Images: windows, resizing, blur and noise."""
 
 __all__ = []

@@ -1,13 +1,13 @@
 from keras import ops
 
-# A Gaussian is three box blurs, one after the other.
+# A Gaussian is approximated by three box blurs, one after the other.
 NUM_PASSES = 3
 
 
 def gaussian_blur(images, radii):
-    """Blurs each image by a radius of its own, as PIL's `GaussianBlur` does.
+    """Blurs each image by its own radius, like PIL's `GaussianBlur`.
 
-    Two matrix products with the whole batch, in place of a loop over images.
+    Uses two matrix products for the whole batch instead of a loop over images.
 
     Args:
         images: Float32 tensor of shape `(batch, channels, height, width)`.
@@ -26,9 +26,9 @@ def gaussian_blur(images, radii):
 def blur_matrix(radii, size):
     """Returns matrices that blur one axis.
 
-    Three times the mean of a window whose width is not a whole number of
-    pixels, so that the outermost pixels count in part. Pixels beyond the border
-    equal the last one.
+    Three times the mean of a window, whose width need not be a whole number of
+    pixels, so that its outermost pixels count in part. Pixels beyond the border
+    repeat the last one.
 
     Args:
         radii: Float32 tensor of shape `(batch,)`.
@@ -44,7 +44,7 @@ def blur_matrix(radii, size):
     """
     half = (_box_radii(radii) + 0.5)[:, None, None]
     pixels = ops.cast(ops.arange(size), "float32")
-    # How much of the window is on the left of each pixel's right border.
+    # How much of the window is to the left of each pixel's right border.
     borders = pixels + 0.5 - pixels[:, None]
     left = ops.minimum(ops.maximum(borders, -half), half)
     is_last = pixels == ops.cast(size - 1, "float32")
@@ -59,7 +59,7 @@ def blur_matrix(radii, size):
 
 
 def _box_radii(radii):
-    """The radii of boxes that together have a Gaussian's variance."""
+    """The radii of boxes that together have the variance of a Gaussian."""
     variance = ops.square(radii) / NUM_PASSES
     whole = ops.floor((ops.sqrt(12 * variance + 1) - 1) / 2)
     part = (2 * whole + 1) * (whole * (whole + 1) - 3 * variance)

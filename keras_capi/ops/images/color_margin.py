@@ -1,8 +1,8 @@
-"""Colours a little away from black and white, where a logit has no value."""
+"""A margin between colours and 0 and 1, where logits are infinite."""
 
 from keras import ops
 
-# As published, on either side.
+# As published, on each side.
 MARGIN = 0.1
 
 
@@ -23,7 +23,7 @@ def add_margin(colors):
 
 
 def remove_margin(colors):
-    """Undoes `add_margin`, and cuts off what is beyond [0, 1] then.
+    """Undoes `add_margin`, and clips the result to [0, 1].
 
     Args:
         colors: Float tensor of any shape.

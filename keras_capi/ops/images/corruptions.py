@@ -1,4 +1,4 @@
-"""Which values of images a corruption takes away."""
+"""Masks of the values that a corruption removes from images."""
 
 import math
 
@@ -6,10 +6,11 @@ from keras import ops
 
 
 def mark_smallest(numbers, share):
-    """Marks the smallest numbers of each sample, an exact count of them.
+    """Marks an exact count of the smallest numbers of each sample.
 
     Args:
-        numbers: Float tensor of shape `(batch, ...)`, the other sizes known.
+        numbers: Float tensor of shape `(batch, ...)`, of which only the batch
+            size may be unknown.
         share: Float in `[0, 1]`. Of `n` numbers `int(n * share)` are marked.
 
     Returns:
@@ -17,13 +18,13 @@ def mark_smallest(numbers, share):
     """
     count = math.prod(numbers.shape[1:])
     rows = ops.reshape(numbers, (-1, count))
-    # How many numbers of the sample come before each one, in their order.
+    # The rank of each number within its sample.
     ranks = ops.argsort(ops.argsort(rows, axis=1), axis=1)
     return ops.reshape(ranks < int(count * share), (-1, *numbers.shape[1:]))
 
 
 def spread_over_pixels(mask, grid_size, patch_size):
-    """Turns a mask of patches into one of pixels.
+    """Turns a mask of patches into a mask of pixels.
 
     Args:
         mask: Tensor of shape `(batch, rows * columns)`.

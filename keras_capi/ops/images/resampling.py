@@ -4,9 +4,9 @@ from keras import ops
 
 from keras_capi.ops.masks.block_masks import uniform_integers
 
-# How often a window is drawn until one fits into the image.
+# How often a window is drawn at most, until one fits into the image.
 NUM_ATTEMPTS = 10
-# Uniform numbers a window takes: its areas and aspect ratios, its corner (2).
+# Uniform numbers for each window: areas and aspect ratios, and a corner (2).
 NUMBERS_PER_WINDOW = 2 * NUM_ATTEMPTS + 2
 
 
@@ -14,14 +14,15 @@ def random_windows(uniform, image_size, scale, aspect_ratio):
     """Samples one crop window for each image, as torchvision does.
 
     The area is a uniform fraction of the image's, the aspect ratio (width over
-    height) is log-uniform, both are rounded to whole pixels, and the corner is
-    uniform over the places where the window fits. Of ten attempts the first
-    that fits is taken; where none does, the window of `central_window`.
+    height) is log-uniform, the sides are rounded to whole pixels, and the
+    corner is uniform over all positions where the window fits. The first of ten
+    attempts that fits is taken; if none does, the window of `central_window`.
 
     Args:
         uniform: Float32 tensor of shape `(batch, 22)`, uniform in `[0, 1)`.
         image_size: Height and width of all images, integers or scalar tensors.
-        scale: Tuple of two floats. Bounds of the area, as a fraction.
+        scale: Tuple of two floats. Bounds of the area, as a fraction of the
+            image.
         aspect_ratio: Tuple of two floats. Bounds of width over height.
 
     Returns:
@@ -45,7 +46,7 @@ def random_windows(uniform, image_size, scale, aspect_ratio):
         ops.logical_and(heights >= 1, heights <= height),
         ops.logical_and(widths >= 1, widths <= width),
     )
-    # The position of the first 1; any position where there is none.
+    # The index of the first 1; any index if there is none.
     first = ops.argmax(ops.cast(fits, "int32"), axis=1, keepdims=True)
     any_fits = ops.any(fits, axis=1)
     central = central_window(image_size, aspect_ratio)
@@ -73,7 +74,7 @@ def central_window(image_size, aspect_ratio):
 
     Args:
         image_size: Height and width, integers or scalar tensors.
-        aspect_ratio: Tuple of two floats. Bounds of width over height; equal
+        aspect_ratio: Tuple of two floats. Bounds of width over height. Equal
             bounds ask for one aspect ratio.
 
     Returns:
@@ -99,10 +100,11 @@ def resampling_matrix(
     """Returns matrices that crop and resize one axis.
 
     A row holds the weights of one output pixel: the cubic kernel of Keys with
-    `a = -0.5`, or a triangle, widened by the scale where the window shrinks, so
-    that nothing aliases. As if the window were cropped first, pixels outside it
-    have no weight, and every row sums to 1. This is what PIL computes, and what
-    `keras.ops.image.scale_and_translate` does for the window of a whole image.
+    `a = -0.5`, or a triangle. Where the window shrinks, the kernel is widened
+    by the scale to prevent aliasing. As if the window were cropped first,
+    pixels outside it have no weight, and every row sums to 1. PIL computes the
+    same, and so does `keras.ops.image.scale_and_translate` for a window of the
+    whole image.
 
     Args:
         start: Tensor of shape `(batch,)`. First pixel of each window.
@@ -161,20 +163,21 @@ def resample_windows(
     flips=None,
     interpolation="bicubic",
 ):
-    """Crops windows of its own out of each image and resizes them.
+    """Crops the windows of each image and resizes them.
 
-    Two matrix products with the whole batch, in place of a loop over images.
+    Uses two matrix products for the whole batch instead of a loop over images.
 
     Args:
         images: Float32 tensor of shape `(batch, height, width, channels)`.
-        tops: Integer tensor of shape `(windows,)`, first all those of the first
-            image; `windows` is a multiple of `batch`. First row of each window.
+        tops: Integer tensor of shape `(windows,)`, where `windows` is a
+            multiple of `batch` and all windows of the first image come first.
+            First row of each window.
         lefts: Like `tops`. First column of each window.
         heights: Like `tops`. Rows of each window.
         widths: Like `tops`. Columns of each window.
         output_size: Tuple of two integers, height and width of the output.
-        flips: Boolean tensor of shape `(windows,)`, which windows to mirror
-            left to right, or `None`. Defaults to `None`.
+        flips: Boolean tensor of shape `(windows,)`: which windows to mirror
+            left to right; or `None`. Defaults to `None`.
         interpolation: String, see `resampling_matrix`. Defaults to `"bicubic"`.
 
     Returns:

@@ -4,7 +4,7 @@ from keras_capi.ops.images.resampling import resample_windows
 
 
 def resize_images(images, size):
-    """Resizes images bicubically without aliasing, unless they have the size.
+    """Resizes images bicubically with antialiasing, if the size differs.
 
     Args:
         images: Float tensor of shape `(batch, height, width, channels)`.

@@ -1,14 +1,14 @@
 from keras import ops
 
-# By 0, 90, 180 and 270 degrees.
+# Rotations by 0, 90, 180 and 270 degrees.
 NUM_TURNS = 4
 
 
 def rotate_quarters(images):
-    """Turns square images by 0, 90, 180 and 270 degrees anticlockwise.
+    """Rotates square images by 0, 90, 180 and 270 degrees anticlockwise.
 
-    Pixels are moved, nothing is interpolated and no border appears, so that
-    nothing but what an image shows tells how it was turned.
+    Pixels are only moved: without interpolation or borders, only the content of
+    an image can tell how it was rotated.
 
     Args:
         images: Tensor of shape `(batch, size, size, channels)`.

@@ -1,22 +1,22 @@
-"""Matrices that make an axis of an image smaller and larger again."""
+"""Matrices that shrink an axis of an image and enlarge it again."""
 
 import math
 
 import numpy as np
 
-# Of a Gaussian, in its deviations.
+# Reach of the Gaussian, in standard deviations.
 REACH = 4.0
 
 
 def shrinking_matrix(size, small_size):
-    """Returns what resizes an axis to a smaller size, and back.
+    """Returns the matrix that resizes an axis to a smaller size, and back.
 
-    What is lost are details. Linear interpolation, after a Gaussian where an
-    axis shrinks, as `skimage.transform.resize` has it.
+    This removes details. It uses linear interpolation, after a Gaussian filter
+    where an axis shrinks, as `skimage.transform.resize` does.
 
     Args:
         size: Integer. Pixels of the axis.
-        small_size: Integer. Pixels in between.
+        small_size: Integer. Pixels of the smaller size.
 
     Returns:
         Float64 array of shape `(size, size)`, from pixels to pixels.
@@ -25,7 +25,7 @@ def shrinking_matrix(size, small_size):
 
 
 def resizing_matrix(size, new_size):
-    """Returns what resizes an axis.
+    """Returns the matrix that resizes an axis.
 
     Args:
         size: Integer. Pixels of the axis.

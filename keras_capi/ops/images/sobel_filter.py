@@ -2,18 +2,18 @@ from keras import ops
 
 
 def sobel_filter(images):
-    """Finds the edges of grey images.
+    """Finds the edges of images with a Sobel filter.
 
-    Whatever there is of colours is averaged away, and so is brightness: what is
-    left are the differences to the left and right, and up and down. Beyond the
-    border there are zeros, so that it is an edge too.
+    Colours are averaged to grey, and brightness cancels: what remains are
+    horizontal and vertical differences. Beyond the border are zeros, so that
+    the border is an edge, too.
 
     Args:
         images: Float tensor of shape `(batch, height, width, channels)`,
             normalised.
 
     Returns:
-        Tensor of shape `(batch, height, width, 2)`, of the type of `images`:
+        Tensor of shape `(batch, height, width, 2)`, of the dtype of `images`:
         how much darker it gets to the right, and downwards, over two pixels,
         times four.
 

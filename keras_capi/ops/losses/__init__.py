@@ -1,4 +1,4 @@
-"""What methods minimise: one kind of loss or target a file."""
+"""Losses and targets of methods, one kind in each file."""
 
 from keras_capi.ops.losses.cross_entropy import entropy
 from keras_capi.ops.losses.cross_entropy import soft_cross_entropy

@@ -2,19 +2,19 @@ from keras import ops
 
 from keras_capi.validation import check_number
 
-# Added inside of the logarithms.
+# Added inside the logarithms.
 EPSILON = 1e-12
 
 
 def binary_cross_entropy(probabilities, label):
-    """Returns how wrong probabilities of one label are, averaged.
+    """Returns the mean cross-entropy of probabilities with one label.
 
     The logarithms are of `probability + 1e-12`, so that a certain and wrong
     answer costs about 27.6 nats, and has no gradient.
 
     Args:
         probabilities: Float tensor of any shape, in `[0, 1]`.
-        label: Float. What all of them should be, in `[0, 1]`.
+        label: Float in `[0, 1]`. The target of all probabilities.
 
     Returns:
         Float32 scalar tensor, in nats.

@@ -8,7 +8,7 @@ def soft_cross_entropy(assignments, logits, temperature):
     """Cross-entropy of predicted cluster probabilities with soft targets.
 
     Computes `-sum(assignments * log_softmax(logits / temperature))` over the
-    clusters and takes the mean over all else, in float32.
+    clusters and averages over all other axes, in float32.
 
     Args:
         assignments: Float tensor of shape `(..., clusters)`. The targets.
@@ -31,10 +31,10 @@ def soft_cross_entropy(assignments, logits, temperature):
 
 @backend.compiled_function
 def soft_cross_entropy_gradient(assignments, logits):
-    """Sum of the cross-entropies, and its gradient with respect to the logits.
+    """Sum of cross-entropies, and its gradient with respect to the logits.
 
-    What `soft_cross_entropy` averages, for parts of a batch that are not to be
-    kept until the gradient is computed.
+    The sum of what `soft_cross_entropy` averages, for computing a batch in
+    parts that need not stay in memory until the gradient is computed.
 
     Args:
         assignments: Float32 tensor of shape `(..., clusters)`. The targets.
@@ -58,8 +58,8 @@ def entropy(probabilities):
         probabilities: Float tensor of shape `(..., clusters)`.
 
     Returns:
-        Float32 scalar tensor, in nats: 0 if all are certain, the logarithm of
-        the number of clusters if all are uniform.
+        Float32 scalar tensor, in nats: 0 if all distributions are certain, the
+        logarithm of the number of clusters if all are uniform.
     """
     probabilities = ops.cast(probabilities, "float32")
     logarithms = ops.log(ops.maximum(probabilities, 1e-37))

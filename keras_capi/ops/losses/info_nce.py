@@ -1,4 +1,4 @@
-"""Telling the other view of an image from all other images."""
+"""Contrastive loss: find the other view of an image among all others."""
 
 from keras import ops
 
@@ -6,7 +6,7 @@ from keras_capi.ops.collectives import gather_samples
 from keras_capi.ops.losses.label_cross_entropy import label_cross_entropy
 from keras_capi.validation import check_positive
 
-# Subtracted from how similar a view is to itself, which is no answer.
+# Subtracted from the similarity of a view to itself, which is no answer.
 EXCLUDED = 1e9
 
 
@@ -20,10 +20,10 @@ def contrast_views(embeddings, temperature):
 
     Returns:
         Tuple of `labels`, an integer tensor of shape `(2, batch)`, and
-        `logits`, a float32 tensor of shape `(2, batch, 2 * all)`: the first
-        view of each image of all devices, then the second. The label is where
-        the other view of the image is; a view's similarity to itself is far
-        below all others.
+        `logits`, a float32 tensor of shape `(2, batch, 2 * all)`. The last axis
+        is the first views of the images of all devices, and then the second
+        ones. The label is the index of the other view of the image; the
+        similarity of a view to itself is made far lower than all others.
     """
     check_positive("temperature", temperature)
     embeddings = ops.cast(embeddings, "float32")
@@ -44,8 +44,8 @@ def contrast_views(embeddings, temperature):
 def info_nce(labels, logits):
     """Returns the contrastive loss of two views, NT-Xent.
 
-    As in the code of SimCLR, that of the first view is added to that of the
-    second: twice the mean that the paper has.
+    As in SimCLR's code, the mean losses of the first and second views are
+    added: twice the mean in the paper.
 
     Args:
         labels: See `contrast_views`.

@@ -10,16 +10,17 @@ EPSILON = 1e-8
 
 
 def koleo(features):
-    """Returns how close the features of images are to their nearest others.
+    """Returns the KoLeo loss, which pushes nearest neighbours apart.
 
-    The features are L2-normalised; the loss is the mean of `-log(distance)` of
-    each to its nearest neighbour in the batch: Kozachenko and Leonenko's
-    estimate of the entropy, but for a constant. Both ends of a pair move apart.
+    The features are L2-normalised. The loss is the mean of `-log(distance)`
+    between each and its nearest neighbour in the batch: the negative of
+    Kozachenko and Leonenko's estimate of the entropy, up to a constant. Both
+    features of a pair get a gradient.
 
-    Two views of one image must not be in one batch: they are to be alike. The
-    batch is that of all devices; in DINOv2's code it is each device's. A single
-    image has no other: as in that code, its loss is a constant of about 16,
-    without a gradient.
+    Do not pass two views of an image together, as these should be similar. The
+    batch is that of all devices; in DINOv2's code it is that of each device. A
+    single image has no neighbour: as in that code, its loss is a constant of
+    about 16, without a gradient.
 
     Args:
         features: Float tensor of shape `(batch, width)`.

@@ -1,25 +1,25 @@
-"""How unlikely colours are, if their logits have Laplace distributions."""
+"""Negative log-likelihood of colours whose logits follow a Laplace law."""
 
 from keras import ops
 
 
 def logit_laplace(targets, predictions, log_scales):
-    """The negative logarithm of a density of values between 0 and 1.
+    """Returns the negative log-likelihood of values between 0 and 1.
 
-    That of a variable whose logit has a Laplace distribution. Unlike a squared
-    error it knows that colours end at black and white, and what is predicted
-    includes how sure it is: of a value `x` with the predicted logit `m` and
-    scale `s`, `|logit(x) - m| / s + log(2 s x (1 - x))`. As a density has no
-    upper bound, the loss may be below 0.
+    The logit of the values has a Laplace distribution. Unlike a squared error,
+    this accounts for the limits of colours, black and white, and the prediction
+    includes its uncertainty. For a value `x` with the predicted logit `m` and
+    scale `s` it is `|logit(x) - m| / s + log(2 s x (1 - x))`. A density has no
+    upper bound, so the loss may be negative.
 
     Args:
-        targets: Float tensor of any shape, values above 0 and below 1.
-        predictions: Float tensor of the same shape: logits, of which a sigmoid
-            makes values.
-        log_scales: Float tensor of the same shape: logarithms of scales.
+        targets: Float tensor of any shape, with values above 0 and below 1.
+        predictions: Float tensor of the same shape: logits, which a sigmoid
+            turns into values.
+        log_scales: Float tensor of the same shape: logarithms of the scales.
 
     Returns:
-        Float32 tensor of that shape, in nats, to be averaged.
+        Float32 tensor of that shape, in nats, not averaged.
 
     Example:
 

@@ -1,16 +1,17 @@
-"""Averages over what is hidden."""
+"""Averages over hidden patches."""
 
 from keras import ops
 
 
 def masked_mean(values, mask):
-    """Averages values over all masked places of a batch.
+    """Averages values over all masked positions of a batch.
 
-    Not by image first: images with more masked places count for more.
+    There is no average within images first: images with more masked positions
+    count more.
 
     Args:
         values: Float tensor of any shape.
-        mask: Boolean tensor of the same shape: which to average.
+        mask: Boolean tensor of the same shape: which values to average.
 
     Returns:
         Float32 scalar tensor, 0 if nothing is masked.

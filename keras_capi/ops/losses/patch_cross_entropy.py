@@ -1,4 +1,4 @@
-"""Cross-entropy at the hidden patches of images."""
+"""Cross-entropy of the hidden patches of images."""
 
 from keras import ops
 
@@ -8,8 +8,8 @@ from keras_capi.ops.losses.weighted_cross_entropy import weighted_cross_entropy
 def patch_cross_entropy(targets, logits, mask, temperature):
     """Averages the cross-entropy over hidden patches, then over images.
 
-    Each image counts the same, however many of its patches are hidden. One of
-    which nothing is hidden counts as 0.
+    All images have the same weight, however many of their patches are hidden.
+    An image without hidden patches counts as 0.
 
     Args:
         targets: Float tensor of shape `(..., patches, classes)`: probabilities.

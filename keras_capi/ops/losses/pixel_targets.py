@@ -1,4 +1,4 @@
-"""What a decoder of pixels is to predict."""
+"""Targets of a decoder that predicts pixels."""
 
 from keras import ops
 
@@ -6,22 +6,23 @@ from keras_capi.ops.tokens import extract_patches
 
 
 def pixel_targets(images, patch_size, normalize=True):
-    """Cuts images into patches whose pixels are to be predicted.
+    """Cuts images into patches of pixels, as targets of the prediction.
 
     Args:
         images: Float tensor of shape `(batch, height, width, channels)`, height
             and width divisible by `patch_size`.
         patch_size: Integer. Side of a patch in pixels.
-        normalize: Boolean. Whether to give each patch, all channels together,
-            a mean of 0 and a deviation of 1: `(x - mean) / sqrt(variance +
-            1e-6)`, with the unbiased variance. Defaults to `True`.
+        normalize: Boolean. Whether to normalise each patch, over all channels
+            together, to a mean of 0 and a deviation of 1: `(x - mean) /
+            sqrt(variance + 1e-6)`, with the unbiased variance. Defaults to
+            `True`.
 
     Returns:
         Float32 tensor of shape `(batch, rows * columns, patch_size**2 *
         channels)`: patches row-major, values in the order row, column, channel.
 
     Raises:
-        ValueError: If patches of a single value are to be normalised.
+        ValueError: If `normalize` is set, but patches have a single value.
 
     Reference:
 

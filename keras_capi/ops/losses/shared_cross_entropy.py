@@ -1,17 +1,17 @@
-"""Cross-entropy with targets that few classes share."""
+"""Cross-entropy with targets spread over a few classes."""
 
 from keras import ops
 
 
 def shared_cross_entropy(indices, shares, logits):
-    """Returns what the probabilities of a few classes cost.
+    """Returns the cross-entropy with targets spread over a few classes.
 
-    Like `soft_cross_entropy`, for targets that are 0 but for a few classes, and
-    without the mean over all else.
+    Like `soft_cross_entropy`, but for targets that are 0 except for a few
+    classes, and without the average.
 
     Args:
-        indices: Integer tensor of shape `(..., some)`. Classes.
-        shares: Float tensor of that shape: their shares, in sum 1.
+        indices: Integer tensor of shape `(..., some)`: classes.
+        shares: Float tensor of that shape: their shares, which sum to 1.
         logits: Float tensor of shape `(..., classes)`. The predictions.
 
     Returns:

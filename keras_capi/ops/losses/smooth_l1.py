@@ -1,4 +1,4 @@
-"""A loss that large errors do not dominate."""
+"""A loss that is not dominated by large errors."""
 
 from keras import ops
 
@@ -14,11 +14,11 @@ def smooth_l1(targets, predictions, beta=1.0):
     Args:
         targets: Float tensor of any shape.
         predictions: Float tensor of the same shape.
-        beta: Float. The error from which on the loss grows linearly. Defaults
-            to `1.0`.
+        beta: Float. The error from which the loss grows linearly. Defaults to
+            `1.0`.
 
     Returns:
-        Float32 tensor of that shape, to be averaged.
+        Float32 tensor of that shape, not averaged.
 
     Reference:
 

@@ -1,4 +1,4 @@
-"""A loss that keeps predictions from becoming all the same."""
+"""A loss that keeps predictions from collapsing to a single one."""
 
 from keras import ops
 
@@ -8,16 +8,16 @@ EPSILON = 1e-6
 
 
 def variance_hinge(values, mask, margin=0.5):
-    """How far channels stay below a deviation over all masked places.
+    """Returns how far the deviations of channels are below a margin.
 
-    `mean(max(margin - sqrt(variance + 1e-6), 0))` over the channels, the
-    variance of each being over the masked places of the batch, with one less
-    than their number as divisor.
+    Computes `mean(max(margin - sqrt(variance + 1e-6), 0))` over the channels.
+    The variance of each is the unbiased one over all masked positions of the
+    batch.
 
     Args:
         values: Float tensor of shape `(batch, tokens, width)`.
-        mask: Boolean tensor of shape `(batch, tokens)`: what counts.
-        margin: Float. The deviation from which on there is no loss. Defaults to
+        mask: Boolean tensor of shape `(batch, tokens)`: which tokens count.
+        margin: Float. The deviation from which there is no loss. Defaults to
             `0.5`.
 
     Returns:

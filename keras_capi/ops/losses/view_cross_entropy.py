@@ -16,15 +16,15 @@ def view_cross_entropy(targets, logits, temperature, target_views=None):
         logits: Float tensor of shape `(batch, views, classes)`: scores for all
             views.
         temperature: Float. Divides the logits.
-        target_views: Sequence of integers: which views the targets are for, or
-            `None` for the first ones. Defaults to `None`.
+        target_views: Sequence of integers: the views that the targets are for.
+            `None` is the first ones. Defaults to `None`.
 
     Returns:
         Float32 scalar tensor: the mean over the batch and all pairs of a target
         and the logits of another view, in nats.
 
     Raises:
-        ValueError: If there is one view alone, or an argument is out of range.
+        ValueError: If there is only one view, or an argument is out of range.
 
     Reference:
 
@@ -42,7 +42,7 @@ def view_cross_entropy(targets, logits, temperature, target_views=None):
     log_probabilities = ops.log_softmax(
         ops.cast(logits, "float32") / temperature, axis=-1
     )
-    # Of all views together, without that of the target itself.
+    # The sum over all views, minus that of the target's own view.
     total = ops.sum(log_probabilities, axis=1, keepdims=True)
     if target_views is None:
         own = log_probabilities[:, :num_targets]
@@ -54,7 +54,7 @@ def view_cross_entropy(targets, logits, temperature, target_views=None):
 
 
 def take_views(values, views):
-    """Returns what there is for some of the views.
+    """Selects some of the views.
 
     Args:
         values: Tensor of shape `(batch, all_views, ...)`.
@@ -68,5 +68,5 @@ def take_views(values, views):
             f"There must be views of the numbers {tuple(views)}, from 0. "
             f"Received: {values.shape[1]} views"
         )
-    # Not `take`, whose gradient costs more.
+    # Not `take`, whose gradient is slower.
     return ops.stack([values[:, view] for view in views], axis=1)

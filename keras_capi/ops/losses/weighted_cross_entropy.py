@@ -1,4 +1,4 @@
-"""Cross-entropy of samples that count differently."""
+"""Cross-entropy of samples with different weights."""
 
 from keras import ops
 
@@ -6,9 +6,9 @@ from keras_capi.validation import check_positive
 
 
 def weighted_cross_entropy(targets, logits, weights, temperature):
-    """Sums cross-entropies with soft targets, each times a weight.
+    """Returns the weighted sum of cross-entropies with soft targets.
 
-    For samples that are padded, whose weight is 0, or of groups that are to
+    For padded samples, whose weight is 0, or for groups of samples that should
     count the same, however large they are.
 
     Args:

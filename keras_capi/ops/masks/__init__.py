@@ -1,3 +1,3 @@
-"""Which patches, pixels or scores are hidden."""
+"""Masks: which patches, pixels or scores are hidden."""
 
 __all__ = []

@@ -6,14 +6,14 @@ from keras_capi.validation import check_aspect_ratios
 from keras_capi.validation import check_grid_size
 from keras_capi.validation import check_positive_integer
 
-# Uniform numbers a block takes: aspect ratio, corner (2), roll (2).
+# Uniform numbers for each block: aspect ratio, corner (2), roll (2).
 NUMBERS_PER_BLOCK = 5
 
 
 def block_sizes(
     uniform, area, grid_size, min_aspect_ratio=0.5, max_aspect_ratio=2.0
 ):
-    """Samples sides of blocks that have room for `area` patches.
+    """Samples the sides of blocks that have room for `area` patches.
 
     The aspect ratio (height over width) is log-uniform between its bounds,
     which are narrowed so that the block fits into the grid:
@@ -24,7 +24,7 @@ def block_sizes(
 
     Args:
         uniform: Float tensor of any shape, uniform in `[0, 1)`.
-        area: Integer. Number of patches that the block shall hold.
+        area: Integer. Number of patches that the block has to hold.
         grid_size: Tuple of two integers, rows and columns of patches.
         min_aspect_ratio: Float. Lower bound. Defaults to `0.5`.
         max_aspect_ratio: Float. Upper bound. Defaults to `2.0`.
@@ -53,7 +53,7 @@ def block_sizes(
     widths = ops.ceil(ops.sqrt(area / aspect_ratio))
     widths = ops.clip(widths, math.ceil(area / rows), columns)
     heights = ops.ceil(ops.sqrt(area * aspect_ratio))
-    # Rounding must neither push the block over the edge nor leave it too small.
+    # Rounding must not push the block over the edge, nor leave it too small.
     heights = ops.clip(heights, ops.ceil(area / widths), rows)
     return ops.cast(heights, "int32"), ops.cast(widths, "int32")
 
@@ -68,8 +68,8 @@ def sample_blocks(
 ):
     """Samples one block of exactly `area` patches for each image.
 
-    The block's corner is uniform over the places where it fits, its first
-    `area` cells in row-major order are kept, and the whole grid is rolled
+    The corner of the block is uniform over all positions where it fits, its
+    first `area` cells in row-major order are kept, and the whole grid is rolled
     cyclically by uniform offsets, so that all positions are equally likely.
 
     Args:
@@ -78,11 +78,11 @@ def sample_blocks(
         grid_size: Tuple of two integers, rows and columns of patches.
         min_aspect_ratio: Float, see `block_sizes`. Defaults to `0.5`.
         max_aspect_ratio: Float, see `block_sizes`. Defaults to `2.0`.
-        roll: Boolean. Whether to roll. Defaults to `True`.
+        roll: Boolean. Whether to roll the grid. Defaults to `True`.
 
     Returns:
-        Boolean tensor of shape `(batch, rows * columns)` with `area` true
-        entries in each row.
+        Boolean tensor of shape `(batch, rows * columns)` with `area` entries
+        `True` in each row.
 
     Reference:
 
@@ -125,7 +125,7 @@ def select_patches(is_visible, scores, num_visible, num_predict):
 
     Args:
         is_visible: Boolean tensor of shape `(batch, patches)` with
-            `num_visible` true entries in each row.
+            `num_visible` entries `True` in each row.
         scores: Float tensor of shape `(batch, patches)`, uniform in `[0, 1)`.
             The masked patches with the highest scores are picked.
         num_visible: Integer.

@@ -4,32 +4,33 @@ from keras import ops
 
 from keras_capi.ops.masks.block_masks import uniform_integers
 
-# Uniform numbers an attempt takes: area, aspect ratio, corner (2).
+# Uniform numbers for each attempt: area, aspect ratio, corner (2).
 NUMBERS_PER_ATTEMPT = 4
 
 
 def sample_blockwise(
     uniform, targets, grid_size, min_area, max_area, aspect_ratios
 ):
-    """Samples masks that are made of one block after the other.
+    """Samples masks by adding one block after the other.
 
     A block has a random area between `min_area` and what is left of the target,
-    a random shape and place. It is taken if it fits, and hides at least one
-    patch more and not too many; otherwise there is another attempt. A mask in
-    which no attempt succeeds ends before its target.
+    a random shape and a random position. It is accepted if it fits, hides at
+    least one more patch, and not more than the target allows; otherwise there
+    is another attempt. A mask for which all attempts at a block fail ends
+    before its target.
 
-    All attempts at a block see the same mask, so they are judged at once.
+    All attempts at a block see the same mask, so they are judged in parallel.
 
     Args:
         uniform: Float tensor of shape `(batch, blocks, attempts, 4)`, uniform
-            in `[0, 1)`. There are so many blocks at most.
-        targets: Float tensor of shape `(batch,)`. How many patches to mask; a
-            mask has never more.
+            in `[0, 1)`. This is the largest number of blocks.
+        targets: Float tensor of shape `(batch,)`. How many patches to hide. A
+            mask never has more.
         grid_size: Tuple of two integers, rows and columns of patches.
-        min_area: Float. Lower bound of the area of a block. Where less is left
-            of the target, the bounds are read backwards.
+        min_area: Float. Lower bound of the area of a block. If less is left of
+            the target, the bounds swap roles.
         max_area: Float. Upper bound.
-        aspect_ratios: Tuple of two floats, bounds of height over width.
+        aspect_ratios: Tuple of two floats: bounds of height over width.
 
     Returns:
         Boolean tensor of shape `(batch, rows * columns)`.
@@ -61,7 +62,7 @@ def sample_blockwise(
         accepted = ops.logical_and(accepted, added > 0.0)
         accepted = ops.logical_and(accepted, added <= room)
         active = ops.logical_and(active, ops.any(accepted, axis=1))
-        # Of all zeros `argmax` is the first.
+        # The `argmax` of all zeros is the first.
         first = ops.argmax(ops.cast(accepted, "int32"), axis=1)
         taken = ops.one_hot(first, accepted.shape[1], dtype="float32")
         taken = taken * ops.cast(active, "float32")[:, None]

@@ -1,7 +1,7 @@
 """Blocks to predict, and a context without them: I-JEPA's masks.
 
-Blocks of one batch have the same sides, and only corners differ. Here sides may
-differ from image to image, so that many batches can be drawn at once.
+The blocks of one batch have the same sides, and differ only in their corners.
+Here sides may differ between images, so that many batches can be drawn at once.
 """
 
 from keras import ops
@@ -9,12 +9,12 @@ from keras import ops
 from keras_capi.ops.masks.block_masks import uniform_integers
 from keras_capi.ops.tokens import gather_tokens
 
-# Corners that are tried before one more block to predict is ignored.
+# Corners that are tried before another block to predict is ignored.
 TRIES = 20
 
 
 def correlated_block_sides(uniform, grid_size, scale, aspect_ratio, maths=ops):
-    """Returns the sides of blocks; one number sets both, area and shape.
+    """Returns the sides of blocks; one number sets both area and shape.
 
     ```
     area = floor(rows * columns * (scale[0] + u (scale[1] - scale[0])))
@@ -22,16 +22,16 @@ def correlated_block_sides(uniform, grid_size, scale, aspect_ratio, maths=ops):
     height = round(sqrt(area * aspect)), width = round(sqrt(area / aspect))
     ```
 
-    So low blocks are small ones. Sides are at least 1, and one less than those
-    of the grid at most.
+    So flat blocks are small ones. Sides are at least 1, and at most one less
+    than those of the grid.
 
     Args:
         uniform: Float tensor of any shape, uniform in `[0, 1)`.
         grid_size: Tuple of two integers, rows and columns of patches.
-        scale: Tuple of two floats. The area as a share of the grid.
-        aspect_ratio: Tuple of two floats. Height over width.
-        maths: Module. `keras.ops`, or `numpy` for numbers that are known before
-            a step is compiled. Defaults to `keras.ops`.
+        scale: Tuple of two floats. Bounds of the area as a share of the grid.
+        aspect_ratio: Tuple of two floats. Bounds of height over width.
+        maths: Module. `keras.ops`, or `numpy` for numbers known before a step
+            is compiled. Defaults to `keras.ops`.
 
     Returns:
         Two float tensors of the shape of `uniform`, whole numbers: heights and
@@ -53,9 +53,10 @@ def correlated_block_sides(uniform, grid_size, scale, aspect_ratio, maths=ops):
 
 
 def place_blocks(uniform, sides, grid_size):
-    """Puts blocks at random places.
+    """Places blocks at random positions.
 
-    The corner is uniform, but a block never touches the last row or column.
+    The corner is uniform, except that a block never touches the last row or
+    column.
 
     Args:
         uniform: Float tensor of shape `(batch, blocks, 2)`, uniform in
@@ -79,12 +80,13 @@ def place_blocks(uniform, sides, grid_size):
 
 
 def place_contexts(uniform, hidden, sides, grid_size, min_visible):
-    """Puts blocks where enough of them is not hidden, and leaves out the rest.
+    """Places contexts where enough patches are free, and removes the others.
 
-    The corner is drawn again until more than `min_visible` patches are left.
-    After each 20 draws one more of the hidden blocks is ignored, the last ones
-    first. There is no loop: how many blocks are ignored is drawn with the
-    probability that it has, and then one of the corners that will do.
+    The published code draws a corner again until more than `min_visible`
+    patches are left; after every 20 draws it ignores another of the hidden
+    blocks, the last ones first. Here there is no loop: the number of ignored
+    blocks is drawn with the probability that it has there, and then one of the
+    suitable corners.
 
     Args:
         uniform: Float tensor of shape `(batch, contexts, hidden blocks + 1)`,
@@ -110,7 +112,7 @@ def place_contexts(uniform, hidden, sides, grid_size, min_visible):
         size - side for side, size in zip(sides, grid_size, strict=True)
     )
     misses = 1.0 - _as_float(counts[:, :-1]) / _as_float(rows * columns)
-    # Where nothing is hidden, all corners suit.
+    # If nothing is hidden, all corners are suitable.
     fails = uniform[..., :-1] < ops.power(misses, TRIES)[:, None]
     num_ignored = ops.sum(
         ops.cumprod(ops.cast(fails, "int32"), axis=-1), axis=-1
@@ -118,7 +120,7 @@ def place_contexts(uniform, hidden, sides, grid_size, min_visible):
     suits, free = (gather_tokens(x, num_ignored) for x in (suits, free))
     count = gather_tokens(counts[..., None], num_ignored)
     number = uniform_integers(uniform[..., -1:], count)
-    # As many corners come before the one of that number.
+    # The index of a suitable corner is the number of corners before it.
     corner = ops.sum(
         ops.cast(ops.cumsum(suits, axis=-1) <= number, "int32"), axis=-1
     )
@@ -132,7 +134,7 @@ def _as_float(x):
 
 
 def _free_patches(hidden):
-    """Patches outside of all hidden blocks, of all but the last, ... of none.
+    """Patches outside all hidden blocks, outside all but the last, and so on.
 
     Returns:
         Int32 tensor of shape `(batch, blocks + 1, patches)` of 0 and 1.
@@ -149,7 +151,7 @@ def _suitable_corners(free, sides, grid_size, min_visible):
         Int32 tensor of the shape of `free`, 0 or 1.
     """
     shape = ops.shape(free)
-    # Not left to the products to broadcast: on a CPU TensorFlow may crash.
+    # Broadcast explicitly: in the products TensorFlow may crash on a CPU.
     in_rows, in_columns = (
         ops.broadcast_to(_spans(side, size)[:, None], (*shape[:2], size, size))
         for side, size in zip(sides, grid_size, strict=True)
@@ -161,9 +163,9 @@ def _suitable_corners(free, sides, grid_size, min_visible):
 
 
 def _spans(side, size):
-    """Matrix with a row for each start: 1 where a block is that starts there.
+    """Matrix with a row for each start of a block: 1 where the block is.
 
-    Starts that blocks do not have are 0 everywhere.
+    Rows of starts that blocks cannot have are 0.
 
     Returns:
         Float32 tensor of shape `(batch or 1, size, size)`.

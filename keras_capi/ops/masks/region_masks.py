@@ -1,17 +1,17 @@
-"""Regions of images without a regular shape."""
+"""Irregular regions of images."""
 
 import math
 
 from keras import ops
 
-# Numbers beside those of the cells: where the pattern begins, by axis.
+# Random numbers besides those of the cells: the offset of the pattern, by axis.
 NUM_PHASES = 2
-# The bicubic kernel's free parameter: that of torch and OpenCV.
+# The free parameter of the bicubic kernel, as in torch and OpenCV.
 SHARPNESS = -0.75
 
 
 def count_cells(size, cell_size):
-    """Returns how many cells of a pattern an axis of an image depends on.
+    """Returns the number of cells of a pattern along an axis of an image.
 
     Args:
         size: Integer. Pixels of the axis.
@@ -21,7 +21,7 @@ def count_cells(size, cell_size):
 
 
 def count_region_numbers(image_size, cell_size):
-    """Returns how many numbers decide a mask of `region_masks`.
+    """Returns the number of random numbers for a mask of `region_masks`.
 
     Args:
         image_size: Tuple of two integers.
@@ -34,15 +34,15 @@ def count_region_numbers(image_size, cell_size):
 def region_masks(uniform, image_size, cell_size, threshold):
     """Marks where a smooth random pattern is low.
 
-    A pattern of uniform numbers, one for each cell, is enlarged bicubically;
-    the image lies anywhere on it.
+    A pattern of uniform numbers, one for each cell, is enlarged bicubically,
+    and the image is placed on it at random.
 
     Args:
         uniform: Float32 tensor of shape `(count, numbers)`, uniform in
             `[0, 1)`; see `count_region_numbers`.
         image_size: Tuple of two integers, height and width.
         cell_size: Float. Side of a cell in pixels.
-        threshold: Float. What is below is marked.
+        threshold: Float. Pixels where the pattern is below it are marked.
 
     Returns:
         Boolean tensor of shape `(count, height, width)`.
@@ -61,9 +61,10 @@ def region_masks(uniform, image_size, cell_size, threshold):
 
 
 def first_of_size(masks, smallest, largest):
-    """Returns the first mask with a number of marked pixels in some range.
+    """Returns the first mask whose number of marked pixels is in a range.
 
-    Where there is none, the one whose number is closest to the middle.
+    If there is none, returns the one whose number is closest to the middle of
+    the range.
 
     Args:
         masks: Boolean tensor of shape `(count, height, width)`.
@@ -76,7 +77,7 @@ def first_of_size(masks, smallest, largest):
     masks = ops.convert_to_tensor(masks)
     numbers = ops.sum(ops.cast(masks, "int32"), axis=(1, 2))
     distances = ops.abs(2 * numbers - (smallest + largest))
-    # All that fit are equally good, and the first minimum is taken.
+    # All masks that fit are equally good, and the first minimum is taken.
     distances = ops.maximum(distances, largest - smallest)
     return ops.take(masks, ops.argmin(distances), axis=0)
 
@@ -90,7 +91,7 @@ def size_bounds(num_pixels, low, high):
         high: Float.
 
     Returns:
-        Two integers, the smallest and the largest.
+        Two integers: the smallest and the largest.
     """
     rounding = 1e-9 * num_pixels
     smallest = math.floor(low * num_pixels + rounding) + 1

@@ -4,10 +4,10 @@ from keras_capi.ops.masks.block_masks import uniform_integers
 
 
 def cover_with_squares(uniform, size, grid_size):
-    """Covers patches of a grid with squares at random places.
+    """Covers patches of a grid with squares at random positions.
 
-    The middles of the squares are uniform over all patches, and may coincide;
-    what lies beyond the edge of the grid is cut off.
+    The centres of the squares are uniform over all patches, and may coincide.
+    What lies beyond the edge of the grid is cut off.
 
     Args:
         uniform: Float tensor of shape `(batch, squares)`, uniform in `[0, 1)`.
@@ -15,7 +15,7 @@ def cover_with_squares(uniform, size, grid_size):
         grid_size: Tuple of two integers, rows and columns of patches.
 
     Returns:
-        Boolean tensor of shape `(batch, rows * columns)`, true where covered.
+        Boolean tensor of shape `(batch, rows * columns)`, `True` where covered.
     """
     rows, columns = grid_size
     cells = ops.arange(rows * columns, dtype="int32")

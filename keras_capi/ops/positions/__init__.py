@@ -1,3 +1,3 @@
-"""Where patches are, and what is made of it."""
+"""Positions of patches: coordinates, tables and rotary angles."""
 
 __all__ = []

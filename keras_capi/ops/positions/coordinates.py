@@ -8,14 +8,15 @@ from keras_capi.validation import is_integer
 def patch_coordinates(grid_size):
     """Returns the coordinates of the patches of an image in `[0, 1]`.
 
-    The first and the last row have the coordinates 0 and 1 whatever the size of
-    the image, so that features need no position table and no interpolation.
+    The first and last rows have the coordinates 0 and 1, whatever the size of
+    the image, so that neither a position table nor interpolation is needed.
 
     Args:
         grid_size: Rows and columns of patches, integers or scalar tensors.
 
     Returns:
-        Float32 tensor of shape `(rows * columns, 2)`, row-major, rows first.
+        Float32 tensor of shape `(rows * columns, 2)`: row and column of each
+        patch, in row-major order.
 
     Example:
 
@@ -34,7 +35,7 @@ def patch_coordinates(grid_size):
 
 def _unit_steps(size):
     steps = ops.arange(0, size, dtype="float32")
-    # Not from `size`, which exporters would take for a constant.
+    # Not from `size`, which exporters would turn into a constant.
     return steps / ops.max(ops.append(steps, 1.0))
 
 
@@ -75,7 +76,7 @@ def register_coordinates(num_registers, kind="edge"):
 
 
 def scale_to_bounding_box(coordinates, reference):
-    """Moves coordinates in `[0, 1]` into the bounding box of others.
+    """Scales coordinates in `[0, 1]` to the bounding box of others.
 
     Args:
         coordinates: Float tensor of shape `(tokens, 2)`.
@@ -84,8 +85,9 @@ def scale_to_bounding_box(coordinates, reference):
     Returns:
         Float tensor of shape `(..., tokens, 2)`.
     """
-    # Exporters from JAX know of no minimum over an unknown number of patches,
-    # which might be none. The padding, 1 or 0, does not change the result.
+    # Exporters from JAX do not support a minimum over an unknown number of
+    # patches, which might be 0. The padding, 1 or 0, does not change the
+    # result.
     padding = [(0, 0)] * (len(reference.shape) - 2) + [(0, 1), (0, 0)]
     low = ops.min(
         ops.pad(reference, padding, constant_values=1.0), axis=-2, keepdims=True

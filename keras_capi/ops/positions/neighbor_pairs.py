@@ -2,25 +2,27 @@ import numpy as np
 
 from keras_capi.validation import check_positive_integer
 
-# Rows and columns to a neighbour that comes earlier.
+# Steps in rows and columns to the neighbours that come earlier.
 STEPS = ((-1, -1), (-1, 0), (-1, 1), (0, -1))
 NUM_RELATIONS = 8
 
 
 def neighbor_pairs(rows, columns):
-    """Lists all neighbours of a grid, and where one lies from the other.
+    """Lists all pairs of neighbours in a grid, and their relations.
 
-    Each cell and its neighbours on the left, above and beside above, in both
-    orders: all eight relations occur, opposite ones equally often.
+    Pairs each cell with its neighbours to the left, above, and diagonally
+    above, in both orders. All eight relations occur, opposite ones equally
+    often.
 
     Args:
         rows: Integer.
         columns: Integer.
 
     Returns:
-        Two int32 arrays: cells, row-major, of shape `(pairs, 2)`, and where the
-        second lies seen from the first, of shape `(pairs,)`: the row-major
-        number in a square of 3 x 3 without its centre, from 0 to 7.
+        Two int32 arrays: row-major indices of the cells, of shape `(pairs, 2)`;
+        and the position of the second cell relative to the first, of shape
+        `(pairs,)`: its row-major number in a square of 3 x 3 without the
+        centre, from 0 to 7.
 
     Raises:
         ValueError: If an argument is not a positive integer.
@@ -56,5 +58,5 @@ def neighbor_pairs(rows, columns):
 
 def _relation(down, right):
     place = 3 * (down + 1) + right + 1
-    # Without the centre, which has the number 4.
+    # Without the centre, whose number is 4.
     return place - (place > 4)

@@ -1,31 +1,32 @@
-"""Tables of relative positions for images of another size."""
+"""Resamples tables of relative positions for images of other sizes."""
 
 import numpy as np
 
 from keras_capi.validation import check_grid_size
 
-# Between which the ratio of the distances between nodes is looked for.
+# The bounds of the search for the ratio of the distances between nodes.
 RATIOS = (1.01, 1.5)
 PRECISION = 1e-6
 
 
 def resample_relative_positions(table, grid_size, new_grid_size):
-    """Resamples a table of biases for images of another size, as BEiT does.
+    """Resamples a table of biases for images of another size, as in BEiT.
 
     The offsets of the table are spread over those of the larger image in a
-    geometric progression: near ones stay as far apart as they are, far ones
-    come to lie further apart. A cubic spline through them is read at each whole
+    geometric progression: near offsets keep their distances, far ones move
+    further apart. A cubic spline through them is evaluated at each whole
     offset.
 
     Args:
         table: Array of shape `((2 * rows - 1) * (2 * columns - 1) + rest,
             num_heads)`, as of `keras_capi.layers.RelativePositionBias`.
         grid_size: Tuple of two integers, rows and columns of patches.
-        new_grid_size: Tuple of two integers, those of the other images.
+        new_grid_size: Tuple of two integers, the same for the other images.
 
     Returns:
-        NumPy array like `table` for the new grid, in float32. The `rest`, rows
-        of prefix tokens, stays. The table itself if the grids are the same.
+        NumPy array like `table` for the new grid, in float32. The `rest`, the
+        rows of prefix tokens, stays the same. If the grids are the same, the
+        table itself.
 
     Example:
 
@@ -64,7 +65,7 @@ def resample_relative_positions(table, grid_size, new_grid_size):
 
 
 def _nodes(size, new_size):
-    """Where the offsets `1 - size ... size - 1` come to lie."""
+    """The new positions of the offsets `1 - size ... size - 1`."""
     count = size - 1
     low, high = RATIOS
     ratio = high
@@ -81,8 +82,8 @@ def _nodes(size, new_size):
 def _spline_matrix(nodes, places):
     """The matrix from values at nodes to those of their cubic spline elsewhere.
 
-    Beyond the outermost nodes, it is constant. Where there are not enough nodes
-    for a spline, it is one polynomial.
+    It is constant beyond the outermost nodes. With too few nodes for a spline,
+    it is a single polynomial.
     """
     count, places = len(nodes), np.clip(places, nodes[0], nodes[-1])
     if count < 4:
@@ -91,8 +92,8 @@ def _spline_matrix(nodes, places):
         return (places[:, None] ** powers) @ np.linalg.inv(at_nodes)
     gaps = np.diff(nodes)
     slopes = np.diff(np.eye(count), axis=0) / gaps[:, None]
-    # Second derivatives at the nodes. The third ones are continuous at the
-    # second node and the last but one.
+    # For the second derivatives at the nodes. The third derivatives are
+    # continuous at the second node and the last but one.
     system = np.zeros((count, count))
     inner = np.arange(1, count - 1)
     system[inner, inner - 1] = gaps[:-1]

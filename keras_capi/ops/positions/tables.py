@@ -6,16 +6,16 @@ from keras_capi.validation import check_non_negative
 from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_positive_integer
 
-# The kernel with which torch resizes images and tables.
+# The parameter of the kernel with which torch resizes images and tables.
 TORCH_CUBIC = -0.75
 
 
 def sine_positions(grid_size, hidden_dim):
-    """Returns the fixed sine and cosine positions of the patches of an image.
+    """Returns fixed sine and cosine positions of the patches of an image.
 
-    The first half of the width tells the column, the second half the row, each
-    in whole patches: first the sines, then the cosines, of `hidden_dim / 4`
-    frequencies from 1 to almost 1 / 10000.
+    The first half of the channels encodes the column, the second half the row,
+    each counted in patches: first the sines, then the cosines, of `hidden_dim /
+    4` frequencies from 1 to almost 1 / 10000.
 
     Args:
         grid_size: Tuple of two integers, rows and columns of patches.
@@ -59,14 +59,14 @@ def resample_positions(table, grid_size, new_grid_size, offset=0.0):
     Args:
         table: Float tensor of shape `(rows * columns, hidden_dim)`, row-major.
         grid_size: Tuple of two integers, rows and columns of `table`.
-        new_grid_size: Rows and columns to make, integers or scalar tensors.
-        offset: Float. Added to the new rows and columns where the scale is
-            computed, as some authors do against rounding: `0.1` in DINO, iBOT
-            and DINOv2. Defaults to `0.0`.
+        new_grid_size: The new rows and columns, integers or scalar tensors.
+        offset: Float. Added to the new rows and columns when the scale is
+            computed, as some authors do to avoid rounding problems: `0.1` in
+            DINO, iBOT and DINOv2. Defaults to `0.0`.
 
     Returns:
-        Float32 tensor of shape `(new rows * new columns, hidden_dim)`. The
-        table itself, whatever the offset, if the grids are the same.
+        Float32 tensor of shape `(new rows * new columns, hidden_dim)`. If the
+        grids are the same, the table itself, whatever the offset.
 
     Raises:
         ValueError: If the table is not of that grid.
@@ -89,7 +89,7 @@ def resample_positions(table, grid_size, new_grid_size, offset=0.0):
         if new_grid_size == grid_size:
             return table
     elif offset:
-        # Sizes that are known when the graph runs.
+        # Sizes that are only known when the graph runs.
         same = [
             ops.equal(_centers_and_count(new)[1], float(old))
             for new, old in zip(new_grid_size, grid_size, strict=True)
@@ -110,12 +110,12 @@ def cubic_interpolation_matrix(size, new_size, offset=0.0):
     """Returns the matrix that resizes one axis like torch's bicubic mode.
 
     A row holds the weights of one output: the cubic kernel with `a = -0.75`
-    between half-pixel centres, not widened where the axis shrinks (not
-    antialiased), edge values repeated. Each row sums to 1.
+    between half-pixel centres, with edge values repeated. It is not widened
+    where the axis shrinks: there is no antialiasing. Each row sums to 1.
 
     Args:
         size: Integer. Values along the axis.
-        new_size: Integer or integer scalar tensor. Values to make.
+        new_size: Integer or integer scalar tensor. Values of the result.
         offset: Float or scalar tensor. The scale is
             `(new_size + offset) / size`. Defaults to `0.0`.
 
@@ -133,7 +133,7 @@ def cubic_interpolation_matrix(size, new_size, offset=0.0):
 
 def _centers_and_count(size):
     centers = ops.arange(0, size, dtype="float32") + 0.5
-    # Not from `size`, which exporters would take for a constant.
+    # Not from `size`, which exporters would turn into a constant.
     return centers, ops.max(ops.append(centers, 0.5)) + 0.5
 
 
@@ -144,13 +144,13 @@ def _cubic_kernel(x, a=TORCH_CUBIC):
 
 
 def interpolate_positions(table, grid_size, coordinates):
-    """Looks up positions by coordinates, bilinearly between those of a table.
+    """Looks up positions by coordinates, with bilinear interpolation.
 
     Args:
         table: Float tensor of shape `(rows * columns, hidden_dim)`, row-major.
         grid_size: Tuple of two integers, rows and columns of `table`.
         coordinates: Float tensor of shape `(..., 2)`: row and column in `[0,
-            1]`, from the first row of the table to the last.
+            1]`, where 0 and 1 are the first and last of the table.
 
     Returns:
         Float32 tensor of shape `(..., hidden_dim)`.
@@ -187,13 +187,13 @@ def _check_table(table, grid_size):
 
 
 def patch_cells(grid_size):
-    """Returns the row and the column of each patch of an image.
+    """Returns the row and column of each patch of an image.
 
     Args:
         grid_size: Rows and columns of patches, integers or scalar tensors.
 
     Returns:
-        Float32 tensor of shape `(rows * columns, 2)`, row-major, of whole
+        Float32 tensor of shape `(rows * columns, 2)`, in row-major order: whole
         numbers.
 
     Example:
@@ -211,20 +211,20 @@ def patch_cells(grid_size):
 
 
 def relative_position_index(cells, grid_size, num_prefix_tokens=0):
-    """Returns which row of a table of biases each pair of tokens has.
+    """Returns the row in a table of biases for each pair of tokens.
 
-    Of `R * C` patches, query `(r, c)` and key `(s, t)` have row
-    `(r - s + R - 1) * (2 C - 1) + (c - t + C - 1)`. Behind these
-    `(2 R - 1) * (2 C - 1)` rows come three for the prefix: its tokens as
-    queries of patches, as keys of patches, and among themselves.
+    With `R * C` patches, query `(r, c)` and key `(s, t)` have row `(r - s + R -
+    1) * (2 C - 1) + (c - t + C - 1)`. After these `(2 R - 1) * (2 C - 1)` rows
+    come three for prefix tokens: as queries of patches, as keys of patches, and
+    among themselves.
 
     Args:
         cells: Tensor of shape `(batch, tokens, 2)`: row and column of each
             patch, whole numbers.
-        grid_size: Tuple of two integers, the largest number of rows `R` and
+        grid_size: Tuple of two integers: the largest numbers of rows `R` and
             columns `C`.
-        num_prefix_tokens: Integer. Tokens in front of the patches. Defaults to
-            `0`.
+        num_prefix_tokens: Integer. Number of tokens before the patches.
+            Defaults to `0`.
 
     Returns:
         Int32 tensor of shape `(batch, prefix + tokens, prefix + tokens)`.
