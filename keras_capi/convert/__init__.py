@@ -1,4 +1,4 @@
-"""Weights from other implementations."""
+"""Converts weights of other implementations."""
 
 from keras_capi.convert.image_gpt_checkpoint import load_image_gpt_checkpoint
 from keras_capi.convert.torch_checkpoint import load_torch_checkpoint

@@ -14,27 +14,27 @@ NAME = "AIM"
 TRAINING_STATE = ()
 PATCHES, TRUNK = "preprocessor.patchifier.", "trunk."
 HIDDEN = f"{TRUNK}blocks.0.mlp.fc1.weight"
-# The attentive probe, published in files of its own, or along.
+# The attentive probe, published in separate files or together with the encoder.
 PROBE = re.compile(
     r"head\.(cls_token|(k|v|linear)\.(weight|bias)"
     r"|bn\.(running_mean|running_var|num_batches_tracked))"
 )
-# Of all published sizes.
+# The head size of all published models.
 HEAD_DIM = 128
 
 
 def matches(tensors):
-    """Whether tensors by their plain names are of AIM."""
+    """Tells whether tensors, by their plain names, are of AIM."""
     return any(name.startswith(PATCHES) for name in tensors)
 
 
 def select_encoder(tensors, part, path):
-    """Picks the weights of the encoder; there is one alone, whatever `part`."""
+    """Picks the weights of the encoder: the only one, whatever `part` is."""
     return {k: v for k, v in tensors.items() if not PROBE.fullmatch(k)}
 
 
 def make_encoder(state, path, overrides):
-    """Makes the encoder that arrays belong to."""
+    """Creates the encoder that the arrays belong to."""
     kernel = f"{PATCHES}proj.weight"
     check_ranks(state, {kernel: (4,), HIDDEN: (2,)})
     hidden_dim, num_channels, patch_size, _ = state[kernel].shape
@@ -64,7 +64,7 @@ def paired_encoder(state, encoder):
 
 
 def check_model(model, path):
-    """Refuses: no file of theirs has a whole model."""
+    """Raises a `ValueError`: no published file has a whole model."""
     raise ValueError(
         f"{path} must hold a whole model. Received: AIM's encoder, without a "
         "head for pixels; `keras_capi.convert.load_torch_checkpoint` loads it, "
@@ -82,7 +82,7 @@ def encoder_entries(encoder):
         Dictionary from names to pairs, see `pair_entries`.
     """
     entries = vit_entries(encoder)
-    # Positions are computed, and not stored.
+    # Positions are computed here, not stored.
     del entries["pos_embed"]
     return {
         **{_their_name(name): entry for name, entry in entries.items()},
@@ -91,7 +91,7 @@ def encoder_entries(encoder):
 
 
 def _their_name(name):
-    """Turns a name of timm's into theirs."""
+    """Turns a name of timm into that of the authors."""
     if name.startswith("patch_embed."):
         return PATCHES + name.removeprefix("patch_embed.")
     if name.startswith("norm."):

@@ -18,16 +18,16 @@ select_model = simmim_keys.select_model
 
 
 def matches(tensors):
-    """Whether tensors by their plain names are of a training of BEiT.
+    """Tells whether tensors, by their plain names, are of a training of BEiT.
 
-    Encoders alone have the same names as SimMIM's, and are the same networks.
-    So has a training of data2vec, but its head is as wide as the encoder.
+    Bare encoders have the names of SimMIM's, and are the same networks. So are
+    trainings of data2vec, but their heads are as wide as the encoder.
     """
     return f"{HEAD}.weight" in tensors and simmim_keys.QUERY_BIAS in tensors
 
 
 def select_encoder(tensors, part, path):
-    """Picks the weights of the encoder; there is one alone, whatever `part`."""
+    """Picks the weights of the encoder: the only one, whatever `part` is."""
     return {
         key: value
         for key, value in select_model(tensors, path).items()
@@ -41,7 +41,7 @@ def check_model(model, path):
 
 
 def paired_model(state, model):
-    """Pairs all weights of a method with arrays, but for its tokenizer's.
+    """Pairs all weights of a method with arrays, except for its tokenizer.
 
     Args:
         state: Dictionary from the authors' names to arrays.

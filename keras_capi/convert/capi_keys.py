@@ -11,23 +11,23 @@ from keras_capi.encoders.capi_backbone import CAPIBackbone
 from keras_capi.saving.weights_file import check_size
 
 NAME = "CAPI"
-# What stands beside the weights in a checkpoint of a training.
+# What a checkpoint of a training holds besides the weights.
 TRAINING_STATE = ("iteration", "optimizer", "clustering_optimizer")
 
-# The teacher is the moving average of the student, so either name may be used.
+# The teacher is the moving average of the student, so both names occur.
 PART_PREFIXES = {
     "teacher": ("teacher.", "student_ema.", "ema."),
     "student": ("student.",),
 }
 BACKBONE = "backbone."
-# The student predicts with one head, the teacher clusters with another.
+# The student predicts with one head, and the teacher clusters with another.
 HEADS = ("head.", "teacher_head.")
 HEAD_KEYS = re.compile(
     r"last_layer\.(weight(_g|_v)?|weight\.original[01])|layer\.(weight|bias)"
 )
 STACKS = {"encoder": "encoder", "predictor": "decoder"}
 BLOCK = re.compile(r"\b(encoder|decoder)\.blocks\.\d+\.residual")
-# What the architecture is read from, and the ranks that it may have.
+# The weights that tell the architecture, and the ranks they may have.
 RANKS = {
     "patch_embed.weight": (4,),
     "registers": (2, 3),
@@ -41,7 +41,7 @@ RANKS = {
 
 
 def matches(tensors):
-    """Whether tensors by their plain names are of CAPI."""
+    """Tells whether tensors, by their plain names, are of CAPI."""
     return any(BLOCK.search(key) for key in tensors)
 
 
@@ -49,16 +49,16 @@ def select_encoder(tensors, part, path):
     """Picks the weights of one backbone.
 
     Args:
-        tensors: Dictionary, what `plain_names` returns.
-        part: `"teacher"` or `"student"`: which backbone to take, if there are
+        tensors: Dictionary, as returned by `plain_names`.
+        part: `"teacher"` or `"student"`: which backbone to use, if there are
             several.
         path: Path of the file, for errors.
 
     Returns:
-        The weights by their keys within the backbone, and those that belong
-        neither to a backbone nor to a head by their whole ones.
+        The weights by their keys within the backbone, and, by their full keys,
+        any that belong neither to a backbone nor to a head.
     """
-    # The published files have no part in front of their keys.
+    # The keys of the published files have no part in front.
     parts = {}
     for key, value in tensors.items():
         prefix = next(
@@ -99,12 +99,12 @@ def select_encoder(tensors, part, path):
 
 
 def make_encoder(state, path, overrides):
-    """Makes the backbone that arrays belong to.
+    """Creates the backbone that the arrays belong to.
 
     Args:
         state: Dictionary from the key within the backbone to array.
         path: Path of the file, for errors.
-        overrides: Dictionary of arguments that come before those read.
+        overrides: Dictionary of arguments that take precedence over those read.
     """
     check_ranks(state, RANKS)
     hidden_dim, num_channels, patch_size, _ = state["patch_embed.weight"].shape
@@ -144,7 +144,8 @@ def paired_encoder(state, backbone):
         ValueError: If keys are missing or left over, or an array has another
             shape than its variable.
     """
-    # Twice through the pairs, as keeping their values would copy all weights.
+    # The pairs are computed twice, as keeping the values would copy all
+    # weights.
     shapes = {
         key: (tuple(weight.shape), value.shape)
         for key, (weight, value) in paired_weights(state, backbone)
@@ -172,7 +173,7 @@ def paired_encoder(state, backbone):
 
 
 def check_model(model, path):
-    """Raises a `ValueError`: no model gets all of a training."""
+    """Raises a `ValueError`: whole trainings cannot be loaded."""
     raise ValueError(
         f"{path} must hold weights of another method than CAPI, of which "
         "`keras_capi.convert.load_torch_checkpoint` loads the encoder. "
@@ -181,7 +182,7 @@ def check_model(model, path):
 
 
 def paired_weights(state, backbone):
-    """Yields keys (those of one weight joined) and weight with its value."""
+    """Yields keys (joined if a weight has several), weights and values."""
 
     def linear(*keys):
         # torch keeps (output, input).

@@ -9,17 +9,17 @@ from keras_capi.tokenizers.dalle_tokenizer import DALLETokenizer
 NAME = "DALL-E"
 TRAINING_STATE = ()
 STEM = "blocks.input.w"
-# What stands in front of the names if the decoder is there too.
+# The prefixes of names if the file also has the decoder.
 ENCODER, DECODER = "encoder.", "decoder."
 
 
 def matches(tensors):
-    """Whether tensors by their plain names are of a tokenizer's encoder."""
+    """Tells whether tensors, by their plain names, are of a tokenizer."""
     return STEM in tensors or ENCODER + STEM in tensors
 
 
 def select_encoder(tensors, part, path):
-    """Refuses: there is no encoder to pretrain."""
+    """Raises a `ValueError`: a tokenizer has no encoder to pretrain."""
     raise ValueError(
         f"{path} must hold an encoder. Received: DALL-E's tokenizer, which "
         "`keras_capi.convert.load_torch_weights` loads into a "
@@ -37,7 +37,7 @@ def check_model(model, path):
 
 
 def select_model(tensors, path):
-    """Picks the weights of the encoder; those of a decoder make pictures."""
+    """Picks the weights of the tokenizer's encoder, without the decoder."""
     names = {
         key: key.removeprefix(ENCODER)
         for key in tensors

@@ -1,7 +1,7 @@
 """What the weights of data2vec 2.0 for images are called by its authors.
 
-They number the blocks of the image encoder and those behind them apart. Here
-the names are brought to timm's, with all blocks in one row.
+They number the blocks of the image encoder and the later ones separately. Here
+the names become timm's, with all blocks numbered in one sequence.
 """
 
 import math
@@ -32,12 +32,12 @@ TRAINING_STATE = (
     "last_optimizer_state",
 )
 PARTS = ("student", "teacher")
-# What stands in front of the teacher's names; the student's have nothing.
+# The prefix of the teacher's names. Those of the student have none.
 TEACHER = "_ema."
 IMAGES = "modality_encoders.IMAGE."
 FIRST_BLOCK = re.compile(rf"{re.escape(IMAGES)}context_encoder\.blocks\.(\d+)")
 POSITIONS = "pos_embed"
-# The beginnings of names, and what stands for them here.
+# Prefixes of names, and what replaces them here.
 BEGINNINGS = {
     f"{IMAGES}local_encoder.": "patch_embed.",
     f"{IMAGES}extra_tokens": "cls_token",
@@ -46,12 +46,12 @@ BEGINNINGS = {
     f"{IMAGES}context_encoder.": "",
     f"{IMAGES}decoder.": "decoder.",
 }
-# Of pretraining, and of fine-tuning.
+# Heads of pretraining and of fine-tuning.
 HEAD = re.compile(r"decoder\..*|(fc_norm|head)\.(weight|bias)")
 
 
 def matches(tensors):
-    """Whether tensors by their plain names are of data2vec 2.0 for images."""
+    """Tells whether tensors, by their plain names, are of data2vec 2.0."""
     return any(_split(key)[1].startswith(IMAGES) for key in tensors)
 
 
@@ -59,14 +59,14 @@ def select_encoder(tensors, part, path):
     """Picks the weights of one encoder, by timm's names.
 
     Args:
-        tensors: Dictionary, what `plain_names` returns.
-        part: `"teacher"` or `"student"`: which encoder to take, if there are
+        tensors: Dictionary, as returned by `plain_names`.
+        part: `"teacher"` or `"student"`: which encoder to use, if there are
             both.
         path: Path of the file, for errors.
 
     Returns:
-        The weights by their names within the encoder, and those that belong
-        neither to it nor to the other or a head with the part in front.
+        The weights by their names within the encoder, and, with the part in
+        front, any that belong neither to an encoder nor to a head.
     """
     state = select_model(tensors, path)
     splits = {key: key.split(".", 1) for key in state}
@@ -82,10 +82,10 @@ def select_encoder(tensors, part, path):
 
 
 def make_encoder(state, path, overrides):
-    """Makes the encoder that arrays belong to."""
+    """Creates the encoder that the arrays belong to."""
     check_ranks(state, {POSITIONS: (3,), PATCHES: (4,)})
     _, num_channels, patch_size, _ = state[PATCHES].shape
-    # There is none for the class token.
+    # The class token has no position.
     num_patches = state[POSITIONS].shape[1]
     side = math.isqrt(num_patches)
     if "image_shape" not in overrides and side * side != num_patches:
@@ -119,7 +119,7 @@ def check_model(model, path):
 
 
 def select_model(tensors, path):
-    """Picks the weights of student, decoder and teacher: all.
+    """Picks all weights: of student, decoder and teacher.
 
     Returns:
         The tensors by timm's names, with `"student."` or `"teacher."` in front.
@@ -140,7 +140,7 @@ def paired_model(state, model):
     """Pairs all weights of a method with arrays.
 
     Args:
-        state: Dictionary, what `select_model` returns, of arrays.
+        state: Dictionary of arrays, named as by `select_model`.
         model: `keras_capi.methods.Data2Vec2`.
 
     Returns:
@@ -177,19 +177,19 @@ def paired_network(state, model, part):
 
 
 def _paired(entries, state, encoder):
-    """Pairs, and checks the positions, which may be missing."""
+    """Pairs weights with arrays, and checks positions, which may be missing."""
     if POSITIONS in state:
         table = np.asarray(state[POSITIONS])
         grid_size = encoder.grid_size(encoder.image_shape)
         check_sines(POSITIONS, table, grid_size, False)
-    # They are fixed. Ours has zeros for the class token.
+    # They are fixed. Ours have zeros for the class token.
     entries = {k: v for k, v in entries.items() if k != POSITIONS}
     state = {k: v for k, v in state.items() if k != POSITIONS}
     return pair_entries(entries, state)
 
 
 def _within(part, state):
-    """Returns what belongs to a part, by the rest of the name."""
+    """Returns the entries of a part, by the rest of their names."""
     return {
         name.removeprefix(f"{part}."): value
         for name, value in state.items()
@@ -198,18 +198,18 @@ def _within(part, state):
 
 
 def _split(key):
-    """Splits a key into the part that it is of, and the rest."""
+    """Splits a key into its part and the rest."""
     if key.startswith(TEACHER):
         return "teacher", key.removeprefix(TEACHER)
     return "student", key
 
 
 def _timm_name(name, num_first):
-    """Returns what a weight is called here.
+    """Returns timm's name of a weight.
 
     Args:
-        name: String, what the authors call it.
-        num_first: Integer. How many blocks the image encoder has.
+        name: String, the authors' name.
+        num_first: Integer. Number of blocks of the image encoder.
     """
     for theirs, ours in BEGINNINGS.items():
         if name.startswith(theirs):

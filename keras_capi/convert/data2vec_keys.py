@@ -13,7 +13,7 @@ from keras_capi.methods.data2vec import Data2Vec
 NAME = "data2vec"
 TRAINING_STATE = ("optimizer", "epoch", "scaler", "args")
 PARTS = ("student", "teacher")
-# What stands in front of the teacher's names; the student's have nothing.
+# The prefix of the teacher's names. Those of the student have none.
 TEACHER = "model_ema."
 HEAD = "lm_head."
 MASK_TOKEN = "mask_token"
@@ -23,10 +23,10 @@ paired_encoder = simmim_keys.paired_encoder
 
 
 def matches(tensors):
-    """Whether tensors by their plain names are of a training of data2vec.
+    """Tells whether tensors, by their plain names, are of a data2vec training.
 
-    Encoders alone have the same names as SimMIM's, and are the same networks.
-    So has a training of BEiT, but its head is of tokens.
+    Bare encoders have the names of SimMIM's, and are the same networks. So are
+    trainings of BEiT, but their heads predict tokens.
     """
     names = {_split(key)[1]: key for key in tensors}
     key = names.get(f"{HEAD}weight")
@@ -40,14 +40,14 @@ def select_encoder(tensors, part, path):
     """Picks the weights of one encoder.
 
     Args:
-        tensors: Dictionary, what `plain_names` returns.
-        part: `"teacher"` or `"student"`: which encoder to take, if there are
+        tensors: Dictionary, as returned by `plain_names`.
+        part: `"teacher"` or `"student"`: which encoder to use, if there are
             both.
         path: Path of the file, for errors.
 
     Returns:
-        The weights by their names within the encoder, and those that belong
-        neither to it nor to the other or a head with the part in front.
+        The weights by their names within the encoder, and, with the part in
+        front, any that belong neither to an encoder nor to a head.
     """
     splits = {
         key: _split(key)
@@ -64,7 +64,7 @@ def check_model(model, path):
 
 
 def select_model(tensors, path):
-    """Picks the weights of student and teacher with their heads: all."""
+    """Picks all weights: of student and teacher, with their heads."""
     names = {key: ".".join(_split(key)) for key in _without_indices(tensors)}
     return renamed({key: tensors[key] for key in names}, names, path)
 
@@ -99,7 +99,7 @@ def data2vec_entries(model):
 
 
 def network_entries(model, part):
-    """Returns the names of the weights of one encoder, its token and its head.
+    """Returns the names of the weights of an encoder, its token and head.
 
     Args:
         model: `keras_capi.methods.Data2Vec`.
@@ -117,7 +117,7 @@ def network_entries(model, part):
         ),
     }[part]
     return {
-        # Scales by the name that BEiT's networks have for them.
+        # Layer scales have the names of BEiT's networks.
         **vit_entries(encoder, _scale_names(encoder)),
         MASK_TOKEN: (token.token, lambda x: x.reshape(1, -1)),
         **linear_keys(HEAD.removesuffix("."), head),
@@ -133,21 +133,21 @@ def _scale_names(encoder):
 
 
 def _split(key):
-    """Splits a key into the part that it is of, and the rest."""
+    """Splits a key into its part and the rest."""
     if key.startswith(TEACHER):
         return "teacher", key.removeprefix(TEACHER)
     return "student", key
 
 
 def _is_beside(name):
-    """Whether a name is of a part beside the encoder."""
+    """Returns whether a name belongs to a part other than the encoder."""
     return name == MASK_TOKEN or name in (f"{HEAD}weight", f"{HEAD}bias")
 
 
 def _without_indices(tensors):
-    """Leaves out the indices of tables, which follow from the size.
+    """Leaves out the indices of position tables, which follow from the size.
 
-    Those of the published teachers are averages, cut to whole numbers, and some
-    are therefore off.
+    Those of the published teachers are moving averages, truncated to integers,
+    and some are therefore wrong.
     """
     return [key for key in tensors if key.rpartition(".")[2] != INDEX]

@@ -20,9 +20,9 @@ HEAD = re.compile(
     r"head\.(last_layer\.(weight_[gv]|weight\.original[01])|mlp\.(\d+\.)?"
     r"(weight|bias|running_mean|running_var|num_batches_tracked))"
 )
-# How torch has called the gains and directions of the last layer since 2.0.
+# torch's names for the gains and directions of the last layer since 2.0.
 NEW_NAMES = {"weight.original0": "weight_g", "weight.original1": "weight_v"}
-# Weights of the authors' other networks.
+# Weights that only occur in the authors' other networks.
 OTHERS = {
     "layer1.0.conv1.weight": "a ResNet",
     "blocks.0.attn.temperature": "an XCiT",
@@ -30,9 +30,9 @@ OTHERS = {
 
 
 def matches(tensors):
-    """Whether tensors by their plain names are of DINO.
+    """Tells whether tensors, by their plain names, are of DINO.
 
-    The names of an encoder alone are those of many a ViT.
+    The names of a bare encoder are those of many ViTs.
     """
     names = {encoder_name(split_part(key)[1]) for key in tensors}
     return is_vit(names) or any(name in names for name in OTHERS)
@@ -42,14 +42,14 @@ def select_encoder(tensors, part, path):
     """Picks the weights of one encoder.
 
     Args:
-        tensors: Dictionary, what `plain_names` returns.
-        part: `"teacher"` or `"student"`: which encoder to take, if there are
+        tensors: Dictionary, as returned by `plain_names`.
+        part: `"teacher"` or `"student"`: which encoder to use, if there are
             several.
         path: Path of the file, for errors.
 
     Returns:
-        The weights by their names within the encoder, and those that belong
-        neither to it nor to a head or center by their whole ones.
+        The weights by their names within the encoder, and, by their full names,
+        any that do not belong to an encoder, head or center.
     """
     for name, network in OTHERS.items():
         if name in {encoder_name(split_part(key)[1]) for key in tensors}:
@@ -85,7 +85,7 @@ def select_encoder(tensors, part, path):
 
 
 def make_encoder(state, path, overrides):
-    """Makes the encoder that arrays belong to."""
+    """Creates the encoder that the arrays belong to."""
     return make_vit(state, path, overrides, interpolation_offset=0.1)
 
 
@@ -100,13 +100,13 @@ def check_model(model, path):
 
 
 def select_model(tensors, path):
-    """Picks the weights of student, teacher, heads, and the center: all."""
+    """Picks all weights: of student, teacher and heads, and the center."""
     names = {key: "center" if key == CENTER else key for key in tensors}
     return renamed(tensors, with_old_names(names), path)
 
 
 def with_old_names(names):
-    """Returns names as older versions of torch had them.
+    """Returns names as in older versions of torch.
 
     Args:
         names: Dictionary from key to name.
@@ -185,7 +185,7 @@ def head_keys(name, head):
     """
     entries = prototype_keys(f"{name}.last_layer", head.prototypes)
     for index, layer in enumerate(head.layers):
-        # Activations are counted too, unless a layer is alone.
+        # Activations are counted, too, unless there is only one layer.
         place = f".{2 * index}" if head.num_layers > 1 else ""
         entries.update(linear_keys(f"{name}.mlp{place}", layer))
     return entries
@@ -208,6 +208,6 @@ def prototype_keys(name, prototypes):
 
 
 def split_part(key):
-    """Splits a key into the part that it is of, or none, and the rest."""
+    """Splits a key into its part, if any, and the rest."""
     part, _, name = key.partition(".")
     return (part, name) if part in PARTS else ("", key)

@@ -18,21 +18,21 @@ TRAINING_STATE = (
     "model_fsdp",
     "scheduler",
 )
-# By the name of our parts.
+# By the names of our parts.
 LOSSES = {
     "dino_center": "dino_loss.center",
     "ibot_center": "ibot_patch_loss.center",
 }
 HEADS = ("dino_head", "ibot_head")
 MASK_TOKEN = "mask_token"
-# Blocks are stored in chunks, within which they keep their numbers.
+# Blocks are stored in chunks, where they keep their numbers in the whole.
 CHUNK = re.compile(r"\bblocks\.\d+\.(\d+)\.")
 
 
 def matches(tensors):
-    """Whether tensors by their plain names are of DINOv2.
+    """Tells whether tensors, by their plain names, are of DINOv2.
 
-    The published encoders have their mask token beside scaled branches.
+    The published encoders have a mask token and layer scale.
     """
     names = {encoder_name(dino_keys.split_part(key)[1]) for key in tensors}
     scaled = any(name.endswith(".ls1.gamma") for name in names)
@@ -45,14 +45,14 @@ def select_encoder(tensors, part, path):
     """Picks the weights of one encoder.
 
     Args:
-        tensors: Dictionary, what `plain_names` returns.
-        part: `"teacher"` or `"student"`: which encoder to take, if there are
+        tensors: Dictionary, as returned by `plain_names`.
+        part: `"teacher"` or `"student"`: which encoder to use, if there are
             both.
         path: Path of the file, for errors.
 
     Returns:
-        The weights by their names within the encoder, and those that belong
-        neither to it nor to a head, token or center by their whole ones.
+        The weights by their names within the encoder, and, by their full names,
+        any that do not belong to an encoder, head, token or center.
     """
     others = {
         key: value
@@ -65,7 +65,7 @@ def select_encoder(tensors, part, path):
 
 
 def make_encoder(state, path, overrides):
-    """Makes the encoder that arrays belong to."""
+    """Creates the encoder that the arrays belong to."""
     scaled = any(name.endswith(".ls1.gamma") for name in state)
     registers = state.get("register_tokens")
     return make_vit(
@@ -89,7 +89,7 @@ def check_model(model, path):
 
 
 def select_model(tensors, path):
-    """Picks the weights of student, teacher, heads, and the centers: all."""
+    """Picks all weights: of student, teacher and heads, and the centers."""
     tensors = _without_chunks(tensors, path)
     ours = {name: center for center, name in LOSSES.items()}
     names = {key: ours.get(key, key) for key in tensors}
@@ -108,7 +108,7 @@ def paired_model(state, model):
         List of pairs of a variable and an array of its shape.
     """
     if model.centering_kind != "softmax":
-        # Nothing uses them.
+        # These are not used by anything.
         state = {k: v for k, v in state.items() if k not in LOSSES}
     return pair_entries(dinov2_entries(model), state)
 

@@ -1,4 +1,4 @@
-"""The methods whose authors' checkpoints are known, by the names in them."""
+"""Recognises the method of a checkpoint by the names in it."""
 
 from keras_capi.convert import aim_keys
 from keras_capi.convert import beit_keys
@@ -15,8 +15,8 @@ from keras_capi.convert import simmim_keys
 from keras_capi.convert.plain_names import plain_names
 from keras_capi.convert.read_tensors import read_tensors
 
-# A module each, tried in this order: DINO's plain ones look like many others,
-# data2vec has SimMIM's with more around them, and BEiT another head of theirs.
+# One module for each, tried in this order: DINO's plain encoders look like many
+# others, data2vec's names are SimMIM's and more, and BEiT has another head.
 FAMILIES = (
     capi_keys,
     aim_keys,
@@ -36,7 +36,7 @@ TRAINING_STATE = {name for family in FAMILIES for name in family.TRAINING_STATE}
 
 
 def read_checkpoint(path):
-    """Reads the tensors of a checkpoint, and finds out whose they are.
+    """Reads the tensors of a checkpoint, and recognises their method.
 
     Args:
         path: `pathlib.Path`.

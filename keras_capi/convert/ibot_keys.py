@@ -12,7 +12,7 @@ from keras_capi.methods.ibot import IBOT
 
 NAME = "iBOT"
 TRAINING_STATE = dino_keys.TRAINING_STATE
-# What DINO does not have: the mask token, prototypes of patches, both centers.
+# What DINO lacks: the mask token, prototypes for patches, two centers.
 OWN = re.compile(
     r"ibot_loss\.center2?|(.*\.)?masked_embed|(.*\.)?head\.last_layer2\..*"
 )
@@ -22,9 +22,9 @@ paired_encoder = dino_keys.paired_encoder
 
 
 def matches(tensors):
-    """Whether tensors by their plain names are of iBOT.
+    """Tells whether tensors, by their plain names, are of iBOT.
 
-    The published encoders alone have the same names as DINO's, and are the same
+    The published bare encoders have the names of DINO's, and are the same
     networks.
     """
     return any(OWN.fullmatch(key) for key in tensors)
@@ -42,7 +42,7 @@ def check_model(model, path):
 
 
 def select_model(tensors, path):
-    """Picks the weights of student, teacher, heads, and the centers: all."""
+    """Picks all weights: of student, teacher and heads, and the centers."""
     names = {key: key.removeprefix("ibot_loss.") for key in tensors}
     return renamed(tensors, dino_keys.with_old_names(names), path)
 
@@ -59,8 +59,8 @@ def paired_model(state, model):
         List of pairs of a variable and an array of its shape.
 
     Raises:
-        ValueError: If an array has no place, or images and patches share
-            prototypes in the model, but not among the arrays.
+        ValueError: If an array has no place in the model, or if images and
+            patches share prototypes in the model but not in the file.
     """
     for part in dino_keys.PARTS:
         if _parts(model, part)[2] is None:
@@ -104,7 +104,7 @@ def ibot_entries(model):
 def network_entries(model, part):
     """Returns the names of the weights of an encoder with its head.
 
-    Prototypes that images and patches share have two names.
+    Prototypes shared by images and patches have two names.
 
     Args:
         model: `keras_capi.methods.IBOT`.
@@ -124,7 +124,7 @@ def network_entries(model, part):
 
 
 def _parts(model, part):
-    """Returns encoder, head, and prototypes of patches alone or `None`."""
+    """Returns encoder, head, and separate patch prototypes or `None`."""
     if part == "student":
         return model.student, model.head, model.patch_prototypes
     return model.teacher, model.teacher_head, model.teacher_patch_prototypes

@@ -24,14 +24,14 @@ TRAINING_STATE = (
     "world_size",
     "lr",
 )
-# What the authors call student and teacher.
+# The authors' names for student and teacher.
 PARTS = {"student": "encoder", "teacher": "target_encoder"}
 PREDICTOR = re.compile(
     r"predictor\.(mask_token|predictor_pos_embed"
     r"|predictor_(embed|norm|proj|blocks\.\d+\.(norm[12]|attn\.(qkv|proj)"
     r"|mlp\.fc[12]))\.(weight|bias))"
 )
-# Fixed, and computed as well as stored.
+# Position tables, which are fixed: stored, but also computed here.
 TABLES = (
     "encoder.pos_embed",
     "predictor.predictor_pos_embed",
@@ -40,9 +40,9 @@ TABLES = (
 
 
 def matches(tensors):
-    """Whether tensors by their plain names are of I-JEPA.
+    """Tells whether tensors, by their plain names, are of I-JEPA.
 
-    Its encoders alone are known by what they have not: a class token, and a
+    Bare encoders are recognised by what they lack: a class token, and a
     position for it.
     """
     names = {_split(key)[1]: key for key in tensors}
@@ -60,14 +60,14 @@ def select_encoder(tensors, part, path):
     """Picks the weights of one encoder.
 
     Args:
-        tensors: Dictionary, what `plain_names` returns.
-        part: `"teacher"` or `"student"`: which encoder to take, if there are
+        tensors: Dictionary, as returned by `plain_names`.
+        part: `"teacher"` or `"student"`: which encoder to use, if there are
             both.
         path: Path of the file, for errors.
 
     Returns:
-        The weights by their names within the encoder, and those that belong
-        neither to it nor to the other or a predictor by their whole ones.
+        The weights by their names within the encoder, and, by their full names,
+        any that belong neither to an encoder nor to a predictor.
     """
     owners = {key: _split(key) for key in tensors}
     parts = {owner for owner, _ in owners.values()} & {*PARTS.values()}
@@ -88,7 +88,7 @@ def select_encoder(tensors, part, path):
 
 
 def make_encoder(state, path, overrides):
-    """Makes the encoder that arrays belong to."""
+    """Creates the encoder that the arrays belong to."""
     return make_vit(state, path, overrides, class_token=False, positions="sine")
 
 
@@ -105,7 +105,7 @@ def check_model(model, path):
 
 
 def select_model(tensors, path):
-    """Picks the weights of both encoders and the predictor: all."""
+    """Picks all weights: of both encoders and the predictor."""
     return renamed(tensors, {key: key for key in tensors}, path)
 
 
@@ -166,7 +166,7 @@ def _grid_size(encoder):
 
 
 def _split(key):
-    """Splits a key into the network that it is of, or none, and the rest."""
+    """Splits a key into its network, if any, and the rest."""
     owner, _, name = key.partition(".")
     if owner in PARTS.values():
         return owner, name

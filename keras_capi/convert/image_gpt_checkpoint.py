@@ -15,36 +15,37 @@ from keras_capi.paths import PATH_TYPES
 from keras_capi.paths import as_path
 
 SCOPE = "model/"
-# Moments of TensorFlow's optimizer, beside each weight.
+# Moments of TensorFlow's optimizer, stored next to each weight.
 MOMENTS = re.compile(r".*/Adam(_1)?")
 WORDS, POSITIONS = "model/wte", "model/wpe"
 KEYS = "model/h0/attn/k_proj"
 
 
 def load_image_gpt_checkpoint(path, palette, **overrides):
-    """Builds an image GPT from weights of its authors' implementation.
+    """Builds an image GPT from a checkpoint of its authors.
 
-    Their checkpoints are TensorFlow 1's, several files with one name in front.
-    They hold encoder and head, so that the model draws images at once, and the
-    shapes of the tensors tell its architecture. Whether it has an order, or was
-    trained as BERT, is told by its start token. A classifier is left out.
+    These are checkpoints of TensorFlow 1: several files with a common prefix.
+    They hold encoder and head, so that the model can generate images right
+    away. The architecture is read from the shapes of the tensors. The start
+    token tells whether the model is autoregressive or was trained like BERT. A
+    classifier is left out.
 
     Args:
-        path: String or path. What the files' names have in common, such as
+        path: String or path. The common prefix of the files, such as
             `model.ckpt-1000000`.
         palette: Path of the authors' `kmeans_centers.npy`, or float array of
             shape `(num_colors, channels)`, from -1 to 1: the colours that the
-            words stand for.
+            tokens stand for.
         **overrides: Further arguments of `keras_capi.encoders.ImageGPTEncoder`,
-            for what shapes do not tell, such as `feature_layer`, `image_size`
-            of images that are not square, or `causal=False`.
+            for what shapes do not tell, such as `feature_layer`, the
+            `image_size` of images that are not square, or `causal=False`.
 
     Returns:
         A `keras_capi.methods.ImageGPT` on the active backend.
 
     Raises:
         ImportError: If TensorFlow, which reads the format, is not installed.
-        FileNotFoundError: If there is no such checkpoint or palette.
+        FileNotFoundError: If the checkpoint or the palette does not exist.
         ValueError: If the checkpoint cannot be read, a tensor is missing,
             unexpected or misshapen, or the palette does not fit.
 
@@ -80,7 +81,7 @@ def load_image_gpt_checkpoint(path, palette, **overrides):
 
 
 def _read(path):
-    """Returns the weights of a checkpoint, by the authors' names."""
+    """Returns the weights of a checkpoint by the authors' names."""
     tensorflow = import_optional("tensorflow", extra="tensorflow")
     index = path.with_name(f"{path.name}.index")
     if not index.is_file():

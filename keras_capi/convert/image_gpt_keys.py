@@ -4,7 +4,7 @@ import numpy as np
 
 from keras_capi.convert.vit_keys import pair_entries
 
-# A classifier is there besides, where the model was fine-tuned.
+# Fine-tuned models also have a classifier.
 CLASSIFIER = "model/clf/wclf"
 START_TOKEN = "model/sos"
 
@@ -52,7 +52,7 @@ def _entries(model):
 
 
 def _with_fused_projections(state):
-    """Puts queries, keys and values side by side, as they are in ours."""
+    """Fuses queries, keys and values, as in our layers."""
     state = dict(state)
     for prefix in {name[:-6] for name in state if name.endswith("/q_proj")}:
         names = [f"{prefix}{letter}_proj" for letter in "qkv"]
@@ -71,5 +71,5 @@ def _same(array):
 
 
 def _as_matrix(kernel):
-    """Puts the heads of `(num_heads, head_dim, width)` side by side."""
+    """Joins the heads of a kernel `(num_heads, head_dim, width)`."""
     return kernel.reshape(-1, kernel.shape[-1])

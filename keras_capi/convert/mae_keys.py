@@ -21,19 +21,19 @@ DECODER = re.compile(
     r"|decoder_(embed|norm|pred|blocks\.\d+\.(norm[12]|attn\.(qkv|proj)"
     r"|mlp\.fc[12]))\.(weight|bias)"
 )
-# Of fine-tuning, and of linear classifiers behind a batch normalisation.
+# Heads of fine-tuning, and linear classifiers after a batch normalisation.
 HEAD = re.compile(
     r"head\.(\d\.)?(weight|bias|running_mean|running_var|num_batches_tracked)"
 )
 FINE_TUNED = ("fc_norm.weight", "fc_norm.bias")
-# Fixed, and computed as well as stored.
+# Position tables, which are fixed: stored, but also computed here.
 TABLES = ("pos_embed", "decoder_pos_embed")
 
 
 def matches(tensors):
-    """Whether tensors by their plain names are of MAE.
+    """Tells whether tensors, by their plain names, are of MAE.
 
-    The names of an encoder alone are those of others too, but not that the
+    Bare encoders of other methods have the same names, but only in MAE the
     class token has no position.
     """
     tensors = {encoder_name(key): value for key, value in tensors.items()}
@@ -48,7 +48,7 @@ def matches(tensors):
 
 
 def select_encoder(tensors, part, path):
-    """Picks the weights of the encoder; there is one alone, whatever `part`."""
+    """Picks the weights of the encoder: the only one, whatever `part` is."""
     return {
         key: value
         for key, value in select_model(tensors, path).items()
@@ -57,8 +57,8 @@ def select_encoder(tensors, part, path):
 
 
 def make_encoder(state, path, overrides):
-    """Makes the encoder that arrays belong to."""
-    # Its positions are fixed until it is fine-tuned.
+    """Creates the encoder that the arrays belong to."""
+    # Positions are fixed unless the model was fine-tuned.
     positions = "learned" if FINE_TUNED[0] in state else "sine"
     return make_vit(state, path, overrides, positions=positions)
 
@@ -80,7 +80,7 @@ def check_model(model, path):
 
 
 def select_model(tensors, path):
-    """Picks the weights of encoder and decoder: all."""
+    """Picks all weights: of encoder and decoder."""
     return renamed(tensors, {key: encoder_name(key) for key in tensors}, path)
 
 
@@ -108,7 +108,7 @@ def mae_entries(model, names=()):
 
     Args:
         model: `keras_capi.methods.MAE`.
-        names: Names that are there, see `vit_entries`.
+        names: Names that the file has, see `vit_entries`.
 
     Returns:
         Dictionary from names to pairs, see `pair_entries`.
@@ -117,7 +117,7 @@ def mae_entries(model, names=()):
     entries = {
         **vit_entries(model.encoder, names),
         "mask_token": (decoder.mask_token, lambda x: x.reshape(1, -1)),
-        # The authors' has a row of zeros for the class token.
+        # The authors' table has a row of zeros for the class token.
         "decoder_pos_embed": (decoder.positions.table, lambda x: x[0, 1:]),
         **linear_keys("decoder_embed", decoder.embedding),
         **linear_keys("decoder_norm", decoder.final_norm),

@@ -1,8 +1,8 @@
-"""Networks that were pickled whole, as DALL-E's: read for their tensors."""
+"""Reads the tensors of networks pickled as a whole, such as DALL-E's."""
 
 import re
 
-# Whose classes are in such files. Code of theirs is neither needed nor run.
+# Modules of the classes in such files. Their code is neither needed nor run.
 MODULES = re.compile(
     r"dall_e\.(encoder|decoder|utils) \w+"
     r"|torch\.nn\.modules\.(container Sequential|activation ReLU"
@@ -11,9 +11,9 @@ MODULES = re.compile(
 
 
 class PickledModule(dict):
-    """Stands for a module: a dictionary of its tensors and its parts."""
+    """Stands in for a module: a dictionary of its tensors and submodules."""
 
     def __setstate__(self, state):
-        """Takes what the module held."""
+        """Takes the contents of the module."""
         self.update(state["_parameters"])
         self.update(state["_modules"])

@@ -1,10 +1,10 @@
-"""Frees the names of weights from what training code put around them."""
+"""Strips the names of weights of what training code added to them."""
 
 import re
 
-# Where a checkpoint keeps the weights, if not at its top.
+# Where a checkpoint keeps the weights, if not at the top level.
 CONTAINERS = re.compile(r"^((model|state_dict)\.)+")
-# What wrappers for sharding, compilation and rematerialisation add.
+# What wrappers for sharding, compilation and rematerialisation add to names.
 WRAPPERS = re.compile(
     r"\b(module|_orig_mod|_checkpoint_wrapped_module|parametrizations)\."
     r"|\.original$"
@@ -12,7 +12,7 @@ WRAPPERS = re.compile(
 
 
 def plain_names(tensors, path):
-    """Frees keys from the names that training code and wrappers put in them.
+    """Strips keys of what training code and wrappers added to them.
 
     Args:
         tensors: Dictionary, what `read_tensors` returns.
@@ -29,7 +29,7 @@ def plain_names(tensors, path):
 
 
 def renamed(tensors, names, path):
-    """Gives tensors other names.
+    """Renames tensors.
 
     Args:
         tensors: Dictionary from key to tensor.
@@ -40,23 +40,23 @@ def renamed(tensors, names, path):
         Dictionary from name to tensor.
 
     Raises:
-        ValueError: If two keys come to the same name.
+        ValueError: If two keys get the same name.
     """
     check_distinct(names, path)
     return {names[key]: value for key, value in tensors.items()}
 
 
 def choose_part(splits, part):
-    """Names the weights of one part, and what belongs to no other.
+    """Returns the names of the weights of one part, and of unknown ones.
 
     Args:
         splits: Dictionary from key to a pair: `"teacher"` or `"student"`, and
             the name within it.
-        part: `"teacher"` or `"student"`: which to take, if there are both.
+        part: `"teacher"` or `"student"`: which to use, if there are both.
 
     Returns:
         Dictionary from key to name: within the chosen part, or with the other
-        in front where the chosen one has no such weight.
+        part in front for weights that the chosen one lacks.
     """
     parts = {owner for owner, _ in splits.values()}
     chosen = part if part in parts else min(parts)
@@ -69,7 +69,7 @@ def choose_part(splits, part):
 
 
 def check_distinct(names, path):
-    """Raises a `ValueError` if two keys come to the same name."""
+    """Raises a `ValueError` if two keys get the same name."""
     seen = {}
     for key, name in names.items():
         if name in seen:

@@ -1,4 +1,4 @@
-"""Reads files that `torch.save` wrote: tensors, as they were written."""
+"""Reads the tensors in files written by `torch.save`."""
 
 import pickletools
 import re
@@ -10,8 +10,8 @@ from keras_capi.convert.pickled_module import MODULES
 from keras_capi.convert.pickled_module import PickledModule
 from keras_capi.optional_imports import import_optional
 
-# What a dictionary of tensors refers to. PyTorch itself allows more, such as
-# `bytearray`, of which a few bytes can ask for all memory.
+# The classes that a dictionary of tensors needs. PyTorch itself allows more,
+# such as `bytearray`, with which a few bytes can allocate all memory.
 GLOBALS = re.compile(
     r"collections OrderedDict"
     r"|torch (Size|device|Tensor|[A-Z]\w*Storage|[a-z]+\d\w*|bool)"
@@ -21,44 +21,44 @@ GLOBALS = re.compile(
     r"|torch\._utils _rebuild_(tensor_v[23]|parameter)"
     r"|__builtin__ set"
 )
-# What stands beside the tensors of a training: its settings, and numbers of
-# NumPy among the optimizer's. In their place comes an `Ignored`.
+# What a training stores besides tensors: settings, and NumPy numbers in the
+# state of the optimizer. An `Ignored` takes their place.
 IGNORED = re.compile(
     r"argparse Namespace|numpy (dtype|ndarray)"
     r"|numpy\._?core\.multiarray (scalar|_reconstruct)"
     r"|_codecs encode|pathlib \w*Path"
 )
-# Dictionaries of settings, by a library of their own.
+# Dictionaries of settings, of a separate library.
 SETTINGS = "yacs.config CfgNode"
-# Far above those of any checkpoint. A dictionary that holds another twice,
-# which holds a third twice and so on, would keep a reader busy for ever.
+# Far deeper than any checkpoint. A dictionary that holds another twice, which
+# holds a third twice and so on, would keep a reader busy forever.
 MAX_DEPTH = 8
 MAX_ENTRIES = 100_000
 
 
 class Ignored:
-    """Stands for an object that is no tensor, and keeps nothing of it."""
+    """Stands in for an object that is not a tensor, and keeps none of it."""
 
     def __init__(self, *arguments):
-        """Takes whatever the object would have been made of."""
+        """Takes any arguments of the object's constructor."""
 
     def __setstate__(self, state):
-        """Takes whatever the object would have held."""
+        """Takes any state of the object."""
 
 
 def read_tensors(path, leave_out=()):
     """Reads all tensors of a `.pth` file, without running any code in it.
 
-    The file must be a zip archive, which `torch.save` writes since torch 1.6:
-    it has a checksum for each tensor. All are verified.
+    The file must be a zip archive, as written by `torch.save` since torch 1.6.
+    It has a checksum for each tensor, and all are verified.
 
     Args:
         path: `pathlib.Path`.
         leave_out: Names of entries to ignore. Defaults to `()`.
 
     Returns:
-        Dictionary from key, nested ones joined by dots, to torch tensor. The
-        file is mapped and not read at once.
+        Dictionary from key, with nested keys joined by dots, to torch tensor.
+        The file is memory-mapped.
     """
     torch = import_optional("torch", extra="torch")
     stand_ins = [
@@ -71,8 +71,8 @@ def read_tensors(path, leave_out=()):
             content = torch.load(
                 path, map_location="cpu", weights_only=True, mmap=True
             )
-    # Whatever torch stumbles over lies in the file. Without its own words,
-    # which advise to run the code in it.
+    # Any error of torch has its cause in the file. Its own message is left out,
+    # as it advises running the code in the file.
     except Exception as error:
         raise _unreadable(
             path, f"not a PyTorch checkpoint ({type(error).__name__})"
@@ -94,7 +94,7 @@ def read_tensors(path, leave_out=()):
 
 
 def _stand_in(name):
-    """Returns what comes in the place of a class, `None` for torch's own."""
+    """Returns what replaces a class, or `None` for torch's own."""
     if name == SETTINGS:
         return OrderedDict
     if MODULES.fullmatch(name):
@@ -107,7 +107,7 @@ def _unreadable(path, reason):
 
 
 def _check_records(path):
-    """Verifies a file, and returns the names of what it refers to."""
+    """Verifies a file, and returns the names of the classes it refers to."""
     names = set()
     with open(path, "rb") as file:  # What cannot be opened has its own errors.
         size = file.seek(0, 2)
@@ -122,7 +122,7 @@ def _check_records(path):
             ):
                 raise _unreadable(path, "not written by `torch.save`")
             for record in records:
-                # Reading a record to its end verifies its checksum.
+                # Reading a record to the end verifies its checksum.
                 with archive.open(record) as file:
                     while file.read(1 << 20):
                         pass
@@ -136,7 +136,7 @@ def _check_records(path):
             "again with `torch.save`), or damaged: copy or download it again "
             f"({error})",
         ) from error
-    # A damaged archive leads to places that are none.
+    # A damaged archive may refer to places outside the file.
     except (OSError, RuntimeError, UnicodeError) as error:
         raise _unreadable(path, f"damaged ({error})") from error
     return names
@@ -169,7 +169,7 @@ def _check_globals(pickled, path):
 
 
 def _flatten(content, path):
-    """Yields the entries of nested dictionaries, keys joined by dots."""
+    """Yields the entries of nested dictionaries, with keys joined by dots."""
     count, pending = 0, [("", content, 0)]
     while pending:
         prefix, entry, depth = pending.pop()
@@ -196,7 +196,7 @@ def _check_tensors(torch, tensors, path):
             f"checkpoints. Received: other entries: {strangers[:20]}"
         )
     for key, value in tensors.items():
-        # One number may stand for any count (an expanded tensor).
+        # An expanded tensor stores one number for any count.
         if (
             value.layout != torch.strided
             or value.device.type != "cpu"

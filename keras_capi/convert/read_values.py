@@ -2,7 +2,7 @@ import numpy as np
 
 
 def read_values(state, path):
-    """Reads the numbers of tensors, which must be finite.
+    """Reads the values of tensors, which must be finite.
 
     Args:
         state: Dictionary from name to torch tensor.
@@ -12,9 +12,9 @@ def read_values(state, path):
         Dictionary from name to NumPy array in float32.
 
     Raises:
-        ValueError: If the file is too small for them, or a number is none.
+        ValueError: If the file is too small for them, or a value is not finite.
     """
-    # Before they are copied: tensors may share what the file holds once.
+    # Checked before copying: tensors may share data that the file holds once.
     size, capacity = sum(v.nbytes for v in state.values()), path.stat().st_size
     if size > capacity:
         raise ValueError(

@@ -1,10 +1,10 @@
-"""What several kinds of checkpoints ask of the shapes of their tensors."""
+"""Checks of the shapes of tensors, for several kinds of checkpoints."""
 
 import re
 
 
 def check_ranks(state, ranks):
-    """Raises a `ValueError` unless the tensors that tell the sizes are there.
+    """Raises a `ValueError` unless the tensors that define sizes are valid.
 
     Args:
         state: Dictionary from name to array.
@@ -15,7 +15,7 @@ def check_ranks(state, ranks):
         raise ValueError(f"The keys must be complete. Missing: {missing}")
     for key, allowed in ranks.items():
         shape = state[key].shape
-        # There may be no registers.
+        # The number of registers may be 0.
         sizes = shape[-1:] if key == "registers" else shape
         if len(shape) not in allowed or 0 in sizes:
             raise ValueError(
@@ -25,13 +25,13 @@ def check_ranks(state, ranks):
 
 
 def count_blocks(state, stack):
-    """Returns how many blocks there are of which weights are stored.
+    """Returns the number of blocks whose weights are stored.
 
     Args:
         state: Dictionary from name to array.
-        stack: String in front of the blocks' numbers, such as `"blocks"`.
+        stack: String, the prefix of the blocks' numbers, such as `"blocks"`.
     """
-    # As text: a number in a file may be of any length.
+    # As text, because a number in a file may have any length.
     numbers = {
         match[1]
         for key in state

@@ -24,26 +24,25 @@ TRAINING_STATE = (
     "config",
     "amp",
 )
-# Of pretraining, and of fine-tuning.
+# Heads of pretraining and of fine-tuning.
 HEAD = re.compile(r"mask_token|decoder\.0\.(weight|bias)|head\.(weight|bias)")
 FINE_TUNED = ("fc_norm.weight", "fc_norm.bias")
 QUERY_BIAS = "blocks.0.attn.q_bias"
-# Of the authors' other network.
+# A weight of the authors' other network.
 SWIN = "layers.0.blocks.0.norm1.weight"
 
 
 def matches(tensors):
-    """Whether tensors by their plain names are of SimMIM.
+    """Tells whether tensors, by their plain names, are of SimMIM.
 
-    Those of an encoder alone have the names of BEiT's, with biases of queries
-    and values.
+    Bare encoders have the names of BEiT's, with biases of queries and values.
     """
     names = {encoder_name(key) for key in tensors}
     return QUERY_BIAS in names or SWIN in names
 
 
 def select_encoder(tensors, part, path):
-    """Picks the weights of the encoder; there is one alone, whatever `part`."""
+    """Picks the weights of the encoder: the only one, whatever `part` is."""
     names = {key: encoder_name(key) for key in tensors}
     if SWIN in names.values():
         raise ValueError(
@@ -59,7 +58,7 @@ def select_encoder(tensors, part, path):
 
 
 def make_encoder(state, path, overrides):
-    """Makes the encoder that arrays belong to."""
+    """Creates the encoder that the arrays belong to."""
     tables = {
         "shared": f"rel_pos_bias.{TABLE}",
         "per_block": f"blocks.0.attn.{TABLE}",
@@ -76,7 +75,7 @@ def make_encoder(state, path, overrides):
         overrides,
         positions="learned" if "pos_embed" in state else None,
         use_key_bias=False,
-        # Where the factors started is not told by what they became.
+        # The initial value of the factors cannot be told from the trained ones.
         layer_scale=0.1 if "blocks.0.gamma_1" in state else None,
         **arguments,
     )
@@ -96,7 +95,7 @@ def check_model(model, path):
 
 
 def select_model(tensors, path):
-    """Picks the weights of encoder, mask token and head: all."""
+    """Picks all weights: of encoder, mask token and head."""
     return _without_indices(tensors)
 
 
@@ -118,7 +117,7 @@ def simmim_entries(model, names=()):
 
     Args:
         model: `keras_capi.methods.SimMIM`.
-        names: Names that are there, see `vit_entries`.
+        names: Names that the file has, see `vit_entries`.
 
     Returns:
         Dictionary from names to pairs, see `pair_entries`.
@@ -127,7 +126,7 @@ def simmim_entries(model, names=()):
     channels = encoder.image_shape[-1]
 
     def by_pixel(array):
-        # Outputs are in the order channel, row, column.
+        # The outputs are ordered by channel, row, column.
         shape = (channels, encoder.patch_size, encoder.patch_size, -1)
         return (
             array.reshape(shape).transpose(3, 1, 2, 0).reshape(-1, head.units)
@@ -146,7 +145,7 @@ def simmim_entries(model, names=()):
 
 
 def _without_indices(tensors):
-    """Leaves out the indices of tables, which follow from the size."""
+    """Leaves out the indices of position tables, which follow from the size."""
     return {
         key: value
         for key, value in tensors.items()

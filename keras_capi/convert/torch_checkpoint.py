@@ -7,41 +7,43 @@ PARTS = ("student", "teacher")
 
 
 def load_torch_checkpoint(path, part="teacher", **overrides):
-    """Builds an encoder from weights of the authors' PyTorch implementation.
+    """Builds an encoder from a PyTorch checkpoint of a method's authors.
 
-    The names in the file tell whose it is (AIM, BEiT, CAPI, data2vec, data2vec
-    2.0, DINO, DINOv2, iBOT, I-JEPA, MAE or SimMIM), the shapes of the tensors
-    the architecture.
-    The file is loaded without running any code in it.
+    The method is recognised by the names in the file (AIM, BEiT, CAPI,
+    data2vec, data2vec 2.0, DINO, DINOv2, iBOT, I-JEPA, MAE or SimMIM), and the
+    architecture by the shapes of the tensors. The file is loaded without
+    running any code in it. It may be:
 
     - CAPI: the published files, and checkpoints of the training code.
     - MAE: encoders, with or without decoder, and fine-tuned ones. The latter
-      have no norm of the tokens, so that of the encoder stays as it is made;
-      their features are those of `encode(..., normalize=False)`.
+      have no final norm of the tokens, so that the encoder's keeps its initial
+      values; use the features of `encode(..., normalize=False)`.
     - DINO, iBOT: encoders, and full checkpoints. Vision transformers only.
-    - DINOv2: encoders, with registers and gates too, and trainings.
-    - data2vec: trainings with student and teacher, single networks, encoders.
-    - data2vec 2.0: likewise, of images, and fine-tuned encoders.
-    - I-JEPA: the published files, which hold all networks, and encoders.
-    - BEiT: trainings, encoders and fine-tuned encoders.
+    - DINOv2: encoders, including those with registers or gated MLPs, and
+      checkpoints of trainings.
+    - data2vec: checkpoints of trainings with student and teacher, single
+      networks, and encoders.
+    - data2vec 2.0: likewise, for images, and fine-tuned encoders.
+    - I-JEPA: the published files, which hold all networks, and bare encoders.
+    - BEiT: checkpoints of trainings, encoders and fine-tuned encoders.
     - AIM: the published encoders, with or without their attentive probe.
-    - SimMIM: encoders, trainings and fine-tuned encoders. Vision transformers
-      only.
+    - SimMIM: encoders, checkpoints of trainings and fine-tuned encoders. Vision
+      transformers only.
 
-    Decoders, heads and optimizers in it are left out;
-    `keras_capi.convert.load_torch_weights` loads the former two.
+    Decoders, heads and optimizers in the file are left out.
+    `keras_capi.convert.load_torch_weights` also loads decoders and heads.
 
     Args:
         path: String or path. A `.pth` file.
-        part: `"teacher"` or `"student"`: which encoder to take from a
-            checkpoint with both. The teacher is the one with the better
-            features. Defaults to `"teacher"`.
-        **overrides: Further arguments of the encoder that comes back, for
-            what shapes do not tell, such as `drop_path_rate=0.0`,
-            `register_coordinates="zeros"`, `image_shape` of images that are not
-            square, or of AIM not of 224 pixels, or `num_heads` where heads are
-            not as published: 64 wide, those of AIM 128, or 16 of encoders that
-            are 1280 or 1408 wide.
+        part: `"teacher"` or `"student"`: which encoder to use of a checkpoint
+            with both. The teacher has the better features. Defaults to
+            `"teacher"`.
+        **overrides: Further arguments of the encoder that is returned, for what
+            shapes do not tell, such as `drop_path_rate=0.0` or
+            `register_coordinates="zeros"`; `image_shape` for images that are
+            not square, or for AIM not of 224 pixels; or `num_heads` if heads
+            are not as published: of size 64, for AIM of size 128, and 16 heads
+            for encoders of width 1280 or 1408.
 
     Returns:
         A `keras_capi.encoders.CAPIBackbone`, `AIMEncoder` or `ViT` on the
@@ -49,8 +51,8 @@ def load_torch_checkpoint(path, part="teacher", **overrides):
 
     Raises:
         ImportError: If torch, which reads the format, is not installed.
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file cannot be read or is of another method, or a
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the file cannot be read or is of an unknown method, or a
             tensor is missing, unexpected or misshapen.
 
     Example:
@@ -75,7 +77,7 @@ def load_torch_checkpoint(path, part="teacher", **overrides):
     path = as_path(path)
     family, tensors = read_checkpoint(path)
     state = read_values(family.select_encoder(tensors, part, path), path)
-    # Low-rank weights come on top of those that are loaded.
+    # LoRA weights are added on top of the loaded ones.
     lora_rank = overrides.get("lora_rank")
     try:
         encoder = family.make_encoder(
@@ -93,13 +95,13 @@ def load_torch_checkpoint(path, part="teacher", **overrides):
 
 
 def assign(family, pair, state, model, path):
-    """Gives a model the arrays of a file.
+    """Assigns the arrays of a file to a model.
 
     Args:
         family: One of `FAMILIES`.
         pair: Function from arrays and model to pairs of variable and array.
         state: Dictionary from name to array.
-        model: What gets them.
+        model: The model or encoder that gets the arrays.
         path: Path of the file, for the error.
     """
     try:

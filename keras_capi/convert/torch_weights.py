@@ -5,14 +5,14 @@ from keras_capi.paths import as_path
 
 
 def load_torch_weights(model, path):
-    """Loads all weights of a training of the authors' PyTorch implementation.
+    """Loads all weights of a training from an authors' PyTorch checkpoint.
 
-    To go on with a training from a published checkpoint, or to look at what its
-    decoder or head does: encoder and decoder of MAE; student, teacher, their
-    heads and the centers of DINO, iBOT and DINOv2; student, teacher and
+    Use it to continue a training from a published checkpoint, or to inspect its
+    decoder or head. It loads encoder and decoder of MAE; student, teacher,
+    their heads and the centers of DINO, iBOT and DINOv2; student, teacher and
     predictor of I-JEPA; student, teacher, and head or decoder of data2vec and
     data2vec 2.0; encoder and head of BEiT and SimMIM; and DALL-E's tokenizer.
-    Those of CAPI and AIM are refused. The state of their optimizer is not
+    Checkpoints of CAPI and AIM are refused. The state of the optimizer is not
     loaded.
 
     Args:
@@ -23,10 +23,10 @@ def load_torch_weights(model, path):
 
     Raises:
         ImportError: If torch, which reads the format, is not installed.
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file cannot be read, is of another method than the
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the file cannot be read, is not of the method of the
             model, or a tensor is missing, unexpected or misshapen. The model
-            then stays as it was.
+            then remains unchanged.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""What checkpoints of standard vision transformers have in common."""
+"""Common code for checkpoints of standard vision transformers."""
 
 import math
 
@@ -11,14 +11,14 @@ from keras_capi.encoders.vit import ViT
 from keras_capi.ops.positions.tables import sine_positions
 from keras_capi.saving.weights_file import check_size
 
-# What some call the encoder within the whole.
+# Names of the encoder within a whole model.
 ENCODER_PREFIXES = ("backbone.", "encoder.")
 HEAD_DIM = 64
-# The numbers of heads of widths that have others, such as of ViT-H.
+# The numbers of heads for widths whose heads are not of size 64, such as ViT-H.
 NUM_HEADS = {1280: 16, 1408: 16}
-# What the architecture is read from.
+# The weight that the patch size and width are read from.
 PATCHES = "patch_embed.proj.weight"
-# The last layer of a perceptron, by its activation.
+# The last layer of an MLP, by its activation.
 PERCEPTRONS = {
     activation: f"blocks.0.mlp.{output}.weight"
     for activation, (_, output) in vit_keys.PERCEPTRONS.items()
@@ -26,35 +26,35 @@ PERCEPTRONS = {
 
 
 def encoder_name(name):
-    """Frees a name from what stands in front of those of the encoder."""
+    """Strips a name of the prefix of the encoder."""
     for prefix in ENCODER_PREFIXES:
         name = name.removeprefix(prefix)
     return name
 
 
 def is_vit(names):
-    """Whether names are those of a ViT with a class token and a table.
+    """Returns whether names are those of a ViT with class token and table.
 
     Args:
-        names: Names, freed by `encoder_name`.
+        names: Names, stripped by `encoder_name`.
     """
     return {"cls_token", "pos_embed", PATCHES} <= set(names)
 
 
 def make_vit(state, path, overrides, **arguments):
-    """Makes the ViT that arrays belong to.
+    """Creates the ViT that the arrays belong to.
 
     Args:
         state: Dictionary from timm's name to array.
         path: Path of the file, for errors.
-        overrides: Dictionary of arguments that come before all others.
-        **arguments: Arguments that are the same for the whole family.
+        overrides: Dictionary of arguments that take precedence over all others.
+        **arguments: Arguments that are fixed for the whole family.
     """
     gated = PERCEPTRONS["swiglu"] in state
     activation = "swiglu" if gated else "gelu"
     check_ranks(state, {PATCHES: (4,), PERCEPTRONS[activation]: (2,)})
     for name in ("cls_token", "pos_embed"):
-        # Some have no class token, and some no table.
+        # Some have no class token, and some no position table.
         if name in state:
             check_ranks(state, {name: (3,)})
     hidden_dim, num_channels, patch_size, _ = state[PATCHES].shape
@@ -85,13 +85,13 @@ def make_vit(state, path, overrides, **arguments):
 
 
 def _square_side(state):
-    """Returns the side of the square grid of patches that positions are for."""
+    """Returns the side of the square grid that the positions are for."""
     if "pos_embed" in state:
         num_patches = state["pos_embed"].shape[1] - ("cls_token" in state)
         side = math.isqrt(num_patches)
         what = f"{num_patches} of patches"
     else:
-        # Offsets from -(side - 1) to side - 1, and three of the class token.
+        # Offsets from -(side - 1) to side - 1, and three for the class token.
         counts = [
             len(v) - 3 for k, v in state.items() if k.endswith(vit_keys.TABLE)
         ]
@@ -111,15 +111,16 @@ def check_sines(name, table, grid_size, class_token):
     """Raises a `ValueError` unless a table holds the fixed positions.
 
     Args:
-        name: String. What the table is called.
+        name: String. Name of the table, for errors.
         table: Float32 array of shape `(1, positions, width)`.
         grid_size: Tuple of two integers, rows and columns of patches.
-        class_token: Boolean. Whether there are zeros for it in front.
+        class_token: Boolean. Whether the table starts with zeros for a class
+            token.
     """
     table = table[0]
     sines = sine_positions(grid_size, table.shape[-1])
     sines = np.pad(sines, ((int(class_token), 0), (0, 0)))
-    # Numbers that were stored in half precision, whichever, end in zeros.
+    # Numbers once stored in either half precision end in zero bits.
     is_half = not (table.view("uint32") & 0x1FFF).any()
     difference = np.abs(table - sines).max()
     if difference > (4e-3 if is_half else 1e-5):
@@ -135,7 +136,7 @@ def check_method(model, method, path):
     """Raises a `ValueError` unless a model is of a method, around a ViT.
 
     Args:
-        model: What weights are to be loaded into.
+        model: The model to load weights into.
         method: Class of `keras_capi.methods`.
         path: Path of the file with the weights.
     """

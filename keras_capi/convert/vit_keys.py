@@ -1,17 +1,18 @@
-"""What the weights of a standard vision transformer are called elsewhere.
+"""The names of a standard vision transformer's weights in checkpoints.
 
-MAE, DINO, iBOT, DINOv2, I-JEPA, SimMIM, BEiT and data2vec all name them as timm
-does, which stores a linear layer as `(output, input)`.
+MAE, DINO, iBOT, DINOv2, I-JEPA, SimMIM, BEiT and data2vec all use the names of
+timm, which stores the kernel of a linear layer as `(output, input)`.
 """
 
 import numpy as np
 
-# Stored beside the table of relative positions, from which it follows.
+# Stored next to the table of relative positions, but determined by its size.
 INDEX = "relative_position_index"
 TABLE = "relative_position_bias_table"
-# Of a perceptron: with a gate, which comes first, its layer is one of two.
+# Layers of an MLP. With a gate, the first holds two layers, that of the gate
+# first.
 PERCEPTRONS = {"gelu": ("fc1", "fc2"), "swiglu": ("w12", "w3")}
-# Two names for the same: of DINOv2, and of SimMIM, BEiT and data2vec.
+# Two names for the same weight: in DINOv2, and in SimMIM, BEiT and data2vec.
 LAYER_SCALES = (("ls1.gamma", "gamma_1"), ("ls2.gamma", "gamma_2"))
 
 
@@ -20,7 +21,8 @@ def vit_entries(vit, names=()):
 
     Args:
         vit: `keras_capi.encoders.ViT`.
-        names: Names that are there, which tell between two for the same.
+        names: Names that the file has, to choose between two names for the same
+            weight.
 
     Returns:
         Dictionary from names to pairs, see `pair_entries`.
@@ -38,11 +40,11 @@ def vit_entries(vit, names=()):
 
 
 def pair_entries(entries, tensors, optional=()):
-    """Pairs variables with arrays, each of which must have a place.
+    """Pairs variables with arrays. Each must have a counterpart.
 
     Args:
         entries: Dictionary from names to pairs: a variable, and a function that
-            brings an array into its layout.
+            converts an array to its layout.
         tensors: Dictionary from names to NumPy arrays.
         optional: Sequence of strings. Names that may be missing. Defaults to
             `()`.
@@ -76,9 +78,10 @@ def block_keys(prefix, block, names=()):
     """Returns the names of a transformer block's weights.
 
     Args:
-        prefix: String in front of the names, such as `"blocks.0."`.
+        prefix: String, the prefix of the names, such as `"blocks.0."`.
         block: `keras_capi.layers.TransformerBlock` without rotary positions.
-        names: Names that are there, which tell between two for the same.
+        names: Names that the file has, to choose between two names for the same
+            weight.
 
     Returns:
         Dictionary from names to pairs, see `pair_entries`.
