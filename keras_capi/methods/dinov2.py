@@ -57,9 +57,8 @@ class DINOv2(NetworkOptimizerMixin, DINO):
         views: Layer that makes `"global_views"` and `"local_views"`, or `None`
             for `keras_capi.layers.MultiCrop` as in `DINO`. Defaults to `None`.
         masking: Layer that turns global views into `"mask"`, or `None` for
-            `keras_capi.layers.StratifiedMasking`. A layer with a
-            `count_hidden_in_batch` method saves scoring the visible patches.
-            Defaults to `None`.
+            `keras_capi.layers.StratifiedMasking`. A `count_hidden_in_batch`
+            method saves scoring the visible patches. Defaults to `None`.
         head: `keras_capi.layers.DINOHead`, or `None` for the published one with
             `num_prototypes`. The one for patches is alike. Defaults to `None`.
         student_temperature: Float. Divides student scores. Defaults to `0.1`.
@@ -70,8 +69,7 @@ class DINOv2(NetworkOptimizerMixin, DINO):
         patch_weight: Float. Weight of the loss of patches. Defaults to `1.0`.
         koleo_weight: Float. Weight of `keras_capi.ops.koleo`, which spreads
             features, summed over the global views. Defaults to `0.1`.
-        center_momentum: Float in `[0, 1]`, used by softmax centering. Defaults
-            to `0.9`.
+        center_momentum: Float in `[0, 1]`, for `"softmax"`. Defaults to `0.9`.
         ema_momentum: Float in `[0, 1]`, a schedule, or `None` for the published
             cosine from 0.992 to 1 over the steps of the optimizer's schedule.
             Defaults to `None`.
