@@ -43,19 +43,28 @@ def check_names(inputs, instead_of_images=()):
         )
 
 
-def check_no_weights(
-    sample_weight=None, class_weight=None, validation_data=None, **others
+def check_images_alone(
+    y=None,
+    sample_weight=None,
+    class_weight=None,
+    validation_data=None,
+    **others,
 ):
-    """Raises a `ValueError` if samples have weights.
+    """Raises a `ValueError` if there are labels, or samples have weights.
+
+    What data sets yield beside images is left alone, as many have labels.
 
     Args:
-        sample_weight: As given to `fit` and similar methods.
+        y: As given to `fit` and similar methods.
+        sample_weight: The same.
         class_weight: The same.
         validation_data: The same.
         **others: Their other arguments.
     """
-    if isinstance(validation_data, tuple) and len(validation_data) == 3:
-        sample_weight = validation_data[2]
+    if isinstance(validation_data, tuple):
+        _, validation_y, weights = (*validation_data, None, None, None)[:3]
+        y = validation_y if y is None else y
+        sample_weight = weights if sample_weight is None else sample_weight
     for name, weights in (
         ("sample_weight", sample_weight),
         ("class_weight", class_weight),
@@ -67,3 +76,9 @@ def check_no_weights(
                 f"count for more. Received: {name} of type "
                 f"{type(weights).__name__}"
             )
+    if y is not None:
+        raise ValueError(
+            "Methods of pretraining learn without labels: pass the images "
+            "alone, or train a `keras_capi.models.ImageClassifier`. "
+            f"Received: y of type {type(y).__name__}"
+        )

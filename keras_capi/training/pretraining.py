@@ -9,8 +9,8 @@ from keras_capi.fitting.named_arguments import named_arguments
 from keras_capi.fitting.non_finite_loss import check_finite_loss
 from keras_capi.ops.collectives import global_means
 from keras_capi.training.check_encoder import check_encoder
+from keras_capi.training.check_inputs import check_images_alone
 from keras_capi.training.check_inputs import check_names
-from keras_capi.training.check_inputs import check_no_weights
 from keras_capi.training.check_inputs import named_arrays
 from keras_capi.training.mean_of_each import MeanOfEach
 from keras_capi.training.moving_average import check_teachers
@@ -156,7 +156,7 @@ class Pretraining(EncoderModel):
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
-        check_no_weights(sample_weight=sample_weight)
+        check_images_alone(sample_weight=sample_weight)
         # From regularisers, and from layers that call `add_loss`.
         added = sum(
             (ops.cast(loss, "float32") for loss in self.losses),
@@ -283,7 +283,7 @@ class Pretraining(EncoderModel):
         return super().test_on_batch(x, **kwargs)
 
     def _check(self, inputs, **arguments):
-        check_no_weights(**arguments)
+        check_images_alone(**arguments)
         arrays = named_arrays(inputs, self.instead_of_images)
         if arrays is not None:
             self.check_inputs(arrays)

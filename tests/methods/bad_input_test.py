@@ -70,6 +70,31 @@ def test_arguments_by_position():
         model.fit(images, *rest, *rest)
 
 
+def test_labels():
+    """Refused where they are passed, ignored where a data set has them."""
+    model, images, labels = make_model(), make_images(), np.arange(4)
+    methods = model.fit, model.evaluate, model.train_on_batch
+    for method in (*methods, model.test_on_batch):
+        for arguments in ({"x": images, "y": labels}, {"x": images, "y": [0]}):
+            with pytest.raises(ValueError, match="pass the images alone"):
+                method(**arguments)
+        with pytest.raises(ValueError, match="Received: y of type ndarray"):
+            method(images, labels)
+    with pytest.raises(ValueError, match="pass the images alone"):
+        model.fit(images, validation_data=(images, labels))
+    assert model.optimizer.iterations == 0
+
+    class Pairs(keras.utils.PyDataset):
+        def __len__(self):
+            return 1
+
+        def __getitem__(self, index):
+            return images, labels
+
+    history = model.fit(Pairs(), validation_data=Pairs(), verbose=0)
+    assert {"loss", "val_loss"} <= set(history.history)
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_dictionaries_without_images(name):
     """Such as of a misspelt name, or of what else a method takes."""
