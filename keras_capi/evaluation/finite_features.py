@@ -1,5 +1,7 @@
 import numpy as np
 
+from keras_capi.ops.finite import check_finite
+
 
 def finite_features(features):
     """Returns features as a float32 array, or raises a `ValueError`.
@@ -11,8 +13,5 @@ def finite_features(features):
         features: Float array of any shape.
     """
     features = np.asarray(features, "float32")
-    if not np.isfinite(features).all():
-        raise ValueError(
-            "Features must be finite. Received: features with NaN or infinity"
-        )
+    check_finite("features", features)
     return features

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from keras_capi.ops.finite import check_finite
+
 
 def prepare_probe_features(name, features):
     """Returns features as probes take them: vectors, or sequences of tokens.
@@ -42,10 +44,7 @@ def prepare_probe_features(name, features):
         # The sum tells, without an array of flags as large as the features.
         with np.errstate(invalid="ignore"):
             total = np.sum(values, dtype="float64")
-        if not np.isfinite(total):
-            raise ValueError(
-                f"`{described}` must be finite. Received: NaN or infinity"
-            )
+        check_finite(f"features `{described}`", total)
         if values.ndim == 4:
             values = values.reshape(len(values), -1, values.shape[-1])
         prepared[source] = values

@@ -7,8 +7,8 @@ empty clusters with the farthest vectors, and does not use accelerators.
 import numpy as np
 from keras import ops
 
-from keras_capi.ops.clustering.finite import check_finite
 from keras_capi.ops.clustering.nearest_centroids import nearest_centroids
+from keras_capi.ops.finite import check_finite
 from keras_capi.validation import check_positive_integer
 
 # The seed of faiss, with which clusters are split in the same way each time.

@@ -2,8 +2,8 @@
 
 from keras import ops
 
-from keras_capi.ops.clustering.finite import check_finite
 from keras_capi.ops.clustering.nearest_centroids import parts_of
+from keras_capi.ops.finite import check_finite
 from keras_capi.ops.normalization import l2_normalize
 from keras_capi.validation import check_positive_integer
 

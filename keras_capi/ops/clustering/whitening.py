@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_capi.ops.clustering.finite import check_finite
+from keras_capi.ops.finite import check_finite
 from keras_capi.validation import check_positive_integer
 
 # Directions with a smaller share of the largest variance are rounding errors.

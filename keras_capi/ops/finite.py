@@ -1,4 +1,4 @@
-"""Refusing what is no number, of which clusters would be none either."""
+"""Refusing features that are no numbers, of which nothing can be told."""
 
 import numpy as np
 
