@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from helpers import make_backbone
+from helpers import make_denoising
 from helpers import make_images
 from helpers import make_model
 from helpers import to_numpy
@@ -83,4 +84,4 @@ def test_the_other_models_too():
 @pytest.mark.parametrize("inputs", [list(make_images()), (make_images(),)])
 def test_lists_are_no_images(inputs):
     with pytest.raises(ValueError, match="stack them.*Received: a (list|tup)"):
-        make_model().fit(inputs, verbose=0)
+        make_denoising().fit(inputs, verbose=0)

@@ -8,8 +8,8 @@ import traceback
 import keras
 import numpy as np
 import pytest
+from helpers import make_denoising
 from helpers import make_images
-from helpers import make_model
 
 import keras_capi
 from keras_capi.fitting import step_logs
@@ -56,7 +56,7 @@ def transfers(monkeypatch):
 @functools.cache
 def shared_model():
     """Compiled once, for tests to which its values do not matter."""
-    return make_model()
+    return make_denoising()
 
 
 def fit(model, *callbacks, images=None, **arguments):
@@ -145,7 +145,7 @@ def test_the_history_does_not_depend_on_what_was_read(monkeypatch):
     for seconds in (0.0, np.inf):
         monkeypatch.setattr(step_logs, "SECONDS", seconds)
         keras.utils.set_random_seed(0)
-        histories.append(fit(make_model(), epochs=2).history)
+        histories.append(fit(make_denoising(), epochs=2).history)
     assert histories[0] == histories[1]
 
 
@@ -157,7 +157,7 @@ def test_a_bad_loss_is_named_by_its_step(bad, tmp_path, monkeypatch):
     images[bad] = np.nan
     logger = keras.callbacks.CSVLogger(str(tmp_path / "history.csv"))
     with pytest.raises(RuntimeError, match=f"at step {bad + 1}:"):
-        fit(make_model(), logger, images=images, shuffle=False)
+        fit(make_denoising(), logger, images=images, shuffle=False)
     logger.csv_file.close()
     assert (tmp_path / "history.csv").read_text() == ""
 
