@@ -226,8 +226,8 @@ def report(
     ]
     if missing:
         raise ValueError(
-            f"{run} must contain {' and '.join(missing)}, which the end of a "
-            "training writes"
+            f"{run} must contain {' and '.join(missing)}, as written "
+            "at the end of a training"
         )
     out = out or run / "report.html"
     check_output("--out", out)

@@ -132,9 +132,9 @@ def choose_white_level(name, white_level):
     """Returns the white level to load images with.
 
     Args:
-        name: String, what `--model` names.
+        name: String. The value of `--model`.
         white_level: Integer, or `None` for that of the training, if the recipe
-            of a run tells it.
+            of a run has it.
 
     Returns:
         Integer or `None`.

@@ -1,8 +1,8 @@
 def check_known_weights(model):
-    """Raises a `ValueError` if weights train that the optimizer does not know.
+    """Raises a `ValueError` if the optimizer does not know all weights.
 
-    Keras says so on some backends, with the values of a weight; on TensorFlow
-    a step that was traced before leaves them as they are, without a word.
+    On some backends Keras raises an error that prints the values of a weight;
+    on TensorFlow a step that was traced before silently does not train them.
 
     Args:
         model: A `keras.Model`.
@@ -15,8 +15,9 @@ def check_known_weights(model):
     unknown = [x.path for x in model.trainable_variables if id(x) not in known]
     if unknown:
         raise ValueError(
-            "A model must be compiled anew after a change of what trains, such "
-            "as `trainable`, `freeze_backbone` or a head of `keras_capi.tasks` "
-            f"on its encoder. Received: {len(unknown)} weights that train "
-            f"since then, such as {unknown[0]}"
+            "A model must be compiled again after other weights have been made "
+            "trainable, by `trainable`, `freeze_backbone` or a head of "
+            "`keras_capi.tasks` on the encoder. Received: "
+            f"{len(unknown)} weights that train since then, such as "
+            f"{unknown[0]}"
         )

@@ -52,7 +52,7 @@ def check_images_alone(
 ):
     """Raises a `ValueError` if there are labels, or samples have weights.
 
-    What data sets yield beside images is left alone, as many have labels.
+    What data sets yield beside images is not checked, as many have labels.
 
     Args:
         y: As given to `fit` and similar methods.

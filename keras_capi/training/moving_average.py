@@ -104,9 +104,10 @@ class MovingAverage:
         return {"ema_momentum": momentum}
 
     def check_frozen(self):
-        """Raises a `ValueError` if a copy has weights that train.
+        """Raises a `ValueError` if a copy has trainable weights.
 
-        As a head of `keras_capi.tasks` on it has. Optimizers would decay them.
+        A head of `keras_capi.tasks` on a copy unfreezes it, and optimizers
+        would then decay its weights.
         """
         for _, average in self.pairs:
             if average.trainable_variables:
