@@ -1,7 +1,7 @@
 """The one place that knows which Keras backend is active.
 
-Everything else in the package is written once, in `keras.ops`. What stands here
-does the same on every backend, but needs another route on one of them to be
+Everything else in the package is written once, in `keras.ops`. The functions
+here do the same on every backend, but need another implementation on some to be
 possible (the training step, export) or fast (gathering, the moving average).
 """
 

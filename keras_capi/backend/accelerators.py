@@ -1,4 +1,4 @@
-"""What the backend computes on."""
+"""The devices of the backend."""
 
 import functools
 
@@ -7,9 +7,9 @@ from keras_capi.backend.active import BACKEND
 
 @functools.cache
 def has_accelerator():
-    """Tells whether there is a device other than the processor, such as a GPU.
+    """Returns whether there is a device other than the CPU, such as a GPU.
 
-    Where there is one, every backend computes on it by default.
+    If there is one, every backend computes on it by default.
     """
     if BACKEND == "jax":
         import jax

@@ -1,4 +1,4 @@
-"""The parts of AdamW for which backends have kernels of their own."""
+"""The parts of AdamW for which backends have their own kernels."""
 
 import functools
 
@@ -10,19 +10,19 @@ from keras_capi.backend.replicas import replica
 
 
 def has_fused_adamw(variable, skips):
-    """Tells whether `fused_adamw` can update a variable.
+    """Returns whether `fused_adamw` can update a variable.
 
     Args:
         variable: `keras.Variable`.
-        skips: Boolean. Whether some of its updates are left out.
+        skips: Boolean. Whether some of its updates may be skipped.
     """
     if BACKEND == "torch":
-        # The kernel reads memory without regard to strides.
+        # The kernel ignores strides.
         return variable.value.is_contiguous()
     if BACKEND == "tensorflow":
         import tensorflow as tf
 
-        # A strategy updates its variables in its own way.
+        # A strategy has its own way to update its variables.
         single = not (skips or tf.distribute.has_strategy())
         return single and variable.dtype == "float32"
     return False
@@ -42,13 +42,13 @@ def fused_adamw(
     epsilon,
     skipped=None,
 ):
-    """Updates variables with a common rate by the backend's own kernel.
+    """Updates variables that share a rate with the backend's own kernel.
 
-    Takes lists of as many variables, gradients and moments; the rate, `step`,
-    the number of this update from 1, and the two `corrections` are scalar
-    tensors, see `keras_capi.optimizers.step_values`, and so may the decay be.
-    `skipped`, a Boolean scalar tensor or `None`, tells whether to
-    leave all as it is, where the rate must be 0, too; the host need not know.
+    Variables, gradients and moments are lists of equal length. The rate, `step`
+    (the number of this update, from 1) and the two `corrections` are scalar
+    tensors, see `keras_capi.optimizers.step_values`; the weight decay may be
+    one. `skipped`, a Boolean scalar tensor or `None`, tells whether to change
+    nothing, in which case the rate must be 0, too. The host does not read it.
     """
     if BACKEND == "tensorflow":
         first, second = corrections
@@ -69,7 +69,7 @@ def fused_adamw(
     with torch.no_grad():
         values = [variable.value for variable in variables]
         if torch.is_tensor(weight_decay):
-            # The kernel takes a number, for which a GPU would have to wait.
+            # The kernel takes a number, and reading one would make a GPU wait.
             torch._foreach_mul_(values, 1.0 - learning_rate * weight_decay)
             weight_decay = 0.0
         torch._fused_adamw_(
@@ -104,14 +104,14 @@ def _apply_adam(
     beta_2,
     epsilon,
 ):
-    """Updates variables by TensorFlow's kernel, one operation for each.
+    """Updates variables with TensorFlow's kernel, one operation for each.
 
-    What the kernel would correct by powers of the betas, which loses digits, is
-    in `size` and `epsilon` already.
+    The kernel's own bias correction, by powers of the betas, would lose digits.
+    `size` and `epsilon` contain it instead.
     """
     import tensorflow as tf
 
-    # Of a number each call would make a constant of its own.
+    # Each call would turn a Python number into a new constant.
     zero, beta_1, beta_2 = (tf.constant(x) for x in (0.0, beta_1, beta_2))
     for variable, gradient, momentum, velocity in zip(
         variables, gradients, momentums, velocities, strict=True
@@ -137,7 +137,7 @@ def gradient_norms(gradients):
     if BACKEND == "torch":
         import torch
 
-        # Of half precision they may be beyond its range.
+        # Norms of half-precision gradients may exceed its range.
         widest = functools.reduce(
             torch.promote_types, (x.dtype for x in gradients), torch.float32
         )
@@ -150,15 +150,15 @@ def gradient_norms(gradients):
 
 
 def share_gradients(gradients):
-    """Returns gradients that are the same on all replicas, and their sum's.
+    """Returns gradients that are equal on all replicas, and a norm factor.
 
-    TensorFlow's replicas have gradients of their own, which Keras sums when it
-    applies them. What depends on the sum, such as its norm, comes before:
-    so each gets an equal part of the sum. On the other backends the gradients
-    are those of all replicas already.
+    Each replica of TensorFlow has its own gradients, which Keras sums when it
+    applies them. What depends on the sum, such as its norm, is needed earlier,
+    so each replica gets an equal part of the sum. On the other backends
+    gradients are already those of all replicas.
 
     Returns:
-        The gradients, and by what to multiply a norm of them.
+        The gradients, and the factor to multiply their norm by.
     """
     count = replica()[1]
     if BACKEND != "tensorflow" or count == 1:

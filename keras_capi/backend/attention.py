@@ -1,4 +1,4 @@
-"""Attention, in the layout that is fast on each backend."""
+"""Attention, in the layout that is fastest on each backend."""
 
 import math
 
@@ -7,10 +7,10 @@ from keras.distribution import distribution
 
 from keras_capi.backend.active import BACKEND
 
-# A score that softmax turns into 0, within the range of half precision.
+# A score within the range of half precision that softmax turns into 0.
 MASKED_SCORE = -3e4
-# XLA on the CPU writes all scores to memory. From MANY_SCORES on, only so many
-# are computed at a time, which stay near the processor.
+# XLA on the CPU writes all scores to memory. Above MANY_SCORES they are
+# computed in parts, which stay in the cache.
 MANY_SCORES = 2**23
 SCORES_AT_A_TIME = 2**20
 
@@ -20,14 +20,14 @@ def dot_product_attention(
 ):
     """Attends like `keras.ops.dot_product_attention`.
 
-    Unlike that, it takes both, a bias of the scores and a mask, everywhere, and
-    factors of the weights that softmax makes of the scores. `causal` hides from
-    a query the keys that come after its own.
+    Unlike that, it takes both a bias of the scores and a mask on every backend,
+    and factors for the attention weights. `causal` hides from each query the
+    keys that come after its own.
     """
     if causal and BACKEND == "torch" and bias is mask is factors is None:
         return _fused(query, key, value, is_causal=True)
     if factors is not None:
-        # Fused attention does not show its weights.
+        # Fused attention does not expose its weights.
         weights = attention_weights(query, key, bias, mask, causal) * factors
         weights = ops.cast(weights, value.dtype)
         return ops.einsum("bhqk,bkhd->bqhd", weights, value)
@@ -45,21 +45,21 @@ def dot_product_attention(
 
 
 def attention_weights(query, key, bias=None, mask=None, causal=False):
-    """Returns the weights with which attention adds values, in float32.
+    """Returns the attention weights: the softmax of the scores, in float32.
 
     Args:
         query: Float tensor of shape `(batch, queries, num_heads, size)`.
         key: Float tensor of shape `(batch, keys, num_heads, size)`.
         bias: Optional float tensor, added to the scaled scores.
         mask: Optional Boolean tensor of shape `(batch or 1, queries, keys)`,
-            where to attend.
+            `True` where to attend.
         causal: Boolean. Whether to hide keys that come after a query's own.
             Defaults to `False`.
 
     Returns:
         Float32 tensor of shape `(batch, num_heads, queries, keys)`.
     """
-    # Scaled first: half precision has no place for large scores.
+    # Scaled first, as large scores would overflow in half precision.
     query = query * query.shape[-1] ** -0.5
     scores = ops.cast(ops.einsum("bqhd,bkhd->bhqk", query, key), "float32")
     bias = _hide(bias, mask, ops.shape(query)[1] if causal else None)
@@ -69,7 +69,7 @@ def attention_weights(query, key, bias=None, mask=None, causal=False):
 
 
 def _hide(bias, mask, num_ordered):
-    """Returns a bias of scores that hides what a mask or an order hides."""
+    """Returns a bias of the scores that applies a mask or causal order."""
     if num_ordered is not None:
         places = ops.arange(num_ordered, dtype="int32")
         order = (places[:, None] >= places)[None]
@@ -81,7 +81,7 @@ def _hide(bias, mask, num_ordered):
 
 
 def _fused(query, key, value, **options):
-    """Calls torch's kernel on views; Keras would copy what it hands over."""
+    """Calls torch's kernel on views; Keras would copy its arguments."""
     from torch.nn.functional import scaled_dot_product_attention
 
     attended = scaled_dot_product_attention(
@@ -91,12 +91,12 @@ def _fused(query, key, value, **options):
 
 
 def _in_parts(query, key, value, bias):
-    """Attends in some images at a time if there are many scores."""
+    """Attends in a few images at a time if there are many scores."""
     import jax
 
     num_images, num_queries, num_heads, _ = query.shape
     sizes = (num_heads, num_queries, key.shape[1])
-    # Sizes are symbols when a model is exported; devices have images each.
+    # Sizes are symbolic in an export, and several devices share the images.
     if (
         not all(isinstance(size, int) for size in (num_images, *sizes))
         or num_images * math.prod(sizes) < MANY_SCORES
@@ -118,12 +118,12 @@ def _in_parts(query, key, value, bias):
 
 
 def _by_heads(query, key, value, bias):
-    """Attends with the tokens of a head together, as XLA multiplies them.
+    """Attends with a head's tokens together in memory, as XLA prefers.
 
     Otherwise it copies each operand before and after each product.
     """
     dtype = query.dtype
-    # XLA has no half precision product with a float32 sum on the CPU.
+    # On the CPU, XLA has no half-precision product with a float32 sum.
     query, key, value = (
         ops.transpose(ops.cast(x, "float32"), (0, 2, 1, 3))
         for x in (query, key, value)
@@ -134,7 +134,7 @@ def _by_heads(query, key, value, bias):
         scores = scores + ops.cast(bias, "float32")
     highest = ops.max(scores, axis=-1, keepdims=True)
     scores = ops.exp(scores - ops.stop_gradient(highest))
-    # Divided after the product: there are fewer channels than tokens.
+    # Divided after the product, as there are fewer channels than tokens.
     attended = ops.einsum("bhqk,bhkd->bhqd", scores, value)
     attended = attended / ops.sum(scores, axis=-1, keepdims=True)
     return ops.cast(ops.transpose(attended, (0, 2, 1, 3)), dtype)

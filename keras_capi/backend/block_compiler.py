@@ -1,4 +1,4 @@
-"""What torch compiles: transformer blocks, once for all of a kind, and more."""
+"""Compiles transformer blocks and more with torch, once for each kind."""
 
 import contextlib
 import functools
@@ -13,14 +13,14 @@ from keras_capi.backend.active import BACKEND
 from keras_capi.backend.replicas import replica
 from keras_capi.backend.training_step import count_values
 
-# From how many weights on that train the blocks are worth compiling.
+# The number of trainable weights from which compiling blocks pays off.
 MANY_WEIGHTS = 5_000_000
-# Steps of a model that come first: trials of a few steps need not wait.
+# Steps before compiling, so that trials of a few steps need not wait for it.
 NUM_EAGER_STEPS = 10
 DEVICES = ("cpu", "cuda")
-# For how many batches and settings a function is compiled: ten seconds each.
+# For how many batch shapes and settings to compile: each takes ten seconds.
 MOST_SHAPES = 4
-# What a layer is called and starts from, not what it computes.
+# These define the name and initial state of a layer, not what it computes.
 NO_PART_OF_KIND = {"name", "trainable", "seed", "kernel_initializer"}
 
 _here = threading.local()
@@ -31,7 +31,7 @@ _failures: list = []
 
 
 def has_many_weights(model):
-    """Tells whether so many weights train that compiling blocks pays."""
+    """Returns whether a model has enough weights for compiling to pay off."""
     return (
         BACKEND == "torch"
         and count_values(model.trainable_variables) >= MANY_WEIGHTS
@@ -40,15 +40,16 @@ def has_many_weights(model):
 
 @contextlib.contextmanager
 def compiled_blocks(model, chooses):
-    """Has torch compile the transformer blocks of a training step.
+    """Lets torch compile the transformer blocks of a training step.
 
-    That takes half a minute, once, and a tenth off all steps from then on: too
-    little for small models, and for a few steps. Predictions gain as much, but
+    This takes half a minute once, and then saves a tenth of each step: too
+    little for small models, or for a few steps. Predictions gain as much, but
     are few.
 
     Args:
-        model: A compiled `keras.Model`, whose training step runs within.
-        chooses: Boolean. Whether the user has left the choice open, and the
+        model: A compiled `keras.Model`, whose training step runs in this
+            context.
+        chooses: Boolean. Whether the user has left the choice open and the
             model is large enough, see `has_many_weights`.
     """
     _here.compiles = (
@@ -71,10 +72,10 @@ def _count_step(model):
 def compiled_block(call):
     """Decorates the `call` of a block, for `compiled_blocks`.
 
-    To torch's compiler each layer object is another function. Here a block
-    becomes a function of its weights and its inputs, the same for all blocks
-    that do the same. It must not assign variables; one that draws random
-    numbers by itself stays as it is.
+    torch's compiler takes each layer object for a different function. Here a
+    block becomes a function of its weights and inputs, the same for all blocks
+    that compute the same. It must not assign variables. A block that draws
+    random numbers itself is not compiled.
     """
     if BACKEND != "torch":
         return call
@@ -90,18 +91,19 @@ def compiled_block(call):
             call,
             _kind(block),
             (len(args), *kwargs),
-            # Apart, as torch would take other sizes for sizes that vary.
+            # Compiled separately: otherwise torch would take differing sizes
+            # for dynamic ones.
             torch.is_grad_enabled(),
         )
         weights = [variable._value for variable in block.variables]
-        # It compiles again for tensors that lie in memory in another way.
+        # torch would compile again for tensors with another memory layout.
         tensors = [x if x is None else x.contiguous() for x in tensors]
-        # The one that is traced, if it is.
+        # The block to trace, if tracing happens.
         _here.block = block
         try:
             return function(weights, tensors)
         except torch._dynamo.exc.TorchDynamoException as error:
-            # Bad inputs fail here too, with an error that says more.
+            # Bad inputs fail here, too, with a clearer error.
             outputs = call(block, *args, **kwargs)
             _give_up(error)
             return outputs
@@ -112,15 +114,15 @@ def compiled_block(call):
 
 
 def compiled_function(function):
-    """Makes a function of tensors and settings one for `compiled_blocks`.
+    """Decorates a function of tensors and settings, for `compiled_blocks`.
 
-    For what is done to one part of a tensor after the other, in the forward
-    pass alone. It is compiled for the first part of a batch and those of its
-    shape: the last part, which may be smaller, is not worth the seconds.
+    For functions that handle a tensor part by part, in the forward pass only.
+    They are compiled for the shape of the first part of a batch. The last part
+    may be smaller, and is not worth another compilation.
 
     Args:
         function: Function of float tensors of one shape, by position, and of
-            settings, by name. It may be one that reduces over all replicas.
+            settings, by name. It may reduce over all replicas.
     """
     if BACKEND != "torch":
         return function
@@ -169,7 +171,7 @@ def _can_compile(block, tensors):
 
 
 def _is_special(layer):
-    """Whether a layer does more than its configuration tells."""
+    """Returns whether a layer does more than its configuration tells."""
     return (
         layer._forward_hooks
         or layer._forward_pre_hooks
@@ -179,18 +181,18 @@ def _is_special(layer):
 
 
 def _inner_layers(block):
-    """Returns the layers of a block, which stay those that it is built with."""
+    """Returns the layers of a block, which do not change once it is built."""
     if block not in _layers:
         _layers[block] = tuple(block._flatten_layers(include_self=False))
     return _layers[block]
 
 
 def _kind(block):
-    """Returns what is equal for blocks that do the same."""
+    """Returns a key that is equal for blocks that compute the same."""
     if block not in _kinds:
         parts = [_settings(layer) for layer in block._flatten_layers()]
         _kinds[block] = json.dumps(parts, sort_keys=True, default=str)
-    # Unlike the rest of the configuration, they can be set later on.
+    # Unlike the rest of the configuration, dtype policies can be set later.
     layers = (block, *_inner_layers(block))
     return _kinds[block], *(layer.dtype_policy.name for layer in layers)
 
@@ -239,16 +241,16 @@ def _compile_function(function, shape, *settings):
 
 
 def _compile_alone(function, **options):
-    """Compiles a function whose code is that of others, too."""
+    """Compiles a function that shares its code object with others."""
     import torch
 
-    # Torch limits how often it compiles a code object: each has its own.
+    # torch limits how often it compiles a code object, so each gets its own.
     function.__code__ = function.__code__.replace()
     return torch.compile(function, fullgraph=True, **options)
 
 
 def _give_up(error):
-    """Lets all blocks run eagerly from now on."""
+    """Makes all blocks run eagerly from now on."""
     _failures.append(error)
     _here.compiles = False
     warnings.warn(

@@ -1,4 +1,4 @@
-"""Keeping what a backend has compiled for the processes that follow."""
+"""Keeps what a backend has compiled, for later processes."""
 
 import os
 import tempfile
@@ -7,15 +7,15 @@ from keras_capi.backend.active import BACKEND
 
 
 def keep_compiled(folder):
-    """Lets later processes take what this one compiles from a folder.
+    """Stores in a folder what is compiled, for later processes to use.
 
     For JAX and for `torch.compile`. Nothing changes if the user has chosen a
-    folder by the backend's own variable, or if this one cannot be written.
-    TensorFlow is left out: it can keep what XLA compiles, but each time that it
-    reads it back it prints errors that warn of a crash.
+    folder with the backend's own environment variable, or if this folder cannot
+    be written. TensorFlow is left out: it can store what XLA compiles, but
+    prints errors that warn of crashes each time it reads that.
 
     Args:
-        folder: `pathlib.Path`. Holds a folder for each backend.
+        folder: `pathlib.Path`. Gets a subfolder for each backend.
     """
     folder = folder / BACKEND
     if BACKEND == "tensorflow" or _is_chosen() or not _is_writable(folder):
@@ -25,7 +25,7 @@ def keep_compiled(folder):
         return
     import jax
 
-    # All of it, as a model is built by many small programs.
+    # All programs are kept, as building a model runs many small ones.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_compilation_cache_dir", str(folder))
 
@@ -34,7 +34,7 @@ def _is_chosen():
     if BACKEND == "torch":
         from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
-        # Torch itself sets the variable when Keras is imported.
+        # torch itself sets the variable when Keras is imported.
         default = default_cache_dir()
         return os.environ.get("TORCHINDUCTOR_CACHE_DIR", default) != default
     import jax

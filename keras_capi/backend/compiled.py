@@ -4,13 +4,12 @@ from keras_capi.backend.active import BACKEND
 
 
 def compiled(function):
-    """Compiles a function of arrays, for many calls with the same shapes.
+    """Compiles a function of arrays, for many calls with equal shapes.
 
-    On torch it stays as it is, as its compiler takes minutes where the others
-    take seconds.
+    On torch it is not compiled, as that takes minutes instead of seconds.
 
     Args:
-        function: Callable of arrays without side effects, which returns a
+        function: Callable of arrays without side effects that returns a
             structure of tensors.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Convolutions in each backend's fast form."""
+"""Convolutions, in the form that is fastest on each backend."""
 
 from keras import ops
 
@@ -15,19 +15,19 @@ def grouped_convolution(x, kernel, num_groups):
         x: Tensor of shape `(batch, rows, columns, channels)`.
         kernel: Tensor of shape `(height, width, channels / num_groups,
             filters)`.
-        num_groups: How many groups. Divides channels and filters.
+        num_groups: Number of groups. Must divide channels and filters.
 
     Returns:
         Tensor of shape `(batch, rows, columns, filters)`.
     """
     if BACKEND == "torch" or has_accelerator():
         return ops.conv(x, kernel, **ARGUMENTS)
-    # For the gradient of that XLA takes 60 times as long on processors.
+    # XLA takes 60 times as long for the gradient of that on CPUs.
     return _as_product(x, kernel, num_groups)
 
 
 def _as_product(x, kernel, num_groups):
-    """Multiplies what each place of the kernel sees by its weights."""
+    """Computes a convolution as one matrix product for each group."""
     _, rows, columns, channels = ops.shape(x)
     height, width, depth, filters = kernel.shape
     x = ops.reshape(x, (-1, rows, columns, num_groups, channels // num_groups))

@@ -1,4 +1,4 @@
-"""Free memory: what is kept for the next step, and what goes back."""
+"""Free memory: what is kept for the next step, and what is returned."""
 
 import ctypes
 import functools
@@ -6,29 +6,29 @@ import functools
 from keras_capi.backend.accelerators import has_accelerator
 from keras_capi.backend.active import BACKEND
 
-# Settings of glibc: what may stay free at the end of the heap, how many pieces
-# may have pages of their own, and how many heaps the threads may have.
+# Settings of glibc: how much may stay free at the end of the heap, how many
+# blocks may have their own pages, and how many heaps the threads may have.
 TRIM_THRESHOLD, MMAP_MAX, ARENA_MAX = -1, -4, -8
 
 
 def share_heap():
-    """Lets JAX's threads use the one heap that can grow without limit.
+    """Makes JAX's threads share the one heap that can grow without limit.
 
-    To be called before JAX starts them: they keep their heap.
+    Must be called before JAX starts its threads, as these keep their heaps.
     """
     if BACKEND == "jax":
         _set_allocation(ARENA_MAX, 1)
 
 
 def keeps_memory(train_function):
-    """Lets a training function keep the memory of its steps for the next one.
+    """Makes a training function keep the memory of each step for the next.
 
-    On processors JAX takes what a step needs from the system each time, which
-    then clears hundreds of megabytes: up to a third of the step. torch does so
-    with each tensor of over 32 MB.
+    On CPUs JAX asks the system for the memory of each step, which then has to
+    clear hundreds of megabytes: up to a third of the step. torch does the same
+    for each tensor of over 32 MB.
 
-    What compiling took, some hundred megabytes, goes back after the first step,
-    so that other programs, or the pages of a data set, can use them.
+    The memory used for compiling, some hundred megabytes, is returned after the
+    first step, so that other programs or the page cache can use it.
 
     Args:
         train_function: The `train_function` of a `keras.Model`.
@@ -53,9 +53,9 @@ def keeps_memory(train_function):
 
 
 def keep_freed_memory():
-    """Keeps what is freed from now on, on processors.
+    """Makes the process keep memory freed from now on, on CPUs.
 
-    TensorFlow has its own way to do so.
+    TensorFlow already does so in its own way.
     """
     if BACKEND != "tensorflow" and not has_accelerator():
         _set_allocation(MMAP_MAX, 0)
@@ -63,7 +63,7 @@ def keep_freed_memory():
 
 
 def return_free_memory():
-    """Returns free memory of the process to the system, where that is known."""
+    """Returns free memory of the process to the system, with glibc only."""
     try:
         trim = ctypes.CDLL(None).malloc_trim
     except (AttributeError, OSError, TypeError):

@@ -1,4 +1,4 @@
-"""Picking out, adding and splitting, in each backend's fast form."""
+"""Gathering, adding and splitting, in each backend's fastest form."""
 
 import itertools
 
@@ -7,11 +7,11 @@ from keras import ops
 from keras_capi.backend.accelerators import has_accelerator
 from keras_capi.backend.active import BACKEND
 
-# From which multiple of the batch on samples are so wide that to pick them out
-# by a product costs little beside what a branch of a network does with them.
+# From this multiple of the batch size, samples are so wide that selecting them
+# by a matrix product is cheap compared with the branch of the network.
 WIDE = 8
 
-# What JAX need not look after in `take_samples` and `add_to_samples`.
+# Checks that JAX can skip in `take_samples` and `add_to_samples`.
 _SAFE = {
     "mode": "promise_in_bounds",
     "unique_indices": True,
@@ -22,8 +22,8 @@ _SAFE = {
 def take_tokens(tokens, indices):
     """Gathers along axis 1, see `keras_capi.ops.gather_tokens`."""
     if BACKEND == "jax":
-        # With sharded batches the flat form below becomes an all-reduce of its
-        # whole output; this one stays on each device.
+        # With sharded batches the flat form below would become an all-reduce of
+        # the whole output; this one stays on each device.
         return ops.take_along_axis(tokens, indices[..., None], axis=1)
     # On TensorFlow and torch `take_along_axis` is 10 to 50 times slower.
     batch_size, num_tokens, width = ops.shape(tokens)
@@ -33,15 +33,16 @@ def take_tokens(tokens, indices):
 
 
 def split(x, sizes, axis):
-    """Splits a tensor along an axis into parts of these sizes."""
+    """Splits a tensor along an axis into parts of the given sizes."""
     if BACKEND == "torch":
-        # Keras's split cannot be exported. Slices can, but fill a tensor of the
-        # whole size for the gradient of each.
+        # Keras's split cannot be exported. Slices can, but the gradient of each
+        # fills a tensor of the whole size.
         return x.split(sizes, axis)
     if BACKEND == "tensorflow":
         import tensorflow as tf
 
-        # Keras's split computes the sizes in the graph, in a dozen operations.
+        # Keras's split computes the sizes in the graph, with a dozen
+        # operations.
         return tf.split(x, list(sizes), axis)
     return ops.split(x, list(itertools.accumulate(sizes))[:-1], axis)
 
@@ -51,22 +52,22 @@ def take_samples(x, indices):
 
     Args:
         x: Tensor of shape `(batch, ...)`.
-        indices: Integer tensor of shape `(some,)`, without repetition. They
-            must be in the range from 0.
+        indices: Integer tensor of shape `(some,)`, distinct and in `[0,
+            batch)`.
 
     Returns:
         Tensor of shape `(some, ...)`.
     """
     if BACKEND == "jax":
         # Otherwise XLA checks each index again in whatever it fuses with this,
-        # and compiles that anew for each block.
+        # and compiles that separately for each block.
         return x.at[indices].get(**_SAFE)
     if BACKEND == "tensorflow":
         import tensorflow as tf
 
         if _takes_products(x, indices):
             return _multiply(_selection(x, indices), x)
-        # Keras's take looks for negative indices.
+        # Keras's take also checks for negative indices.
         return tf.gather(x, indices)
     return ops.take(x, indices, axis=0)
 
@@ -93,15 +94,17 @@ def add_to_samples(x, indices, updates):
 
 
 def _takes_products(x, indices):
-    """Whether to pick out samples by products with 0 and 1, which are exact.
+    """Returns whether to select samples by exact products with 0 and 1.
 
-    What gathers and scatters XLA compiles anew for each branch of a network and
-    for its gradient; products are ready made. Accelerators round their factors.
+    XLA compiles gathers and scatters for each branch of a network and for its
+    gradient, whereas matrix products are precompiled. On accelerators products
+    would round.
 
-    As 0 times NaN or infinity is NaN, one bad sample spoils all. It does so in
-    any case at the end of the step: this is for training alone, where losses
-    and gradients are means over the batch. The same step is named, or skipped
-    where the loss is scaled; predictions stay apart.
+    As 0 times NaN or infinity is NaN, one bad sample spoils all others. In
+    training, which alone uses this, it would do so anyway at the end of the
+    step, as losses and gradients are means over the batch. The error still
+    names the right step, and with loss scaling the step is still skipped.
+    Predictions do not mix samples.
     """
     return (
         all(isinstance(size, int) for size in (*x.shape, *indices.shape))
@@ -112,7 +115,7 @@ def _takes_products(x, indices):
 
 
 def _selection(x, indices):
-    """Returns a matrix of shape `(some, batch)` that picks out samples."""
+    """Returns a matrix of shape `(some, batch)` that selects samples."""
     return ops.one_hot(indices, x.shape[0], dtype=x.dtype)
 
 

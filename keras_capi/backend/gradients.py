@@ -1,12 +1,12 @@
-"""Gradients within a forward pass, and as optimizers take them."""
+"""Gradients within a forward pass, and gradients for optimizers."""
 
 from keras_capi.backend.active import BACKEND
 
 
 def value_and_gradients(function, tensors):
-    """Differentiates a function, whatever is differentiated around it.
+    """Differentiates a function, independently of any outer gradient.
 
-    Nothing flows on from the results: they are constants to what comes after.
+    The results are constants to whatever uses them: they have no gradient.
 
     Args:
         function: Function from a list of tensors to a scalar tensor. It must
@@ -14,7 +14,7 @@ def value_and_gradients(function, tensors):
         tensors: List of float tensors.
 
     Returns:
-        A tuple of the scalar, and of the list of its gradients.
+        Tuple of the scalar and the list of its gradients.
     """
     if BACKEND == "jax":
         import jax
@@ -40,11 +40,12 @@ def value_and_gradients(function, tensors):
 
 
 def dense_gradients(gradients):
-    """Returns gradients as tensors of the shapes of their variables.
+    """Returns gradients as dense tensors, of the shapes of their variables.
 
-    TensorFlow has slices for a variable of which rows were gathered, the same
-    row as often as it was taken. Keras squares them one by one, where the
-    square of their sum is asked for: in moments, and in norms to clip by.
+    For a variable whose rows were gathered, TensorFlow has slices, with a row
+    repeated as often as it was used. Keras would square them one by one, where
+    the square of their sum is needed: in moments, and in the norms for
+    clipping.
 
     Args:
         gradients: List of tensors, slices or `None`s.

@@ -1,4 +1,4 @@
-"""What a loss makes of labels that are no classes."""
+"""Losses of labels that are not classes."""
 
 from keras import ops
 
@@ -8,15 +8,15 @@ from keras_capi.backend.active import BACKEND
 def refuse_labels(loss, labels, num_classes, ignored=None):
     """Returns a loss, or NaN if a label is not a class.
 
-    TensorFlow and torch raise of such labels, or their loss is NaN on some
-    devices. JAX would take them for no class at all, and go on; but no step of
-    it can raise of a value, and who reads one makes the device wait.
+    TensorFlow and torch raise for such labels, or their loss is NaN on some
+    devices. JAX would ignore them silently, and a compiled step cannot raise
+    because of a value; reading it on the host would make the device wait.
 
     Args:
         loss: Scalar tensor.
         labels: Tensor of any shape.
-        num_classes: How many classes there are, from 0.
-        ignored: A label that does not count, or `None`.
+        num_classes: Number of classes, which count from 0.
+        ignored: A label that is ignored, or `None`.
     """
     if BACKEND != "jax":
         return loss

@@ -1,4 +1,4 @@
-"""Numbers on accelerators, which are made there."""
+"""Makes Python numbers on accelerators instead of copying them there."""
 
 import contextlib
 
@@ -8,12 +8,12 @@ from keras_capi.backend.active import BACKEND
 
 @contextlib.contextmanager
 def numbers_made_on_device():
-    """Has torch make the numbers on an accelerator that it would copy there.
+    """Makes torch create Python numbers on the accelerator.
 
-    Of each number of Python, such as the one in `ops.maximum(x, 1.0)`, Keras
-    makes a tensor by `torch.as_tensor`. That copies it from the host, for which
-    all that was launched before must end first, a hundred times in a step. A
-    kernel that fills memory with it only takes its turn.
+    Keras turns every Python number, such as that in `ops.maximum(x, 1.0)`, into
+    a tensor with `torch.as_tensor`. This copies it from the host, and waits for
+    everything launched before: a hundred times in a step. A kernel that fills
+    memory with the number is just queued.
     """
     if BACKEND != "torch" or not has_accelerator():
         yield
@@ -22,7 +22,7 @@ def numbers_made_on_device():
 
     as_tensor = torch.as_tensor
     # A step that is compiled as a whole has its numbers in the code. One thread
-    # does it for all.
+    # patches torch for all.
     if torch.compiler.is_compiling() or hasattr(as_tensor, "makes_numbers"):
         yield
         return

@@ -8,13 +8,13 @@ from keras_capi.backend.active import BACKEND
 def move_average(averages, variables, momentum, applied):
     """Sets each average to `momentum * average + (1 - momentum) * variable`.
 
-    A step that was not applied, or a momentum of 1, leaves them as they are,
-    even where a variable is not finite. No value is read on the host, for which
-    a GPU would have to wait.
+    If the step was not applied, or with a momentum of 1, the averages stay as
+    they are, even if a variable is not finite. No value is read on the host,
+    which would make a GPU wait.
 
     Args:
         averages: List of variables.
-        variables: List of variables, as many.
+        variables: List of variables, of the same length.
         momentum: Float32 scalar tensor.
         applied: Boolean scalar tensor.
     """
@@ -30,15 +30,15 @@ def move_average(averages, variables, momentum, applied):
 
 
 def _move_at_once(pairs, rate, moves):
-    """Moves all averages that one kernel can, and returns the other pairs."""
+    """Moves all averages that one kernel can move, and returns the others."""
     import torch
 
     if torch.compiler.is_compiling():
-        # The compiler does not know the kernel, and makes one like it.
+        # The compiler does not know the kernel, but makes a similar one.
         return pairs
     averages, values, others = [], [], []
     for pair in pairs:
-        # Keras looks a value up anew each time.
+        # Keras looks up a value each time.
         average, value = (variable.value for variable in pair)
         if _has_fused_move(average, value):
             averages.append(average)
@@ -53,18 +53,18 @@ def _move_at_once(pairs, rate, moves):
 def _has_fused_move(average, value):
     import torch
 
-    # The kernel reads memory without regard to strides, all of one type, and in
-    # half precision torch 2.13's for CPUs leaves the decay out.
+    # The kernel ignores strides and needs a single dtype, and in half precision
+    # that of torch 2.13 for CPUs leaves out the decay.
     return average.dtype == value.dtype == torch.float32 and (
         average.is_contiguous() and value.is_contiguous()
     )
 
 
 def _fused_move(averages, values, rate, moves):
-    """Moves averages by torch's own kernel of gradient descent.
+    """Moves averages with torch's own kernel for gradient descent.
 
-    Its update, `average -= rate * (1 * average - value)`, is the one that is
-    wanted: all in one call, and skipped on the device where it must be.
+    Its update, `average -= rate * (1 * average - value)`, is the required one,
+    for all averages in one call, and can be skipped on the device.
     """
     import torch
 

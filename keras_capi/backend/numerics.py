@@ -1,4 +1,4 @@
-"""Functions of `keras.ops` that some backend lacks or cannot export."""
+"""Functions of `keras.ops` that some backends lack or cannot export."""
 
 import sys
 
@@ -20,17 +20,17 @@ def gelu(x):
         # TensorFlow 2.21 cannot read what JAX 0.10 writes for `erf`.
         takes_erf = takes_erf and not _is_exporting()
     if BACKEND != "torch" and takes_erf:
-        # The same without `erfc`, which XLA is slow at. Where the sum is close
-        # to 0 it loses digits, in half precision all of them.
+        # The same without `erfc`, which is slow in XLA. It loses digits where
+        # the sum is close to 0; in half precision, all of them.
         return 0.5 * x * (1.0 + ops.erf(x * 0.5**0.5))
     return ops.gelu(x, approximate=False)
 
 
 def _is_exporting():
-    """Tells whether a function is traced to be written to a file.
+    """Returns whether a function is being traced for export to a file.
 
-    Keras does not say so, and a model of the user's that contains one of ours
-    is exported by Keras alone.
+    Keras does not tell, and it is Keras that exports a user's model that
+    contains one of ours.
     """
     if BACKEND == "tensorflow":
         import tensorflow as tf
@@ -51,7 +51,7 @@ def rms_normalization(x, scale, epsilon):
     if _is_traced_by_torch():
         # ONNX and OpenVINO lack torch's fused norm.
         dtype = x.dtype
-        # Squares would overflow in half precision.
+        # In half precision squares would overflow.
         x = ops.cast(x, "float32")
         mean_square = ops.mean(ops.square(x), axis=-1, keepdims=True)
         x = x * ops.rsqrt(mean_square + epsilon)
@@ -62,9 +62,9 @@ def rms_normalization(x, scale, epsilon):
 def layer_normalization(x, scale, bias, epsilon):
     """Normalises the last axis like `keras.ops.layer_normalization`."""
     if BACKEND == "jax" or _is_traced_by_torch():
-        # Where torch traces for ONNX, as its fused norm needs a known width. On
-        # JAX, as Keras shifts by another tensor for each element, whose
-        # gradient XLA computes over and over.
+        # For torch's export to ONNX, as its fused norm needs a known width; on
+        # JAX, as Keras also shifts by a tensor for each element, whose gradient
+        # XLA computes repeatedly.
         dtype = x.dtype
         x = ops.cast(x, "float32")
         x = x - ops.mean(x, axis=-1, keepdims=True)

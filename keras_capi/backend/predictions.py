@@ -1,4 +1,4 @@
-"""Predictions in the midst of a training."""
+"""Predictions during a training."""
 
 import numpy as np
 from keras import ops
@@ -14,30 +14,31 @@ from keras_capi.backend.replicas import num_processes
 def predict_together():
     """Returns whether all processes must predict when one of them does.
 
-    Those of JAX must, as the weights of a model are on all devices.
+    On JAX they must, as the weights of a model are spread over all devices.
     """
     return BACKEND == "jax" and num_processes() > 1
 
 
 def predict_parts(model, images, then):
-    """Predicts on images of which each process has some.
+    """Predicts on images that are spread over the processes.
 
-    Where processes predict together, all must call this, also with no images.
+    Where processes predict together, all must call this, even without images.
 
     Args:
         model: `keras.Model`.
-        images: Tensor of shape `(part, height, width, channels)`. One process
-            may have more or fewer images than another; one without images need
-            not know their size.
+        images: Tensor of shape `(part, height, width, channels)`. The number of
+            images may differ between processes; one without images need not
+            know their size.
         then: Function from the predictions to a tensor of shape `(part, ...)`.
 
     Returns:
-        NumPy array: what `then` returns for the images of this process.
+        NumPy array: the result of `then` for the images of this process.
     """
     count = len(images)
     if not predict_together():
         outputs = then(model.predict_on_batch(images))
-        # On TensorFlow each replica has computed all, one behind the other.
+        # On TensorFlow each replica has computed all images, and the outputs
+        # are concatenated.
         return ops.convert_to_numpy(outputs)[:count]
     import jax
     from jax.experimental import multihost_utils
@@ -56,15 +57,15 @@ def predict_parts(model, images, then):
 
 
 def _predict(model, batch):
-    """Predicts on a batch of all devices, of which NumPy sees a part only.
+    """Predicts on a batch of all devices, of which NumPy sees only a part.
 
-    Keras would return arrays of NumPy.
+    Keras itself would return NumPy arrays.
     """
     model.make_predict_function()
     parts = (model.trainable_variables, model.non_trainable_variables)
     state = tuple([variable.value for variable in part] for part in parts)
     outputs, state = model.predict_function(state, iter([(batch,)]))
-    # The values that were there are used up.
+    # The previous values were donated, and can no longer be used.
     for variables, values in zip(parts, state, strict=True):
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)

@@ -1,4 +1,4 @@
-"""Data-parallel training in torch's process groups."""
+"""Data-parallel training with torch's process groups."""
 
 import contextlib
 import datetime
@@ -11,19 +11,19 @@ from keras_capi.backend.active import BACKEND
 from keras_capi.backend.replicas import all_reduce
 from keras_capi.backend.replicas import replica
 
-# How long processes wait for each other to begin, in seconds.
+# How long processes wait for each other at the start, in seconds.
 PATIENCE = 120
 
 
 @contextlib.contextmanager
 def launched_processes():
-    """Joins the process group that `torchrun` has started this process for.
+    """Joins the process group for which `torchrun` started this process.
 
-    Nothing happens in a process that was started alone, or has joined.
+    Does nothing in a process that was started alone, or has already joined.
 
     Raises:
-        ValueError: If another backend is in use, with which each process would
-            train a copy of its own.
+        ValueError: If another backend is active, with which each process would
+            train its own copy.
     """
     count = int(os.environ.get("WORLD_SIZE", 1))
     if count == 1 or replica()[1] > 1:
@@ -49,12 +49,12 @@ def launched_processes():
 
 
 def check_keras_version():
-    """Raises a `RuntimeError` under a Keras that groups cannot work with."""
+    """Raises a `RuntimeError` if this Keras does not work with groups."""
     if BACKEND != "torch" or replica()[1] == 1:
         return
     if tuple(map(int, keras.version().split(".")[:2])) >= (3, 16):
         # It wraps models in `DistributedDataParallel`, which would average the
-        # gradients a second time and refuses what is frozen.
+        # gradients a second time, and refuses frozen models.
         raise RuntimeError(
             "In a torch process group Keras must be older than 3.16. "
             f"Received: Keras {keras.version()}"
@@ -64,7 +64,7 @@ def check_keras_version():
 def check_process_group(method):
     """Raises a `RuntimeError` unless all processes call a method.
 
-    Those that do would wait for the others for ever.
+    Those that do would wait forever for the others.
 
     Args:
         method: String. The method of a model.
@@ -74,7 +74,7 @@ def check_process_group(method):
     import torch.distributed as dist
 
     if dist.get_backend() != "gloo":
-        # NCCL ends what waits for too long by itself.
+        # NCCL itself ends what waits for too long.
         return
     try:
         dist.monitored_barrier(timeout=datetime.timedelta(seconds=PATIENCE))
@@ -103,7 +103,7 @@ def averaged_gradients(optimizer):
 
     def average_and_apply(gradients, *arguments):
         present = [x for x in gradients if x is not None]
-        # One message, not one for each weight.
+        # A single message instead of one for each weight.
         flat = ops.concatenate([ops.reshape(x, (-1,)) for x in present])
         flat = all_reduce(flat, "sum") / replica()[1]
         parts = iter(flat.split([x.numel() for x in present]))
@@ -121,7 +121,7 @@ def averaged_gradients(optimizer):
 
 
 def share_variables(model):
-    """Gives a model and its optimizer the values of torch's first process.
+    """Copies the values of a model and its optimizer from the first process.
 
     Args:
         model: A `keras.Model`, compiled and built.

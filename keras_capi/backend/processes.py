@@ -1,4 +1,4 @@
-"""What processes that train together tell each other between two steps."""
+"""Communication of processes that train together, between two steps."""
 
 import keras
 import numpy as np
@@ -9,13 +9,13 @@ from keras_capi.backend.replicas import num_processes
 
 
 def from_first_process(array):
-    """Gives all processes what the first one has.
+    """Broadcasts an array of the first process to all others.
 
-    The same sums differ in the last digits from one GPU to another, and a
-    cluster may then have other members.
+    The same sums may differ in the last digits between GPUs, so that clusters
+    would have different members.
 
     Args:
-        array: Array, tensor or variable, of the same shape and type in each
+        array: Array, tensor or variable, of the same shape and dtype in each
             process.
 
     Returns:
@@ -36,11 +36,11 @@ def from_first_process(array):
 
 
 def gather_parts(array):
-    """Joins the arrays of all processes along the first axis.
+    """Concatenates the arrays of all processes along the first axis.
 
     Args:
-        array: Array or tensor, of the same type in each process. One may have
-            more or fewer entries than another, or none.
+        array: Array or tensor, of the same dtype in each process. The number of
+            entries may differ between processes, and may be 0.
 
     Returns:
         NumPy array, the same in each process.
@@ -55,7 +55,7 @@ def gather_parts(array):
 
 
 def gather_alike(array):
-    """Stacks the arrays of several processes, which have the same shape.
+    """Stacks the arrays of all processes, which have the same shape.
 
     Args:
         array: NumPy array.
@@ -77,16 +77,16 @@ def gather_alike(array):
 
 
 def pad(array, count):
-    """Appends zeros to an array until it has so many entries."""
+    """Appends zeros to an array until it has `count` entries."""
     zeros = np.zeros((count - len(array), *array.shape[1:]), array.dtype)
     return np.concatenate([array, zeros])
 
 
 def global_batch(batch):
-    """Returns what functions of the model take outside of a training step.
+    """Returns a batch as the model takes it outside of a training step.
 
-    On JAX they are written for the whole batch, of which each process has a
-    share. Elsewhere each process goes on with its own.
+    On JAX the model takes the whole batch, of which each process has a share.
+    On the other backends each process uses its own batch.
 
     Args:
         batch: Dictionary of arrays.
@@ -97,10 +97,10 @@ def global_batch(batch):
 
 
 def join_parts(array):
-    """Makes one array of all devices of parts that JAX's processes have.
+    """Joins the parts of JAX's processes to one array on all devices.
 
     Args:
-        array: NumPy array. Those of all processes have the same shape.
+        array: NumPy array, of the same shape in each process.
     """
     import jax
 
@@ -109,10 +109,10 @@ def join_parts(array):
 
 
 def data_layout(num_axes):
-    """Returns how JAX's processes share the first axis of an array.
+    """Returns the layout in which JAX's processes share the first axis.
 
     Raises:
-        ValueError: If they do not train together.
+        ValueError: If the processes do not train together.
     """
     distribution = keras.distribution.distribution()
     if distribution is None:

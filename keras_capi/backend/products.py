@@ -1,4 +1,4 @@
-"""Products, by what is the fastest on a CPU."""
+"""Matrix products, by the fastest library on a CPU."""
 
 import string
 
@@ -6,7 +6,7 @@ from keras import ops
 
 from keras_capi.backend.active import BACKEND
 
-# Products of fewer numbers are done before oneDNN has begun.
+# Smaller products would take less time than oneDNN needs to start.
 FEWEST_PRODUCTS = 2**22
 
 
@@ -22,10 +22,10 @@ def matrix_product(x, matrix):
 
 
 def _flat_product(x, matrix):
-    """Multiplies the rows of all samples as those of one matrix.
+    """Multiplies the rows of all samples as one matrix.
 
-    For the gradient of the matrix XLA sums over rows. If these have more than
-    one axis, it first copies one of the operands with its rows last.
+    The gradient of the matrix is a sum over rows. If rows have more than one
+    axis, XLA first copies one of the operands with its rows last.
     """
     *leading, width = ops.shape(x)
     product = ops.matmul(ops.reshape(x, (-1, width)), matrix)
@@ -39,13 +39,13 @@ def weighted_sum(x, weights, axis, weights_axis):
         x: Tensor of shape `(...)`.
         weights: Tensor of the shape of `x` without one of its axes.
         axis: The axis to sum over, counted from 0.
-        weights_axis: The axis that the weights do not have, another one.
+        weights_axis: The axis that the weights lack. Must differ from `axis`.
 
     Returns:
         Tensor of the shape of `x` without `axis`.
     """
     if BACKEND == "torch" and x.device.type == "cpu":
-        # Its product with single vectors takes five to ten times as long.
+        # torch's product with single vectors takes five to ten times as long.
         return ops.sum(x * ops.expand_dims(weights, weights_axis), axis)
     axes = string.ascii_lowercase[: len(x.shape)]
     weighted, kept = (
@@ -61,8 +61,8 @@ def _is_for_onednn(x, matrix):
         tensor.dtype == torch.float32 and tensor.device.type == "cpu"
         for tensor in (x, matrix)
     )
-    # What is exported must consist of torch's own operations, and only these
-    # can have derivatives of the forward kind and be mapped over samples.
+    # Exports must consist of torch's own operations, and only these support
+    # forward-mode derivatives and mapping over samples.
     is_transformed = (
         torch.jit.is_tracing()
         or torch.compiler.is_exporting()
@@ -73,13 +73,13 @@ def _is_for_onednn(x, matrix):
 
 
 def _define_onednn_product():
-    """Makes oneDNN's product of float32 matrices an operation of torch.
+    """Registers oneDNN's product of float32 matrices as a torch operation.
 
-    On CPUs of other makers than Intel, MKL, which torch takes, leaves AVX-512
-    alone, so that oneDNN needs less than half of its time.
+    torch uses MKL, which does not use AVX-512 on CPUs that are not Intel's,
+    where oneDNN takes less than half of the time.
 
     Returns:
-        Function of two tensors, or `None` where it would gain nothing.
+        Function of two tensors, or `None` if it would gain nothing.
     """
     import torch
 
@@ -91,8 +91,8 @@ def _define_onednn_product():
     ):
         return None
     linear = torch.ops.mkldnn._linear_pointwise
-    # An operation, as `torch.compile` takes the above for constant weights
-    # only, but leaves what it does not know as it is.
+    # Registered as an operation: `torch.compile` supports the above for
+    # constant weights only, but leaves unknown operations as they are.
     name = "keras_capi::matrix_product"
     torch.library.define(name, "(Tensor x, Tensor matrix) -> Tensor")
     product = torch.ops.keras_capi.matrix_product.default
@@ -102,7 +102,7 @@ def _define_onednn_product():
         is_small = x.numel() * matrix.shape[1] < FEWEST_PRODUCTS
         if is_small or not torch.backends.mkldnn.enabled:
             return torch.matmul(x, matrix)
-        # It takes the matrix transposed.
+        # It expects the matrix transposed.
         return linear(_dense(x), _dense(matrix).t(), None, "none", [], "")
 
     @torch.library.register_fake(name)
@@ -127,7 +127,7 @@ def _define_onednn_product():
 
 
 def _dense(x):
-    """Copies what is repeated or has gaps, with which oneDNN is slow."""
+    """Copies tensors with repeats or gaps, with which oneDNN is slow."""
     return x if x.mT.is_contiguous() else x.contiguous()
 
 

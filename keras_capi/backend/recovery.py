@@ -1,4 +1,4 @@
-"""Giving a model its values back when a step fails."""
+"""Restores the values of a model when a step fails."""
 
 import contextlib
 
@@ -6,7 +6,7 @@ from keras_capi.backend.active import BACKEND
 
 
 def build_optimizer(model):
-    """Makes the variables of a model's optimizer, if it has one without.
+    """Builds a model's optimizer, if it has one that is not built.
 
     Args:
         model: A `keras.Model`, built.
@@ -16,7 +16,7 @@ def build_optimizer(model):
         return
     scope = contextlib.nullcontext()
     if BACKEND == "tensorflow":
-        # Under a strategy they are on each device.
+        # Under a strategy its variables are on each device.
         scope = model.distribute_strategy.scope()
     with scope:
         optimizer.build(model.trainable_variables)
@@ -24,17 +24,17 @@ def build_optimizer(model):
 
 @contextlib.contextmanager
 def restored_on_error(model):
-    """Gives a model its values back if compiling its step fails.
+    """Restores the values of a model if compiling its step fails.
 
-    On JAX, Keras takes the values out of the variables before the first step
-    and only puts back what a step has returned. A bad batch would leave a
-    trained model without weights.
+    On JAX, Keras takes the values out of the variables before the first step,
+    and only puts back what a step returns. A bad batch would leave a trained
+    model without weights.
 
     Args:
         model: A `keras.Model`, built.
     """
-    # TensorFlow cannot repeat it after a failed step, and on JAX its variables
-    # must be among those to restore.
+    # TensorFlow cannot build it again after a failed step, and on JAX its
+    # variables must be among those to restore.
     build_optimizer(model)
     optimizer = getattr(model, "optimizer", None)
     if BACKEND != "jax":

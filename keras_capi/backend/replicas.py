@@ -1,4 +1,4 @@
-"""Which replica of a distributed training this is, and sums over all."""
+"""Index and number of replicas in distributed training, and their sums."""
 
 from keras import ops
 
@@ -8,7 +8,7 @@ from keras_capi.backend.active import BACKEND
 def replica():
     """Returns this replica's index and the number of replicas.
 
-    Outside a step that is run by several replicas: 0 and 1.
+    Outside a step that several replicas run: 0 and 1.
     """
     if BACKEND == "tensorflow":
         import tensorflow as tf
@@ -28,7 +28,7 @@ def replica():
 
 
 def process_index():
-    """Returns which of the processes of a training this one is."""
+    """Returns the index of this process in a training."""
     if BACKEND == "jax":
         import jax
 
@@ -37,7 +37,7 @@ def process_index():
 
 
 def num_processes():
-    """Returns how many processes train together, each with its own batches."""
+    """Returns the number of processes that train, each with its batches."""
     if BACKEND == "jax":
         import jax
 
@@ -85,7 +85,7 @@ def all_reduce_with_gradient(x):
 
 
 def check_strategy(model):
-    """Raises a `ValueError` for what Keras cannot do under `tf.distribute`.
+    """Raises a `ValueError` for options that `tf.distribute` does not allow.
 
     Args:
         model: A compiled `keras.Model`.

@@ -1,4 +1,4 @@
-"""The training step: how it is compiled, and what the model adds to it."""
+"""The training step: its compilation, and what a model adds to it."""
 
 import contextlib
 import math
@@ -9,20 +9,22 @@ import keras
 from keras_capi.backend.active import BACKEND
 from keras_capi.backend.made_numbers import numbers_made_on_device
 
-# From how many weights on that train a step is worth compiling.
+# The number of trainable weights from which compiling a step pays off.
 MANY_WEIGHTS = 200_000
 
 
 @contextlib.contextmanager
 def compiled_training(model, chooses):
-    """Has TensorFlow's training steps compiled by XLA, on the CPU too.
+    """Lets XLA compile TensorFlow's training steps, on the CPU, too.
 
-    Keras takes XLA on other devices only. A training takes less time with it
-    unless the model is tiny: steps pay for compiling twice as long. Predictions
-    take as long without, and for images of any size.
+    Keras uses XLA on other devices only. With it a training takes less time,
+    unless the model is tiny: the gain per step makes up for a longer
+    compilation. Predictions are as fast without it, and take images of any
+    size.
 
     Args:
-        model: A compiled `keras.Model`, whose training function is made within.
+        model: A compiled `keras.Model`, whose training function is made in this
+            context.
         chooses: Boolean. Whether the user has left the choice open.
     """
     if (
@@ -36,7 +38,8 @@ def compiled_training(model, chooses):
         return
     jit_compile = model.jit_compile
     with warnings.catch_warnings():
-        # Keras refuses layers that cannot, and deterministic operations.
+        # Keras warns, and does not use XLA, if a layer does not support it or
+        # operations are to be deterministic.
         warnings.simplefilter("ignore")
         model.jit_compile = True
     try:
@@ -46,12 +49,12 @@ def compiled_training(model, chooses):
 
 
 def with_logs(train_function, change):
-    """Returns a training function of Keras whose logs are changed.
+    """Returns a training function of Keras that changes its logs.
 
     Args:
         train_function: The `train_function` of a `keras.Model`: `(data) ->
             logs`, and `(state, data) -> (logs, state)` on JAX.
-        change: Function from logs to logs, which is called after each step.
+        change: Function from logs to logs, called after each step.
     """
 
     def changed(*arguments):
@@ -71,8 +74,8 @@ def train_step(model, keras_train_step, arguments):
     """Runs Keras's training step between two calls of the model.
 
     Keras's step is stateful on TensorFlow and torch, `(data) -> logs`, and
-    stateless on JAX, `(state, data) -> (logs, state)`. There the variables take
-    their values from `state` inside a `StatelessScope`, and what the model
+    stateless on JAX, `(state, data) -> (logs, state)`. On JAX the variables
+    take their values from `state` inside a `StatelessScope`, and what the model
     assigns is read back from the scope.
 
     Args:
@@ -99,7 +102,7 @@ def train_step(model, keras_train_step, arguments):
 
 
 def _run(function, model, state):
-    """Runs a function on a state; returns its result and the new state."""
+    """Runs a function on a state, and returns its result and the new state."""
     *parts, metrics = state
     variables = (
         model.trainable_variables,

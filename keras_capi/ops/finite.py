@@ -1,4 +1,4 @@
-"""Refusing features that are no numbers, of which nothing can be told."""
+"""Refuses features that are NaN or infinite, as nothing can be told of them."""
 
 import numpy as np
 
@@ -7,8 +7,8 @@ def check_finite(name, numbers):
     """Raises a `ValueError` if numbers are NaN or infinite.
 
     Args:
-        name: String. What they are.
-        numbers: Float or array: some, or their sum.
+        name: String. What the numbers are, for the error.
+        numbers: Float or array: the numbers, or their sum.
     """
     if not np.all(np.isfinite(numbers)):
         raise ValueError(

@@ -13,7 +13,7 @@ WIDE = ("int64", "uint32", "uint64")
 
 
 def gather_tokens(tokens, indices):
-    """Picks tokens of each sample by their index.
+    """Selects tokens of each sample by their indices.
 
     Args:
         tokens: Tensor of shape `(batch, tokens, width)`.
@@ -32,16 +32,16 @@ def gather_tokens(tokens, indices):
 
 
 def to_int32(indices):
-    """Converts indices, of which no large one may wrap to a small one.
+    """Converts indices to int32, such that large ones do not wrap around.
 
     Args:
         indices: Integer array or tensor of any shape.
 
     Returns:
-        Int32 tensor: indices beyond its range become the largest.
+        Int32 tensor. Indices outside its range become the largest int32.
 
     Raises:
-        ValueError: If an array, whose values are at hand, has such an index.
+        ValueError: If a NumPy array has such an index.
     """
     if not keras.ops.is_tensor(indices):
         indices = np.asarray(indices)
@@ -59,7 +59,7 @@ def to_int32(indices):
 
 
 def slice_tokens(tokens, start, size):
-    """Takes tokens that follow each other.
+    """Takes a slice of consecutive tokens.
 
     Args:
         tokens: Tensor of shape `(batch, tokens, width)`.
@@ -77,13 +77,13 @@ def slice_tokens(tokens, start, size):
 
 
 def gather_tokens_in_range(tokens, indices, start):
-    """Picks tokens of which a part only is at hand.
+    """Selects tokens when only a part of all tokens is available.
 
-    The sum over all parts is what `gather_tokens` picks from the whole.
+    The sum over all parts is what `gather_tokens` selects from the whole.
 
     Args:
         tokens: Tensor of shape `(batch, tokens, width)`: those from `start` on.
-        indices: Integer tensor of shape `(batch, picked)`, counted in the
+        indices: Integer tensor of shape `(batch, picked)`: indices in the
             whole.
         start: Integer or integer scalar tensor.
 
@@ -98,16 +98,16 @@ def gather_tokens_in_range(tokens, indices, start):
 
 
 def list_hidden(mask, count):
-    """Returns the indices of hidden patches, and then of others.
+    """Returns the indices of hidden patches, followed by those of others.
 
     Args:
-        mask: Boolean tensor of shape `(batch, patches)`, true where hidden.
-        count: Integer, or integer scalar tensor. How many indices to return of
+        mask: Boolean tensor of shape `(batch, patches)`, `True` where hidden.
+        count: Integer, or integer scalar tensor. How many indices to return for
             each image.
 
     Returns:
         Int32 tensor of shape `(batch, count)`: first those of hidden patches,
-        both in ascending order.
+        then the others, each in ascending order.
     """
     num_patches = ops.shape(mask)[1]
     cells = ops.arange(num_patches, dtype="int32")
@@ -116,7 +116,7 @@ def list_hidden(mask, count):
 
 
 def indices_are_distinct(first, second, num_tokens):
-    """Tells whether all indices point at tokens, none twice in a sample.
+    """Returns whether all indices are valid and distinct in each sample.
 
     Args:
         first: Integer tensor of shape `(batch, count)`.
@@ -148,8 +148,8 @@ def extract_patches(images, patch_size):
         patches row-major, values in the order row, column, channel.
 
     Raises:
-        ValueError: If the images have another rank, or a size that the patch
-            size does not divide.
+        ValueError: If the images do not have rank 4, or a size that is not
+            divisible by the patch size.
     """
     check_positive_integer("patch_size", patch_size)
     batch_size, height, width, channels = _sizes(
@@ -172,7 +172,7 @@ def extract_patches(images, patch_size):
 
 
 def join_patches(patches, patch_size, grid_size):
-    """Puts flattened patches together, the inverse of `extract_patches`.
+    """Joins flattened patches to images, the inverse of `extract_patches`.
 
     Args:
         patches: Tensor of shape `(batch, rows * columns, patch_size**2 *
@@ -185,8 +185,8 @@ def join_patches(patches, patch_size, grid_size):
         Tensor of shape `(batch, height, width, channels)`.
 
     Raises:
-        ValueError: If the patches have another rank, or are not of this grid
-            and size.
+        ValueError: If the patches do not have rank 3, or do not fit the grid
+            and patch size.
 
     Example:
 
@@ -232,7 +232,7 @@ def _sizes(name, x, axes):
 
 
 def pad_images(images, patch_size):
-    """Adds zeros below and on the right, until a patch size divides images.
+    """Pads images with zeros, below and right, to multiples of a patch size.
 
     Args:
         images: Tensor of shape `(batch, height, width, channels)`.
@@ -246,7 +246,7 @@ def pad_images(images, patch_size):
 
 
 def replace_tokens(tokens, mask, mask_token):
-    """Puts a mask token in the place of some tokens.
+    """Replaces some tokens by a mask token.
 
     Args:
         tokens: Float tensor of shape `(batch, tokens, width)`.

@@ -1,4 +1,4 @@
-"""Cross-entropy with one right class."""
+"""Cross-entropy with a single right class."""
 
 from keras import ops
 
@@ -6,10 +6,10 @@ from keras_capi.ops.value_range import check_value_range
 
 
 def label_cross_entropy(labels, logits):
-    """Returns what each label's probability costs.
+    """Returns the cross-entropy of each label.
 
-    Nothing is averaged: where labels are padded, or count only where something
-    is hidden, see `keras_capi.ops.masked_mean`.
+    Nothing is averaged. If some labels are padding, or only those of hidden
+    patches count, use `keras_capi.ops.masked_mean`.
 
     Args:
         labels: Integer tensor of any shape: the right classes.
@@ -17,11 +17,12 @@ def label_cross_entropy(labels, logits):
             classes.
 
     Returns:
-        Float32 tensor of the shape of `labels`, in nats; NaN where a label is
-        no class.
+        Float32 tensor of the shape of `labels`, in nats. NaN where a label is
+        not a class.
 
     Raises:
-        ValueError: If labels are a NumPy array, of which one is no class.
+        ValueError: If the labels are a NumPy array with a value that is not a
+            class.
 
     Example:
 
@@ -36,7 +37,8 @@ def label_cross_entropy(labels, logits):
     num_classes = logits.shape[-1]
     check_value_range("labels", labels, num_classes, "as there are classes")
     labels = ops.cast(labels, "int32")
-    # Backends take another class for them, each in its way, or raise.
+    # For labels that are not classes, backends would use another class, or
+    # raise.
     is_class = ops.logical_and(labels >= 0, labels < num_classes)
     places = ops.expand_dims(ops.where(is_class, labels, 0), -1)
     scores = ops.squeeze(ops.take_along_axis(logits, places, axis=-1), -1)

@@ -9,9 +9,9 @@ from keras_capi.validation import check_positive_integer
 def rotary_frequencies(head_dim, max_frequency=7.0, min_frequency=7e-4):
     """Returns the frequencies of the two-dimensional rotary positions.
 
-    A quarter of the head size gives geometrically spaced frequencies, in turns
-    per image. The first half of the channels turns with the row, the second
-    half with the column:
+    There are `head_dim / 4` geometrically spaced frequencies, in turns per
+    image. The first half of the channels rotates with the row, the second half
+    with the column:
 
     ```
     f = max * (max / min) ** linspace(0, -1, head_dim // 4)
@@ -50,7 +50,7 @@ def rotary_frequencies(head_dim, max_frequency=7.0, min_frequency=7e-4):
 
 
 def rotary_angles(coordinates, frequencies):
-    """Returns cosine and sine of the rotary angle of each token and channel.
+    """Returns the cosine and sine of each token's and channel's rotary angle.
 
     Args:
         coordinates: Float tensor of shape `(..., tokens, 2)`: row and column in
@@ -59,13 +59,13 @@ def rotary_angles(coordinates, frequencies):
             `rotary_frequencies`.
 
     Returns:
-        Two float32 tensors of shape `(..., tokens, 1, head_dim)`, with the
-        axis of the attention heads in place.
+        Two float32 tensors of shape `(..., tokens, 1, head_dim)`, with an axis
+        for the attention heads.
     """
     coordinates = ops.cast(coordinates, "float32")
     frequencies = ops.cast(frequencies, "float32")
-    # Written out: a product over two terms is no work for a matrix unit, some
-    # of which would round the angles to a short float.
+    # Written out: a sum of two terms is no work for a matrix unit, and some of
+    # these would round the angles to low precision.
     angles = (
         coordinates[..., :1] * frequencies[0]
         + coordinates[..., 1:] * frequencies[1]
@@ -75,16 +75,16 @@ def rotary_angles(coordinates, frequencies):
 
 
 def apply_rotary(x, cosine, sine):
-    """Turns the channels of queries or keys by the angles of their positions.
+    """Rotates the channels of queries or keys by their positions' angles.
 
-    Computes `x * cos + rotate_half(x) * sin` with `rotate_half([a, b]) =
-    [-b, a]` on the two halves of the channels. As the two channels of a pair
-    turn by different angles (one with the row, one with the column), this is
-    not a rotation and does not keep norms. Published weights need it so.
+    Computes `x * cos + rotate_half(x) * sin` with `rotate_half([a, b]) = [-b,
+    a]` on the two halves of the channels. The two channels of a pair turn by
+    different angles, one with the row and one with the column; so this is not a
+    rotation, and does not preserve norms. Published weights require this form.
 
     Args:
-        x: Float tensor of shape `(batch, tokens, heads, head_dim)`, the last
-            even.
+        x: Float tensor of shape `(batch, tokens, heads, head_dim)`, with an
+            even `head_dim`.
         cosine: Float tensor that broadcasts with `x`, see `rotary_angles`.
         sine: Like `cosine`.
 
@@ -104,7 +104,7 @@ def apply_rotary(x, cosine, sine):
             "The head size must be even, for the two halves of a rotation. "
             f"Received: x.shape={tuple(x.shape)}"
         )
-    # The sign goes to the sine, which has no heads.
+    # The sign is applied to the sine, which is smaller, as it has no heads.
     halves = (x.shape[-1] // 2,) * 2
     first, second = backend.split(sine, halves, -1)
     signed = ops.concatenate([-first, second], axis=-1)
