@@ -6,6 +6,7 @@ from keras_capi import backend
 from keras_capi.encoders.backbone_weights import check_backbone
 from keras_capi.encoders.encoder_model import EncoderModel
 from keras_capi.fitting.named_arguments import named_arguments
+from keras_capi.tasks.logits_hint import warn_of_logits
 from keras_capi.validation import check_number
 from keras_capi.validation import check_positive_integer
 from keras_capi.validation import is_array
@@ -103,6 +104,8 @@ class FineTunedModel(EncoderModel):
                 f"blocks. Received: block {self.last_block} of {num_layers}"
             )
         super().compile(*args, **kwargs)
+        if self.classifier.activation is keras.activations.linear:
+            warn_of_logits(_only(self.loss))
 
     def check_labels(self, labels):
         """Raises a `ValueError` if labels are a list, or invalid classes.

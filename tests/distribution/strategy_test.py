@@ -24,7 +24,9 @@ def strategy():
 
 def test_a_checkpoint_outside_of_the_scope(strategy, tmp_path, capsys):
     with strategy.scope():
-        model = keras_capi.models.CAPIClassifier(make_backbone(), num_classes=3)
+        model = keras_capi.models.CAPIClassifier(
+            make_backbone(), num_classes=3, activation="softmax"
+        )
         model.compile(
             "adamw", "sparse_categorical_crossentropy", jit_compile=False
         )

@@ -165,7 +165,9 @@ def test_bad_arguments(arguments, message):
 
 @pytest.mark.parametrize("feature_layer", [1, 2])
 def test_fine_tunes_without_what_is_behind_the_features(feature_layer):
-    model = ImageClassifier(make(2, feature_layer=feature_layer), 3)
+    model = ImageClassifier(
+        make(2, feature_layer=feature_layer), 3, activation="softmax"
+    )
     model.compile("adam", "sparse_categorical_crossentropy")
     # Optimizers warn of weights without a gradient.
     history = model.fit(make_images(6), np.arange(6) % 3, verbose=0).history

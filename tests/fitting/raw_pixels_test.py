@@ -42,7 +42,7 @@ def shared_model():
 
 def make_classifier():
     classifier = keras_capi.models.CAPIClassifier(
-        make_backbone(), num_classes=2
+        make_backbone(), num_classes=2, activation="softmax"
     )
     classifier.compile("sgd", "sparse_categorical_crossentropy")
     return classifier

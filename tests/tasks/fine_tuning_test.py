@@ -224,7 +224,9 @@ def test_labels_out_of_range(label):
 def test_labels_out_of_range_in_data_sets(label):
     images, labels, _ = make_labelled(8)
     labels[3] = label
-    model = ImageClassifier(make_backbone(num_layers=2), 2)
+    model = ImageClassifier(
+        make_backbone(num_layers=2), 2, activation="softmax"
+    )
     model.compile("sgd", "sparse_categorical_crossentropy")
     batches = ((images[i : i + 4], labels[i : i + 4]) for i in (0, 4))
     # Of ours, torch and TensorFlow.
@@ -275,7 +277,12 @@ LABELS = {
 @pytest.mark.parametrize("name", LABELS)
 def test_integer_labels_that_are_no_classes(name):
     num_classes, loss, labels = LABELS[name]
-    model = ImageClassifier(make_backbone(), num_classes, freeze_backbone=True)
+    model = ImageClassifier(
+        make_backbone(),
+        num_classes,
+        freeze_backbone=True,
+        activation="sigmoid" if isinstance(loss, str) else None,
+    )
     # Labels are looked at before a step, which TensorFlow would trace for long.
     eagerly = keras.backend.backend() == "tensorflow"
     model.compile("sgd", loss, run_eagerly=eagerly)
@@ -330,3 +337,27 @@ def test_bad_arguments():
         ImageSegmenter(backbone, 2.5)
     with pytest.raises(ValueError, match="must be a `keras_capi.enc"):
         ImageSegmenter(keras.Sequential(), 2)
+
+
+CROSS_ENTROPY = LOSSES.SparseCategoricalCrossentropy
+
+
+@pytest.mark.parametrize("make", [ImageClassifier, ImageSegmenter])
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "sparse_categorical_crossentropy",
+        LOSSES.binary_crossentropy,
+        [CROSS_ENTROPY()],
+        LOSSES.CategoricalCrossentropy(),
+    ],
+)
+def test_losses_that_take_logits_for_probabilities(make, loss):
+    model = make(make_backbone(), 2)
+    with pytest.warns(UserWarning, match="from_logits.*loss=.*crossentropy"):
+        model.compile("sgd", loss)
+    model.compile("sgd", CROSS_ENTROPY(from_logits=True))
+    model.compile("sgd", "mse")
+    ImageClassifier(make_backbone(), 2, activation="softmax").compile(
+        "sgd", loss
+    )

@@ -232,3 +232,15 @@ def test_saved_and_loaded(tmp_path):
     loaded = keras.saving.load_model(tmp_path / "method.keras")
     losses = [m.train_on_batch(IMAGES)[0] for m in (method, loaded)]
     assert losses[0] == losses[1]
+
+
+def test_an_encoder_without_weights_is_refused():
+    class Unbuilt(keras_capi.encoders.Encoder):
+        def __init__(self):
+            super().__init__(4, 1, 8, 0, (16, 16, 3))
+            self.embedding = keras.layers.Dense(8)
+
+    with pytest.raises(
+        ValueError, match="`finish` at the end.*Unbuilt without"
+    ):
+        MeanColour(Unbuilt())
