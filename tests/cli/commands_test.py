@@ -1,6 +1,7 @@
 """The command line, as a user calls it."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -97,8 +98,10 @@ def test_embed_images_of_twelve_bits(tmp_path):
 
 def test_convert_and_embed(preset, photos, tmp_path):
     output = tmp_path / "features.h5"
+    another = tmp_path / "another.png"
+    shutil.copy(photos / "a.png", another)
     result = run(
-        *("embed", photos, photos / "a.png", "--preset", preset),
+        *("embed", photos, another, "--preset", preset),
         *("--out", output, "--features", "global,feature_map"),
         *("--image-size", 32),
     )
@@ -109,8 +112,8 @@ def test_convert_and_embed(preset, photos, tmp_path):
         backbone, photos, ("global", "feature_map"), image_size=32, verbose=0
     )
     with h5py.File(output) as file:
-        names = [str(photos / name) for name in ("a.png", "b.jpg", "a.png")]
-        assert list(file["names"].asstr()) == names
+        names = [photos / "a.png", photos / "b.jpg", another]
+        assert list(file["names"].asstr()) == [str(name) for name in names]
         assert file["feature_map"].shape == (3, 8, 8, 48)
         np.testing.assert_allclose(
             file["global"][:2], expected["global"], atol=1e-6
