@@ -22,7 +22,7 @@ def test_a_backbone_that_thaws_after_compile():
         lambda: head.train_on_batch(images, labels),
     ):
         with pytest.raises(
-            ValueError, match=r"anew.*: \d+ weights.*class_token"
+            ValueError, match=r"compiled again.*: \d+ weights.*class_token"
         ):
             train()
     head.compile("sgd", loss)
