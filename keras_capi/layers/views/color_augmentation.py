@@ -246,7 +246,7 @@ def check_normalization(mean, std):
     std = check_each("std", std, check_positive)
     if len(mean) != len(std):
         raise ValueError(
-            "`mean` and `std` must have as many values. "
+            "`mean` and `std` must have the same number of values. "
             f"Received: mean={mean}, std={std}"
         )
     return mean, std

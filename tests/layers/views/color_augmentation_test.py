@@ -200,7 +200,7 @@ def test_bad_arguments(name, value):
 def test_bad_normalisation():
     with pytest.raises(ValueError, match="`std` must be given together"):
         ColorAugmentation(mean=(0.5,))
-    with pytest.raises(ValueError, match="must have as many values"):
+    with pytest.raises(ValueError, match="must have the same number of values"):
         ColorAugmentation(mean=(0.5,), std=(0.2, 0.2))
     layer = ColorAugmentation(mean=(0.5,), std=(0.2,))
     with pytest.raises(ValueError, match="1 values, and images of 3 channels"):
