@@ -115,9 +115,9 @@ def test_a_teacher_that_trains_is_refused():
     images = make_images(4)
     model.train_on_batch(images)
     head = keras_capi.tasks.ImageClassifier(model.encoder, 2)
-    with pytest.raises(ValueError, match="anew after .*such as teacher/"):
+    with pytest.raises(ValueError, match="again after .*such as teacher/"):
         model.fit(images, verbose=0)
-    with pytest.raises(ValueError, match="anew after .*such as teacher/"):
+    with pytest.raises(ValueError, match="again after .*such as teacher/"):
         model.train_on_batch(images)
     with pytest.raises(ValueError, match="must be frozen.*'teacher' with"):
         model.compile("sgd")
