@@ -295,4 +295,5 @@ class CAPIBackbone(Encoder):
             "seed": self.seed,
             "predictor": self.predictor_kind,
             "positions": self.position_kind,
+            "lora_rank": self.lora_rank,
         }

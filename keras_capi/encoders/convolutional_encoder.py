@@ -129,5 +129,5 @@ class ConvolutionalEncoder(Encoder):
 
     def get_config(self):
         config = {**super().get_config(), "num_stages": self.num_stages}
-        own = ("patch_size", "num_layers", "lora_rank")
+        own = ("patch_size", "num_layers")
         return {k: v for k, v in config.items() if k not in own}

@@ -296,5 +296,4 @@ class Encoder(PresetMixin, LoRAMixin, FineTuningMixin, GuardedModel):
             "hidden_dim": self.hidden_dim,
             "image_shape": self.image_shape,
             "pad": self.pad,
-            "lora_rank": self.lora_rank,
         }

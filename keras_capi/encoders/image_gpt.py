@@ -289,5 +289,6 @@ class ImageGPTEncoder(Encoder):
             "image_size": self.image_size,
             "causal": self.causal,
             "feature_layer": self.feature_layer,
+            "lora_rank": self.lora_rank,
             **{name: palette[name] for name in names},
         }

@@ -292,4 +292,8 @@ class ViT(Encoder):
         return split_by_depth(self.weights, blocks, behind)
 
     def get_config(self):
-        return {**super().get_config(), **vit_config(self)}
+        return {
+            **super().get_config(),
+            **vit_config(self),
+            "lora_rank": self.lora_rank,
+        }
