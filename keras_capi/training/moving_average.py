@@ -110,7 +110,7 @@ class MovingAverage:
         would then decay its weights.
         """
         for _, average in self.pairs:
-            if average.trainable_variables:
+            if average.trainable:
                 raise ValueError(
                     "A teacher must be frozen while a method trains: set its "
                     "`trainable = False`, and fine-tune a copy, such as that "
@@ -121,7 +121,10 @@ class MovingAverage:
 
 
 def check_teachers(model):
-    """Calls `check_frozen` of each `MovingAverage` that a model keeps."""
+    """Calls `check_frozen` of each `MovingAverage` that a model keeps.
+
+    Before a training, not in `compile`, as a file of such a model must load.
+    """
     for part in vars(model).values():
         if isinstance(part, MovingAverage):
             part.check_frozen()

@@ -241,7 +241,6 @@ class Pretraining(EncoderModel):
             )
         for part in self.list_unused_parts():
             part.trainable = False
-        check_teachers(self)
         super().compile(optimizer, **kwargs)
         backend.check_strategy(self)
         # Built now, so that a model can be saved before it is trained.
@@ -254,6 +253,7 @@ class Pretraining(EncoderModel):
 
     def fit(self, x=None, *args, **kwargs):
         kwargs = named_arguments("fit", "y", args, kwargs)
+        check_teachers(self)
         self._check(x, **kwargs)
         # Checked now, not after the first epoch.
         validation = kwargs.get("validation_data")
@@ -270,6 +270,7 @@ class Pretraining(EncoderModel):
 
     def train_on_batch(self, x, *args, **kwargs):
         kwargs = named_arguments("train_on_batch", "y", args, kwargs)
+        check_teachers(self)
         self._check(x, **kwargs)
         logs = super().train_on_batch(x, **kwargs)
         loss = logs["loss"] if isinstance(logs, dict) else logs[0]
