@@ -11,6 +11,10 @@ import platform
 CACHE = pathlib.Path(__file__).parents[1] / ".pytest_cache"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE / "jax"))
 os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(CACHE / "torch"))
+# JAX reads files that another process has half written. So each of pytest's
+# workers, which inherit the variable, has a folder of its own.
+if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+    os.environ["JAX_COMPILATION_CACHE_DIR"] += f"/{worker}"
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 # Tests mostly compile what then runs for an instant.
