@@ -102,7 +102,7 @@ def test_goes_on_in_a_new_process_bit_for_bit(tmp_path):
 
 
 def test_a_model_goes_over_to_another_backend(tmp_path):
-    """Same features; same five steps with given masks."""
+    """Same features; same five steps with given masks; checkpoints fit."""
     backend = keras.backend.backend()
     other = BACKENDS[(BACKENDS.index(backend) + 1) % len(BACKENDS)]
     model = make_model(
@@ -114,6 +114,10 @@ def test_a_model_goes_over_to_another_backend(tmp_path):
     )
     for images in make_steps(3):
         model.train_on_batch({"images": images, **make_indices()})
+    checkpoint = keras_capi.callbacks.Checkpoint(tmp_path / "checkpoints")
+    batch = {"images": images, **make_indices()}
+    model.fit(batch, batch_size=len(images), callbacks=[checkpoint], verbose=0)
+    saved = model.student.get_weights()
     data = {
         "images": make_steps(5, seed=5),
         **{
@@ -128,6 +132,9 @@ def test_a_model_goes_over_to_another_backend(tmp_path):
         if name.startswith("features"):
             np.testing.assert_allclose(values, there[name], atol=1e-5)
     np.testing.assert_allclose(here["losses"], there["losses"], atol=1e-4)
+    np.testing.assert_array_equal(there["position"], [1, 0])
+    for i, weight in enumerate(saved):
+        np.testing.assert_array_equal(there[f"restored/{i}"], weight)
 
 
 def test_weights_file_holds_the_whole_state(tmp_path):

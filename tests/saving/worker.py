@@ -3,7 +3,8 @@
 Usage: `python worker.py FOLDER ...`. In each folder are `model.keras` and
 `data.npz`; `results.npz` is written into it. The data hold
 `images` of shape `(steps, batch, height, width, channels)` and, if the masks
-are given, their indices.
+are given, their indices. A folder may also have `checkpoints` of that model, to
+which it returns at the end.
 """
 
 import pathlib
@@ -13,7 +14,7 @@ import keras
 import numpy as np
 from keras import ops
 
-import keras_capi  # noqa: F401 (registers the classes)
+from keras_capi.callbacks import Checkpoint
 
 
 def run(model, data):
@@ -39,4 +40,11 @@ if __name__ == "__main__":
         with np.load(folder / "data.npz") as data:
             model = keras.saving.load_model(folder / "model.keras")
             results = run(model, dict(data))
+            if (folder / "checkpoints").exists():
+                checkpoint = Checkpoint(folder / "checkpoints")
+                batch = {name: values[0] for name, values in data.items()}
+                results["position"] = checkpoint.restore(model, batch)
+                checkpoint.release()
+                restored = model.student.get_weights()
+                results |= {f"restored/{i}": w for i, w in enumerate(restored)}
         np.savez(folder / "results.npz", **results)
