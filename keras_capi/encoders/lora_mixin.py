@@ -4,7 +4,8 @@ from keras_capi.validation import check_positive_integer
 class LoRAMixin:
     """Lets an encoder train a few additional weights, with all others frozen.
 
-    The encoder's `list_blocks` returns its `TransformerBlock`s.
+    The encoder's `list_blocks` returns its blocks: `TransformerBlock`s, or
+    others with `projections`. LoRA is refused for blocks without.
     """
 
     lora_rank = None
@@ -68,8 +69,12 @@ class LoRAMixin:
         Args:
             rank: Integer. Rank of the updates: the higher, the more weights
                 train.
+
+        Raises:
+            ValueError: If the encoder has other blocks than transformers'.
         """
         check_positive_integer("rank", rank)
+        self._projections()  # Raises before anything changes.
         if not self.trainable:
             self.trainable = True  # Otherwise new weights would be frozen too.
         self._add_lora(rank)
@@ -88,4 +93,12 @@ class LoRAMixin:
             projection.lora_kernel_b.trainable = projection.trainable
 
     def _projections(self):
-        return [p for block in self.list_blocks() for p in block.projections]
+        blocks = self.list_blocks()
+        if not all(hasattr(block, "projections") for block in blocks):
+            raise ValueError(
+                "LoRA needs blocks with `projections`, a list of their dense "
+                "layers, such as `keras_capi.layers.TransformerBlock`. Freeze "
+                "the encoder instead. Received: blocks of the types "
+                f"{sorted({type(block).__name__ for block in blocks})}"
+            )
+        return [p for block in blocks for p in block.projections]

@@ -8,6 +8,7 @@ from helpers import make_images
 from helpers import make_vit
 from helpers import to_numpy
 
+from keras_capi.encoders import ConvolutionalEncoder
 from keras_capi.optimizers import LayerDecayAdamW
 from keras_capi.tasks import ImageClassifier
 from keras_capi.tasks import ImageSegmenter
@@ -121,6 +122,17 @@ def test_low_rank_updates(make, tmp_path):
     np.testing.assert_allclose(
         to_numpy(merged(make_images())["feature_map"]), after, atol=1e-4
     )
+
+
+def test_low_rank_updates_need_transformer_blocks():
+    encoder = ConvolutionalEncoder(2, hidden_dim=8)
+    encoder.trainable = False
+    with pytest.raises(
+        ValueError, match="LoRA needs blocks with `projections`"
+    ):
+        encoder.enable_lora(2)
+    assert not encoder.trainable
+    assert not encoder.has_lora
 
 
 def test_freezing(tmp_path):
