@@ -1,8 +1,9 @@
 """Cross-entropy with a single right class."""
 
+import numpy as np
 from keras import ops
 
-from keras_capi.ops.value_range import check_value_range
+from keras_capi.ops.losses.class_scores import class_scores
 
 
 def label_cross_entropy(labels, logits):
@@ -21,8 +22,8 @@ def label_cross_entropy(labels, logits):
         not a class.
 
     Raises:
-        ValueError: If the labels are a NumPy array with a value that is not a
-            class.
+        ValueError: If the labels are a list or NumPy array with a value that is
+            not a class.
 
     Example:
 
@@ -34,15 +35,7 @@ def label_cross_entropy(labels, logits):
     - [BEiT](https://arxiv.org/abs/2106.08254), section 2.3
     """
     logits = ops.cast(logits, "float32")
-    # A tensor where a loss has a class for each image of the batch.
-    num_classes = ops.shape(logits)[-1]
-    if isinstance(num_classes, int):
-        check_value_range("labels", labels, num_classes, "as there are classes")
-    labels = ops.cast(labels, "int32")
-    # For labels that are not classes, backends would use another class, or
-    # raise.
-    is_class = ops.logical_and(labels >= 0, labels < num_classes)
-    places = ops.expand_dims(ops.where(is_class, labels, 0), -1)
-    scores = ops.squeeze(ops.take_along_axis(logits, places, axis=-1), -1)
-    losses = ops.logsumexp(logits, axis=-1) - scores
-    return ops.where(is_class, losses, float("nan"))
+    labels = labels if hasattr(labels, "shape") else np.array(labels)
+    labels = labels[..., None]
+    scores = ops.squeeze(class_scores("labels", labels, logits), -1)
+    return ops.logsumexp(logits, axis=-1) - scores

@@ -2,6 +2,8 @@
 
 from keras import ops
 
+from keras_capi.ops.losses.class_scores import class_scores
+
 
 def shared_cross_entropy(indices, shares, logits):
     """Returns the cross-entropy with targets spread over a few classes.
@@ -15,7 +17,12 @@ def shared_cross_entropy(indices, shares, logits):
         logits: Float tensor of shape `(..., classes)`. The predictions.
 
     Returns:
-        Float32 tensor of shape `(...)`, in nats.
+        Float32 tensor of shape `(...)`, in nats. NaN where an index is not a
+        class.
+
+    Raises:
+        ValueError: If the indices are a NumPy array with a value that is not a
+            class.
 
     Reference:
 
@@ -23,6 +30,6 @@ def shared_cross_entropy(indices, shares, logits):
       2
     """
     logits = ops.cast(logits, "float32")
-    scores = ops.take_along_axis(logits, ops.cast(indices, "int32"), axis=-1)
+    scores = class_scores("indices", indices, logits)
     shared = ops.sum(ops.multiply(shares, scores), axis=-1)
     return ops.logsumexp(logits, axis=-1) - shared

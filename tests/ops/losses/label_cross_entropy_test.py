@@ -33,8 +33,9 @@ def test_labels_that_are_no_class(label):
     """They are refused, or make the loss NaN where values are not at hand."""
     logits = np.array([[0.0, 1.0, 2.0]] * 2, "float32")
     labels = np.array([label, 2])
-    with pytest.raises(ValueError, match="`labels` must be from 0 to 2"):
-        label_cross_entropy(labels, logits)
+    for values in (labels, [label, 2]):
+        with pytest.raises(ValueError, match="`labels` must be from 0 to 2"):
+            label_cross_entropy(values, logits)
     costs = to_numpy(label_cross_entropy(ops.convert_to_tensor(labels), logits))
     assert np.isnan(costs[0])
     assert costs[1] == pytest.approx(0.4076, abs=1e-4)
