@@ -27,6 +27,8 @@ from keras_capi.backend.gathering import take_samples
 from keras_capi.backend.gathering import take_tokens
 from keras_capi.backend.gradients import dense_gradients
 from keras_capi.backend.gradients import value_and_gradients
+from keras_capi.backend.host import computed_on_host
+from keras_capi.backend.host import on_host
 from keras_capi.backend.labels import refuse_labels
 from keras_capi.backend.moving_average import move_average
 from keras_capi.backend.numerics import gelu
@@ -52,11 +54,13 @@ from keras_capi.backend.replicas import check_strategy
 from keras_capi.backend.replicas import num_processes
 from keras_capi.backend.replicas import process_index
 from keras_capi.backend.replicas import replica
+from keras_capi.backend.seed_generator import SeedGenerator
 from keras_capi.backend.training_step import compiled_training
 from keras_capi.backend.training_step import train_step
 from keras_capi.backend.training_step import with_logs
 
 __all__ = [
+    "SeedGenerator",
     "add_to_samples",
     "all_reduce",
     "all_reduce_with_gradient",
@@ -71,6 +75,7 @@ __all__ = [
     "compiled_blocks",
     "compiled_function",
     "compiled_training",
+    "computed_on_host",
     "dense_gradients",
     "dot_product_attention",
     "from_first_process",
@@ -90,6 +95,7 @@ __all__ = [
     "matrix_product",
     "move_average",
     "num_processes",
+    "on_host",
     "predict_parts",
     "predict_together",
     "process_index",

@@ -1,4 +1,4 @@
-"""Makes Python numbers on accelerators instead of copying them there."""
+"""Puts numbers and arrays on accelerators without waiting for these."""
 
 import contextlib
 
@@ -13,7 +13,8 @@ def numbers_made_on_device():
     Keras turns every Python number, such as that in `ops.maximum(x, 1.0)`, into
     a tensor with `torch.as_tensor`. This copies it from the host, and waits for
     everything launched before: a hundred times in a step. A kernel that fills
-    memory with the number is just queued.
+    memory with the number is just queued. So are copies of arrays, which torch
+    can make without waiting, too.
     """
     if BACKEND != "torch" or not has_accelerator():
         yield
@@ -30,7 +31,9 @@ def numbers_made_on_device():
     def make_or_copy(data, dtype=None, device=None):
         if isinstance(data, bool | int | float):
             return torch.full((), data, dtype=dtype, device=device)
-        return as_tensor(data, dtype=dtype, device=device)
+        if device is None or torch.is_tensor(data):
+            return as_tensor(data, dtype=dtype, device=device)
+        return as_tensor(data, dtype=dtype).to(device, non_blocking=True)
 
     make_or_copy.makes_numbers = True
     torch.as_tensor = make_or_copy

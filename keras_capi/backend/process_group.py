@@ -131,4 +131,8 @@ def share_variables(model):
     import torch.distributed as dist
 
     for variable in [*model.variables, *model.optimizer.variables]:
-        dist.broadcast(variable.value.detach(), src=0)
+        value = variable.value.detach()
+        # NCCL takes none of the host's, as states of random numbers are.
+        shared = ops.convert_to_tensor(value)
+        dist.broadcast(shared, src=0)
+        value.copy_(shared)

@@ -34,7 +34,7 @@ class RandomState(keras.layers.Layer):
         super().__init__(**kwargs)
         check_seed("seed", seed)
         self.seed = seed
-        self.generator = keras.random.SeedGenerator(seed)
+        self.generator = backend.SeedGenerator(seed)
         self.built = True
 
     def uniform(self, shape, batch_axis=0):
@@ -118,5 +118,6 @@ class _OfReplica(keras.random.SeedGenerator):
         index, num_replicas = backend.replica()
         if num_replicas == 1:
             return state
-        distance = ops.cast(ops.stack([index, 0]), state.dtype) * SEED_SPACING
-        return state + distance
+        with backend.on_host():
+            distance = ops.cast(ops.stack([index, 0]), state.dtype)
+            return state + distance * SEED_SPACING

@@ -2,6 +2,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_capi import backend
 from keras_capi.layers.masking.grid_masking import GridMasking
 from keras_capi.ops.masks.block_masks import uniform_integers
 from keras_capi.validation import check_number
@@ -36,6 +37,8 @@ class ReplacementMasking(GridMasking):
             return self.mask_ratio
         return ((self.mask_ratio, self.mask_ratio),)
 
+    # There is another block while some mask still lacks patches.
+    @backend.computed_on_host
     def call(self, inputs, grid_size=None):
         grid_size = self.resolve_grid_size(grid_size)
         uniform = self.draw(inputs, 2 + self.count_numbers(grid_size))

@@ -141,13 +141,14 @@ class ColorTargets(keras.layers.Layer):
         return indices, shares, weights * has_colors[:, None, None]
 
     def _count(self, indices, shares):
-        sums = all_reduce_sum(
-            ops.segment_sum(
-                ops.reshape(shares, (-1,)),
-                ops.reshape(indices, (-1,)),
-                self.num_bins,
-            )
+        # `segment_sum` would make torch wait for the GPU.
+        sums = ops.scatter_update(
+            ops.zeros((self.num_bins,)),
+            ops.reshape(indices, (-1, 1)),
+            ops.reshape(shares, (-1,)),
+            reduction="add",
         )
+        sums = all_reduce_sum(sums)
         total = ops.sum(sums)
         has_any = total > 0
         num_batches = self.num_batches + ops.cast(has_any, "float32")

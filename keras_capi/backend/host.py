@@ -1,0 +1,43 @@
+"""What torch computes on the host, so that it need not wait for the GPU."""
+
+import contextlib
+import functools
+
+import keras
+
+from keras_capi.backend.active import BACKEND
+
+
+def on_host():
+    """Returns a scope in which torch makes tensors on the host.
+
+    For small values that Python has to read in a training step. To read one
+    from a GPU means waiting for all that was launched before, and then the GPU
+    waits for the host. Compiled steps of the other backends read nothing.
+    """
+    if BACKEND != "torch":
+        return contextlib.nullcontext()
+    return keras.device("cpu")
+
+
+def computed_on_host(function):
+    """Lets torch run a function on the host, and move its results.
+
+    Args:
+        function: Function that takes no values of the device, and returns a
+            structure of tensors.
+    """
+
+    @functools.wraps(function)
+    def compute(*args, **kwargs):
+        with on_host():
+            results = function(*args, **kwargs)
+        if BACKEND != "torch":
+            return results
+        # `keras.ops.convert_to_tensor` would wait until it is there.
+        device = keras.ops.empty(()).device
+        return keras.tree.map_structure(
+            lambda x: x.to(device, non_blocking=True), results
+        )
+
+    return compute
