@@ -17,6 +17,7 @@ from keras_capi.recipes.run_folder import MODEL_FILE
 from keras_capi.recipes.run_folder import RECIPE_FILE
 from keras_capi.saving.preset import find_class
 from keras_capi.saving.weights_file import check_size
+from keras_capi.saving.weights_file import has_known_size
 from keras_capi.training.pretraining import Pretraining
 
 
@@ -82,9 +83,10 @@ def load_keras_file(path):
 
 
 def _encoders(config):
-    """Yields the arguments of all encoders in a configuration."""
+    """Yields the arguments of the encoders whose sizes they tell."""
     if isinstance(config, dict):
-        if find_class(config.get("registered_name"), Encoder):
+        found = find_class(config.get("registered_name"), Encoder)
+        if found and has_known_size(found):
             yield config["config"]
         config = list(config.values())
     if isinstance(config, list):

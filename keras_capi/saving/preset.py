@@ -21,6 +21,7 @@ from keras_capi.saving.preset_files import verify_checksum
 from keras_capi.saving.weights_file import check_finite_weights
 from keras_capi.saving.weights_file import check_size
 from keras_capi.saving.weights_file import count_numbers
+from keras_capi.saving.weights_file import has_known_size
 from keras_capi.version import __version__
 
 CONFIG_FILE = "config.json"
@@ -126,7 +127,8 @@ def load_preset(cls, name, load_weights, overrides):
     file = find(WEIGHTS_FILE)
     try:
         verify_checksum(file, metadata)
-        check_size({**config, **overrides}, count_numbers(file), file)
+        if has_known_size(cls):
+            check_size({**config, **overrides}, count_numbers(file), file)
         backbone = _make(cls, config, overrides, config_file)
         model = feature_map_model(backbone)
         model.load_weights(file)

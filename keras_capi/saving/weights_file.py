@@ -3,7 +3,19 @@
 import math
 
 import h5py
+import keras
 from keras import ops
+
+
+def has_known_size(cls):
+    """Returns whether `check_size` knows what a class makes of its arguments.
+
+    Blocks of encoders from elsewhere may be of any kind, and far smaller.
+
+    Args:
+        cls: Class of an encoder.
+    """
+    return keras.saving.get_registered_name(cls).startswith("keras_capi>")
 
 
 def check_size(config, available, file):
@@ -13,7 +25,7 @@ def check_size(config, available, file):
     that no memory holds.
 
     Args:
-        config: Dictionary, arguments of `CAPIBackbone`.
+        config: Dictionary, arguments of an encoder of this package.
         available: Integer. The count of numbers in the file.
         file: Path, for the error.
     """
@@ -27,7 +39,9 @@ def check_size(config, available, file):
     needed = width * (
         num_channels * size("patch_size") ** 2 + size("num_register_tokens")
     )
-    for prefix in ("", "predictor_"):
+    # A fused predictor has no blocks, whatever their sizes.
+    is_fused = config.get("predictor") == "fused"
+    for prefix in ("",) if is_fused else ("", "predictor_"):
         stack_width = size(prefix + "hidden_dim", width)
         # Query and output of its own width, keys and values of the encoder's,
         # and two kernels of the perceptron.

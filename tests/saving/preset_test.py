@@ -13,6 +13,7 @@ from helpers import make_model
 from helpers import to_numpy
 
 import keras_capi
+from keras_capi.cli.load_model import load_keras_file
 from keras_capi.models import CAPIBackbone
 
 
@@ -311,3 +312,61 @@ def test_unknown_presets(tmp_path):
     with pytest.raises(ValueError, match="keras_capi>CAPIBackbone"):
         CAPIBackbone.from_preset(tmp_path)
     assert keras_capi.presets.list_presets()
+
+
+@keras.saving.register_keras_serializable("tests")
+class NarrowEncoder(keras_capi.encoders.Encoder):
+    """Has blocks with far fewer weights than transformers of its sizes."""
+
+    def __init__(self, hidden_dim=192, **arguments):
+        super().__init__(
+            4, arguments.pop("num_layers", 4), hidden_dim, 0, **arguments
+        )
+        self.blocks = [
+            keras.layers.Dense(1, name=f"block_{index}")
+            for index in range(self.num_layers)
+        ]
+        for block in self.blocks:
+            block.build((None, None, hidden_dim))
+        self.finish()
+
+    def embed(self, images, visible_indices=None):
+        patches = keras_capi.ops.extract_patches(images, 4)
+        copies = self.hidden_dim // patches.shape[-1]
+        cells = keras_capi.ops.patch_cells(self.grid_size(images.shape[1:]))
+        return keras.ops.tile(patches, (1, 1, copies)), cells[None]
+
+    def encode(self, tokens, positions, layers=(), *args, **kwargs):
+        outputs = {}
+        for number, block in enumerate(self.blocks, start=1):
+            tokens = tokens + block(tokens)
+            outputs[number] = tokens
+        return self.name_outputs(outputs, positions, layers)
+
+    def get_config(self):
+        config = super().get_config()
+        del config["patch_size"]
+        return config
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: NarrowEncoder(image_shape=(16, 20, 3)),
+        # Its predictor has no blocks, whatever their sizes.
+        lambda: make_backbone(
+            predictor="fused",
+            hidden_dim=64,
+            mlp_dim=16,
+            predictor_num_layers=12,
+        ),
+    ],
+)
+def test_encoders_smaller_than_their_sizes_tell(make, tmp_path):
+    encoder = make()
+    encoder.save_to_preset(tmp_path / "preset")
+    loaded = type(encoder).from_preset(tmp_path / "preset")
+    check_same_features(loaded, encoder)
+    encoder.save(tmp_path / "encoder.keras")
+    loaded = load_keras_file(tmp_path / "encoder.keras")
+    check_same_features(loaded, encoder)
