@@ -6,6 +6,7 @@ import keras
 
 from keras_capi import backend
 from keras_capi.fitting.history_file import drop_repeated_rows
+from keras_capi.fitting.joined_history import JoinedHistory
 from keras_capi.fitting.non_finite_loss import NonFiniteLossError
 from keras_capi.fitting.training_hints import TrainingHints
 from keras_capi.fitting.training_hints import batch_size_of
@@ -27,7 +28,7 @@ def fit_from_checkpoint(model, fit, epochs, callbacks):
             called however the training ends.
 
     Returns:
-        The `History` of this run only.
+        The `History` of this run only, and of all of it.
 
     Raises:
         ValueError: If there is such a callback together with `steps_per_epoch`,
@@ -57,7 +58,8 @@ def fit_from_checkpoint(model, fit, epochs, callbacks):
             f"Received: steps_per_epoch={steps}"
         )
     (checkpoint,) = checkpoints
-    fit = functools.partial(fit, callbacks=callbacks)
+    history = JoinedHistory(callbacks)
+    fit = functools.partial(fit, callbacks=[*callbacks, history])
     if y is None:
         # In order; otherwise it is unknown which batches come next. Labelled
         # images may be sorted, and must then be shuffled.
@@ -75,6 +77,7 @@ def fit_from_checkpoint(model, fit, epochs, callbacks):
                     raise
     finally:
         checkpoint.release()
+        history.release()
 
 
 def _announce(epochs, epoch, batch):
@@ -97,11 +100,7 @@ def _fit_from(fit, epochs, epoch, batch):
         return fit(epochs=epochs, initial_epoch=epoch)
     # Keras assumes that all epochs are as long as the first, so the rest of the
     # interrupted one needs its own `fit`.
-    first = fit(epochs=epoch + 1, initial_epoch=epoch)
-    if first.model.stop_training:
-        return first
-    history = fit(epochs=epochs, initial_epoch=epoch + 1)
-    history.epoch[:0] = first.epoch
-    for name, values in first.history.items():
-        history.history[name] = values + history.history.get(name, [])
-    return history
+    history = fit(epochs=epoch + 1, initial_epoch=epoch)
+    if history.model.stop_training:
+        return history
+    return fit(epochs=epochs, initial_epoch=epoch + 1)

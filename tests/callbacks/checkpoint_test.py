@@ -159,6 +159,60 @@ def test_history_has_all_that_was_trained_now(tmp_path):
     assert len(history.history["loss"]) == 3
 
 
+@pytest.mark.parametrize("append", [False, True])
+@pytest.mark.parametrize("broken", [(2, 1), (2, NUM_BATCHES - 1)])
+def test_history_and_files_have_what_came_before_a_restore(
+    tmp_path, append, broken
+):
+    logger = keras.callbacks.CSVLogger(tmp_path / "log.csv", append=append)
+
+    def fit(folder):
+        crops = BrokenCrops([broken])
+        callbacks = [
+            logger,
+            Checkpoint(tmp_path / folder, crops, max_restores=1),
+        ]
+        return make_denoising().fit(
+            crops, epochs=4, callbacks=callbacks, verbose=0
+        )
+
+    # Without its last batch, nothing is left of the epoch.
+    epochs = [0, 1, 3] if broken[1] == NUM_BATCHES - 1 else [0, 1, 2, 3]
+    history = fit("first")
+    assert history.epoch == epochs
+    assert len(history.history["loss"]) == len(epochs)
+    assert read_epochs(tmp_path / "log.csv") == epochs
+    # The callback can be used again.
+    fit("second")
+    again = 2 * epochs if append else epochs
+    assert read_epochs(tmp_path / "log.csv") == again
+
+
+@pytest.mark.parametrize("append", [False, True])
+def test_files_have_all_of_an_interrupted_epoch_and_what_follows(
+    tmp_path, append
+):
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "run", crash, 3, every=1)
+    crops = make_crops()
+    make_denoising().fit(
+        crops,
+        epochs=3,
+        callbacks=[
+            keras.callbacks.CSVLogger(tmp_path / "log.csv", append=append),
+            Checkpoint(tmp_path / "run", crops),
+        ],
+        verbose=0,
+    )
+    assert read_epochs(tmp_path / "log.csv") == [0, 1, 2]
+
+
+def read_epochs(path):
+    header, *lines = path.read_text().splitlines()
+    assert header.startswith("epoch,")
+    return [int(line.partition(",")[0]) for line in lines]
+
+
 class BrokenCrops(RandomCrops):
     """Some batches have infinite pixels."""
 
