@@ -64,8 +64,8 @@ class Checkpoint(keras.callbacks.Callback):
             data after the bad batch or, without `dataset`, after the bad epoch.
             After that many times, or without a checkpoint, it ends with an
             error. Defaults to `0`, an error at once.
-        signals: Tuple of names. The signals at which to save and exit. Defaults
-            to `("SIGTERM", "SIGUSR1", "SIGINT")`.
+        signals: Tuple of names. The signals at which to save and exit, `()` for
+            none. Defaults to `("SIGTERM", "SIGUSR1", "SIGINT")`.
 
     Raises:
         ValueError: If an argument is out of range. In `fit`, if the checkpoints

@@ -22,6 +22,8 @@ LONG_PATIENCE = 60.0
 # Keras modules whose frames are on the stack while waiting for a batch.
 READERS = ("keras.src.trainers.data_adapters", "keras.src.trainers.epoch_iter")
 MAX_SIGACTION_BYTES = 1024
+# The system ends or stops a process by these, without asking it.
+UNHEARD = {"SIGKILL", "SIGSTOP"}
 
 _listening: weakref.WeakSet["StopSignals"] = weakref.WeakSet()
 
@@ -43,12 +45,15 @@ class StopSignals:
     def __init__(self, names, stop_between_steps):
         known = signal.Signals.__members__
         # Windows does not have the last two.
-        if not {*known, "SIGUSR1", "SIGUSR2"}.issuperset(names):
+        allowed = {*known, "SIGUSR1", "SIGUSR2"} - UNHEARD
+        if not hasattr(names, "__iter__") or not allowed.issuperset(names):
             raise ValueError(
-                "`signals` must be names of signals such as 'SIGTERM'. "
-                f"Received: signals={names}"
+                "`signals` must be names of signals such as 'SIGTERM', which a "
+                f"process can hear. Received: signals={names!r}"
             )
-        self.numbers = [known[name] for name in names if name in known]
+        numbers = [known[name] for name in names if name in known]
+        # Each once, or its handler would be taken for the former one.
+        self.numbers = list(dict.fromkeys(numbers))
         self.stop_between_steps = stop_between_steps
         self.received = 0
         self._is_saving = False
@@ -81,8 +86,10 @@ class StopSignals:
                 continue
             self._former[number] = (handler, _exchange(number))
             signal.signal(number, self._hear)
-        self._start_watch()
-        _listening.add(self)
+        # Otherwise there is nothing to watch, and nothing to release.
+        if self._former:
+            self._start_watch()
+            _listening.add(self)
 
     def release(self):
         """Restores the former handlers of the signals."""

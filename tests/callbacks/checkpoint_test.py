@@ -305,8 +305,9 @@ def test_bad_arguments(tmp_path):
         Checkpoint(tmp_path, every=3)
     with pytest.raises(ValueError, match="must have a method `go_to"):
         Checkpoint(tmp_path, dataset=make_images(2))
-    with pytest.raises(ValueError, match="`signals` must be names"):
-        Checkpoint(tmp_path, signals=("SIGTREM",))
+    for signals in (("SIGTREM",), ("SIGTERM", "SIGKILL"), "SIGTERM", None, 15):
+        with pytest.raises(ValueError, match="`signals` must be names"):
+            Checkpoint(tmp_path, signals=signals)
     with pytest.raises(ValueError, match="`keep` must be"):
         Checkpoint(tmp_path, keep=0)
     with pytest.raises(ValueError, match="`max_restores` must be 0 or"):

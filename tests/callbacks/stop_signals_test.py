@@ -6,6 +6,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import keras
@@ -121,6 +122,25 @@ def test_handlers_are_given_back(tmp_path):
             faulthandler.unregister(signal.SIGUSR1)
             signal.signal(signal.SIGTERM, former)
     assert "most recent call" in (tmp_path / "traceback.txt").read_text()
+    assert signal.set_wakeup_fd(-1) == -1
+
+
+@pytest.mark.parametrize("names", [(), ("SIGINT",), ("SIGTERM", "SIGTERM")])
+def test_nothing_is_left_behind(names):
+    """Whether there are no signals, none to be heard, or one named twice."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    number = signal.SIGTERM
+    former, threads = signal.getsignal(number), set(threading.enumerate())
+    signals = stop_signals.StopSignals(names, None)
+    signals.listen()
+    signals.listen()
+    started = set(threading.enumerate()) - threads
+    assert len(started) == (number in signals.numbers)
+    signals.release()
+    for thread in started:
+        thread.join(timeout=10)
+    assert set(threading.enumerate()) <= threads
+    assert signal.getsignal(number) == former
     assert signal.set_wakeup_fd(-1) == -1
 
 
