@@ -11,6 +11,7 @@ from keras_capi.fitting.raw_pixels import warn_of_raw_pixels
 from keras_capi.fitting.resume import fit_from_checkpoint
 from keras_capi.fitting.step_logs import StepLogs
 from keras_capi.saving.base_model import BaseModel
+from keras_capi.validation import check_positive_integer
 from keras_capi.validation import is_array
 
 
@@ -99,7 +100,12 @@ class GuardedModel(BaseModel):
         kwargs = named_arguments("fit", "validation_split", args, kwargs)
         check_rate_callbacks(self, callbacks)
         check_known_weights(self)
+        _check_batch_sizes(batch_size=batch_size, **kwargs)
         _check_not_empty(x)
+        # Now, not after the first epoch.
+        validation = kwargs.get("validation_data")
+        is_tuple = isinstance(validation, tuple) and validation
+        _check_not_empty(validation[0] if is_tuple else validation)
         warn_of_raw_pixels(x)
         fit = functools.partial(
             self._fit, x, y, batch_size, verbose=verbose, **kwargs
@@ -119,31 +125,44 @@ class GuardedModel(BaseModel):
         finally:
             self._step_logs = former
 
-    def evaluate(self, *args, **kwargs):
+    def evaluate(self, x=None, *args, **kwargs):
+        kwargs = named_arguments("evaluate", "y", args, kwargs)
         with self._guarded():
-            return super().evaluate(*args, **kwargs)
+            _check_batch_sizes(**kwargs)
+            _check_not_empty(x)
+            return super().evaluate(x, **kwargs)
 
     def predict(self, x=None, *args, **kwargs):
+        kwargs = named_arguments("predict", "batch_size", args, kwargs)
         with self._guarded():
+            _check_batch_sizes(**kwargs)
             _check_not_empty(x)
             if is_array(x):
                 # Checked now: TensorFlow graphs may not know the sizes of
                 # images, and would fail halfway.
                 self.compute_output_spec(x)
-            return super().predict(x, *args, **kwargs)
+            return super().predict(x, **kwargs)
 
-    def train_on_batch(self, *args, **kwargs):
+    def train_on_batch(self, x, *args, **kwargs):
         check_known_weights(self)
+        _check_not_empty(x)
         with self._guarded():
-            return super().train_on_batch(*args, **kwargs)
+            return super().train_on_batch(x, *args, **kwargs)
 
-    def test_on_batch(self, *args, **kwargs):
+    def test_on_batch(self, x, *args, **kwargs):
+        _check_not_empty(x)
         with self._guarded():
-            return super().test_on_batch(*args, **kwargs)
+            return super().test_on_batch(x, *args, **kwargs)
 
     def predict_on_batch(self, *args, **kwargs):
         with self._guarded():
             return super().predict_on_batch(*args, **kwargs)
+
+
+def _check_batch_sizes(**arguments):
+    """Raises a `ValueError` for sizes that Keras replaces or fails on late."""
+    for name in ("batch_size", "validation_batch_size"):
+        check_positive_integer(name, arguments.get(name), or_none=True)
 
 
 def _check_not_empty(x):

@@ -62,10 +62,41 @@ def test_weights_survive_a_bad_batch(name, make, tmp_path):
 
 def test_no_images():
     """Keras fails on them in words that name none."""
-    model, images = make_model(), make_images()[:0]
-    for call in (model.fit, model.predict, model.teacher.predict):
+    model, images = make_denoising(), make_images()[:0]
+    before = weights_of(model)
+    for call in (
+        model.fit,
+        model.evaluate,
+        model.predict,
+        model.encoder.predict,
+        model.train_on_batch,
+        model.test_on_batch,
+        lambda x: model.fit(make_images(), validation_data=x),
+        lambda x: model.fit(make_images(), validation_data=(x,)),
+    ):
         with pytest.raises(ValueError, match=r"at least one image.*\(0, 16"):
-            call(images, verbose=0)
+            call(images)
+    for weight, value in zip(model.weights, before, strict=True):
+        np.testing.assert_array_equal(to_numpy(weight), value)
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.5, True, "4"])
+def test_sizes_of_batches(size):
+    """Keras takes 32 for 0, and ends in other errors on each backend."""
+    model, images = make_denoising(), make_images()
+    for call in (
+        lambda: model.fit(images, batch_size=size),
+        lambda: model.fit(images, None, size),
+        lambda: model.evaluate(images, batch_size=size),
+        lambda: model.evaluate(images, None, size),
+        lambda: model.predict(images, batch_size=size),
+        lambda: model.predict(images, size),
+        lambda: model.fit(
+            images, validation_data=(images,), validation_batch_size=size
+        ),
+    ):
+        with pytest.raises(ValueError, match="batch_size` must be a positive"):
+            call()
 
 
 def test_the_other_models_too():
