@@ -1,7 +1,10 @@
 import math
 
+import keras
+
 from keras_capi.validation import check_images
 from keras_capi.validation import check_layers
+from keras_capi.validation import is_array
 
 
 def check_encoder_inputs(
@@ -28,28 +31,64 @@ def check_encoder_inputs(
         )
     if mask is not None:
         _check_mask(encoder, images, mask, mask_token)
-    elif visible_indices is not None and len(visible_indices.shape) != 2:
+    else:
+        check_visible_indices(images, visible_indices)
+
+
+def check_visible_indices(images, visible_indices):
+    """Raises a `ValueError` unless there are indices of patches of each image.
+
+    A Boolean mask would be taken for the indices 0 and 1.
+
+    Args:
+        images: Tensor of shape `(batch, height, width, channels)`.
+        visible_indices: The call argument, or `None`.
+    """
+    if visible_indices is None:
+        return
+    shape, dtype = _describe(visible_indices)
+    if not dtype.startswith(("int", "uint")):
+        raise ValueError(
+            "`visible_indices` must be an integer array or tensor. "
+            f"Received: {dtype}"
+        )
+    if len(shape) != 2 or _differ(shape[0], images.shape[0]):
         raise ValueError(
             "`visible_indices` must have shape (batch, visible). Received: "
-            f"visible_indices.shape={tuple(visible_indices.shape)}"
+            f"visible_indices.shape={shape} for {images.shape[0]} images"
         )
+
+
+def _describe(x):
+    """Returns shape and dtype; of what is no tensor, its type as the latter."""
+    if not is_array(x):
+        return (), type(x).__name__
+    return tuple(x.shape), keras.backend.standardize_dtype(x.dtype)
+
+
+def _differ(size, other):
+    return None not in (size, other) and size != other
 
 
 def _check_mask(encoder, images, mask, mask_token):
+    shape, dtype = _describe(mask)
+    if dtype != "bool" or not shape:
+        raise ValueError(
+            f"`mask` must be a Boolean array or tensor. Received: {dtype}"
+        )
     # Other shapes would be broadcast, and hide the wrong patches.
     grid_size = encoder.grid_size(images.shape[1:])
     num_patches = None if None in grid_size else math.prod(grid_size)
-    shape = tuple(mask.shape)
     if (
         len(shape) != 2
-        or None not in (shape[1], num_patches)
-        and (shape[1] != num_patches)
+        or _differ(shape[0], images.shape[0])
+        or _differ(shape[1], num_patches)
     ):
         raise ValueError(
             f"`mask` must have shape (batch, {num_patches or 'patches'}). "
-            f"Received: mask.shape={shape}"
+            f"Received: mask.shape={shape} for {images.shape[0]} images"
         )
-    shape = tuple(mask_token.shape)
+    shape = _describe(mask_token)[0]
     if shape != (encoder.hidden_dim,):
         raise ValueError(
             f"`mask_token` must have shape ({encoder.hidden_dim},). "

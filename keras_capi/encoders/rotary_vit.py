@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from keras_capi.encoders.encoder_inputs import check_visible_indices
 from keras_capi.layers.blocks.block_stack import make_blocks
 from keras_capi.layers.blocks.block_stack import run_blocks
 from keras_capi.layers.blocks.drop_path import DropPath
@@ -171,6 +172,7 @@ class RotaryViT(BaseModel):
             `(batch, num_registers + visible, hidden_dim)`.
         """
         check_images(images, self.patch_size, self.num_channels)
+        check_visible_indices(images, visible_indices)
         check_layers(layers, self.num_layers)
         return self.encode_tokens(
             self.patch_embedding(images, visible_indices),

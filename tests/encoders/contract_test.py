@@ -350,6 +350,15 @@ def test_a_frozen_encoder_stays_frozen(name):
     assert len(clone.trainable_weights) == len(encoder.trainable_weights) > 0
 
 
+def test_the_network_of_capi_checks_indices_too(encoders):
+    for indices, message in (
+        (np.ones((2, 24), bool), "must be an integer array.*bool"),
+        (VISIBLE[:1], r"\(1, 4\) for 2 images"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            encoders["capi"].encoder(IMAGES, indices)
+
+
 @pytest.mark.parametrize("name", ENCODERS)
 def test_errors_of_a_call(encoders, name):
     encoder = encoders[name]
@@ -369,12 +378,57 @@ def test_errors_of_a_call(encoders, name):
             {"mask": mask, "mask_token": token[None]},
             r"`mask_token` must have shape \(16,\).*\(1, 16\)",
         ),
+        (
+            {"mask": mask[:1], "mask_token": token},
+            r"`mask` must have shape \(batch, 24\).*\(1, 24\) for 2 images",
+        ),
+        (
+            {"mask": mask.astype("float32"), "mask_token": token},
+            "`mask` must be a Boolean array or tensor.*float",
+        ),
+        (
+            {"mask": np.argsort(mask), "mask_token": token},
+            "`mask` must be a Boolean array or tensor.*int",
+        ),
+        (
+            {"mask": mask.tolist(), "mask_token": token},
+            "`mask` must be a Boolean array or tensor.*list",
+        ),
+        (
+            {"mask": mask, "mask_token": [0.0] * 16},
+            r"`mask_token` must have shape \(16,\)",
+        ),
         ({"visible_indices": VISIBLE[0]}, r"`visible_indices` must have"),
+        (
+            {"visible_indices": VISIBLE[:1]},
+            r"`visible_indices` must have shape.*\(1, 4\) for 2 images",
+        ),
+        (
+            {"visible_indices": ~mask},
+            "`visible_indices` must be an integer array.*bool",
+        ),
+        (
+            {"visible_indices": VISIBLE + 0.5},
+            "`visible_indices` must be an integer array.*float",
+        ),
+        (
+            {"visible_indices": VISIBLE.tolist()},
+            "`visible_indices` must be an integer array.*list",
+        ),
         ({"layers": (3,)}, r"`layers` must be.*layers=\(.*3.*num_layers=2"),
         ({"layers": (0,)}, r"`layers` must be.*layers=\("),
     ):
         with pytest.raises(ValueError, match=message):
             encoder(IMAGES, **arguments)
+        # As without values.
+        specs = {
+            key: keras.KerasTensor(value.shape, value.dtype)
+            if isinstance(value, np.ndarray)
+            else value
+            for key, value in arguments.items()
+        }
+        with pytest.raises(ValueError, match=message):
+            encoder.compute_output_spec(IMAGES, **specs)
     for images, message in (
         (make_images(2, 14, 24), "height of `images` must be divisible"),
         (make_images(2, channels=4), "`images` must have 3 channels"),
