@@ -225,9 +225,9 @@ class Encoder(PresetMixin, LoRAMixin, FineTuningMixin, GuardedModel):
         Returns:
             Dictionary of float32 tensors `(batch, num_heads, ..., prefix +
             patches)`, one of them named `prefix_name`: how much each prefix
-            token attends to each token.
+            token attends to each token. Empty without attention.
         """
-        raise NotImplementedError
+        return {}
 
     def call(
         self,

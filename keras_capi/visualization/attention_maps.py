@@ -26,7 +26,7 @@ def attention_maps(backbone, images, layer=None):
         token, if there is one, and the registers. For a `CAPIBackbone` it is
         called `"registers"`, and there is also `"predictor"` of shape `(batch,
         rows, columns)`. Attention to tokens other than patches is left out, so
-        that a map sums to at most 1.
+        that a map sums to at most 1. Empty for an encoder without attention.
 
     Raises:
         ValueError: If the encoder has no such block.

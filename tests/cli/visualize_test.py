@@ -11,6 +11,7 @@ from helpers import make_vit
 from PIL import Image
 
 from keras_capi.cli import visualize as module
+from keras_capi.encoders import ConvolutionalEncoder
 
 run = functools.partial(run_command, "visualize")
 
@@ -146,6 +147,19 @@ def test_a_standard_transformer(photos, tmp_path, drawn):
     assert list(drawn[0]) == ["image", "principal components", "prefix 1"]
     result = run(*arguments, "--out", out, "--show", "predictor")
     with pytest.raises(ValueError, match="--show predictor needs a model"):
+        raise result.exception
+
+
+def test_an_encoder_without_attention(photos, tmp_path, drawn):
+    encoder = ConvolutionalEncoder(2, 8, image_shape=(16, 16, 3))
+    encoder.save_to_preset(tmp_path / "preset")
+    arguments = (photos, "--model", tmp_path / "preset")
+    out = tmp_path / "all.png"
+    result = run(*arguments, "--out", out)
+    assert result.exit_code == 0, result.output
+    assert list(drawn[0]) == ["image", "principal components"]
+    result = run(*arguments, "--out", out, "--show", "prefix")
+    with pytest.raises(ValueError, match="--show prefix needs a model"):
         raise result.exception
 
 

@@ -350,6 +350,13 @@ def test_a_frozen_encoder_stays_frozen(name):
     assert len(clone.trainable_weights) == len(encoder.trainable_weights) > 0
 
 
+@pytest.mark.parametrize("name", ENCODERS)
+@pytest.mark.parametrize("layer", [0, -1, 3, True, 1.0, None])
+def test_attention_of_blocks_that_are_none(encoders, name, layer):
+    with pytest.raises(ValueError, match="`layer` must be.*layer="):
+        encoders[name].attention_weights(IMAGES, layer)
+
+
 def test_the_network_of_capi_checks_indices_too(encoders):
     for indices, message in (
         (np.ones((2, 24), bool), "must be an integer array.*bool"),
@@ -457,3 +464,4 @@ def test_a_new_encoder_needs_two_methods():
     features = Plain()(IMAGES, layers=(1,))
     assert list(features) == ["global", "prefix", "feature_map", "layer_1"]
     assert features["feature_map"].shape == (2, 4, 6, 48)
+    assert Plain().attention_weights(IMAGES, 1) == {}

@@ -6,6 +6,7 @@ from helpers import make_model
 from helpers import make_vit
 from helpers import to_numpy
 
+import keras_capi
 from keras_capi.visualization import attention_maps
 
 IMAGES = make_images(2, 16, 24)
@@ -83,3 +84,8 @@ def test_no_such_block():
         attention_maps(make_backbone(), IMAGES, layer=2)
     with pytest.raises(ValueError, match="must be a `keras_capi.encoders"):
         attention_maps(make_model(), IMAGES)
+
+
+def test_an_encoder_without_attention():
+    encoder = keras_capi.encoders.ConvolutionalEncoder(2, hidden_dim=8)
+    assert attention_maps(encoder, IMAGES) == {}

@@ -7,6 +7,8 @@ calls them, and keep their paths in its files.
 from keras import ops
 
 from keras_capi.layers.blocks.transformer_block import TransformerBlock
+from keras_capi.validation import check_number
+from keras_capi.validation import check_positive_integer
 
 
 def make_blocks(num_layers, **arguments):
@@ -132,7 +134,12 @@ def block_attention(blocks, tokens, number, attention_biases=None, **arguments):
 
     Returns:
         Float32 tensor of shape `(batch, num_heads, tokens, tokens)`.
+
+    Raises:
+        ValueError: If there is no such block.
     """
+    check_positive_integer("layer", number)
+    check_number("layer", number, f"[1, {len(blocks)}]")
     for output in run_blocks(
         blocks[: number - 1],
         tokens,
