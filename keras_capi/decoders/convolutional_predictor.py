@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from keras_capi import backend
+from keras_capi.decoders.visible_tokens import check_visible_tokens
 from keras_capi.layers.blocks.dense import Dense
 from keras_capi.layers.fan_in_uniform import fan_in_uniform
 from keras_capi.layers.grouped_convolution import GroupedConvolution
@@ -145,6 +146,7 @@ class ConvolutionalPredictor(BaseModel):
         self.prediction.build((None, None, self.hidden_dim))
 
     def call(self, patches, visible_indices, grid_size=None, training=None):
+        check_visible_tokens(patches, visible_indices)
         rows, columns = grid_size or self.grid_size
         grid = self.fill_grid(
             ops.cast(patches, self.compute_dtype),
@@ -182,6 +184,7 @@ class ConvolutionalPredictor(BaseModel):
     def compute_output_spec(
         self, patches, visible_indices, grid_size=None, training=None
     ):
+        check_visible_tokens(patches, visible_indices)
         rows, columns = grid_size or self.grid_size
         return keras.KerasTensor(
             (patches.shape[0], rows * columns, self.hidden_dim),

@@ -100,7 +100,9 @@ class FusedPredictor(BaseModel):
             (encoder.num_layers,),
             training,
         )
-        return outputs[encoder.num_layers][:, -predict_indices.shape[1] :]
+        # Not counted from the end, as there may be none to predict.
+        first = encoder.register_tokens.num_registers + ops.shape(tokens)[1]
+        return outputs[encoder.num_layers][:, first:]
 
     def pool(self, encoder, outputs, training=None):
         """Returns the feature of an image: the mean of its patches.

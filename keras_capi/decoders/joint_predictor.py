@@ -122,7 +122,13 @@ class JointPredictor(RotaryPredictor):
     def _turning(self, context_coordinates, coordinates):
         # One of them may have a batch of 1 while the other has the whole batch.
         together = [
-            context_coordinates + 0.0 * coordinates[:, :1],
-            coordinates + 0.0 * context_coordinates[:, :1],
+            _repeat_like(context_coordinates, coordinates),
+            _repeat_like(coordinates, context_coordinates),
         ]
         return self.turning(coordinates=ops.concatenate(together, axis=1))
+
+
+def _repeat_like(coordinates, others):
+    """Gives coordinates the batch of others, of which there may be none."""
+    zeros = 0.0 * ops.sum(others, axis=1, keepdims=True)
+    return ops.add(coordinates, zeros)

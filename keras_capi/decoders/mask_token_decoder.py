@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from keras_capi.decoders.visible_tokens import check_visible_tokens
 from keras_capi.layers.blocks.block_stack import make_blocks
 from keras_capi.layers.blocks.block_stack import run_blocks
 from keras_capi.layers.blocks.dense import Dense
@@ -162,6 +163,7 @@ class MaskTokenDecoder(BaseModel):
     def call(
         self, prefix, patches, visible_indices, predict_indices, grid_size=None
     ):
+        check_visible_tokens(patches, visible_indices)
         num_prefix_tokens = ops.shape(prefix)[1]
         tokens = self.run_blocks(
             self.embedding(ops.concatenate([prefix, patches], axis=1)),
@@ -219,6 +221,7 @@ class MaskTokenDecoder(BaseModel):
         self, prefix, patches, visible_indices, predict_indices, grid_size=None
     ):
         self.check_width(patches)
+        check_visible_tokens(patches, visible_indices)
         counts = (visible_indices.shape[1], predict_indices.shape[1])
         count = None if None in counts else sum(counts)
         return keras.KerasTensor(

@@ -117,6 +117,9 @@ class RotaryPredictor(BaseModel):
         num_layers=None,
         training=None,
     ):
+        if num_layers is not None:
+            check_positive_integer("num_layers", num_layers)
+            check_number("num_layers", num_layers, f"[1, {self.num_layers}]")
         outputs = self.predict_tokens(
             self.blocks[:num_layers],
             ops.cast(context, self.compute_dtype),

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_capi.decoders.mask_token_decoder import MaskTokenDecoder
+from keras_capi.decoders.visible_tokens import check_visible_tokens
 from keras_capi.layers.blocks.default_num_heads import default_num_heads
 
 # As published, for encoders of all sizes.
@@ -128,6 +129,7 @@ class SelfAttentionPredictor(MaskTokenDecoder):
         predict_mask=None,
         grid_size=None,
     ):
+        check_visible_tokens(patches, visible_indices)
         num_blocks, num_predictions = predict_indices.shape[1:]
         embedded = self.embedding(ops.concatenate([prefix, patches], axis=1))
         tokens = self.run_blocks(
@@ -154,6 +156,7 @@ class SelfAttentionPredictor(MaskTokenDecoder):
         self, prefix, patches, visible_indices, predict_indices, *args, **kwargs
     ):
         self.check_width(patches)
+        check_visible_tokens(patches, visible_indices)
         return keras.KerasTensor(
             (patches.shape[0], *predict_indices.shape[1:], self.output_dim),
             self.compute_dtype,

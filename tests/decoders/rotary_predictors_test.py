@@ -100,3 +100,27 @@ def test_learnt_positions_need_a_size():
 def test_names(name):
     with pytest.raises(ValueError, match=f"`{name}` must be one of .*'none'"):
         make_backbone(**{name: "none"})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_to_predict(kind):
+    backbone = make_backbone(predictor=kind)
+    nothing = predict(backbone, predict_indices=np.zeros((2, 0), "int32"))
+    assert nothing.shape == (2, 0, 16)
+
+
+@pytest.mark.parametrize("kind", KINDS[:2])
+def test_some_of_the_blocks(kind):
+    predictor = make_backbone(predictor_num_layers=2, predictor=kind).predictor
+    coordinates = keras_capi.ops.patch_coordinates((2, 3))[None]
+    context = np.random.default_rng(0).normal(size=(2, 6, 16))
+    arguments = (context.astype("float32"), coordinates, coordinates)
+    whole = to_numpy(predictor(*arguments))
+    np.testing.assert_array_equal(
+        to_numpy(predictor(*arguments, num_layers=2)), whole
+    )
+    first = to_numpy(predictor(*arguments, num_layers=1))
+    assert np.abs(first - whole).max() > 1e-3
+    for number in (0, -1, 3, True, 1.5):
+        with pytest.raises(ValueError, match="`num_layers` must be"):
+            predictor(*arguments, num_layers=number)
