@@ -10,6 +10,8 @@ from keras_capi.validation import check_output
 from keras_capi.validation import check_positive_integer
 from keras_capi.visualization.picture_grid import scale_to_unit
 
+WRITERS = "tensorboard.summary.writer.event_file_writer"
+
 
 class EpochPictures(keras.callbacks.Callback):
     """Writes a picture after each epoch, which subclasses make in `draw`.
@@ -47,13 +49,11 @@ class EpochPictures(keras.callbacks.Callback):
         self.folder = as_path(folder, "folder")
         check_output("folder", self.folder, is_folder=True)
         self.every = every
-        self.writer = None
+        self.log_dir = self.writer = None
         if log_dir is not None:
-            module = "tensorboard.summary.writer.event_file_writer"
-            writers = import_optional(module, extra="tensorboard")
-            self.writer = writers.EventFileWriter(
-                str(as_path(log_dir, "log_dir"))
-            )
+            import_optional(WRITERS, extra="tensorboard")
+            self.log_dir = as_path(log_dir, "log_dir")
+            check_output("log_dir", self.log_dir, is_folder=True)
 
     def draw(self):
         """Returns the `matplotlib.figure.Figure` of an epoch."""
@@ -65,14 +65,23 @@ class EpochPictures(keras.callbacks.Callback):
         figure = self.draw()
         self.folder.mkdir(parents=True, exist_ok=True)
         figure.savefig(self.folder / f"epoch_{epoch + 1:04}.png")
-        if self.writer is not None:
+        if self.log_dir is not None:
             self._write(figure, epoch + 1)
+
+    def on_train_end(self, logs=None):
+        # It has a thread and an open file. Another training opens another.
+        if self.writer is not None:
+            self.writer.close()
+            self.writer = None
 
     def _write(self, figure, step):
         event_pb2, summary_pb2 = (
             import_optional(f"tensorboard.compat.proto.{name}", "tensorboard")
             for name in ("event_pb2", "summary_pb2")
         )
+        if self.writer is None:
+            writers = import_optional(WRITERS, extra="tensorboard")
+            self.writer = writers.EventFileWriter(str(self.log_dir))
         picture = io.BytesIO()
         figure.savefig(picture, format="png")
         width, height = map(round, figure.get_size_inches() * figure.dpi)

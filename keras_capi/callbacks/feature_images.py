@@ -1,3 +1,5 @@
+import math
+
 from keras_capi.callbacks.epoch_pictures import EpochPictures
 from keras_capi.callbacks.images import feature_map_shape
 from keras_capi.evaluation.patch_features import patch_features
@@ -53,11 +55,16 @@ class FeatureImages(EpochPictures):
 
     def set_model(self, model):
         super().set_model(model)
-        width = feature_map_shape(model, self.images)[-1]
+        *sizes, width = feature_map_shape(model, self.images)
         if width < 3:
             raise ValueError(
                 "`FeatureImages` draws three principal components. Received: "
                 f"a model whose features have a width of {width}"
+            )
+        if None not in sizes and math.prod(sizes) < 3:
+            raise ValueError(
+                "`FeatureImages` draws three principal components, which three "
+                f"patches have. Received: {math.prod(sizes)} in `images`"
             )
 
     def draw(self):

@@ -1,4 +1,5 @@
 import io
+import threading
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def test_expands_the_home_directory(monkeypatch, tmp_path):
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     callback = FeatureImages(IMAGES, "~/run", log_dir="~/logs")
     assert callback.folder == tmp_path / "run"
-    assert (tmp_path / "logs").is_dir()
+    assert callback.log_dir == tmp_path / "logs"
 
 
 def test_signs_stay():
@@ -65,8 +66,39 @@ def test_tensorboard(tmp_path):
         assert picture.size == (value.image.width, value.image.height)
 
 
+def test_nothing_stays_open_after_a_training(tmp_path):
+    threads = set(threading.enumerate())
+    callback = FeatureImages(IMAGES, tmp_path / "a", log_dir=tmp_path / "logs")
+    for _ in range(2):
+        callback.set_model(make_model())
+        callback.on_epoch_end(0, {})
+        assert set(threading.enumerate()) > threads
+        callback.on_train_end()
+        assert set(threading.enumerate()) == threads
+    files = list((tmp_path / "logs").iterdir())
+    assert len(files) == 2
+    for file in files:
+        loader = event_file_loader.LegacyEventFileLoader(str(file))
+        assert any(event.summary.value for event in loader.Load())
+
+
+@pytest.mark.parametrize(("count", "fits"), [(1, False), (2, False), (3, True)])
+def test_a_few_patches(tmp_path, count, fits):
+    """Three components need three, and the error comes before the training."""
+    model = make_model()
+    callback = FeatureImages(IMAGES[:count, :4, :4], tmp_path)
+    if fits:
+        callback.set_model(model)
+        callback.draw()
+        return
+    with pytest.raises(ValueError, match=f"three patches have.*{count} in"):
+        callback.set_model(model)
+
+
 def test_bad_arguments(tmp_path):
     (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="`log_dir` must be a folder"):
+        FeatureImages(IMAGES, tmp_path / "a", log_dir=tmp_path / "file")
     for folder in ("file", "file/pictures"):
         with pytest.raises(ValueError, match="`folder` must be"):
             FeatureImages(IMAGES, tmp_path / folder)
