@@ -80,7 +80,9 @@ class Attention(keras.layers.Layer):
         causal=False,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        # Rematerialisation would drop other weights in the backward pass.
+        with keras.RematScope(mode=None):
+            super().__init__(**kwargs)
         # Half precision is too coarse for dropout factors and coordinates.
         self.autocast = False
         check_positive_integer("num_heads", num_heads)
@@ -234,11 +236,9 @@ class Attention(keras.layers.Layer):
         )
         return self.output_projection(attended)
 
-    def _weights(self, projected, attention_bias, attention_mask):
+    def _weights(self, projected, bias, mask):
         query, key = (ops.cast(x, "float32") for x in projected[:2])
-        return backend.attention_weights(
-            query, key, attention_bias, attention_mask, self.causal
-        )
+        return backend.attention_weights(query, key, bias, mask, self.causal)
 
     def _project(self, inputs, context):
         """Returns queries, keys and values `(batch, tokens, heads, size)`."""

@@ -15,7 +15,17 @@ class Dense(keras.layers.Dense):
 
     It has the name of Keras's class because class names are part of the paths
     in weight files.
+
+    Args:
+        units: Integer. Width of the output.
+        **kwargs: Other arguments of `keras.layers.Dense`.
     """
+
+    def __init__(self, units, **kwargs):
+        # A `keras.RematScope` is for blocks. On TensorFlow it cannot pass on
+        # whether this is training.
+        with keras.RematScope(mode=None):
+            super().__init__(units, **kwargs)
 
     def call(self, inputs, training=None):
         outputs = backend.matrix_product(inputs, self.kernel)

@@ -53,7 +53,10 @@ class PairHead(keras.layers.Layer):
     def __init__(
         self, hidden_dims=(4096, 4096, 4096), normalize=True, **kwargs
     ):
-        super().__init__(**kwargs)
+        # If a `keras.RematScope` recomputed it, the statistics would move
+        # twice.
+        with keras.RematScope(mode=None):
+            super().__init__(**kwargs)
         hidden_dims = check_each(
             "hidden_dims", hidden_dims, check_positive_integer
         )

@@ -42,13 +42,16 @@ class BatchNormalization(keras.layers.BatchNormalization):
         unbiased=False,
         **kwargs,
     ):
-        super().__init__(
-            momentum=momentum,
-            epsilon=epsilon,
-            center=center,
-            scale=scale,
-            **kwargs,
-        )
+        # If a `keras.RematScope` recomputed it, the statistics would move
+        # twice.
+        with keras.RematScope(mode=None):
+            super().__init__(
+                momentum=momentum,
+                epsilon=epsilon,
+                center=center,
+                scale=scale,
+                **kwargs,
+            )
         self.unbiased = unbiased
 
     def call(self, inputs, training=None):

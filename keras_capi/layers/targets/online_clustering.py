@@ -108,10 +108,7 @@ class OnlineClustering(PatchTargets):
         queue_size=0,
         **kwargs,
     ):
-        # A `keras.RematScope` is meant for the blocks, see `RotaryViT`. This
-        # layer stores little for its gradient anyway.
-        with keras.RematScope(mode=None):
-            super().__init__(**kwargs)
+        super().__init__(**kwargs)
         check_positive_integer("num_clusters", num_clusters)
         check_positive_integer("num_iterations", num_iterations)
         check_positive("target_temperature", target_temperature)

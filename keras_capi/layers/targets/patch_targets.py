@@ -21,8 +21,10 @@ class PatchTargets(keras.layers.Layer):
     num_clusters: int | None = None
 
     def __init__(self, **kwargs):
-        # Defined for the signature in the documentation.
-        super().__init__(**kwargs)
+        # A `keras.RematScope` is meant for the blocks, see `RotaryViT`. A state
+        # of the targets would be updated twice.
+        with keras.RematScope(mode=None):
+            super().__init__(**kwargs)
 
     def make_targets(self, patches, predict_indices, score, training=None):
         """Returns the targets for some patches.
