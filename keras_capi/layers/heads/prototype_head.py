@@ -74,8 +74,9 @@ class PrototypeHead(keras.layers.Layer):
 
     def call(self, inputs):
         features = l2_normalize(inputs, epsilon=1e-12)
-        squared_norm = ops.sum(ops.square(self.direction), axis=0)
-        kernel = self.direction * (self.gain / (ops.sqrt(squared_norm) + 1e-8))
+        direction = ops.cast(self.direction, "float32")
+        squared_norm = ops.sum(ops.square(direction), axis=0)
+        kernel = direction * (self.gain / (ops.sqrt(squared_norm) + 1e-8))
         logits = backend.matrix_product(
             ops.cast(features, self.compute_dtype),
             ops.cast(kernel, self.compute_dtype),

@@ -125,3 +125,14 @@ def test_bad_number_of_prototypes(num_prototypes):
     message = "`num_prototypes` must be a positive integer.*num_prototypes="
     with pytest.raises(ValueError, match=f"{message}{num_prototypes}"):
         PrototypeHead(num_prototypes)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("length", [1e-4, 0.0])
+def test_short_directions_in_half_precision(dtype, length):
+    head = PrototypeHead(5, dtype=dtype)
+    head.build((None, 8))
+    head.direction.assign(np.eye(8, 5) * length)
+    features = np.eye(8, dtype="float32")
+    expected = np.eye(8, 5) if length else np.zeros((8, 5))
+    np.testing.assert_allclose(to_numpy(head(features)), expected, atol=0.01)
