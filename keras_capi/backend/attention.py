@@ -41,7 +41,11 @@ def dot_product_attention(
 
         if jax.default_backend() == "cpu":
             return _in_parts(query, key, value, bias)
-    return ops.dot_product_attention(query, key, value, bias=bias)
+    scale = None
+    if BACKEND == "tensorflow" and query.dtype == "float16":
+        # Keras scales the scores, which may have overflowed by then.
+        query, scale = query * query.shape[-1] ** -0.5, 1.0
+    return ops.dot_product_attention(query, key, value, bias=bias, scale=scale)
 
 
 def attention_weights(query, key, bias=None, mask=None, causal=False):

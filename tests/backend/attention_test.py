@@ -75,3 +75,12 @@ def test_many_scores_are_not_written_at_once():
     compiled = attend.lower(*arrays).compile()
     scores = 4 * 64 * 2 * 256**2
     assert compiled.memory_analysis().temp_size_in_bytes < scores / 2
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_large_scores_do_not_overflow(dtype):
+    # The products are above 65,504, the largest number in float16.
+    large = ops.cast(np.full((1, 3, 1, 64), 40.0), dtype)
+    attended = backend.dot_product_attention(large, large, large)
+    attended = to_numpy(ops.cast(attended, "float32"))
+    np.testing.assert_array_equal(attended, 40.0)
