@@ -4,7 +4,7 @@ from keras import ops
 from keras_capi.layers.random_state import RandomState
 from keras_capi.layers.views.color_augmentation import check_normalization
 from keras_capi.layers.views.normalization import normalization_tensors
-from keras_capi.layers.views.random_view import check_normalized
+from keras_capi.layers.views.random_view import check_batch
 from keras_capi.ops.images.corruptions import mark_smallest
 from keras_capi.ops.images.corruptions import spread_over_pixels
 from keras_capi.validation import check_grid_size
@@ -140,12 +140,12 @@ class Corruption(keras.layers.Layer):
         return self.random_state.uniform(shape)
 
     def call(self, images, grid_size=None, noise=None):
-        check_normalized(images)
+        check_batch(images)
         shape = ops.shape(images)
         noise_shape = self.noise_shape(shape, grid_size)
         if noise is None:
             noise = self.draw(shape, grid_size)
-        elif tuple(noise.shape)[1:] != noise_shape[1:]:
+        elif not _fits(tuple(noise.shape)[1:], noise_shape[1:]):
             raise ValueError(
                 "`noise` must have the shape that `noise_shape` tells. "
                 f"Received: noise.shape={tuple(noise.shape)}, for "
@@ -179,7 +179,7 @@ class Corruption(keras.layers.Layer):
         return noise < self.level
 
     def compute_output_spec(self, images, grid_size=None, noise=None):
-        check_normalized(images)
+        check_batch(images)
         self.noise_shape(images.shape, grid_size)
         normalization_tensors(self.mean, self.std, images.shape[-1])
         return {
@@ -198,6 +198,15 @@ class Corruption(keras.layers.Layer):
             "std": self.std,
             "seed": self.seed,
         }
+
+
+def _fits(shape, expected):
+    """Tells whether sizes are equal, as far as they are known."""
+    return len(shape) == len(expected) and all(
+        size == other
+        for size, other in zip(shape, expected, strict=True)
+        if isinstance(size, int) and isinstance(other, int)
+    )
 
 
 def _check_grid_size(grid_size, shape):

@@ -9,18 +9,23 @@ def mark_smallest(numbers, share):
     """Marks an exact count of the smallest numbers of each sample.
 
     Args:
-        numbers: Float tensor of shape `(batch, ...)`, of which only the batch
-            size may be unknown.
+        numbers: Float tensor of shape `(batch, ...)`.
         share: Float in `[0, 1]`. Of `n` numbers `int(n * share)` are marked.
 
     Returns:
         Boolean tensor of that shape.
     """
-    count = math.prod(numbers.shape[1:])
+    shape = ops.shape(numbers)
+    count = math.prod(shape[1:])
     rows = ops.reshape(numbers, (-1, count))
     # The rank of each number within its sample.
-    ranks = ops.argsort(ops.argsort(rows, axis=1), axis=1)
-    return ops.reshape(ranks < int(count * share), (-1, *numbers.shape[1:]))
+    ranks = ops.cast(ops.argsort(ops.argsort(rows, axis=1), axis=1), "int32")
+    if isinstance(count, int):
+        num_marked = int(count * share)
+    else:
+        # In float64, to round as the line above does.
+        num_marked = ops.cast(ops.cast(count, "float64") * share, "int32")
+    return ops.reshape(ranks < num_marked, (-1, *shape[1:]))
 
 
 def spread_over_pixels(mask, grid_size, patch_size):

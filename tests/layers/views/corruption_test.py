@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from backend_helpers import BACKEND
 from backend_helpers import COMPILATIONS
 from backend_helpers import compile_function
 from helpers import make_images
@@ -173,3 +174,20 @@ def test_bad_inputs():
         layer(IMAGES)
     with pytest.raises(ValueError, match="must cut images into square"):
         layer(IMAGES, grid_size=(2, 2))
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="others know all sizes")
+@pytest.mark.parametrize("kind", ["gaussian", "masking_exact"])
+def test_images_of_unknown_size(kind):
+    import tensorflow as tf
+
+    layer = Corruption(kind, 0.3)
+    sizes = tf.TensorSpec((None, None, None, 3))
+    compiled = tf.function(
+        lambda images, noise: layer(images, noise=noise),
+        input_signature=[sizes, sizes],
+    )
+    results = compiled(IMAGES, UNIFORM), layer(IMAGES, noise=UNIFORM)
+    for name in ("corrupted_images", "mask"):
+        found, expected = (to_numpy(result[name]) for result in results)
+        np.testing.assert_allclose(found, expected, atol=1e-6)
