@@ -3,7 +3,7 @@ from keras import ops
 
 from keras_capi.layers.views.color_augmentation import check_normalization
 from keras_capi.layers.views.normalization import normalization_tensors
-from keras_capi.layers.views.random_view import check_normalized
+from keras_capi.layers.views.random_view import check_batch
 from keras_capi.ops.colors.lab import lab_to_rgb
 from keras_capi.ops.colors.lab import rgb_to_lab
 from keras_capi.validation import check_positive_integer
@@ -141,7 +141,7 @@ class ColorRemoval(keras.layers.Layer):
 
 
 def _check_rgb(images):
-    check_normalized(images)
+    check_batch(images)
     if images.shape[-1] != 3:
         raise ValueError(
             "`images` must have 3 channels, red, green and blue: others have "

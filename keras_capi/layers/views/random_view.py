@@ -1,3 +1,5 @@
+import math
+
 import keras
 from keras import ops
 
@@ -57,6 +59,9 @@ class RandomView(keras.layers.Layer):
         return self.random_state.uniform((batch_size, self.numbers_per_image))
 
     def call(self, images, numbers=None):
+        if numbers is not None:
+            self._check_numbers(numbers, images)
+
         def transform(images):
             if numbers is None:
                 drawn = self.draw(ops.shape(images)[0])
@@ -65,6 +70,19 @@ class RandomView(keras.layers.Layer):
             return self.transform(images, drawn)
 
         return self.map_images(transform, images)
+
+    def _check_numbers(self, numbers, images):
+        shape, leading = tuple(numbers.shape), tuple(images.shape[:-3])
+        count = self.numbers_per_image
+        is_right = bool(shape) and (shape[-1] is None or not shape[-1] % count)
+        if is_right and None not in (*shape, *leading):
+            is_right = math.prod(shape) == math.prod(leading) * count
+        if not is_right:
+            raise ValueError(
+                "`numbers` must have the leading axes of the images and a last "
+                f"one of `numbers_per_image`, here {count}. Received: "
+                f"numbers.shape={shape}, images.shape={tuple(images.shape)}"
+            )
 
     def map_images(self, function, images):
         """Applies a function of batches to images with any leading axes.
@@ -101,6 +119,16 @@ def check_normalized(images):
             "`images` must be floating point, normalised (see "
             "`keras_capi.layers.ImageNetNormalization`). "
             f"Received: images.dtype={dtype}"
+        )
+
+
+def check_batch(images):
+    """Raises a `ValueError` unless images are a batch, and normalised."""
+    check_normalized(images)
+    if len(images.shape) != 4:
+        raise ValueError(
+            "`images` must have rank 4: (batch, height, width, channels). "
+            f"Received: images.shape={tuple(images.shape)}"
         )
 
 

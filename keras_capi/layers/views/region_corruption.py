@@ -4,7 +4,7 @@ from keras import ops
 from keras_capi.layers.views.color_augmentation import check_normalization
 from keras_capi.layers.views.normalization import for_channels
 from keras_capi.layers.views.normalization import normalization_tensors
-from keras_capi.layers.views.random_view import check_normalized
+from keras_capi.layers.views.random_view import check_batch
 
 # As published, for red, green and blue. It is close to ImageNet's mean with the
 # first and last value swapped.
@@ -60,10 +60,11 @@ class RegionCorruption(keras.layers.Layer):
         raise NotImplementedError
 
     def call(self, images, grid_size=None, region=None):
-        check_normalized(images)
+        check_batch(images)
         image_size = _known_size(images)
         if region is None:
             region = self.draw_mask(image_size)
+        _check_region(region, images)
         shape = ops.shape(images)
         mask = ops.reshape(ops.cast(region, "bool"), (-1, *image_size, 1))
         mask = ops.broadcast_to(mask, shape)
@@ -103,7 +104,7 @@ class RegionCorruption(keras.layers.Layer):
         return ((ops.cast(colors, "float32") + 1.0) / 2.0 - mean) / std
 
     def compute_output_spec(self, images, grid_size=None, region=None):
-        check_normalized(images)
+        check_batch(images)
         normalization_tensors(self.mean, self.std, images.shape[-1])
         return {
             "corrupted_images": keras.KerasTensor(
@@ -114,6 +115,19 @@ class RegionCorruption(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "mean": self.mean, "std": self.std}
+
+
+def _check_region(region, images):
+    shape = tuple(region.shape)
+    pairs = zip(shape[-2:], images.shape[1:3], strict=False)
+    if len(shape) not in (2, 3) or any(
+        size not in (None, expected) for size, expected in pairs
+    ):
+        raise ValueError(
+            "`region` must have the shape (batch or 1, height, width), with "
+            f"the size of the images. Received: region.shape={shape}, "
+            f"images.shape={tuple(images.shape)}"
+        )
 
 
 def _known_size(images):
