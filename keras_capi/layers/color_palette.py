@@ -3,7 +3,9 @@ import numpy as np
 from keras import ops
 
 from keras_capi.layers.norms.channel_statistics import channel_statistics
+from keras_capi.layers.views.random_view import check_normalized
 from keras_capi.ops.colors.nearest_colors import nearest_colors
+from keras_capi.ops.value_range import check_value_range
 from keras_capi.validation import check_positive_integer
 
 
@@ -31,7 +33,8 @@ class ColorPalette(keras.layers.Layer):
         `(...,)`, int32: the number of each pixel's colour.
 
     Raises:
-        ValueError: If an argument is out of range.
+        ValueError: If an argument is out of range, or if the images are
+            integers, that is, not normalised, or have other channels.
 
     Example:
 
@@ -93,9 +96,18 @@ class ColorPalette(keras.layers.Layer):
         self.colors.assign(colors)
 
     def call(self, images):
+        self._check_images(images)
         mean, deviation = self._normalization()
         pixels = ops.cast(images, "float32") * deviation + mean
         return nearest_colors(2.0 * pixels - 1.0, self.colors)
+
+    def _check_images(self, images):
+        check_normalized(images)
+        if images.shape[-1] != self.num_channels:
+            raise ValueError(
+                f"`images` must have {self.num_channels} channels, on the last "
+                f"axis. Received: images.shape={tuple(images.shape)}"
+            )
 
     def restore(self, token_ids):
         """Returns the normalised pixels of colour numbers.
@@ -106,6 +118,9 @@ class ColorPalette(keras.layers.Layer):
         Returns:
             Float32 tensor of that shape with one more axis, the channels.
         """
+        check_value_range(
+            "token_ids", token_ids, self.num_colors, "the numbers of colours"
+        )
         mean, deviation = self._normalization()
         pixels = ops.take(self.colors, token_ids, axis=0)
         return ((pixels + 1.0) / 2.0 - mean) / deviation
@@ -117,6 +132,7 @@ class ColorPalette(keras.layers.Layer):
         )
 
     def compute_output_spec(self, images):
+        self._check_images(images)
         return keras.KerasTensor(images.shape[:-1], "int32")
 
     def get_config(self):

@@ -75,3 +75,24 @@ def test_bad_palettes():
     with pytest.raises(ValueError, match="finite"):
         layer.assign_colors(np.full((8, 3), np.nan))
     assert keras.ops.all(keras.ops.isfinite(layer.colors))
+
+
+@pytest.mark.parametrize(
+    ("num_channels", "image_channels"), [(3, 1), (1, 3), (3, 4), (4, 3)]
+)
+def test_images_of_other_channels(num_channels, image_channels):
+    layer = ColorPalette(8, num_channels=num_channels)
+    images = np.zeros((2, 4, 4, image_channels), "float32")
+    with pytest.raises(ValueError, match=f"must have {num_channels} channels"):
+        layer(images)
+
+
+def test_images_that_are_not_normalised():
+    with pytest.raises(ValueError, match="floating point, normalised"):
+        ColorPalette(8)(np.zeros((2, 4, 4, 3), "uint8"))
+
+
+@pytest.mark.parametrize("token_id", [-1, 8])
+def test_numbers_of_no_colour(token_id):
+    with pytest.raises(ValueError, match="`token_ids` must be from 0 to 7"):
+        ColorPalette(8).restore(np.array([0, token_id]))
