@@ -53,13 +53,14 @@ class GridMasking(keras.layers.Layer):
                 "`grid_size` must be given to the constructor or to the call. "
                 "Received: grid_size=None"
             )
-        if self.grid_size is not None and tuple(grid_size) != self.grid_size:
+        grid_size = check_grid_size(grid_size)
+        if self.grid_size is not None and grid_size != self.grid_size:
             raise ValueError(
                 "The masking was made for another grid of patches; with "
                 "`grid_size=None` it takes any. Received: "
-                f"grid_size={tuple(grid_size)}, expected {self.grid_size}"
+                f"grid_size={grid_size}, expected {self.grid_size}"
             )
-        return tuple(grid_size)
+        return grid_size
 
     def get_config(self):
         return {

@@ -51,6 +51,12 @@ class PatchMasking(GridMasking):
         """
         num_patches = grid_size[0] * grid_size[1]
         num_visible = self.count_visible(num_patches)
+        if num_visible < 1:
+            raise ValueError(
+                "No patch is visible: use larger images, smaller patches, or a "
+                f"lower `mask_ratio`. Received: grid_size={tuple(grid_size)}, "
+                f"mask_ratio={self.mask_ratio}"
+            )
         num_masked = num_patches - num_visible
         num_predict = int(num_masked * self.prediction_ratio)
         if num_predict < 1:

@@ -36,6 +36,11 @@ class PrefixMasking(GridMasking):
     - [AIM](https://arxiv.org/abs/2401.08541), section 3.2 (prefix attention)
     """
 
+    def __init__(self, grid_size=None, seed=None, **kwargs):
+        super().__init__(grid_size, seed, **kwargs)
+        if self.grid_size is not None:
+            self.count_lengths()
+
     def call(self, inputs, grid_size=None):
         last = self.count_lengths(grid_size)
         uniform = self.draw(inputs, 1)[:, 0]

@@ -33,7 +33,8 @@ class RandomMasking(PatchMasking):
         num_predict)}`, int32, row-major patches.
 
     Raises:
-        ValueError: If a ratio is out of range or no patch is left to predict.
+        ValueError: If a ratio is out of range, or no patch is visible or left
+            to predict.
 
     Example:
 

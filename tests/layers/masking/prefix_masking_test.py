@@ -17,3 +17,5 @@ def test_all_lengths_but_none_and_all_are_alike():
 def test_one_patch_is_too_few():
     with pytest.raises(ValueError, match="two patches or more"):
         PrefixMasking()(np.zeros((2,)), grid_size=(1, 1))
+    with pytest.raises(ValueError, match="two patches or more"):
+        PrefixMasking((1, 1))

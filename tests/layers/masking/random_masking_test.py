@@ -54,3 +54,11 @@ def test_subsets_are_uniform():
     assert len(counts) == 6
     score = numpy_masks.score_of_frequencies(counts, np.full(6, 1 / 6))
     assert score < 4
+
+
+def test_no_patch_is_visible():
+    arguments = {"mask_ratio": 0.9, "prediction_ratio": 1.0}
+    with pytest.raises(ValueError, match="No patch is visible.*ratio=0.9"):
+        RandomMasking((2, 4), round_visible=True, **arguments)
+    # Otherwise the number of hidden ones is rounded down.
+    assert RandomMasking((2, 4), **arguments).count_patches((2, 4)) == (1, 7)
