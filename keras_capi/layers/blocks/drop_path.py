@@ -4,6 +4,7 @@ from keras import ops
 
 from keras_capi.layers.random_state import RandomState
 from keras_capi.ops import stochastic_depth
+from keras_capi.validation import check_each
 from keras_capi.validation import check_number
 from keras_capi.validation import check_seed
 
@@ -100,6 +101,13 @@ class DropPath(keras.layers.Layer):
                 '`rates` of their own for branches need `method="naive"`. '
                 f"Received: rates={rates}, method={self.method}"
             )
+        if rates is not None:
+            rates = check_each("rates", rates, check_number, "[0, 1)")
+            if len(rates) != num_branches:
+                raise ValueError(
+                    "`rates` must be one for each branch. Received: "
+                    f"rates={rates}, num_branches={num_branches}"
+                )
         if self.random_state is None:
             return None
         uniform = self.random_state.uniform(

@@ -105,7 +105,7 @@ class RotaryAttention(Attention):
             ),
             autocast=False,
         )
-        self.rotary_frequencies.trainable = False
+        self._update_frequencies()
 
     @property
     def trainable(self):
@@ -126,7 +126,8 @@ class RotaryAttention(Attention):
     @trains_frequencies.setter
     def trains_frequencies(self, value):
         self._trains_frequencies = value
-        self._update_frequencies()
+        if self.built:
+            self._update_frequencies()
 
     def _update_frequencies(self):
         trains = self.trainable and self.trains_frequencies
@@ -175,6 +176,14 @@ class RotaryAttention(Attention):
         return self._weights(projected, attention_bias, attention_mask)
 
     def _project(self, inputs, coordinates, context, context_coordinates):
+        for name, given, positions in (
+            ("coordinates", inputs, coordinates),
+            ("context_coordinates", context, context_coordinates),
+        ):
+            if given is not None and positions is None:
+                raise ValueError(
+                    f"Rotary attention needs `{name}`. Received: {name}=None"
+                )
         *query, fused = self._project_together(inputs, context)
         count = self.num_heads
         angles = rotary_angles(coordinates, self.rotary_frequencies)

@@ -111,6 +111,12 @@ class Discriminator(keras.layers.Layer):
         self.autocast = False
 
     def build(self, images_shape):
+        if len(images_shape) != 4 or None in images_shape[1:]:
+            raise ValueError(
+                "`images` must have the shape (batch, height, width, "
+                "channels), of which only the batch may be unknown. Received: "
+                f"images.shape={tuple(images_shape)}"
+            )
         height, width, channels = self.images_shape = tuple(images_shape[1:])
         levels = int(math.log2(max(min(height, width) / KERNEL_SIZE, 1)))
         filters = self.filters

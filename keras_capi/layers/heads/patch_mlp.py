@@ -79,7 +79,7 @@ class PatchMLP(keras.layers.Layer):
         return cls(
             encoder.patch_size**2 * encoder.image_shape[-1],
             num_layers,
-            hidden_dim or encoder.hidden_dim,
+            encoder.hidden_dim if hidden_dim is None else hidden_dim,
             **arguments,
         )
 
@@ -114,6 +114,11 @@ class PatchMLP(keras.layers.Layer):
         if self.num_layers == 0:
             return self.prediction(patches)
         positions = sine_positions(grid_size, patches.shape[-1])
+        if patches.shape[1] not in (None, len(positions)):
+            raise ValueError(
+                "`grid_size` must be that of the patches. Received: "
+                f"grid_size={tuple(grid_size)}, {patches.shape[1]} patches"
+            )
         x = self.embedding(patches + ops.cast(positions, self.compute_dtype))
         for norm, hidden, output in self._perceptrons():
             x = x + output(backend.gelu(hidden(norm(x))))

@@ -194,9 +194,10 @@ def _check_prior(prior, num_bins):
         return None
     prior = np.asarray(prior, "float64")
     # Without mixing, a bin that never occurs would get an infinite weight.
-    if prior.shape != (num_bins,) or not (prior > 0).all():
+    is_valid = np.isfinite(prior) & (prior > 0)
+    if prior.shape != (num_bins,) or not is_valid.all():
         raise ValueError(
-            "`prior` must have a value above 0 for each of the bins. "
+            "`prior` must have a value above 0, and finite, for each bin. "
             f"Received: shape {prior.shape}, {num_bins} bins"
         )
     return prior.tolist()

@@ -242,3 +242,17 @@ def test_each_branch_has_a_rate_of_its_own():
 def test_rates_of_branches_need_the_naive_method():
     with pytest.raises(ValueError, match="`rates`.*method=efficient"):
         DropPath(0.5).sample(4, 2, [0.0, 0.5])
+
+
+@pytest.mark.parametrize(
+    ("rates", "message"),
+    [
+        ([0.5, 1.0], r"must be in \[0, 1\).*1.0"),
+        ([0.5, -0.1], r"must be in \[0, 1\).*-0.1"),
+        ([0.5], "must be one for each branch.*num_branches=2"),
+        ([0.5, 0.2, 0.1], "must be one for each branch.*num_branches=2"),
+    ],
+)
+def test_bad_rates_of_branches(rates, message):
+    with pytest.raises(ValueError, match=f"`rates` {message}"):
+        DropPath(0.5, "naive").sample(4, 2, rates)

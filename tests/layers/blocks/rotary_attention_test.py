@@ -191,3 +191,24 @@ def test_attention_weights_are_those_of_the_call(kind):
     attended = np.einsum("bhqk,bkhd->bqhd", weights, value).reshape(4, 6, 16)
     expected = attended @ to_numpy(layer.output_projection.kernel)
     np.testing.assert_allclose(outputs, expected, atol=1e-4)
+
+
+def test_frequencies_train_if_asked_before_or_after_the_build():
+    for is_early in (True, False):
+        layer = RotaryAttention(2)
+        if not is_early:
+            layer.build((None, 6, 16))
+        layer.trains_frequencies = True
+        if is_early:
+            layer.build((None, 6, 16))
+        assert layer.rotary_frequencies.trainable
+        layer.trainable = False
+        assert not layer.rotary_frequencies.trainable
+
+
+def test_missing_coordinates():
+    layer = RotaryAttention(2)
+    with pytest.raises(ValueError, match="needs `context_coordinates`"):
+        layer(TOKENS, COORDINATES, CONTEXT)
+    with pytest.raises(ValueError, match="needs `coordinates`"):
+        layer(TOKENS, None, CONTEXT, POSITIONS)

@@ -140,3 +140,6 @@ def test_bad_sizes():
         make((None, 8, 2, 3))
     with pytest.raises(ValueError, match="built for, .16, 16, 3.*12, 16, 3"):
         make()(make_images(2, 12, 16))
+    for shape in ((None, None, 16, 3), (16, 16, 3)):
+        with pytest.raises(ValueError, match="only the batch may be unknown"):
+            make(shape)

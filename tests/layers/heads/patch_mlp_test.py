@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from helpers import make_images
 from helpers import make_vit
 from helpers import to_numpy
@@ -48,3 +49,15 @@ def test_without_perceptrons_it_is_a_linear_layer():
     expected = PATCHES @ to_numpy(head.prediction.kernel) + np.arange(48.0)
     output = to_numpy(head(PATCHES, grid_size=(2, 3)))
     np.testing.assert_allclose(output, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("grid_size", [(1, 1), (2, 2), (3, 3)])
+def test_a_grid_of_other_patches(grid_size):
+    head = PatchMLP(5, num_layers=1, hidden_dim=4)
+    with pytest.raises(ValueError, match="must be that of the patches.*6 pat"):
+        head(PATCHES, grid_size=grid_size)
+
+
+def test_no_width_for_an_encoder():
+    with pytest.raises(ValueError, match="`hidden_dim` must be a positive.*=0"):
+        PatchMLP.for_encoder(make_vit(), hidden_dim=0)

@@ -92,6 +92,10 @@ def test_published_start():
         ({"bins": BINS}, "must not be above the number of bins"),
         ({"prior": [0.5, 0.5]}, "`prior` must have a value above 0"),
         (
+            {"bins": BINS, "num_neighbors": 1, "prior": [0.5, 0.5, 1, np.inf]},
+            "`prior` must have a value above 0, and finite",
+        ),
+        (
             {"bins": BINS, "num_neighbors": 1, "prior": [0.5, 0.5, 0.0, 0.0]},
             "`prior` must have a value above 0",
         ),
