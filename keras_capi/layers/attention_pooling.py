@@ -59,12 +59,14 @@ class AttentionPooling(keras.layers.Layer):
             # deviations.
             initializer=keras.initializers.RandomNormal(stddev=0.02),
         )
-        self.key_value = keras.layers.Dense(
-            2 * width,
-            kernel_initializer=keras.initializers.RandomNormal(stddev=0.02),
-            dtype=self.dtype_policy,
-            name="key_value",
-        )
+        # A `keras.RematScope` is meant for the blocks, see `RotaryViT`.
+        with keras.RematScope(mode=None):
+            self.key_value = keras.layers.Dense(
+                2 * width,
+                kernel_initializer=keras.initializers.RandomNormal(stddev=0.02),
+                dtype=self.dtype_policy,
+                name="key_value",
+            )
         self.key_value.build(tokens_shape)
 
     def call(self, tokens):

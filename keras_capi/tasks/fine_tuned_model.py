@@ -39,7 +39,9 @@ class FineTunedModel(EncoderModel):
         last_block=None,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        # A `keras.RematScope` is meant for the blocks, see `RotaryViT`.
+        with keras.RematScope(mode=None):
+            super().__init__(**kwargs)
         check_number("dropout", dropout, "[0, 1)")
         check_positive_integer("num_classes", num_classes)
         check_backbone(backbone)

@@ -129,16 +129,19 @@ class ImageClassifier(FineTunedModel):
             )
         self.batch_normalization = None
         if batch_normalization:
-            self.batch_normalization = keras.layers.BatchNormalization(
-                momentum=0.9,
-                epsilon=1e-6,
-                center=False,
-                scale=False,
-                dtype="float32",
-                name="batch_normalization",
-            )
+            # Its statistics would move twice if they were computed again.
+            with keras.RematScope(mode=None):
+                self.batch_normalization = keras.layers.BatchNormalization(
+                    momentum=0.9,
+                    epsilon=1e-6,
+                    center=False,
+                    scale=False,
+                    dtype="float32",
+                    name="batch_normalization",
+                )
             self.batch_normalization.build((None, width))
-        self.dropout = keras.layers.Dropout(dropout, name="dropout")
+        with keras.RematScope(mode=None):
+            self.dropout = keras.layers.Dropout(dropout, name="dropout")
         self.classifier = Dense(
             num_classes,
             activation=activation,

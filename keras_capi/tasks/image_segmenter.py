@@ -68,7 +68,8 @@ class ImageSegmenter(FineTunedModel):
             uses_global=False,
             **kwargs,
         )
-        self.dropout = keras.layers.Dropout(dropout, name="dropout")
+        with keras.RematScope(mode=None):
+            self.dropout = keras.layers.Dropout(dropout, name="dropout")
         self.classifier = Dense(
             num_classes,
             dtype=head_dtype(self.dtype_policy),

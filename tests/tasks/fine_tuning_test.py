@@ -361,3 +361,29 @@ def test_losses_that_take_logits_for_probabilities(make, loss):
     ImageClassifier(make_backbone(), 2, activation="softmax").compile(
         "sgd", loss
     )
+
+
+@pytest.mark.parametrize(
+    ("make", "arguments"),
+    [
+        (
+            ImageClassifier,
+            {"pooling": "attention", "batch_normalization": True},
+        ),
+        (ImageSegmenter, {}),
+    ],
+)
+def test_rematerialisation_changes_neither_numbers_nor_state(make, arguments):
+    images, labels, masks = make_labelled(4)
+    targets = labels if make is ImageClassifier else masks
+    results = []
+    for mode in (None, "full"):
+        keras.utils.set_random_seed(0)
+        with keras.RematScope(mode=mode):
+            backbone = make_backbone()
+            model = make(backbone, 3, dropout=0.5, **arguments)
+        model.compile("sgd", CROSS_ENTROPY(from_logits=True))
+        loss = model.train_on_batch(images, targets)
+        results.append([loss, *map(to_numpy, model.non_trainable_variables)])
+    for again, expected in zip(*results, strict=True):
+        np.testing.assert_allclose(again, expected, rtol=1e-5, atol=1e-7)

@@ -81,7 +81,8 @@ class PatchGrid(RandomView):
 
     Output shape:
         `{"patches": (..., 9, crop_size, crop_size, channels)}`, row-major, in
-        the compute dtype, each with a mean square of 1.
+        the compute dtype, each with a mean square of 1; of 0 if nothing is left
+        of it, as of a patch of one grey without noise.
 
     Raises:
         ValueError: If an argument is out of range, or if images are integers,
