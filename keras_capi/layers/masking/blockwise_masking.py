@@ -49,6 +49,7 @@ class BlockwiseMasking(ReplacementMasking):
     Call arguments:
         inputs: Any tensor whose first axis is the batch.
         grid_size: Tuple of two integers. Required if the constructor got none.
+            At least two rows and two columns.
 
     Output shape:
         `{"mask": (batch, rows * columns)}`, Boolean, `True` where hidden.
@@ -92,6 +93,23 @@ class BlockwiseMasking(ReplacementMasking):
         self.min_aspect_ratio = min_aspect_ratio
         self.max_aspect_ratio = max_aspect_ratio
         self.num_attempts = num_attempts
+        if self.grid_size is not None:
+            self.resolve_grid_size(None)
+
+    def resolve_grid_size(self, grid_size):
+        grid_size = super().resolve_grid_size(grid_size)
+        # A block never has all rows or all columns, so nothing would be hidden.
+        if min(grid_size) < 2:
+            raise ValueError(
+                "Blocks need two rows and columns of patches or more. "
+                f"Received: grid_size={grid_size}"
+            )
+        if self.min_area and self.min_area > grid_size[0] * grid_size[1]:
+            raise ValueError(
+                "`min_area` must not exceed the patches of the grid. Received: "
+                f"min_area={self.min_area}, grid_size={grid_size}"
+            )
+        return grid_size
 
     def count_blocks(self, grid_size):
         """Returns the largest number of blocks of a mask."""

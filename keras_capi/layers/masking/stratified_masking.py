@@ -39,6 +39,7 @@ class StratifiedMasking(BlockwiseMasking):
     Call arguments:
         inputs: Any tensor whose first axis is the batch.
         grid_size: Tuple of two integers. Required if the constructor got none.
+            At least two rows and two columns.
 
     Output shape:
         `{"mask": (batch, rows * columns)}`, Boolean, `True` where hidden.

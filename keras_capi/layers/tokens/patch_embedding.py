@@ -61,6 +61,9 @@ class PatchEmbedding(keras.layers.Layer):
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
     def build(self, images_shape, indices_shape=None):
+        # Weights for bad images would stay, and not suit good ones.
+        images = keras.KerasTensor(images_shape, self.compute_dtype)
+        check_images(images, self.patch_size, images_shape[-1])
         self.num_channels = images_shape[-1]
         fan_in = self.patch_size**2 * self.num_channels
         self.kernel = self.add_weight(

@@ -216,6 +216,11 @@ class ColorAugmentation(RandomView):
         check_images(images_shape)
         return images_shape
 
+    def compute_output_spec(self, images, training=True, numbers=None):
+        check_normalized(images)
+        shape = self.compute_output_shape(images.shape)
+        return keras.KerasTensor(shape, self.compute_dtype)
+
     def get_config(self):
         return {
             **super().get_config(),

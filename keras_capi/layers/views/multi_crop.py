@@ -219,6 +219,8 @@ class MultiCrop(RandomView):
         return views
 
     def compute_output_spec(self, images, numbers=None):
+        check_normalized(images)
+
         def spec(crop):
             shape = crop.compute_output_shape(images.shape)
             return keras.KerasTensor(shape, self.compute_dtype)

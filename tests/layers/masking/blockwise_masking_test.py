@@ -9,6 +9,7 @@ from ops import numpy_blockwise
 from ops import numpy_masks
 
 from keras_capi.layers import BlockwiseMasking
+from keras_capi.layers import StratifiedMasking
 
 CASES = {
     "all_arguments": battery.Case(
@@ -111,3 +112,21 @@ def test_all_blocks_are_drawn():
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=f"{message}.*Received"):
         BlockwiseMasking(**arguments)
+
+
+@pytest.mark.parametrize("masking", [BlockwiseMasking, StratifiedMasking])
+@pytest.mark.parametrize(
+    ("grid_size", "arguments", "message"),
+    [
+        ((1, 9), {}, "two rows and columns.*1, 9"),
+        ((9, 1), {}, "two rows and columns.*9, 1"),
+        ((3, 4), {"min_area": 13}, "`min_area` must not exceed.*min_area=13"),
+    ],
+)
+def test_grids_in_which_nothing_could_be_hidden(
+    masking, grid_size, arguments, message
+):
+    with pytest.raises(ValueError, match=message):
+        masking(grid_size, **arguments)
+    with pytest.raises(ValueError, match=message):
+        masking(**arguments)(np.zeros((2,)), grid_size=grid_size)

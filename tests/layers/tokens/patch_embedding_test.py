@@ -139,3 +139,12 @@ def test_kernel_initializer():
     np.testing.assert_array_equal(to_numpy(layer.kernel), np.ones((48, 6)))
     clone = PatchEmbedding.from_config(layer.get_config())
     assert clone.get_config() == layer.get_config()
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 8, 12), (8, 12, 3), (2, 9, 12, 3)])
+def test_bad_images_leave_no_weights(shape):
+    layer = PatchEmbedding(4, 8)
+    with pytest.raises(ValueError, match="`images`"):
+        layer(np.zeros(shape, "float32"))
+    assert not layer.weights
+    assert layer(np.zeros((2, 8, 12, 3), "float32")).shape == (2, 6, 8)

@@ -1,5 +1,6 @@
 """What would be reshaped to something else is refused."""
 
+import keras
 import numpy as np
 import pytest
 from backend_helpers import on_one_backend
@@ -54,3 +55,22 @@ def test_images_that_are_no_batch(layer):
     for images in (IMAGES[0], IMAGES[None]):
         with pytest.raises(ValueError, match="`images` must have rank 4"):
             layer(images)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.CenterRegion(),
+        layers.ColorAugmentation(),
+        layers.ColorPalette(8),
+        layers.ColorRemoval(),
+        layers.Corruption(),
+        layers.MultiCrop(4, 2),
+        layers.PatchGrid(4),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_integers_are_refused_before_there_are_images(layer):
+    layer(keras.Input((16, 16, 3)))
+    with pytest.raises(ValueError, match="floating point, normalised"):
+        layer(keras.Input((16, 16, 3), dtype="uint8"))
