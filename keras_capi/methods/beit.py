@@ -121,16 +121,22 @@ class BEiT(ReplacedPatches):
         super().check_inputs(inputs)
         images = inputs.get("images")
         if token_ids is not None and is_array(images):
-            check_token_ids(
-                token_ids, images, self.encoder, self.tokenizer.vocabulary_size
-            )
+            self._check_token_ids(token_ids, images)
+
+    def _check_token_ids(self, token_ids, images):
+        check_token_ids(
+            token_ids, images, self.encoder, self.tokenizer.vocabulary_size
+        )
 
     def prepare(self, inputs, training):
         inputs, token_ids = _without_token_ids(inputs)
         images = inputs["images"]
+        prepared = super().prepare(inputs, training)
         if token_ids is None:
             token_ids = self.compute_token_ids(images)
-        prepared = {**super().prepare(inputs, training), "token_ids": token_ids}
+        else:
+            self._check_token_ids(token_ids, images)
+        prepared = {**prepared, "token_ids": token_ids}
         # The user's masks may hide any number of patches.
         if "mask" not in inputs and hasattr(self.masking, "count_hidden"):
             count = self.masking.count_hidden(
@@ -185,6 +191,11 @@ class BEiT(ReplacedPatches):
             of visible patches do not enter the loss.
         """
         return self.head(self.encode_replaced(images, mask, training))
+
+    def compile(self, optimizer="rmsprop", **kwargs):
+        # `trainable = True` of the whole model would also thaw the tokenizer.
+        self.tokenizer.freeze()
+        super().compile(optimizer, **kwargs)
 
     @passes_on_to(AdamW)
     def published_optimizer(

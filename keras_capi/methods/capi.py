@@ -71,7 +71,7 @@ class CAPI(Pretraining):
         Images, a float tensor of shape `(batch, height, width, channels)`, or a
         dictionary with your own masks, `{"images": ..., "visible_indices":
         (batch, visible), "predict_indices": (batch, predictions)}`, row-major
-        patches. Labels, if any, are ignored.
+        patches. Labels of a data set are ignored.
 
     Output shape:
         Dictionary of the teacher's features, see

@@ -12,6 +12,7 @@ from keras_capi.ops.colors.color_codes import annealed_mean
 from keras_capi.ops.losses.shared_cross_entropy import shared_cross_entropy
 from keras_capi.ops.tokens import extract_patches
 from keras_capi.ops.tokens import join_patches
+from keras_capi.training.check_part import check_part
 from keras_capi.training.check_trainable import check_trainable
 from keras_capi.training.pretraining import Pretraining
 from keras_capi.validation import check_images
@@ -77,6 +78,8 @@ class Colorization(ReconstructionOptimizerMixin, Pretraining):
         super().__init__(encoder, **kwargs)
         if self.trainable:
             check_trainable("encoder", encoder)
+        check_part("targets", targets, ColorTargets)
+        check_part("corruption", corruption, ColorRemoval)
         num_channels = encoder.image_shape[-1]
         with keras.RematScope(mode=None):
             self.targets = targets or ColorTargets(name="targets")

@@ -13,6 +13,7 @@ from keras_capi.ops.losses.binary_cross_entropy import binary_cross_entropy
 from keras_capi.ops.tokens import extract_patches
 from keras_capi.ops.tokens import join_patches
 from keras_capi.training.built_part import built_part
+from keras_capi.training.check_part import check_part
 from keras_capi.training.check_trainable import check_trainable
 from keras_capi.training.grid_size import static_grid_size
 from keras_capi.training.pretraining import Pretraining
@@ -105,6 +106,7 @@ class ContextEncoder(Pretraining):
                 "`corruption` must be a `CenterRegion` or `RandomRegions`. "
                 f"Received: {type(corruption).__name__}"
             )
+        check_part("discriminator", discriminator, Discriminator)
         if discriminator is not None and pixel_weight == 1:
             raise ValueError(
                 "`discriminator` needs a `pixel_weight` below 1. "
@@ -270,6 +272,8 @@ class ContextEncoder(Pretraining):
         if learning_rate is None:
             has_both = 0 < self.pixel_weight < 1
             learning_rate = DISCRIMINATOR_RATE * (10 if has_both else 1)
+        if not callable(learning_rate):
+            check_non_negative("learning_rate", learning_rate)
         return keras.optimizers.AdamW(
             learning_rate, weight_decay, beta_1, beta_2, epsilon, **overrides
         )

@@ -7,6 +7,7 @@ from keras_capi.layers.heads.swav_head import SwAVHead
 from keras_capi.layers.heads.unit_prototypes import UnitPrototypes
 from keras_capi.layers.targets.embedding_memory import NOTHING
 from keras_capi.layers.targets.embedding_memory import EmbeddingMemory
+from keras_capi.methods.inputs.numbered_images import check_known_numbers
 from keras_capi.methods.inputs.numbered_images import check_numbered
 from keras_capi.methods.inputs.numbered_images import list_batches
 from keras_capi.methods.inputs.view_inputs import built_views
@@ -60,7 +61,8 @@ class DeepCluster(MultiCropClusteringMixin, TargetsBetweenEpochs):
             Defaults to `(0, 1)`.
         num_images: Integer, the size of the data set, or `None` to learn it in
             `fit`. Defaults to `None`.
-        seed: Integer or `None`. Seed of the default views. Defaults to `None`.
+        seed: Integer or `None`. Seed of the default views, and of the first
+            centroids of each epoch. Defaults to `None`.
 
     Inputs:
         Images, a float tensor of shape `(batch, height, width, channels)`,
@@ -143,6 +145,8 @@ class DeepCluster(MultiCropClusteringMixin, TargetsBetweenEpochs):
                 layer.build((None, self.embedding_dim))
         if num_images is not None:
             self.make_memory(num_images)
+        # Whether the targets are of a batch that was trained on outside `fit`.
+        self._knows_one_batch = False
         self.built = True
 
     def make_memory(self, num_images):
@@ -159,6 +163,7 @@ class DeepCluster(MultiCropClusteringMixin, TargetsBetweenEpochs):
 
     def prepare(self, inputs, training):
         check_numbered(inputs)
+        self.check_inputs(inputs)
         return prepare_views(inputs, self.encoder, self.views)
 
     def compute_losses(self, inputs, training):
@@ -228,11 +233,15 @@ class DeepCluster(MultiCropClusteringMixin, TargetsBetweenEpochs):
         self.memory.labels.assign(labels)
 
     def begin_epoch(self, epoch, data, batch_size):
-        if int(ops.convert_to_numpy(self.memory.position)):
+        position = int(ops.convert_to_numpy(self.memory.position))
+        if position and not self._knows_one_batch:
             # The epoch was interrupted, and has its clusters already.
             return
-        if not len(self.memory.filled()[0]):
+        if self._knows_one_batch or not len(self.memory.filled()[0]):
+            self.memory.rewind()
+            self._knows_one_batch = False
             for batch in list_batches(data, batch_size):
+                check_known_numbers(batch, self.memory.num_images)
                 self.remember(backend.global_batch(batch))
                 # A data set may be endless, with `steps_per_epoch`.
                 if self.memory.is_full():
@@ -244,6 +253,8 @@ class DeepCluster(MultiCropClusteringMixin, TargetsBetweenEpochs):
         self.memory.rewind()
 
     def begin_with_batch(self, batch):
+        check_known_numbers(batch, self.memory.num_images)
+        self._knows_one_batch = True
         self.remember(backend.global_batch(batch))
         self.memory.rewind()
         self.assign_clusters(seed=self.seed or 0)

@@ -1,7 +1,6 @@
 import keras
 
 from keras_capi.fitting.passed_on_arguments import passes_on_to
-from keras_capi.fitting.schedule_settings import schedule_settings
 from keras_capi.layers.heads.dino_head import DINOHead
 from keras_capi.layers.targets.centering import Centering
 from keras_capi.layers.views.multi_crop import MultiCrop
@@ -13,12 +12,13 @@ from keras_capi.methods.inputs.view_inputs import prepare_views
 from keras_capi.methods.inputs.view_sizes import view_sizes
 from keras_capi.methods.shared.distillation import distillation_groups
 from keras_capi.methods.shared.distillation import distillation_optimizer
+from keras_capi.methods.shared.distillation import rising_momentum
 from keras_capi.methods.shared.distillation import start_of
 from keras_capi.ops.losses.cross_entropy import entropy
 from keras_capi.ops.losses.view_cross_entropy import view_cross_entropy
 from keras_capi.optimizers.adamw import AdamW
-from keras_capi.optimizers.warmup_cosine import WarmupCosine
 from keras_capi.training.built_part import built_part
+from keras_capi.training.check_part import check_part
 from keras_capi.training.check_trainable import check_trainable
 from keras_capi.training.moving_average import MovingAverage
 from keras_capi.training.pretraining import Pretraining
@@ -117,6 +117,7 @@ class DINO(Pretraining):
         if not callable(teacher_temperature):
             check_positive("teacher_temperature", teacher_temperature)
         check_number("center_momentum", center_momentum, "[0, 1]")
+        check_part("head", head, DINOHead)
         check_seed("seed", seed)
         self.student_temperature = student_temperature
         self.teacher_temperature = teacher_temperature
@@ -198,6 +199,7 @@ class DINO(Pretraining):
         check_views(inputs, self.student)
 
     def prepare(self, inputs, training):
+        self.check_inputs(inputs)
         return prepare_views(inputs, self.student, self.views)
 
     def compute_losses(self, inputs, training):
@@ -277,10 +279,9 @@ class DINO(Pretraining):
 
     def compile(self, optimizer="rmsprop", **kwargs):
         super().compile(optimizer, **kwargs)
-        total_steps = schedule_settings(self.optimizer).get("total_steps")
-        if self.ema_momentum is None and total_steps is not None:
-            self.moving_average.momentum = WarmupCosine(
-                self.base_momentum, total_steps, final_value=1.0, truncate=1.0
+        if self.ema_momentum is None:
+            self.moving_average.momentum = rising_momentum(
+                self.base_momentum, self.optimizer
             )
 
     def get_config(self):

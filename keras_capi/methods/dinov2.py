@@ -276,6 +276,8 @@ class DINOv2(NetworkOptimizerMixin, DINO):
     def compile(self, optimizer="rmsprop", **kwargs):
         super().compile(optimizer, **kwargs)
         total_steps = schedule_settings(self.optimizer).get("total_steps")
+        if not self.has_own_temperature:
+            self.teacher_temperature = FIRST_TEMPERATURE
         if total_steps is not None and not self.has_own_temperature:
             warmup_steps = total_steps * WARMUP_EPOCHS // self.published_epochs
             self.teacher_temperature = EpochWarmup(

@@ -9,13 +9,14 @@ from keras_capi.fitting.passed_on_arguments import passes_on_to
 from keras_capi.fitting.schedule_settings import schedule_settings
 from keras_capi.layers.blocks.dense import Dense
 from keras_capi.layers.random_state import RandomState
+from keras_capi.methods.inputs.noise_inputs import check_noise_inputs
+from keras_capi.methods.inputs.noise_inputs import prepare_noise
 from keras_capi.methods.shared.picture_comparison import PictureComparison
 from keras_capi.methods.shared.tokenizer_training import check_schedules
 from keras_capi.methods.shared.tokenizer_training import count_stages
 from keras_capi.methods.shared.tokenizer_training import scheduled_values
 from keras_capi.methods.shared.tokenizer_training import tokenizer_optimizer
 from keras_capi.ops.clustering.used_words import used_words
-from keras_capi.ops.gumbel_softmax import exponential_noise
 from keras_capi.ops.gumbel_softmax import gumbel_softmax
 from keras_capi.ops.losses.cross_entropy import entropy
 from keras_capi.optimizers.adamw import AdamW
@@ -191,15 +192,13 @@ class DiscreteVAE(Tokenizer, Pretraining):
         features = self.encoder(images)["feature_map"]
         return ops.cast(self.head(features), "float32")
 
+    def check_inputs(self, inputs):
+        check_noise_inputs(self.encoder, self.vocabulary_size, inputs)
+
     def prepare(self, inputs, training):
-        if "noise" in inputs:
-            return inputs
-        images = inputs["images"]
-        count, *size, _ = ops.shape(images)
-        grid_size = (n // self.patch_size for n in size)
-        shape = (count, *grid_size, self.vocabulary_size)
-        noise = exponential_noise(self.random_state.uniform(shape))
-        return {"images": images, "noise": noise}
+        return prepare_noise(
+            self.encoder, self.vocabulary_size, self.random_state, inputs
+        )
 
     def compute_losses(self, inputs, training):
         images = inputs["images"]

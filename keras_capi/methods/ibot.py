@@ -270,6 +270,7 @@ class IBOT(DINO):
     def compile(self, optimizer="rmsprop", **kwargs):
         super().compile(optimizer, **kwargs)
         total_steps = schedule_settings(self.optimizer).get("total_steps")
+        warmup = FIRST_TEMPERATURE
         if total_steps is not None:
             warmup = EpochWarmup(
                 FIRST_TEMPERATURE,
@@ -277,8 +278,8 @@ class IBOT(DINO):
                 WARMUP_EPOCHS,
                 max(total_steps // self.published_epochs, 1),
             )
-            for name in self.unset_temperatures:
-                setattr(self, name, warmup)
+        for name in self.unset_temperatures:
+            setattr(self, name, warmup)
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object

@@ -11,6 +11,7 @@ from keras_capi.methods.inputs.mask_form import BLOCKS
 from keras_capi.methods.shared.falling_rate import falling_rate
 from keras_capi.methods.shared.own_decoders import try_feature_predictor
 from keras_capi.ops.feature_deviation import feature_deviation
+from keras_capi.ops.losses.masked_mean import masked_mean
 from keras_capi.ops.losses.smooth_l1 import smooth_l1
 from keras_capi.ops.normalization import layer_normalize
 from keras_capi.ops.tokens import gather_tokens
@@ -146,11 +147,9 @@ class IJEPA(Pretraining):
         errors = ops.mean(smooth_l1(targets[:, None], predictions), axis=-1)
         # Average over the contexts, which share the blocks to predict.
         errors = ops.mean(errors, axis=1)
+        loss = ops.mean(errors)
         if "predict_mask" in inputs:
-            counts = ops.cast(inputs["predict_mask"], "float32")
-            loss = ops.sum(errors * counts) / ops.sum(counts)
-        else:
-            loss = ops.mean(errors)
+            loss = masked_mean(errors, inputs["predict_mask"])
         return {
             "feature_loss": loss,
             "target_deviation": feature_deviation(features),
@@ -255,7 +254,7 @@ class IJEPA(Pretraining):
                 total_steps,
                 final_value=1e-6,
                 warmup_steps=2 * total_steps // 15,
-                start_value=learning_rate / 5,
+                start_share=1 / 5,
                 warmup_endpoint=False,
                 first_step=1,
             )
@@ -281,12 +280,13 @@ class IJEPA(Pretraining):
     def compile(self, optimizer="rmsprop", **kwargs):
         super().compile(optimizer, **kwargs)
         total_steps = schedule_settings(self.optimizer).get("total_steps")
-        if self.ema_momentum is None and total_steps is not None:
-            self.moving_average.momentum = (
-                keras.optimizers.schedules.PolynomialDecay(
+        if self.ema_momentum is None:
+            momentum = BASE_MOMENTUM
+            if total_steps is not None:
+                momentum = keras.optimizers.schedules.PolynomialDecay(
                     BASE_MOMENTUM, total_steps, 1.0
                 )
-            )
+            self.moving_average.momentum = momentum
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object

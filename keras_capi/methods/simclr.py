@@ -110,6 +110,7 @@ class SimCLR(Pretraining):
         check_two_views(inputs)
 
     def prepare(self, inputs, training):
+        self.check_inputs(inputs)
         return prepare_views(inputs, self.encoder, self.views)
 
     def compute_losses(self, inputs, training):

@@ -13,6 +13,7 @@ from keras_capi.ops.losses.pixel_targets import pixel_targets
 from keras_capi.optimizers.adamw import AdamW
 from keras_capi.optimizers.late_warmup import LateWarmup
 from keras_capi.training.check_trainable import check_trainable
+from keras_capi.validation import check_non_negative
 from keras_capi.validation import check_positive_integer
 from keras_capi.validation import check_seed
 
@@ -168,6 +169,7 @@ class SimMIM(ReplacedPatches):
         if learning_rate is None:
             learning_rate = 1e-4 * batch_size / 512
         if not callable(learning_rate):
+            check_non_negative("learning_rate", learning_rate)
             milestone = total_steps * 7 // 8
             learning_rate = LateWarmup(
                 # The schedule keeps its first value up to and including the

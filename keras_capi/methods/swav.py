@@ -156,6 +156,7 @@ class SwAV(MultiCropClusteringMixin, Pretraining):
         return self.prototypes.num_prototypes
 
     def prepare(self, inputs, training):
+        self.check_inputs(inputs)
         return prepare_views(inputs, self.encoder, self.views)
 
     def compute_losses(self, inputs, training):

@@ -7,6 +7,7 @@ from keras_capi.ops.images.color_margin import MARGIN
 from keras_capi.tokenizers.dalle_block import DALLEBlock
 from keras_capi.tokenizers.dalle_block import make_convolution
 from keras_capi.tokenizers.tokenizer import Tokenizer
+from keras_capi.validation import check_images
 from keras_capi.validation import check_positive_integer
 
 PATCH_SIZE = 8
@@ -117,6 +118,7 @@ class DALLETokenizer(Tokenizer):
         return ops.cast(images, "float32") * scale + offset
 
     def call(self, images, training=None):
+        check_images(images, PATCH_SIZE, NUM_CHANNELS)
         features = self.stem(self.map_pixels(images))
         for index, block in enumerate(self.blocks, start=1):
             features = block(features)

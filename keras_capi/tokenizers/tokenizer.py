@@ -3,6 +3,7 @@ from keras import ops
 from keras_capi.ops.images.resize_images import resize_images
 from keras_capi.saving.base_model import BaseModel
 from keras_capi.saving.quantization import serialize_dtype
+from keras_capi.validation import check_grid_size
 from keras_capi.validation import check_images
 from keras_capi.validation import check_positive_integer
 
@@ -64,6 +65,7 @@ class Tokenizer(BaseModel):
             Int32 tensor of shape `(batch, rows * columns)`, row-major.
         """
         check_images(images, 1, self.num_channels)
+        grid_size = check_grid_size(grid_size)
         size = [n * self.patch_size for n in grid_size]
         images = resize_images(images, size)
         words = ops.argmax(self.word_scores(images), axis=-1)

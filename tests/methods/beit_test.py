@@ -131,6 +131,20 @@ def test_tokenizer_is_frozen(trainable):
         np.testing.assert_array_equal(to_numpy(weight), old)
 
 
+def test_tokenizer_stays_frozen_if_the_model_is_thawed():
+    """On JAX it would decay: Keras has gradients of 0 there."""
+    model = make_beit()
+    model.trainable = False
+    model.trainable = True
+    model.compile(keras_capi.optimizers.AdamW(0.1, weight_decay=0.5))
+    assert model.encoder.trainable_weights
+    assert not model.tokenizer.trainable_weights
+    before = [to_numpy(weight) for weight in model.tokenizer.weights]
+    model.train_on_batch(INPUTS)
+    for weight, old in zip(model.tokenizer.weights, before, strict=True):
+        np.testing.assert_array_equal(to_numpy(weight), old)
+
+
 @once
 def test_what_does_not_decay():
     model = make_beit()

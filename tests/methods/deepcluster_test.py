@@ -150,6 +150,18 @@ def test_a_batch_of_images_is_a_data_set_of_its_own():
         model.train_on_batch(IMAGES[:4])
 
 
+def test_fit_clusters_all_images_after_a_batch():
+    """The clusters of a batch are no clusters of an interrupted epoch."""
+    model = compiled(views=Corners((12, 16)), num_images=10)
+    part = {"images": IMAGES[:4], "indices": np.arange(4)}
+    model.train_on_batch(part)
+    assert (to_numpy(model.memory.labels)[:, 4:] < 0).all()
+    model.fit(IMAGES, batch_size=5, shuffle=False, verbose=0)
+    assert (to_numpy(model.memory.labels) >= 0).all()
+    indices, _ = model.memory.filled()
+    np.testing.assert_array_equal(indices, np.arange(10))
+
+
 def test_data_sets_of_users():
     """Those that give numbers can be of any kind."""
 
@@ -204,11 +216,40 @@ class Unnumbered(keras.utils.PyDataset):
         (Unnumbered(), '"indices".*Received: a Unnumbered of arrays'),
         (IMAGES[:4], "num_images=10, 4 images"),
         ({"images": IMAGES, "indices": np.arange(1, 11)}, "11 images"),
+        *(
+            ({"images": IMAGES, "indices": indices}, message)
+            for indices, message in (
+                (np.arange(10) - 1, "numbers from 0. Received: from -1 to 8"),
+                (np.arange(10) + 0.5, "must be integers"),
+                (np.arange(10) > 4, "must be integers"),
+                (np.arange(10)[:, None], r"must be .* shape \(batch,\)"),
+                (np.arange(4), "a number for each image"),
+                (list(range(10)), "must be .* Received: list"),
+            )
+        ),
     ],
 )
 def test_images_that_are_not_known(data, message):
     with pytest.raises(ValueError, match=message):
         compiled(num_images=10).fit(data)
+
+
+def test_numbers_beyond_the_data_set():
+    """Of a user's data set, before any training."""
+    batches = [{"images": IMAGES, "indices": np.arange(1, 11)}]
+    model = compiled(num_images=10)
+    with pytest.raises(ValueError, match="from 0 to 9.*from 1 to 10"):
+        model.fit(iter_again([(batch,) for batch in batches]), verbose=0)
+    assert model.optimizer.iterations == 0
+
+
+def test_no_targets_to_evaluate():
+    """There would be no loss, and room for these images alone."""
+    model = compiled()
+    for method in (model.evaluate, model.test_on_batch):
+        with pytest.raises(ValueError, match="needs targets, which `fit`"):
+            method(IMAGES[:4])
+    assert model.memory is None
 
 
 def test_errors():
@@ -221,6 +262,10 @@ def test_errors():
     ):
         with pytest.raises(ValueError, match="leave out `validation"):
             compiled().fit(IMAGES, **arguments)
+    # What Keras's defaults are, given.
+    compiled(views=Corners((12, 16))).fit(
+        IMAGES, validation_data=None, validation_split=float("0"), verbose=0
+    )
     with pytest.raises(ValueError, match="num_prototypes"):
         make_deepcluster(num_prototypes=(3, 0))
 

@@ -182,3 +182,17 @@ def test_errors():
         compiled(num_clusters=0)
     with pytest.raises(ValueError, match="num_components=0"):
         compiled(num_components=0)
+
+
+def test_numbers_that_are_none():
+    model = compiled(num_images=12)
+    for indices, message in (
+        (np.arange(12) - 1, "numbers from 0"),
+        (np.arange(12) + 0.5, "must be integers"),
+        (np.arange(12)[:, None], "must be integers of shape"),
+        (np.arange(6), "a number for each image"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            model.fit({"images": IMAGES, "indices": indices}, verbose=0)
+    with pytest.raises(ValueError, match="needs targets, which `fit`"):
+        model.evaluate(IMAGES)

@@ -20,6 +20,8 @@ def test_a_rate_does_not_rise_to_the_last(method, last):
         model.published_optimizer(80, batch_size=4, learning_rate=1e-7)
     with pytest.raises(ValueError, match="`learning_rate` must be a positive"):
         model.published_optimizer(80, batch_size=4, learning_rate=0.0)
+    with pytest.raises(ValueError, match="`learning_rate` must be a positive"):
+        model.published_optimizer(80, batch_size=4, learning_rate="1e-3")
     # It may be as low, and a schedule anything.
     model.published_optimizer(80, batch_size=4, learning_rate=last)
     schedule = WarmupCosine(1e-7, 80, final_value=1e-6)

@@ -10,6 +10,8 @@ from helpers import make_indices
 from keras_capi.encoders import ViT
 from keras_capi.methods import CAPI
 from keras_capi.methods import DINO
+from keras_capi.methods import Colorization
+from keras_capi.methods import ContextEncoder
 from keras_capi.methods import DeepCluster
 from keras_capi.methods import RelativePosition
 from keras_capi.methods import SimCLR
@@ -68,6 +70,58 @@ def test_views_that_cannot_be_built_say_so(method):
         method(make_encoder(), views=Broken())
     with pytest.raises(ValueError, match="`views` must be a layer.*function"):
         method(make_encoder(), views=lambda images: images)
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Named(keras.layers.Layer):
+    """Gives its views a name that no method knows."""
+
+    def call(self, images):
+        return {"views": images}
+
+
+@pytest.mark.parametrize(
+    "views, received",
+    [
+        (keras.layers.Rescaling(2.0), "Rescaling, which returns float32"),
+        (Named(), "Named, which returns {'views': 'float32 of shape"),
+    ],
+)
+@pytest.mark.parametrize(
+    "method, name",
+    [
+        (DINO, "global_views"),
+        (RelativePosition, "patches"),
+        (SimCLR, "global_views"),
+        (SwAV, "global_views"),
+    ],
+)
+def test_views_of_another_form(method, name, views, received):
+    arguments = {"num_prototypes": 8} if method in (DINO, SwAV) else {}
+    model = method(make_encoder(), views=views, **arguments)
+    message = f"`views` must return a dictionary of `{name}`.*{received}"
+    with pytest.raises(ValueError, match=message):
+        model.prepare({"images": make_images(2, 16, 16)}, True)
+
+
+@pytest.mark.parametrize(
+    "method, name, kind",
+    [
+        (Colorization, "corruption", "ColorRemoval"),
+        (Colorization, "targets", "ColorTargets"),
+        (ContextEncoder, "discriminator", "Discriminator"),
+        (DINO, "head", "DINOHead"),
+    ],
+)
+def test_parts_of_another_class(method, name, kind):
+    """Of which more than the call is used."""
+    for part in (keras.layers.Dense(8), "none"):
+        with pytest.raises(
+            ValueError,
+            match=f"`{name}` must be a `keras_capi.layers.{kind}`.*"
+            f"Received: {type(part).__name__}",
+        ):
+            method(make_encoder(), **{name: part})
 
 
 @keras.saving.register_keras_serializable(package="tests")

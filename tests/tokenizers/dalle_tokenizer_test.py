@@ -107,3 +107,12 @@ def test_bad_arguments(arguments, message):
 def test_bad_images():
     with pytest.raises(ValueError, match="must have 3 channels"):
         make_tokenizer().tokenize(IMAGES[..., :1], (4, 3))
+    for images, message in (
+        (IMAGES[:, :-1], "height .* divisible by the patch size"),
+        (IMAGES.astype("uint8"), "must be floating point"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            make_tokenizer()(images)
+    for grid_size in ((0, 4), (4.0, 4), 4):
+        with pytest.raises(ValueError, match="`grid_size` must be"):
+            make_tokenizer().tokenize(IMAGES, grid_size)

@@ -1,19 +1,26 @@
 """Images with several masks each, drawn or given by the user."""
 
+import keras
 from keras import ops
 
+from keras_capi.methods.inputs.known_axes import may_match
 from keras_capi.methods.inputs.mask_form import BLOCKS
 from keras_capi.methods.inputs.mask_form import is_own
 from keras_capi.methods.inputs.patch_indices import INDEX_NAMES
-from keras_capi.methods.inputs.patch_indices import check_block_arrays
+from keras_capi.methods.inputs.patch_indices import check_block_array
 from keras_capi.methods.inputs.patch_indices import check_index_shapes
 from keras_capi.methods.inputs.patch_indices import mark_invalid
 from keras_capi.ops.tokens import to_int32
 from keras_capi.training.grid_size import static_grid_size
+from keras_capi.training.tried_part import describe
 from keras_capi.validation import check_images
 from keras_capi.validation import is_array
 
-MASK_NAMES = ("visible_mask", "predict_mask")
+# The masks that may come with indices, to say which of them are no padding.
+MASK_NAMES = {
+    "visible_indices": "visible_mask",
+    "predict_indices": "predict_mask",
+}
 
 
 def check_block_inputs(encoder, inputs):
@@ -26,14 +33,16 @@ def check_block_inputs(encoder, inputs):
     images = inputs.get("images")
     if images is not None and not is_array(images):
         return
-    has_masks = len(inputs) > 1 and not _is_prepared(inputs)
-    if has_masks:
-        check_index_shapes(inputs, blocks=True)
+    if len(inputs) > 1:
+        _check_shapes(inputs)
     patch_size = encoder.patch_size
     check_images(images, patch_size, encoder.image_shape[-1])
-    if has_masks:
+    if len(inputs) > 1:
         rows, columns = (size // patch_size for size in images.shape[1:3])
-        check_block_arrays(inputs, rows * columns)
+        for name, mask_name in MASK_NAMES.items():
+            check_block_array(
+                name, inputs[name], inputs.get(mask_name), rows * columns
+            )
 
 
 def prepare_blocks(encoder, masking, inputs):
@@ -52,12 +61,10 @@ def prepare_blocks(encoder, masking, inputs):
     """
     images = inputs["images"]
     check_images(images, encoder.patch_size, encoder.image_shape[-1])
-    if _is_prepared(inputs):
-        return inputs
     grid_size = static_grid_size(images, encoder)
     are_given = len(inputs) > 1
     if are_given:
-        check_index_shapes(inputs, blocks=True)
+        _check_shapes(inputs)
     else:
         inputs = BLOCKS.draw(masking, images, grid_size)
     masks = {
@@ -70,15 +77,37 @@ def prepare_blocks(encoder, masking, inputs):
     indices = {name: to_int32(masks[name]) for name in INDEX_NAMES}
     num_patches = grid_size[0] * grid_size[1]
     valid = [
-        ops.all(ops.logical_and(values >= 0, values < num_patches))
-        for values in indices.values()
+        ops.all(_in_range(values, masks.get(MASK_NAMES[name]), num_patches))
+        for name, values in indices.items()
     ]
     valid = ops.logical_and(*valid)
     return {**masks, **mark_invalid(images, indices, valid, num_patches)}
 
 
-def _is_prepared(inputs):
-    return set(inputs) == {"images", *INDEX_NAMES, *MASK_NAMES}
+def _check_shapes(inputs):
+    masks = {name: inputs.get(name) for name in MASK_NAMES.values()}
+    rest = {name: x for name, x in inputs.items() if name not in masks}
+    check_index_shapes(rest, blocks=True)
+    for name, mask_name in MASK_NAMES.items():
+        mask = masks[mask_name]
+        if mask_name in inputs and not (
+            is_array(mask)
+            and keras.backend.standardize_dtype(mask.dtype) == "bool"
+            and may_match(tuple(mask.shape), tuple(inputs[name].shape))
+        ):
+            raise ValueError(
+                f"`{mask_name}` must be Boolean, of the shape of `{name}`: "
+                f"true where an index counts. Received: {describe(mask)}, for "
+                f"{name}.shape={tuple(inputs[name].shape)}"
+            )
+
+
+def _in_range(indices, mask, num_patches):
+    """Returns which indices point at a patch, or are padding."""
+    valid = ops.logical_and(indices >= 0, indices < num_patches)
+    return (
+        valid if mask is None else ops.logical_or(valid, ops.logical_not(mask))
+    )
 
 
 def _with_blocks(values):

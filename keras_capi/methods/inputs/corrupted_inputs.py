@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_capi.methods.inputs.known_axes import may_match
 from keras_capi.methods.inputs.mask_form import CORRUPTED
 from keras_capi.training.grid_size import static_grid_size
 from keras_capi.validation import check_images
@@ -29,7 +30,7 @@ def check_corrupted_inputs(encoder, inputs):
         )
     check_images(images, encoder.patch_size, encoder.image_shape[-1])
     shapes = {k: known_shape(k, v) for k, v in inputs.items() if is_array(v)}
-    if len(set(shapes.values())) > 1:
+    if not all(may_match(shape, shapes["images"]) for shape in shapes.values()):
         raise ValueError(
             "Corrupted images and masks must have the shape of the images. "
             f"Received: {shapes}"
@@ -66,18 +67,13 @@ def prepare_corrupted(encoder, corruption, inputs):
         tensor, all of one shape.
     """
     check_corrupted_inputs(encoder, inputs)
+    rows, columns = grid_size = static_grid_size(inputs["images"], encoder)
+    size = rows * encoder.patch_size, columns * encoder.patch_size
+    # On TensorFlow only the encoder may know the size.
+    inputs = {
+        name: ops.reshape(x, (ops.shape(x)[0], *size, encoder.image_shape[-1]))
+        for name, x in inputs.items()
+    }
     if len(inputs) > 1:
         return inputs
-    images = inputs["images"]
-    rows, columns = grid_size = static_grid_size(images, encoder)
-    # On TensorFlow only the encoder may know the size.
-    images = ops.reshape(
-        images,
-        (
-            ops.shape(images)[0],
-            rows * encoder.patch_size,
-            columns * encoder.patch_size,
-            images.shape[-1],
-        ),
-    )
-    return {"images": images, **CORRUPTED.draw(corruption, images, grid_size)}
+    return {**inputs, **CORRUPTED.draw(corruption, inputs["images"], grid_size)}

@@ -1,5 +1,6 @@
 """Images without colours, together with the colours."""
 
+from keras_capi.methods.inputs.known_axes import may_match
 from keras_capi.validation import check_images
 from keras_capi.validation import is_array
 from keras_capi.validation import known_shape
@@ -29,9 +30,10 @@ def check_gray_inputs(encoder, stride, inputs):
     if not is_array(images) or not is_array(colors):
         return
     check_images(images, encoder.patch_size, encoder.image_shape[-1])
-    count, height, width, _ = known_shape("corrupted_images", images)
-    expected = (count, height // stride, width // stride, 2)
-    if known_shape("colors", colors) != expected:
+    count, *size, _ = known_shape("corrupted_images", images)
+    rows, columns = (None if n is None else n // stride for n in size)
+    expected = (count, rows, columns, 2)
+    if not may_match(known_shape("colors", colors), expected):
         raise ValueError(
             f"`colors` must have shape (batch, height / {stride}, width / "
             f"{stride}, 2), here {expected}. "

@@ -10,6 +10,9 @@ import numpy as np
 
 from keras_capi import backend
 from keras_capi.fitting.raw_pixels import first_batch
+from keras_capi.methods.inputs.known_axes import may_match
+from keras_capi.ops.value_range import check_value_range
+from keras_capi.training.tried_part import describe
 from keras_capi.validation import is_array
 
 # Keras's default for arrays.
@@ -70,7 +73,13 @@ def count_images(x):
         x: Result of `number_images`.
     """
     if isinstance(x, dict):
-        return int(np.max(keras.ops.convert_to_numpy(x["indices"]))) + 1
+        indices = keras.ops.convert_to_numpy(x["indices"])
+        if indices.min() < 0:
+            raise ValueError(
+                "`indices` must be numbers from 0. "
+                f"Received: from {indices.min()} to {indices.max()}"
+            )
+        return int(indices.max()) + 1
     if can_number(x):
         return x.num_images
     raise ValueError(
@@ -124,11 +133,14 @@ def check_not_numbered_alike(x, num_images):
 def check_is_numbered(x):
     """Raises a `ValueError` unless a data set has the numbers of its images.
 
-    It looks at the first batch, if the data set can be read more than once.
+    It looks at the first batch, if the data set can be read more than once, and
+    at arrays if these have numbers.
 
     Args:
         x: Input of `fit`.
     """
+    if isinstance(x, dict) and "indices" in x:
+        check_numbered(x)
     if is_array(x) or isinstance(x, dict) or can_number(x):
         return
     if hasattr(x, "__next__"):
@@ -177,13 +189,43 @@ def check_any_can_load(x, num_images):
 
 
 def check_numbered(inputs):
-    """Raises a `ValueError` unless a batch has the numbers of its images.
+    """Raises a `ValueError` unless each image of a batch has a number.
 
     Args:
-        inputs: Dictionary of tensors.
+        inputs: Dictionary of arrays or tensors.
     """
     if "indices" not in inputs:
         raise ValueError(f"{RULE}. Received: {sorted(inputs)}")
+    indices = inputs["indices"]
+    counts = {
+        name: x.shape[0]
+        for name, x in inputs.items()
+        if name != "indices" and is_array(x)
+    }
+    if not (
+        is_array(indices)
+        and keras.backend.is_int_dtype(
+            keras.backend.standardize_dtype(indices.dtype)
+        )
+        and all(may_match(indices.shape, (n,)) for n in counts.values())
+    ):
+        raise ValueError(
+            "`indices` must be integers of shape (batch,), a number for each "
+            f"image. Received: {describe(indices)}, for {counts}"
+        )
+
+
+def check_known_numbers(inputs, num_images):
+    """Raises a `ValueError` unless images are of a data set of this size.
+
+    Args:
+        inputs: Dictionary of arrays or tensors whose values are known.
+        num_images: Integer.
+    """
+    indices = keras.ops.convert_to_numpy(inputs["indices"])
+    check_value_range(
+        "indices", indices, num_images, "the numbers of the images"
+    )
 
 
 def list_batches(x, batch_size):

@@ -4,10 +4,12 @@ import keras
 from keras import ops
 
 from keras_capi.layers.views.patch_grid import GRID_SIDE
+from keras_capi.methods.inputs.image_groups import check_image_groups
 from keras_capi.methods.inputs.view_sizes import view_sizes
 from keras_capi.ops.positions.neighbor_pairs import NUM_RELATIONS
 from keras_capi.ops.positions.neighbor_pairs import neighbor_pairs
 from keras_capi.ops.value_range import check_value_range
+from keras_capi.training.tried_part import describe
 from keras_capi.validation import check_images
 from keras_capi.validation import is_array
 
@@ -35,20 +37,14 @@ def check_pair_inputs(encoder, inputs):
         encoder: `keras_capi.encoders.Encoder`.
         inputs: Dictionary of arrays.
     """
-    num_channels = encoder.image_shape[-1]
     if "patches" not in inputs:
         if is_array(inputs.get("images")):
-            check_images(inputs["images"], 1, num_channels)
+            check_images(inputs["images"], 1, encoder.image_shape[-1])
         return
     patches = inputs["patches"]
     if not is_array(patches):
         return
-    if len(patches.shape) != 5 or patches.shape[1] == 0:
-        raise ValueError(
-            "`patches` must have rank 5: (batch, patches, height, width, "
-            f"channels). Received: shape {tuple(patches.shape)}"
-        )
-    check_images(patches[:, 0], encoder.patch_size, num_channels)
+    check_image_groups("patches", patches, "patches", encoder)
     if ("pairs" in inputs) != ("labels" in inputs) or (
         "pairs" not in inputs and patches.shape[1] != GRID_SIDE**2
     ):
@@ -97,6 +93,13 @@ def prepare_pairs(encoder, views, inputs):
     check_pair_inputs(encoder, inputs)
     if "patches" not in inputs:
         inputs = views(inputs["images"])
+        if not isinstance(inputs, dict) or "patches" not in inputs:
+            raise ValueError(
+                "`views` must return a dictionary of `patches`, of shape "
+                "(batch, patches, height, width, channels). Received: "
+                f"{type(views).__name__}, which returns {describe(inputs)}"
+            )
+        check_pair_inputs(encoder, inputs)
     if "pairs" in inputs:
         return inputs
     batch_size = ops.shape(inputs["patches"])[0]

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_capi.methods.inputs.known_axes import may_match
 from keras_capi.validation import is_array
 from keras_capi.validation import known_shape
 
@@ -35,7 +36,7 @@ def check_index_shapes(inputs, blocks=False):
                 "with the same count of at least 1 for each image. "
                 f"Received: shape {shape}"
             )
-        if shape[0] != inputs["images"].shape[0]:
+        if not may_match(shape[:1], inputs["images"].shape[:1]):
             raise ValueError(
                 f"`{name}` must have a row for each image. Received: shape "
                 f"{shape} for images.shape={tuple(inputs['images'].shape)}"
@@ -54,8 +55,10 @@ def check_index_arrays(inputs, num_patches):
         inputs: Dictionary of arrays or tensors whose values are known.
         num_patches: Integer. Patches of an image.
     """
-    arrays = _arrays_in_range(inputs, num_patches)
-    repeated = _repeats(np.concatenate(list(arrays.values()), axis=1))
+    arrays = [_to_numpy(inputs[name]) for name in INDEX_NAMES]
+    for name, indices in zip(INDEX_NAMES, arrays, strict=True):
+        _check_range(name, indices, num_patches)
+    repeated = _repeats(np.concatenate(arrays, axis=1))
     if repeated.any():
         raise ValueError(
             "`visible_indices` and `predict_indices` must name each patch of "
@@ -65,22 +68,35 @@ def check_index_arrays(inputs, num_patches):
         )
 
 
-def check_block_arrays(inputs, num_patches):
+def check_block_array(name, indices, mask, num_patches):
     """Raises a `ValueError` unless each block holds patches, each once.
 
     Different blocks may share patches.
 
     Args:
-        inputs: As in `check_index_arrays`, like `num_patches`.
+        name: String. The name of the input.
+        indices: Integer array or tensor of shape `(batch, blocks, count)` or
+            `(batch, count)`, whose values are known.
+        mask: Boolean array or tensor of that shape, true for those that are not
+            padding, or `None` for all.
+        num_patches: Integer. Patches of an image.
     """
-    for name, indices in _arrays_in_range(inputs, num_patches).items():
-        repeated = _repeats(indices)
-        if repeated.any():
-            raise ValueError(
-                f"`{name}` must name each patch once at most in a block. "
-                f"Received: repeated patches in {repeated.sum()} of "
-                f"{repeated.size} blocks"
-            )
+    indices = _to_numpy(indices)
+    if mask is not None:
+        mask = _to_numpy(mask)
+        # Padding may be anything, and is no repetition.
+        padding = np.broadcast_to(-1 - np.arange(mask.shape[-1]), mask.shape)
+        _check_range(name, indices[mask], num_patches)
+        indices = np.where(mask, indices, padding)
+    else:
+        _check_range(name, indices, num_patches)
+    repeated = _repeats(indices)
+    if repeated.any():
+        raise ValueError(
+            f"`{name}` must name each patch once at most in a block. "
+            f"Received: repeated patches in {repeated.sum()} of "
+            f"{repeated.size} blocks"
+        )
 
 
 def mark_invalid(images, indices, valid, num_patches):
@@ -103,19 +119,19 @@ def mark_invalid(images, indices, valid, num_patches):
     return {"images": ops.where(valid, images, float("nan")), **clipped}
 
 
-def _arrays_in_range(inputs, num_patches):
-    arrays = {
-        name: np.asarray(keras.ops.convert_to_numpy(inputs[name]))
-        for name in INDEX_NAMES
-    }
-    for name, indices in arrays.items():
-        low, high = indices.min(), indices.max()
-        if low < 0 or high >= num_patches:
-            raise ValueError(
-                f"`{name}` must be in [0, {num_patches}), the patches of an "
-                f"image. Received: values from {low} to {high}"
-            )
-    return arrays
+def _to_numpy(values):
+    return np.asarray(keras.ops.convert_to_numpy(values))
+
+
+def _check_range(name, indices, num_patches):
+    if not indices.size:
+        return
+    low, high = indices.min(), indices.max()
+    if low < 0 or high >= num_patches:
+        raise ValueError(
+            f"`{name}` must be in [0, {num_patches}), the patches of an "
+            f"image. Received: values from {low} to {high}"
+        )
 
 
 def _repeats(indices):

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_capi.methods.inputs.known_axes import may_match
 from keras_capi.methods.inputs.mask_form import MASK
 from keras_capi.training.grid_size import static_grid_size
 from keras_capi.validation import check_images
@@ -59,7 +60,7 @@ def _check_mask(encoder, inputs):
             f"`mask` must be an array of shape (batch, {rows * columns}), a "
             f"Boolean for each patch. Received: shape {shape}"
         )
-    if shape[0] != images.shape[0]:
+    if not may_match(shape[:1], images.shape[:1]):
         raise ValueError(
             "`mask` must have a row for each image. Received: shape "
             f"{shape} for images.shape={tuple(images.shape)}"

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_capi.methods.inputs.image_groups import check_image_groups
 from keras_capi.ops.images.rotate_quarters import NUM_TURNS
 from keras_capi.ops.images.rotate_quarters import rotate_quarters
 from keras_capi.ops.value_range import check_value_range
@@ -20,10 +21,10 @@ def check_rotated_inputs(encoder, inputs):
         encoder: `keras_capi.encoders.Encoder`.
         inputs: Dictionary of arrays.
     """
-    num_channels = encoder.image_shape[-1]
     if not set(NAMES) & set(inputs):
-        if is_array(inputs.get("images")):
-            check_images(inputs["images"], encoder.patch_size, num_channels)
+        images = inputs.get("images")
+        if is_array(images):
+            check_images(images, encoder.patch_size, encoder.image_shape[-1])
         return
     if not set(NAMES) <= set(inputs):
         raise ValueError(
@@ -33,12 +34,7 @@ def check_rotated_inputs(encoder, inputs):
     images, labels = (inputs[name] for name in NAMES)
     if not is_array(images) or not is_array(labels):
         return
-    if len(images.shape) != 5 or images.shape[1] == 0:
-        raise ValueError(
-            "`rotated_images` must have rank 5: (batch, turns, height, width, "
-            f"channels). Received: shape {tuple(images.shape)}"
-        )
-    check_images(images[:, 0], encoder.patch_size, num_channels)
+    check_image_groups("rotated_images", images, "turns", encoder)
     dtype = keras.backend.standardize_dtype(labels.dtype)
     if tuple(labels.shape)[1:] != (images.shape[1],) or (
         not keras.backend.is_int_dtype(dtype)

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_capi.methods.inputs.known_axes import may_match
 from keras_capi.ops.value_range import check_value_range
 from keras_capi.training.grid_size import static_grid_size
 from keras_capi.validation import is_array
@@ -13,14 +14,14 @@ def check_token_ids(token_ids, images, encoder, vocabulary_size):
 
     Args:
         token_ids: The input to check, integers of shape `(batch, patches)`.
-        images: Array of shape `(batch, height, width, channels)`.
+        images: Array or tensor of shape `(batch, height, width, channels)`.
         encoder: `keras_capi.encoders.Encoder`.
         vocabulary_size: Integer. Number of words.
     """
     shape = known_shape("token_ids", token_ids) if is_array(token_ids) else None
     rows, columns = static_grid_size(images, encoder)
     expected = (images.shape[0], rows * columns)
-    if shape is None or tuple(shape) != expected:
+    if shape is None or not may_match(shape, expected) or None in shape[1:]:
         raise ValueError(
             f"`token_ids` must be an array of shape {expected}, a word for "
             f"each patch. Received: shape {shape}"

@@ -3,12 +3,16 @@
 import keras
 from keras import ops
 
+from keras_capi.methods.inputs.image_groups import check_image_groups
+from keras_capi.methods.inputs.known_axes import may_match
 from keras_capi.methods.inputs.mask_form import MASK
 from keras_capi.methods.inputs.view_sizes import view_sizes
 from keras_capi.training.built_part import built_part
 from keras_capi.training.grid_size import static_grid_size
+from keras_capi.training.tried_part import describe
 from keras_capi.validation import check_images
 from keras_capi.validation import is_array
+from keras_capi.validation import known_shape
 
 # The order in which views are counted.
 VIEW_NAMES = ("global_views", "local_views")
@@ -41,24 +45,17 @@ def check_views(inputs, encoder):
         inputs: Dictionary of arrays.
         encoder: `keras_capi.encoders.Encoder`.
     """
-    num_channels = encoder.image_shape[-1]
     if "global_views" not in inputs:
         if is_array(inputs.get("images")):
-            check_images(inputs["images"], 1, num_channels)
+            check_images(inputs["images"], 1, encoder.image_shape[-1])
         return
     counts = {}
     for name in VIEW_NAMES:
         if name not in inputs or not is_array(inputs[name]):
             continue
-        views = inputs[name]
-        if len(views.shape) != 5 or views.shape[1] == 0:
-            raise ValueError(
-                f"`{name}` must have rank 5: (batch, views, height, width, "
-                f"channels). Received: shape {tuple(views.shape)}"
-            )
-        check_images(views[:, 0], encoder.patch_size, num_channels)
-        counts[name] = views.shape[0]
-    if len(set(counts.values())) > 1:
+        check_image_groups(name, inputs[name], "views", encoder)
+        counts[name] = inputs[name].shape[0]
+    if len(set(counts.values()) - {None}) > 1:
         raise ValueError(
             f"All kinds of views must be of the same images. Received: {counts}"
         )
@@ -80,7 +77,15 @@ def prepare_views(inputs, encoder, views):
     inputs = dict(inputs)
     images = inputs.pop("images")
     check_images(images, 1, encoder.image_shape[-1])
-    return {**inputs, **views(images)}
+    made = views(images)
+    if not isinstance(made, dict) or "global_views" not in made:
+        raise ValueError(
+            "`views` must return a dictionary of `global_views`, of shape "
+            "(batch, views, height, width, channels), and perhaps of "
+            f"`local_views`. Received: {type(views).__name__}, which returns "
+            f"{describe(made)}"
+        )
+    return {**inputs, **made}
 
 
 def check_two_views(inputs):
@@ -115,13 +120,19 @@ def check_view_masks(inputs, encoder):
             f"Received: {sorted(inputs)}"
         )
     views, mask = inputs["global_views"], inputs["mask"]
+    if not is_array(views):
+        return
     rows, columns = encoder.grid_size(views.shape[2:])
     expected = (*views.shape[:2], rows * columns)
-    dtype = keras.backend.standardize_dtype(mask.dtype)
-    if tuple(mask.shape)[1:] != expected[1:] or dtype != "bool":
+    fits = is_array(mask) and (
+        keras.backend.standardize_dtype(mask.dtype) == "bool"
+        and may_match(known_shape("mask", mask), expected)
+        and None not in mask.shape[1:]
+    )
+    if not fits:
         raise ValueError(
             "`mask` must be Boolean, of shape (batch, views, patches), here "
-            f"{expected}. Received: dtype {dtype}, shape {tuple(mask.shape)}"
+            f"{expected}. Received: {describe(mask)}"
         )
 
 

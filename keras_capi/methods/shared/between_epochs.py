@@ -96,16 +96,16 @@ class TargetsBetweenEpochs(Pretraining):
 
     def fit(self, x=None, *args, **kwargs):
         kwargs = named_arguments("fit", "y", args, kwargs)
-        for argument, default in (
-            ("validation_data", None),
-            ("validation_split", 0.0),
-        ):
-            if kwargs.get(argument, default) is not default:
+        for argument in ("validation_data", "validation_split"):
+            value = kwargs.get(argument)
+            # Keras's default for the latter is 0.
+            is_zero = isinstance(value, int | float) and value == 0
+            if value is not None and not is_zero:
                 raise ValueError(
                     "Only the images of the training have targets: leave out "
                     f"`{argument}`, and compare features, for example by "
                     "`keras_capi.callbacks.KNNEvaluation`. Received: "
-                    f"{argument} of type {type(kwargs[argument]).__name__}"
+                    f"{argument} of type {type(value).__name__}"
                 )
         self._check(x, **kwargs)
         x = self._number(x)
@@ -120,6 +120,7 @@ class TargetsBetweenEpochs(Pretraining):
 
     def evaluate(self, x=None, *args, **kwargs):
         self._check(x)
+        self._check_has_targets("evaluate")
         x = self._number(x)
         with numbered(x):
             return super().evaluate(x, *args, **kwargs)
@@ -133,7 +134,15 @@ class TargetsBetweenEpochs(Pretraining):
 
     def test_on_batch(self, x, *args, **kwargs):
         self._check(x)
+        self._check_has_targets("test_on_batch")
         return super().test_on_batch(self._number(x), *args, **kwargs)
+
+    def _check_has_targets(self, method):
+        if self.memory is None or not self.has_targets():
+            raise ValueError(
+                f"`{method}` needs targets, which `fit` or `train_on_batch` "
+                f"makes: train first. Received: {self.name!r} without targets"
+            )
 
     def _number(self, x):
         """Numbers images, which must be the whole data set."""

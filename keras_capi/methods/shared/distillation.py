@@ -1,5 +1,6 @@
 """Targets and optimizer of methods that distil prototype scores."""
 
+from keras_capi.fitting.schedule_settings import schedule_settings
 from keras_capi.methods.shared.falling_rate import falling_rate
 from keras_capi.optimizers.adamw import AdamW
 from keras_capi.optimizers.group import Group
@@ -18,6 +19,20 @@ def start_of(temperature):
         temperature: Float, or a schedule whose values will be assigned.
     """
     return FIRST_TEMPERATURE if callable(temperature) else temperature
+
+
+def rising_momentum(start, optimizer):
+    """Returns the momentum of a teacher: a cosine to 1, or a constant.
+
+    Args:
+        start: Float. The momentum in the first update.
+        optimizer: A Keras optimizer. Without a schedule that ends, the momentum
+            stays as it is.
+    """
+    total_steps = schedule_settings(optimizer).get("total_steps")
+    if total_steps is None:
+        return start
+    return WarmupCosine(start, total_steps, final_value=1.0, truncate=1.0)
 
 
 def check_own_prototypes(num_patch_prototypes):

@@ -9,6 +9,7 @@ from keras_capi.methods.inputs.view_sizes import view_sizes
 from keras_capi.optimizers.group import Group
 from keras_capi.optimizers.larc import LARC
 from keras_capi.optimizers.warmup_cosine import WarmupCosine
+from keras_capi.validation import check_non_negative
 from keras_capi.validation import check_positive_integer
 
 # The learning rate warms up over ten of them.
@@ -107,6 +108,7 @@ class MultiCropClusteringMixin:
         if learning_rate is None:
             learning_rate = 0.6 * (batch_size / 256) ** 0.75
         if not callable(learning_rate):
+            check_non_negative("learning_rate", learning_rate)
             learning_rate = WarmupCosine(
                 learning_rate,
                 total_steps,

@@ -111,6 +111,7 @@ def tokenizer_optimizer(total_steps, batch_size, learning_rate, **overrides):
     check_positive_integer("total_steps", total_steps)
     check_positive_integer("batch_size", batch_size)
     if not callable(learning_rate):
+        check_non_negative("learning_rate", learning_rate)
         learning_rate = WarmupCosine(
             learning_rate,
             total_steps,

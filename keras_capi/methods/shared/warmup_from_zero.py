@@ -1,6 +1,8 @@
 """The schedule of autoregressive methods."""
 
 from keras_capi.optimizers.warmup_cosine import WarmupCosine
+from keras_capi.validation import check_non_negative
+from keras_capi.validation import check_non_negative_integer
 
 
 def warmup_from_zero(learning_rate, total_steps, warmup_steps):
@@ -14,6 +16,8 @@ def warmup_from_zero(learning_rate, total_steps, warmup_steps):
         total_steps: Integer. Updates of the whole training.
         warmup_steps: Integer. Length of the warm-up.
     """
+    check_non_negative("learning_rate", learning_rate)
+    check_non_negative_integer("warmup_steps", warmup_steps)
     return WarmupCosine(
         learning_rate,
         total_steps,
