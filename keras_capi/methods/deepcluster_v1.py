@@ -163,7 +163,6 @@ class DeepClusterV1(TargetsBetweenEpochs):
 
     def prepare(self, inputs, training):
         check_numbered(inputs)
-        self.check_inputs(inputs)
         return prepare_single_views(inputs, self.encoder, self.views, training)
 
     def compute_losses(self, inputs, training):

@@ -33,11 +33,11 @@ def prepare_single_views(inputs, encoder, views, training):
     Returns:
         Dictionary with `"views"` in place of `"images"`.
     """
+    check_single_views(inputs, encoder)
     if "views" in inputs:
         return inputs
     inputs = dict(inputs)
     images = inputs.pop("images")
-    check_images(images, 1, encoder.image_shape[-1])
     if not training:
         images = _cut_margins(images)
     return {**inputs, "views": views(images, training=bool(training))}
