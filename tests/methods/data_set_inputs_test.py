@@ -145,7 +145,8 @@ def test_they_are_refused_in_a_training():
 
     model = make("BEiT")
     model.compile("sgd")
-    with pytest.raises(ValueError, match=r"`token_ids` .* shape \(2, 16\)"):
+    # TensorFlow does not know how many images there are.
+    with pytest.raises(ValueError, match=r"`token_ids` .* shape \(\w+, 16\)"):
         model.fit(Batches(), verbose=0)
 
 
