@@ -28,9 +28,12 @@ def list_parameters(function):
         Dictionary from names to `inspect.Parameter`s, without `self`, `*args`
         and `**kwargs`.
     """
+    # Of a class whose parent has the `__init__`, Python before 3.11.5 takes the
+    # signature of `__new__`, which Keras's layers have.
+    called = function.__init__ if inspect.isclass(function) else function
     parameters = {
         name: parameter
-        for name, parameter in inspect.signature(function).parameters.items()
+        for name, parameter in inspect.signature(called).parameters.items()
         if name != "self"
         and parameter.kind
         not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
