@@ -1,5 +1,7 @@
 """The functions and classes whose arguments the settings of a recipe are."""
 
+import inspect
+
 from keras_capi import decoders
 from keras_capi import encoders
 from keras_capi import layers
@@ -49,8 +51,10 @@ def find_part(section, settings):
     """
     name = settings.get(CLASS_NAME, DEFAULT_CLASSES.get(section))
     for shelf in SHELVES:
-        if name in shelf.__all__:
-            return getattr(shelf, name)
+        part = getattr(shelf, name) if name in shelf.__all__ else None
+        # There are functions, too.
+        if inspect.isclass(part):
+            return part
     raise ValueError(
         f"`{section}.{CLASS_NAME}` must be a class of encoders, decoders, "
         f"layers or optimizers. Received: {section}.{CLASS_NAME}={name!r}"

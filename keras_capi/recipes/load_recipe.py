@@ -103,6 +103,7 @@ def load_recipe(recipe, overrides=()):
 
 def _override(settings, override):
     name, equals, text = override.partition("=")
+    name = name.strip()
     section, dot, setting = name.partition(".")
     single = SINGLE | set(settings_of_method(settings))
     if not equals or not (dot or section in single):
@@ -126,4 +127,4 @@ def _override(settings, override):
 
 
 def _sets_class(override):
-    return override.partition("=")[0].endswith(f".{CLASS_NAME}")
+    return override.partition("=")[0].strip().endswith(f".{CLASS_NAME}")

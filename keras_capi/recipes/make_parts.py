@@ -49,8 +49,7 @@ def make_parts(recipe, num_updates):
         known = list_parameters(part)
         is_encoder = issubclass(part, Encoder)
         if FOLLOWS_FROM_DATA in known:
-            shape = settings.get(FOLLOWS_FROM_DATA, (size, size, 3))
-            settings[FOLLOWS_FROM_DATA] = tuple(shape)
+            settings.setdefault(FOLLOWS_FROM_DATA, (size, size, 3))
         if "seed" in known and is_encoder:
             settings["seed"] = seed
         elif "seed" in known:

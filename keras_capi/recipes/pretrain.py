@@ -87,9 +87,9 @@ def pretrain(recipe, output, verbose="auto"):
             grid_size=model.encoder.grid_size((size, size)),
         )
     history = keras.callbacks.CSVLogger(str(folder.history), append=True)
-    if is_first:
-        folder.begin(recipe, palette)
     try:
+        if is_first:
+            folder.begin(recipe, palette)
         model.fit(
             dataset,
             epochs=-(-steps // len(dataset)),

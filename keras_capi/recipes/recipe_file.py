@@ -5,7 +5,8 @@ import re
 
 from keras_capi.optional_imports import import_optional
 
-MAX_BYTES = 1_000_000
+# A list of 100 000 files has less.
+MAX_BYTES = 10_000_000
 # Floats such as 1e-3, which YAML 1.1, and so PyYAML, takes for text.
 FLOAT = re.compile(r"[-+]?(?:\.\d+|\d+\.?\d*)(?:[eE][-+]?\d+)$")
 FLOAT_TAG, TEXT_TAG = "tag:yaml.org,2002:float", "tag:yaml.org,2002:str"
@@ -23,7 +24,7 @@ def read_recipe_file(path):
         path: `pathlib.Path`.
 
     Raises:
-        ValueError: If the file is not YAML of sections, is larger than 1 MB,
+        ValueError: If the file is not YAML of sections, is larger than 10 MB,
             has aliases, which can expand to any amount of data, or has a name
             twice.
     """
@@ -47,8 +48,9 @@ def read_setting(name, text):
     """
     if name == PATHS and not text.lstrip().startswith("["):
         return text
-    value = _parse(f"{name}: {text}".encode(), f"{name}={text}")
-    return value[name]
+    # Another name may mean something else in YAML, such as a comment.
+    key = PATHS if name == PATHS else "value"
+    return _parse(f"{key}: {text}".encode(), f"{name}={text}")[key]
 
 
 def write_recipe_file(path, settings, heading):
@@ -58,10 +60,19 @@ def write_recipe_file(path, settings, heading):
         path: `pathlib.Path`.
         settings: Dictionary of plain values.
         heading: String. Comment lines at the beginning.
+
+    Raises:
+        ValueError: If `read_recipe_file` would refuse the file for its size.
     """
     yaml = import_optional("yaml", extra="cli")
     text = yaml.dump(settings, Dumper=_classes()[1], sort_keys=False)
-    path.write_text(heading + text, encoding="utf-8")
+    data = (heading + text).encode()
+    if len(data) > MAX_BYTES:
+        raise ValueError(
+            f"A recipe must be smaller than {MAX_BYTES:,} bytes: instead of "
+            f"files, list their folders. Received: {len(data):,} bytes"
+        )
+    path.write_bytes(data)
 
 
 def _parse(data, origin):

@@ -17,6 +17,8 @@ PALETTE_FILE = "palette.npy"
 HISTORY_FILE = "history.csv"
 CHECKPOINTS = "checkpoints"
 HEADING = "# Written by keras-capi"
+# Of a value in an error.
+MAX_LENGTH = 200
 
 
 class RunFolder:
@@ -67,8 +69,8 @@ class RunFolder:
         stored = _comparable(stored)
         given = _comparable(recipe)
         different = [
-            f"{name} is {given.get(name, 'missing')}, was "
-            f"{stored.get(name, 'missing')}"
+            f"{name} is {_brief(given.get(name, 'missing'))}, was "
+            f"{_brief(stored.get(name, 'missing'))}"
             for name in {**stored, **given}
             if stored.get(name) != given.get(name)
         ]
@@ -125,6 +127,12 @@ class RunFolder:
         with open(self._recipe, "rb") as file:
             is_own = file.read(len(HEADING)) == HEADING.encode()
         return self.has_run or not is_own
+
+
+def _brief(value):
+    # Images may be a list of thousands of files.
+    text = str(value)
+    return text if len(text) <= MAX_LENGTH else f"{text[:MAX_LENGTH]}..."
 
 
 def _paths(images):

@@ -38,6 +38,12 @@ from keras_capi.recipes.check_recipe import with_defaults
         ("data=3", "must have the form section.setting"),
         ("backbone.depth=3", r"known settings.*backbone: \['depth'\]"),
         ("masking.mask_ratio=[1", "masking.mask_ratio=.1"),
+        # Names that mean something in YAML.
+        ("#data.workers=1", "known settings.*#data"),
+        ("1.5=2", "known settings.*1: "),
+        ("'data.workers'=1", "known settings.*'data"),
+        ("data: {a: b.c=1", "known settings.*data: {a: b"),
+        ("masking.class_name=capi_optimizer", "must be a class of encoders"),
     ],
 )
 def test_settings_are_checked_when_they_are_read(override, message):
@@ -172,3 +178,10 @@ def test_defaults_are_plain_values():
     full = with_defaults(recipe)
     assert type(full["data"]["batch_size"]) is int
     assert full["data"]["scale"] == [0.5, 1.0]
+
+
+def test_spaces_around_the_name_of_a_setting():
+    for override in ("training.steps = 5", " training.steps=5"):
+        assert load_recipe("demo", [override])["training"]["steps"] == 5
+    recipe = load_recipe("demo", ["masking.class_name = RandomMasking"])
+    assert recipe["masking"]["class_name"] == "RandomMasking"

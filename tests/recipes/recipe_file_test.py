@@ -73,7 +73,7 @@ BOMB = "a: &a [1, 1]\n" + "".join(
         (b"\xff\xfe\x00", "recipe.yaml"),
         (b"a: \x00", "recipe.yaml"),
         ("a: 1\n---\nb: 1", "single document"),
-        ("a: " + 1_000_000 * " ", "smaller than"),
+        ("a: " + 10_000_000 * " ", "smaller than"),
         ("a: " + 9999 * "1", "recipe.yaml"),
         ("", "sections"),
         ("- a", "sections"),
@@ -93,3 +93,16 @@ def test_every_recipe_of_the_package_is_read_the_same(tmp_path):
         recipe = read_recipe_file(path)
         write_recipe_file(tmp_path / path.name, recipe, "")
         assert read_recipe_file(tmp_path / path.name) == recipe
+
+
+def test_what_is_written_can_be_read(tmp_path, monkeypatch):
+    """Also thousands of files, of which a run must resume."""
+    path = tmp_path / "recipe.yaml"
+    recipe = {"images": [f"{500 * 'a'}/{index}.png" for index in range(2500)]}
+    write_recipe_file(path, recipe, "# Heading\n")
+    assert path.stat().st_size > 1_000_000
+    assert read_recipe_file(path) == recipe
+    monkeypatch.setattr("keras_capi.recipes.recipe_file.MAX_BYTES", 9999)
+    with pytest.raises(ValueError, match="smaller than 9,999.*list their fold"):
+        write_recipe_file(tmp_path / "other.yaml", recipe, "")
+    assert not (tmp_path / "other.yaml").exists()
