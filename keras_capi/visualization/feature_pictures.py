@@ -35,17 +35,23 @@ def principal_components(feature_maps, like=None):
     feature_maps = check_feature_maps(feature_maps)
     shapes = [x.shape for x in feature_maps]
     patches = np.concatenate([x.reshape(-1, x.shape[-1]) for x in feature_maps])
+    # The solver squares them: a large mean would hide small differences.
+    patches = patches - patches.mean(axis=0)
     pca = decomposition.PCA(n_components=3, svd_solver="covariance_eigh")
     # Without any variance, the explained shares are 0 / 0.
     with np.errstate(invalid="ignore"):
-        components = pca.fit_transform(patches)
+        # It needs three; each three times has the same components.
+        pca.fit(patches if len(patches) > 2 else np.tile(patches, (3, 1)))
+    components = pca.transform(patches)
     if like is not None:
         before = np.concatenate([np.reshape(x, (-1, 3)) for x in like])
         before = before - before.mean(axis=0)
         components *= np.where(np.sum(components * before, axis=0) < 0, -1, 1)
     # Percentiles: a few outliers would leave little contrast for the rest.
     low, high = np.percentile(components, (1, 99), axis=0)
-    colors = (components - low) / np.maximum(high - low, 1e-12)
+    # Components of a thousandth of the largest are rounding errors.
+    smallest = max(1e-3 * np.max(high - low), 1e-12)
+    colors = (components - low) / np.maximum(high - low, smallest)
     colors = np.clip(colors, 0, 1).astype("float32")
     ends = np.cumsum([rows * columns for rows, columns, _ in shapes])
     return [

@@ -23,7 +23,7 @@ def picture_grid(columns, titles=None):
 
     Raises:
         ImportError: If matplotlib is not installed.
-        ValueError: If the lists differ in length.
+        ValueError: If the lists are empty or differ in length.
 
     Example:
 
@@ -36,6 +36,11 @@ def picture_grid(columns, titles=None):
     figure_module = import_optional("matplotlib.figure", extra="demo")
     columns = {heading: list(column) for heading, column in columns.items()}
     counts = [len(column) for column in columns.values()]
+    if not counts or not counts[0]:
+        raise ValueError(
+            "`columns` must have one or more, with an array for each image. "
+            f"Received: columns={columns}"
+        )
     titles = [""] * counts[0] if titles is None else list(titles)
     if len({*counts, len(titles)}) != 1:
         raise ValueError(

@@ -49,8 +49,8 @@ def write_report(
         path: String or path of the page.
         model: A model of `keras_capi.methods`.
         images: Float array of shape `(samples, height, width, channels)`, as
-            the model takes them: at least 8, best some hundred held-out images.
-            Those that are drawn are spread over all of them.
+            the model takes them, best some hundred held-out images. Those that
+            are drawn are spread over all of them.
         pictures: The images as they are drawn: uint8 array, or floats in [0,
             1], of shape `(samples, height, width, 3)`. `None` scales `images`
             to that range. Defaults to `None`.
@@ -66,8 +66,9 @@ def write_report(
     Raises:
         ImportError: If Jinja2, matplotlib, Pillow or scikit-learn is not
             installed.
-        ValueError: If there are too few images, if `pictures` does not have one
-            for each, or if the page cannot be written.
+        ValueError: If there are no images, if `pictures` does not have one for
+            each, if the model is of another kind, or if the page cannot be
+            written.
 
     Example:
 
@@ -81,12 +82,19 @@ def write_report(
     check_output("path", path)
     if num_steps is not None:
         check_positive_integer("num_steps", num_steps)
+    if not len(images):
+        raise ValueError("`images` must be one or more. Received: none")
     if pictures is None:
         pictures = scale_to_unit(images)
     if len(pictures) != len(images):
         raise ValueError(
             "`pictures` must be one for each of `images`. "
             f"Received: {len(pictures)} and {len(images)}"
+        )
+    if not hasattr(model, "compute_losses"):
+        raise ValueError(
+            "`model` must be one of `keras_capi.methods`. "
+            f"Received: {type(model).__name__}"
         )
     images, pictures = np.asarray(images), np.asarray(pictures)
     if num_steps is None and getattr(model, "optimizer", None):
@@ -118,7 +126,8 @@ def write_report(
         )
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8")
+    # Names of folders need not be UTF-8.
+    path.write_text(page, encoding="utf-8", errors="backslashreplace")
 
 
 def _facts(model, images, curves, num_steps):

@@ -30,6 +30,7 @@ from keras_capi.visualization.word_pictures import word_pictures
 
 NUM_ATOMS = 5
 NUM_CLUSTERS = 16
+NUM_PATCHES = 8
 
 
 def draw_curves(curves, measures, num_steps):
@@ -146,7 +147,9 @@ def draw_prototypes(model, images, pictures):
     if not hasattr(model, "clustering"):
         return []
     chosen = spread_indices(model.clustering.num_clusters, NUM_CLUSTERS)
-    pictures, found = to_rgb(pictures), nearest_patches(model, images)
+    num_patches = min(NUM_PATCHES, len(images))
+    pictures = to_rgb(pictures)
+    found = nearest_patches(model, images, num_patches)
     size = model.encoder.patch_size
     return [
         (

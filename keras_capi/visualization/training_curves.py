@@ -103,7 +103,10 @@ def training_curves(history, ceiling=None, steps_per_epoch=None):
         )
     # Losses in pixels are errors.
     unit = "nats" if {"capi_loss", "target_entropy"} & set(labels) else "loss"
-    axes.set(xlabel="epoch", ylabel=unit, ylim=(0, None))
+    axes.set(xlabel="epoch", ylabel=unit)
+    # A loss such as DINOv2's KoLeo may be negative.
+    if axes.dataLim.ymin >= 0:
+        axes.set_ylim(bottom=0)
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)

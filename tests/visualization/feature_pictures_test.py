@@ -117,3 +117,29 @@ def test_missing_package_names_the_extra(monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ImportError, match=rf"{package}.*keras-capi\[demo\]"):
         feature_pictures(*make_pictures())
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3])
+def test_few_patches(columns):
+    """Those of one patch have no differences, of two only one kind."""
+    features = make_feature_maps(((1, columns),))
+    (colors,) = principal_components(features)
+    assert colors.shape == (1, columns, 3)
+    assert np.all(np.isfinite(colors))
+    varying = np.ptp(colors, axis=(0, 1)) > 0.5
+    np.testing.assert_array_equal(varying, np.arange(3) < columns - 1)
+
+
+@pytest.mark.parametrize("deviation", [1e-3, 3e-4, 1e-5])
+def test_small_differences_of_large_features(deviation):
+    """Those of a model that collapses."""
+    generator = np.random.default_rng(0)
+    hidden = generator.normal(size=(16, 16, 1))
+    varying = hidden * generator.choice([-1.0, 1.0], 96)
+    varying += 0.1 * generator.normal(size=(16, 16, 96))
+    features = generator.normal(size=96) + deviation * varying
+    (colors,) = principal_components([features.astype("float32")])
+    # The percentiles cut off a hundredth on each side.
+    middle = np.abs(hidden[..., 0]) < 2
+    correlation = np.corrcoef(colors[..., 0][middle], hidden[middle][:, 0])
+    assert abs(correlation[0, 1]) > 0.995

@@ -33,3 +33,9 @@ def test_lengths_differ():
         picture_grid({"a": [picture] * 2, "b": [picture]})
     with pytest.raises(ValueError, match="1 titles"):
         picture_grid({"a": [picture] * 2}, ["b"])
+
+
+@pytest.mark.parametrize("columns", [{}, {"a": []}, {"a": [], "b": []}])
+def test_no_images(columns):
+    with pytest.raises(ValueError, match="`columns` must have one or more"):
+        picture_grid(columns)

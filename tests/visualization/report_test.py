@@ -201,10 +201,32 @@ def test_shows_images_of_all_classes(model, tmp_path):
     assert shown == set(shades.tolist())
 
 
-def test_too_few_images(model, tmp_path):
-    with pytest.raises(ValueError, match="an image for each of"):
-        write_report(tmp_path / "a.html", model, IMAGES[:4])
+@pytest.mark.parametrize("count", [1, 4])
+def test_few_images(count, model, tmp_path):
+    path = tmp_path / "report.html"
+    write_report(path, model, IMAGES[:count])
+    page = Page(path)
+    assert f"images looked at</dt><dd>{count}<" in page.source
+    assert "Prototypes" in page.headings
+
+
+def test_no_images(model, tmp_path):
+    with pytest.raises(ValueError, match="`images` must be one or more"):
+        write_report(tmp_path / "a.html", model, IMAGES[:0])
     assert not list(tmp_path.iterdir())
+
+
+def test_models_of_another_kind(tmp_path):
+    for other in (make_vit(), keras.Sequential()):
+        with pytest.raises(ValueError, match="one of `keras_capi.methods`"):
+            write_report(tmp_path / "a.html", other, IMAGES)
+    assert not list(tmp_path.iterdir())
+
+
+def test_names_that_are_not_utf_8(model, tmp_path):
+    path = tmp_path / "report.html"
+    write_report(path, model, IMAGES, settings={"images": "a\udcffb"})
+    assert r"a\udcffb" in path.read_text(encoding="utf-8")
 
 
 def test_bad_arguments_are_found_before_the_work(monkeypatch, tmp_path):

@@ -81,3 +81,14 @@ def test_steps_are_a_second_axis():
 def test_a_single_epoch_is_a_point():
     line = lines_of(training_curves({"capi_loss": [2.0]}))["CAPI loss"]
     assert line.get_marker() == "o"
+
+
+def test_negative_losses_are_above_the_lower_edge():
+    """Such as DINOv2's KoLeo, of features that are far from each other."""
+    for losses in ([-0.3, -0.5], [0.2, -0.5]):
+        curves = {"koleo_loss": losses, "dino_loss": [2.0, 1.0]}
+        low, high = training_curves(curves).axes[0].get_ylim()
+        assert low < -0.5 and high > 2.0
+        low, high = training_curves({"koleo_loss": losses}).axes[0].get_ylim()
+        assert low < min(losses) and high > max(losses)
+    assert training_curves(CURVES).axes[0].get_ylim()[0] == 0
