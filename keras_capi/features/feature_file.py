@@ -119,12 +119,16 @@ class HDF5Writer(Writer):
     """Writes a dataset for each feature, and one for the names."""
 
     def __init__(self, path, count, attributes):
+        # First: an error must not leave a file.
+        texts = {
+            key: value
+            if isinstance(value, str)
+            else json.dumps(value, default=_item)
+            for key, value in attributes.items()
+        }
         super().__init__(path, count)
         self.hdf5 = h5py.File(self.file, "w")
-        for key, value in attributes.items():
-            if not isinstance(value, str):
-                value = json.dumps(value)
-            self.hdf5.attrs[key] = value
+        self.hdf5.attrs.update(texts)
 
     def write(self, names, features):
         names = [printable(name) for name in names]
@@ -145,6 +149,11 @@ class HDF5Writer(Writer):
 
     def finish(self):
         self.hdf5.close()
+
+
+def _item(value):
+    """Returns a number of NumPy, which JSON does not know, as Python's."""
+    return value.item()
 
 
 class NpyWriter(Writer):

@@ -327,3 +327,25 @@ def test_all_images_are_checked_before_the_work(image, message, tmp_path):
             verbose=0,
         )
     assert not list(tmp_path.iterdir())
+
+
+def test_numbers_of_numpy_in_the_configuration(tmp_path):
+    backbone = make_backbone(num_layers=np.int64(1))
+    loader = ImageLoader(
+        make_photos(2), 16, crop_ratio=np.float32(0.5), patch_size=4
+    )
+    path = tmp_path / "features.h5"
+    extract_features(backbone, loader, output=path, verbose=0)
+    with h5py.File(path) as file:
+        assert json.loads(file.attrs["backbone"])["num_layers"] == 1
+        assert json.loads(file.attrs["crop_ratio"]) == 0.5
+
+
+def test_a_configuration_that_is_no_json_leaves_no_file(tmp_path, monkeypatch):
+    backbone = make_backbone()
+    monkeypatch.setattr(backbone, "get_config", lambda: {"layer": object()})
+    with pytest.raises((TypeError, AttributeError)):
+        extract_features(
+            backbone, make_photos(2), output=tmp_path / "a.h5", verbose=0
+        )
+    assert not list(tmp_path.iterdir())
