@@ -167,8 +167,9 @@ def check_grid_size(grid_size, name="grid_size"):
 def check_bounds(name, value, largest=math.inf):
     """Returns two floats, 0 < low <= high <= largest, or raises."""
     try:
-        low, high = (float(bound) for bound in value)
-        is_valid = 0 < low <= high <= largest and math.isfinite(high)
+        low, high = value
+        is_valid = _is_number(low) and _is_number(high)
+        is_valid = is_valid and 0 < low <= high <= largest and high < math.inf
     except (TypeError, ValueError):
         is_valid = False
     if not is_valid:
@@ -179,7 +180,7 @@ def check_bounds(name, value, largest=math.inf):
             f"`{name}` must be two numbers with {rule}. "
             f"Received: {name}={value!r}"
         )
-    return low, high
+    return float(low), float(high)
 
 
 def check_images(images, patch_size, num_channels):

@@ -219,6 +219,8 @@ def test_bad_shards(tmp_path):
         ),
         ({"scale": (0.5, 2)}, "`scale` must be.*<= 1.*Received"),
         ({"aspect_ratio": 3}, "`aspect_ratio` must be two numbers"),
+        ({"aspect_ratio": "12"}, "`aspect_ratio` must be two numbers"),
+        ({"aspect_ratio": (True, 2)}, "`aspect_ratio` must be two numbers"),
         ({"share": (2, 2)}, "`share` must be"),
         ({"normalization": "minmax"}, '`normalization` must.*or "imagenet"'),
         ({"normalization": None}, "`normalization` must be a function"),
