@@ -218,7 +218,9 @@ def _check(name, image):
     if not isinstance(image, PATH_TYPES):
         return image
     path = as_path(image, "images")
-    if not path.is_file():
+    # A link to nothing, as `find_images` may find, cannot be read.
+    is_broken = path.is_symlink() and not path.exists()
+    if not path.is_file() and not is_broken:
         raise ValueError(
             "Images must be existing files; of several folders, list the "
             "images with `keras_capi.data.find_images`. "

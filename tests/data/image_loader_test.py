@@ -240,3 +240,19 @@ def test_rows_and_bytes(tmp_path):
     with pytest.warns(UserWarning, match="Skipped 1 of 2 images.*: 1 "):
         names, _ = load([encoded, encoded[:80]], image_size=28)
     assert names == ["0"]
+
+
+def test_broken_links_are_skipped(tmp_path):
+    """As in a training: their folder need not be mounted."""
+    Image.fromarray(pixels(20, 20)).save(tmp_path / "image.png")
+    (tmp_path / "a.png").symlink_to(tmp_path / "no.png")
+    paths = sorted(tmp_path.iterdir())
+    for images in (tmp_path, paths, {"a": paths[0], "image.png": paths[1]}):
+        with pytest.warns(UserWarning, match="Skipped 1 of 2 images"):
+            names, loaded = load(images, image_size=14)
+        assert [name.split("/")[-1] for name in names] == ["image.png"]
+        assert len(loaded) == 1
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "folder")
+    with pytest.raises(ValueError, match="must be existing files"):
+        load([tmp_path / "link"])
