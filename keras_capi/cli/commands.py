@@ -26,6 +26,7 @@ from keras_capi.cli.load_model import naming_the_file
 from keras_capi.cli.load_model import read_num_steps
 from keras_capi.cli.visualize import visualize
 from keras_capi.features.feature_file import check_feature_file
+from keras_capi.paths import as_path
 from keras_capi.paths import cache_folder
 from keras_capi.recipes.recipe_file import read_recipe_file
 from keras_capi.recipes.run_folder import HISTORY_FILE
@@ -63,7 +64,7 @@ def convert(
 ):
     """Turn a PyTorch checkpoint into a preset."""
     if not preset.startswith(HUB_PREFIX):
-        check_output("PRESET", pathlib.Path(preset), is_folder=True)
+        check_output("PRESET", as_path(preset, "PRESET"), is_folder=True)
     rule = "A checkpoint must be a .pth file of the authors' code, undamaged"
     with naming_the_file(checkpoint, rule):
         encoder = keras_capi.convert.load_torch_checkpoint(
@@ -105,6 +106,7 @@ def embed(
     image paths in `names`. A .npy file has only the features, in alphabetical
     order within each folder.
     """
+    out = as_path(out, "--out")
     check_output("--out", out)
     chosen = tuple(name.strip() for name in features.split(","))
     check_feature_file(out, chosen)
@@ -180,6 +182,7 @@ def pretrain(
             "Images must be given either before the options or by --images. "
             f"Received: {' '.join(map(str, images))} and --images {folder}"
         )
+    out = as_path(out, "--out")
     check_output("--out", out, is_folder=True)
     overrides = list(settings or ())
     if epochs is not None:
@@ -229,7 +232,7 @@ def report(
             f"{run} must contain {' and '.join(missing)}, as written "
             "at the end of a training"
         )
-    out = out or run / "report.html"
+    out = as_path(out or run / "report.html", "--out")
     check_output("--out", out)
     model = load_keras_file(run / MODEL_FILE)
     pictures = _load_pictures(run / PICTURES_FILE)

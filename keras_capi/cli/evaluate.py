@@ -23,6 +23,7 @@ from keras_capi.data.image_loader import ImageLoader
 from keras_capi.data.load_labelled_images import load_labelled_images
 from keras_capi.data.load_segmentation import load_segmentation
 from keras_capi.features.extract_features import extract_features
+from keras_capi.paths import as_path
 from keras_capi.validation import check_output
 from keras_capi.version import __version__
 
@@ -126,6 +127,7 @@ def evaluate(
             "Received: one of them"
         )
     if out is not None:
+        out = as_path(out, "--out")
         check_output("--out", out)
     settings = {
         "model": model,

@@ -15,6 +15,9 @@ def main():
 
     # Leaves out the line of code, which means nothing to users of commands.
     warnings.formatwarning = lambda message, *_, **__: f"\nWarning: {message}\n"
+    # A name that the terminal cannot show must not end a command that worked.
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         # Otherwise usage lines would say `python -m keras_capi` with
         # `--backend`.

@@ -21,6 +21,7 @@ from keras_capi.data.image_files import find_images
 from keras_capi.data.image_loader import ImageLoader
 from keras_capi.evaluation.clustered_features import clustered_features
 from keras_capi.layers.norms.imagenet_normalization import ImageNetNormalization
+from keras_capi.paths import as_path
 from keras_capi.validation import check_output
 from keras_capi.visualization.attention_maps import attention_maps
 from keras_capi.visualization.feature_pictures import color_clusters
@@ -31,6 +32,7 @@ from keras_capi.visualization.picture_grid import picture_grid
 from keras_capi.visualization.spread_indices import spread_indices
 
 MAPS = ("components", "clusters", "predictor", "registers", "prefix")
+NUM_CHARACTERS = 60
 ATTENTION = ("predictor", "registers", "prefix")
 
 
@@ -72,6 +74,7 @@ def visualize(
     presets do not have; and what predictor, registers and class token attend
     to.
     """
+    out = as_path(out, "--out")
     if out.suffix and out.suffix.lower() != ".png":
         raise ValueError(
             f"--out must end in .png, or be a folder. Received: {out}"
@@ -110,8 +113,10 @@ def visualize(
     out.mkdir(parents=True, exist_ok=True)
     for index, name in enumerate(shown):
         row = {heading: [column[index]] for heading, column in columns.items()}
-        # Numbered, as files in different folders may have the same name.
-        file = f"{index + 1:04}_{pathlib.Path(name).stem}.png"
+        # Numbered, as files in different folders may have the same name. No
+        # name of a file may have more than 255 bytes, four for a character.
+        stem = pathlib.Path(name).stem[:NUM_CHARACTERS]
+        file = f"{index + 1:04}_{stem}.png"
         picture_grid(row).savefig(out / file)
     print(f"Wrote {len(shown)} pictures to {out}")
 

@@ -194,3 +194,25 @@ def test_folders_without_the_right_to_write(tmp_path, run, monkeypatch):
     monkeypatch.setattr("os.access", lambda path, mode: False)
     error = run("pretrain", "missing", "--out", tmp_path / "new" / "run")
     assert "without the right to write" in error
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        ("convert", ["missing.pth"]),
+        ("embed", ["missing", "--model", "missing", "--out"]),
+        ("evaluate", "--model a --train b --test c --out".split()),
+        ("pretrain", ["missing", "--out"]),
+        ("report", [".", "--out"]),
+        ("visualize", ["missing", "--model", "missing", "--out"]),
+    ],
+)
+def test_the_folder_of_the_user(tmp_path, run, monkeypatch, command, arguments):
+    """Shells do not expand the `~` of `--out=~/file`."""
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    for name in ("file", "model.keras", "pictures.npy"):
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    error = run(command, *arguments, "~/file/out.png")
+    assert f"{tmp_path / 'file'} is a file" in error

@@ -1,5 +1,6 @@
 """The command line, as a user calls it."""
 
+import io
 import os
 import shutil
 import subprocess
@@ -188,3 +189,19 @@ def test_exit_code_of_errors():
     result = run_process("convert", "missing.pth", "folder")
     assert result.returncode == 1
     assert "missing.pth" in result.stderr
+
+
+def test_names_that_the_terminal_cannot_show(preset, photos, monkeypatch):
+    """They do not make an error of what was done."""
+    out = photos / "größe.npy"
+    arguments = ("embed", photos, "--preset", preset, "--out", out)
+    arguments = ("keras-capi", *arguments, "--image-size", 32)
+    monkeypatch.setattr(sys, "argv", [str(argument) for argument in arguments])
+    shown = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, "ascii"))
+    with pytest.raises(SystemExit) as end:
+        main()
+    sys.stdout.flush()
+    assert not end.value.code
+    assert np.load(out).shape == (2, 48)
+    assert b"gr\\xf6\\xdfe.npy" in shown.getvalue()

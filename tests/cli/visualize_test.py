@@ -185,3 +185,23 @@ def test_errors_say_the_rule(model, photos, tmp_path, changes, message):
     )
     with pytest.raises(ValueError, match=message):
         raise result.exception
+
+
+def test_long_names(model, tmp_path, drawn):
+    """A file system takes 255 bytes, and here each character has three."""
+    photo = tmp_path / "photos" / f"{80 * '山'}.png"
+    photo.parent.mkdir()
+    Image.new("RGB", (16, 16)).save(photo)
+    out = tmp_path / "pictures"
+    result = run(photo, "--model", model, "--out", out, "--show", "predictor")
+    assert result.exit_code == 0, result.output
+    assert [path.name for path in out.iterdir()] == [f"0001_{60 * '山'}.png"]
+
+
+def test_an_image_of_one_patch(model, photos, tmp_path, drawn):
+    result = run(
+        *(photos / "a" / "b.jpg", "--model", model, "--image-size", 4),
+        *("--out", tmp_path / "all.png"),
+    )
+    assert result.exit_code == 0, result.output
+    assert drawn[0]["principal components"][0].shape == (1, 1, 3)
