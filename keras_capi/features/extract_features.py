@@ -4,6 +4,7 @@ import numpy as np
 from keras_capi.data.image_loader import ImageLoader
 from keras_capi.features.feature_file import open_feature_file
 from keras_capi.tasks.feature_extractor import FeatureExtractor
+from keras_capi.validation import is_integer
 from keras_capi.version import __version__
 
 DEFAULT_IMAGE_SIZE = 224
@@ -70,7 +71,7 @@ def extract_features(
         patch_size = backbone.divisor
         if image_size == "model":
             image_size = default_image_size(backbone)
-        if isinstance(image_size, int) and image_size >= patch_size:
+        if is_integer(image_size) and image_size >= patch_size:
             image_size = image_size // patch_size * patch_size
         loader = ImageLoader(
             images,

@@ -349,3 +349,11 @@ def test_a_configuration_that_is_no_json_leaves_no_file(tmp_path, monkeypatch):
             backbone, make_photos(2), output=tmp_path / "a.h5", verbose=0
         )
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("image_size", [18, np.int64(18)], ids=repr)
+def test_an_integer_is_rounded_down(image_size):
+    _, features = extract_features(
+        make_backbone(), make_photos(1), ("feature_map",), image_size, verbose=0
+    )
+    assert features["feature_map"].shape[1:3] == (4, 4)
