@@ -26,7 +26,8 @@ def nearest_patches(model, images, num_patches=8, batch_size=64):
         of each patch, best first.
 
     Raises:
-        ValueError: If there are fewer images than `num_patches`.
+        ValueError: If there are fewer images than `num_patches`, or the model
+            has no clusters.
 
     Example:
 
@@ -35,6 +36,7 @@ def nearest_patches(model, images, num_patches=8, batch_size=64):
     """
     check_positive_integer("num_patches", num_patches)
     check_positive_integer("batch_size", batch_size)
+    _check_clusters(model)
     if len(images) < num_patches:
         raise ValueError(
             "There must be an image for each of `num_patches`. Received: "
@@ -111,8 +113,8 @@ def prototype_browser(
 
     Raises:
         ImportError: If matplotlib is not installed.
-        ValueError: If there are fewer images than `num_patches`, or a cluster
-            does not exist.
+        ValueError: If there are fewer images than `num_patches`, `pictures` are
+            not as many or of another size, or a cluster does not exist.
 
     Example:
 
@@ -123,6 +125,7 @@ def prototype_browser(
     patches_module = import_optional("matplotlib.patches", extra="demo")
     check_positive_integer("num_patches", num_patches)
     check_non_negative_integer("context", context)
+    _check_clusters(model)
     num_clusters = model.clustering.num_clusters
     if clusters is None:
         clusters = range(min(16, num_clusters))
@@ -136,6 +139,12 @@ def prototype_browser(
         )
     if pictures is None:
         pictures = scale_to_unit(images)
+    if np.shape(pictures)[:3] != np.shape(images)[:3]:
+        raise ValueError(
+            "`pictures` must be as many as `images`, and of their size. "
+            f"Received: pictures.shape={np.shape(pictures)}, "
+            f"images.shape={np.shape(images)}"
+        )
     pictures = to_rgb(pictures)
     found = nearest_patches(model, images, num_patches)
     size = model.student.patch_size
@@ -157,3 +166,11 @@ def prototype_browser(
             axes.set(xticks=(), yticks=())
         axes_row[0].set_ylabel(str(cluster), rotation=0, ha="right")
     return figure
+
+
+def _check_clusters(model):
+    if not hasattr(model, "clustering"):
+        raise ValueError(
+            "The model must have clusters, as `keras_capi.methods.CAPI` has. "
+            f"Received: {type(model).__name__}"
+        )

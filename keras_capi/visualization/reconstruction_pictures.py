@@ -215,8 +215,18 @@ def to_unit(pictures):
 
     Args:
         pictures: Array of uint8, or of such floats.
+
+    Raises:
+        ValueError: If they are something else.
     """
     pictures = np.asarray(pictures)
     if pictures.dtype == np.uint8:
         return pictures.astype("float32") / 255.0
+    # Rounding errors pass.
+    low, high = pictures.min(), pictures.max()
+    if not -1e-3 <= low <= high <= 1.001:
+        raise ValueError(
+            "`pictures` must be uint8, or floats in [0, 1]. Received: "
+            f"dtype {pictures.dtype}, values from {low} to {high}"
+        )
     return pictures.astype("float32")

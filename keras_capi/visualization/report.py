@@ -99,8 +99,8 @@ def write_report(
     images, pictures = np.asarray(images), np.asarray(pictures)
     if num_steps is None and getattr(model, "optimizer", None):
         num_steps = int(ops.convert_to_numpy(model.optimizer.iterations))
-    prototypes = draw_prototypes(model, images, pictures)
     curves = {} if history is None else _read_history(history)
+    prototypes = draw_prototypes(model, images, pictures)
     last_logs = {k: x[-1] for k, x in curves.items() if len(x)}
     shares, measures = model_health(model, images, last_logs)
     shown = spread_indices(len(images), NUM_SHOWN)
@@ -178,14 +178,21 @@ def _read_history(history):
         with open(as_path(history, "history"), newline="") as file:
             rows = list(csv.DictReader(file))
         names = rows[0] if rows else ()
-        # A column is empty where a callback did not run, and missing in a
-        # truncated row.
-        return {
-            name: [
-                float(row[name])
-                for row in rows
-                if row[name] not in ("", "NA", None)
-            ]
-            for name in names
-        }
+        try:
+            # A column is empty where a callback did not run, and missing in a
+            # truncated row.
+            return {
+                name: [
+                    float(row[name])
+                    for row in rows
+                    if row[name] not in ("", "NA", None)
+                ]
+                for name in names
+            }
+        # A row with more values than names has a list of them.
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                "`history` must be a file that `keras.callbacks.CSVLogger` "
+                f"wrote, undamaged. Received: history={history} ({error})"
+            ) from error
     return getattr(history, "history", history)

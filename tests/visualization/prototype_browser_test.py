@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 from helpers import make_images
+from helpers import make_mae
 from helpers import make_model
+from helpers import make_vit
 from helpers import to_numpy
 from PIL import Image
 
@@ -64,3 +66,17 @@ def test_bad_input():
     for clusters in ((8,), ()):
         with pytest.raises(ValueError, match="`clusters` must be .* 0 to 7"):
             prototype_browser(make_model(), IMAGES, clusters=clusters)
+
+
+def test_models_without_clusters():
+    other = make_mae(make_vit())
+    for draw in (nearest_patches, prototype_browser):
+        with pytest.raises(ValueError, match="must have clusters.*MAE"):
+            draw(other, IMAGES, num_patches=1)
+
+
+def test_pictures_of_other_images():
+    model = make_model()
+    for pictures in (IMAGES[:2], IMAGES[:, :8]):
+        with pytest.raises(ValueError, match="as many as `images`"):
+            prototype_browser(model, IMAGES, pictures, num_patches=1)

@@ -184,3 +184,12 @@ def test_aim_shows_patches_where_they_are_and_not_where_they_are_predicted():
     # A part is given, from the upper left on.
     shown = np.isclose(pictures["visible"], PICTURES / 255.0).all(axis=-1)
     assert shown[:, :4, :4].all() and not shown[:, 12:, 20:].all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int64"])
+def test_pictures_beyond_their_range_are_refused(dtype):
+    """Bytes of another type would be drawn white."""
+    images = make_images(2, 16, 16)
+    pictures = (255 * np.ones(images.shape)).astype(dtype)
+    with pytest.raises(ValueError, match=f"in .0, 1.*{dtype}.* to 255"):
+        reconstruction_pictures(make_mae(make_vit()), images, pictures)

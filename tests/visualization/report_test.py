@@ -237,3 +237,12 @@ def test_bad_arguments_are_found_before_the_work(monkeypatch, tmp_path):
     for folder in (tmp_path, "~"):
         with pytest.raises(ValueError, match="`path` must be a file"):
             write_report(folder, None, IMAGES)
+
+
+@pytest.mark.parametrize("row", ["0,1,text", "0,1,2,3"])
+def test_damaged_histories(row, model, tmp_path):
+    path = tmp_path / "history.csv"
+    path.write_text(f"epoch,loss,capi_loss\n{row}\n")
+    with pytest.raises(ValueError, match="`history` must be a file.*ory.csv"):
+        write_report(tmp_path / "a.html", model, IMAGES, history=path)
+    assert not (tmp_path / "a.html").exists()
