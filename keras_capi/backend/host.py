@@ -34,10 +34,24 @@ def computed_on_host(function):
             results = function(*args, **kwargs)
         if BACKEND != "torch":
             return results
-        # `keras.ops.convert_to_tensor` would wait until it is there.
         device = keras.ops.empty(()).device
         return keras.tree.map_structure(
-            lambda x: x.to(device, non_blocking=True), results
+            lambda x: sent_to_device(x, device), results
         )
 
     return compute
+
+
+def sent_to_device(x, device):
+    """Copies a torch tensor of the host, on CUDA without waiting for it.
+
+    CUDA first takes what is to be copied. Others may do so only later, when the
+    memory may hold something else.
+
+    Args:
+        x: Tensor.
+        device: Name of a device, or `torch.device`.
+    """
+    import torch
+
+    return x.to(device, non_blocking=torch.device(device).type == "cuda")

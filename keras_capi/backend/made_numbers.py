@@ -4,6 +4,7 @@ import contextlib
 
 from keras_capi.backend.accelerators import has_accelerator
 from keras_capi.backend.active import BACKEND
+from keras_capi.backend.host import sent_to_device
 
 
 @contextlib.contextmanager
@@ -13,8 +14,8 @@ def numbers_made_on_device():
     Keras turns every Python number, such as that in `ops.maximum(x, 1.0)`, into
     a tensor with `torch.as_tensor`. This copies it from the host, and waits for
     everything launched before: a hundred times in a step. A kernel that fills
-    memory with the number is just queued. So are copies of arrays, which torch
-    can make without waiting, too.
+    memory with the number is just queued. So is a copy of an array to CUDA, for
+    which torch need not wait.
     """
     if BACKEND != "torch" or not has_accelerator():
         yield
@@ -33,7 +34,7 @@ def numbers_made_on_device():
             return torch.full((), data, dtype=dtype, device=device)
         if device is None or torch.is_tensor(data):
             return as_tensor(data, dtype=dtype, device=device)
-        return as_tensor(data, dtype=dtype).to(device, non_blocking=True)
+        return sent_to_device(as_tensor(data, dtype=dtype), device)
 
     make_or_copy.makes_numbers = True
     torch.as_tensor = make_or_copy
