@@ -242,11 +242,11 @@ def test_sizes_that_are_not_known():
     [
         ("DINO", {"global_views": unknown(None, None, None, None, 3)}),
         ("SwAV", {"global_views": unknown(None, 2, None, 16, 3)}),
-        ("RelativePosition", {"patches": unknown(2, None, 16, 16, 3)}),
+        ("RelativePosition", {"patches": unknown(2, 9, 16, None, 3)}),
         (
             "RotationPrediction",
             {
-                "rotated_images": unknown(2, None, 16, 16, 3),
+                "rotated_images": unknown(2, 4, None, None, 3),
                 "labels": unknown(2, 4, dtype="int32"),
             },
         ),
@@ -255,6 +255,20 @@ def test_sizes_that_are_not_known():
 def test_sizes_that_must_be_known(name, inputs):
     with pytest.raises(ValueError, match="must be known when a step"):
         make(name).check_inputs(inputs)
+
+
+def test_batches_may_differ_in_patches_and_turns():
+    numbers = unknown(2, None, dtype="int32")
+    make("RelativePosition").check_inputs(
+        {
+            "patches": unknown(2, None, 16, 16, 3),
+            "pairs": unknown(2, None, 2, dtype="int32"),
+            "labels": numbers,
+        }
+    )
+    make("RotationPrediction").check_inputs(
+        {"rotated_images": unknown(2, None, 16, 16, 3), "labels": numbers}
+    )
 
 
 @pytest.mark.skipif(

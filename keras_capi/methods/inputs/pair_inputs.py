@@ -44,7 +44,7 @@ def check_pair_inputs(encoder, inputs):
     patches = inputs["patches"]
     if not is_array(patches):
         return
-    check_image_groups("patches", patches, "patches", encoder)
+    check_image_groups("patches", patches, "patches", encoder, may_vary=True)
     if ("pairs" in inputs) != ("labels" in inputs) or (
         "pairs" not in inputs and patches.shape[1] != GRID_SIDE**2
     ):
