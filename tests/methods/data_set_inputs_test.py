@@ -230,6 +230,11 @@ def test_sizes_that_are_not_known():
     gray["colors"] = unknown(2, 4, 5, 2)
     with pytest.raises(ValueError, match="`colors` must have shape"):
         check_gray_inputs(encoder, 4, gray)
+    images, words = unknown(None, 16, 16, 3), unknown(2, None, dtype="int32")
+    check_token_ids(words, images, encoder, vocabulary_size=8)
+    words = unknown(2, 3, dtype="int32")
+    with pytest.raises(ValueError, match="a word for each patch"):
+        check_token_ids(words, images, encoder, vocabulary_size=8)
     indices = unknown(2, 5, dtype="int32")
     masks = {"visible_indices": indices, "predict_indices": indices}
     check_index_shapes({"images": unknown(None, 16, 16, 3), **masks})

@@ -21,7 +21,7 @@ def check_token_ids(token_ids, images, encoder, vocabulary_size):
     shape = known_shape("token_ids", token_ids) if is_array(token_ids) else None
     rows, columns = static_grid_size(images, encoder)
     expected = (images.shape[0], rows * columns)
-    if shape is None or not may_match(shape, expected) or None in shape[1:]:
+    if shape is None or not may_match(shape, expected):
         raise ValueError(
             f"`token_ids` must be an array of shape {expected}, a word for "
             f"each patch. Received: shape {shape}"
