@@ -16,6 +16,7 @@ from keras_capi.layers import SwAVHead
 from keras_capi.methods.inputs.corrupted_inputs import check_corrupted_inputs
 from keras_capi.methods.inputs.gray_inputs import check_gray_inputs
 from keras_capi.methods.inputs.masked_inputs import check_index_shapes
+from keras_capi.methods.inputs.token_inputs import check_token_ids
 
 IMAGES = make_images(2)
 MASK = np.arange(16) < [[5], [6]]
