@@ -196,8 +196,8 @@ class MaskTokenDecoder(BaseModel):
             Tensor of shape `(batch, prefix + visible + predictions,
             hidden_dim)`: the output of the last block.
         """
-        batch_size = ops.shape(embedded)[0]
-        num_prefix_tokens = embedded.shape[1] - visible_indices.shape[1]
+        batch_size, num_embedded, _ = ops.shape(embedded)
+        num_prefix_tokens = num_embedded - ops.shape(visible_indices)[1]
         num_predictions = ops.shape(predict_indices)[1]
         mask_tokens = ops.broadcast_to(
             ops.cast(self.mask_token, embedded.dtype),

@@ -130,7 +130,7 @@ class SelfAttentionPredictor(MaskTokenDecoder):
         grid_size=None,
     ):
         check_visible_tokens(patches, visible_indices)
-        num_blocks, num_predictions = predict_indices.shape[1:]
+        _, num_blocks, num_predictions = ops.shape(predict_indices)
         embedded = self.embedding(ops.concatenate([prefix, patches], axis=1))
         tokens = self.run_blocks(
             ops.repeat(embedded, num_blocks, axis=0),
@@ -138,7 +138,7 @@ class SelfAttentionPredictor(MaskTokenDecoder):
             ops.reshape(predict_indices, (-1, num_predictions)),
             grid_size,
             _attention_mask(
-                prefix.shape[1],
+                ops.shape(prefix)[1],
                 visible_indices,
                 predict_indices,
                 visible_mask,
@@ -173,7 +173,7 @@ def _attention_mask(
     """Returns which tokens count, `(batch * blocks, 1, tokens)`, or `None`."""
     if visible_mask is None and predict_mask is None:
         return None
-    num_blocks, num_predictions = predict_indices.shape[1:]
+    _, num_blocks, num_predictions = ops.shape(predict_indices)
     if visible_mask is None:
         visible_mask = ops.ones_like(visible_indices, dtype="bool")
     if predict_mask is None:

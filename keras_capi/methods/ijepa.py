@@ -135,7 +135,7 @@ class IJEPA(Pretraining):
     def compute_losses(self, inputs, training):
         features = self.teacher.encode_images(inputs["images"], training=False)
         features = layer_normalize(ops.stop_gradient(features["patches"]))
-        _, num_blocks, num_predictions = inputs["predict_indices"].shape
+        _, num_blocks, num_predictions = ops.shape(inputs["predict_indices"])
         indices = ops.reshape(
             inputs["predict_indices"], (-1, num_blocks * num_predictions)
         )
@@ -184,7 +184,7 @@ class IJEPA(Pretraining):
             Tensor of shape `(batch, contexts, blocks, predictions,
             hidden_dim)`.
         """
-        num_contexts, num_visible = visible_indices.shape[1:]
+        _, num_contexts, num_visible = ops.shape(visible_indices)
         visible_indices, visible_mask = (
             None if values is None else ops.reshape(values, (-1, num_visible))
             for values in (visible_indices, visible_mask)
@@ -217,7 +217,7 @@ class IJEPA(Pretraining):
             grid_size=static_grid_size(images, self.student),
         )
         return ops.reshape(
-            predictions, (-1, num_contexts, *predictions.shape[1:])
+            predictions, (-1, num_contexts, *ops.shape(predictions)[1:])
         )
 
     @passes_on_to(AdamW)

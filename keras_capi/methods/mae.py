@@ -111,7 +111,7 @@ class MAE(ReconstructionOptimizerMixin, Pretraining):
 
     def compute_losses(self, inputs, training):
         predictions = self.predict_pixels(**inputs, training=training)
-        num_visible = inputs["visible_indices"].shape[1]
+        num_visible = ops.shape(inputs["visible_indices"])[1]
         targets = pixel_targets(
             inputs["images"], self.encoder.patch_size, self.normalize_pixels
         )

@@ -296,3 +296,47 @@ def test_corrupted_images_get_the_size_of_the_encoder():
     )
     losses = step.get_concrete_function(specs).structured_outputs
     assert losses["pixel_loss"].shape == ()
+
+
+def _own_indices(kind):
+    order = np.broadcast_to(np.arange(16, dtype="int32"), (4, 16))
+    order = np.random.default_rng(0).permuted(order, axis=1)
+    visible, predicted = order[:, :5], order[:, 5:11]
+    if kind == "MAE":
+        return {"visible_indices": visible, "predict_indices": predicted}
+    blocks = {
+        "visible_indices": visible[:, None],
+        "predict_indices": predicted.reshape(4, 2, 3),
+    }
+    if kind == "IJEPA":
+        return blocks
+    return blocks | {
+        "visible_mask": np.arange(5) < np.full((4, 1, 5), 4),
+        "predict_mask": np.arange(3) < np.full((4, 2, 3), 2),
+    }
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow",
+    reason="only TensorFlow compiles a step without knowing a size",
+)
+@pytest.mark.parametrize("kind", ["MAE", "IJEPA", "IJEPA with masks"])
+def test_batches_may_differ_in_the_number_of_indices(kind):
+    import tensorflow as tf
+
+    model, indices = make(kind.split()[0]), _own_indices(kind)
+    inputs = {"images": make_images(), **indices}
+    specs = {
+        name: tf.TensorSpec((None,) * x.ndim, x.dtype)
+        for name, x in indices.items()
+    }
+    specs["images"] = tf.TensorSpec((None, 16, 16, 3))
+
+    def compute(inputs):
+        return model.compute_losses(model.prepare(inputs, False), False)
+
+    expected = compute({k: tf.constant(x) for k, x in inputs.items()})
+    losses = tf.function(compute, input_signature=[specs])(inputs)
+    for name, loss in losses.items():
+        assert np.isfinite(loss)
+        np.testing.assert_allclose(loss, expected[name], rtol=1e-5)
