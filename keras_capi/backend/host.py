@@ -27,13 +27,13 @@ def computed_on_host(function):
         function: Function that takes no values of the device, and returns a
             structure of tensors.
     """
+    if BACKEND != "torch":
+        return function
 
     @functools.wraps(function)
     def compute(*args, **kwargs):
         with on_host():
             results = function(*args, **kwargs)
-        if BACKEND != "torch":
-            return results
         device = keras.ops.empty(()).device
         return keras.tree.map_structure(
             lambda x: sent_to_device(x, device), results

@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_capi.ops.known_axes import may_match
+
 
 def check_visible_tokens(patches, visible_indices):
     """Raises a `ValueError` unless there is an index for each token.
@@ -13,10 +15,7 @@ def check_visible_tokens(patches, visible_indices):
         visible_indices: Tensor of shape `(batch, visible)`.
     """
     shape, expected = tuple(visible_indices.shape), tuple(patches.shape[:2])
-    if len(shape) != 2 or any(
-        None not in sizes and sizes[0] != sizes[1]
-        for sizes in zip(shape, expected, strict=True)
-    ):
+    if not may_match(shape, expected):
         raise ValueError(
             "`visible_indices` must have an index for each of `patches`. "
             f"Received: visible_indices.shape={shape}, patches.shape="

@@ -2,6 +2,7 @@ import math
 
 import keras
 
+from keras_capi.ops.known_axes import may_match
 from keras_capi.validation import check_images
 from keras_capi.validation import check_layers
 from keras_capi.validation import is_array
@@ -52,7 +53,7 @@ def check_visible_indices(images, visible_indices):
             "`visible_indices` must be an integer array or tensor. "
             f"Received: {dtype}"
         )
-    if len(shape) != 2 or _differ(shape[0], images.shape[0]):
+    if not may_match(shape, (images.shape[0], None)):
         raise ValueError(
             "`visible_indices` must have shape (batch, visible). Received: "
             f"visible_indices.shape={shape} for {images.shape[0]} images"
@@ -66,10 +67,6 @@ def _describe(x):
     return tuple(x.shape), keras.backend.standardize_dtype(x.dtype)
 
 
-def _differ(size, other):
-    return None not in (size, other) and size != other
-
-
 def _check_mask(encoder, images, mask, mask_token):
     shape, dtype = _describe(mask)
     if dtype != "bool" or not shape:
@@ -79,11 +76,7 @@ def _check_mask(encoder, images, mask, mask_token):
     # Other shapes would be broadcast, and hide the wrong patches.
     grid_size = encoder.grid_size(images.shape[1:])
     num_patches = None if None in grid_size else math.prod(grid_size)
-    if (
-        len(shape) != 2
-        or _differ(shape[0], images.shape[0])
-        or _differ(shape[1], num_patches)
-    ):
+    if not may_match(shape, (images.shape[0], num_patches)):
         raise ValueError(
             f"`mask` must have shape (batch, {num_patches or 'patches'}). "
             f"Received: mask.shape={shape} for {images.shape[0]} images"

@@ -92,7 +92,7 @@ def gather_tokens_in_range(tokens, indices, start):
     """
     check_unless_symbolic(check_non_negative_integer, "start", start)
     indices = to_int32(indices) - start
-    inside = _in_range(indices, tokens.shape[1])
+    inside = in_range(indices, tokens.shape[1])
     picked = gather_tokens(tokens, ops.where(inside, indices, 0))
     return ops.where(inside[..., None], picked, 0.0)
 
@@ -128,11 +128,12 @@ def indices_are_distinct(first, second, num_tokens):
     """
     indices = ops.sort(ops.concatenate([first, second], axis=1), axis=1)
     distinct = ops.all(indices[:, 1:] > indices[:, :-1])
-    return ops.logical_and(distinct, ops.all(_in_range(indices, num_tokens)))
+    return ops.logical_and(distinct, ops.all(in_range(indices, num_tokens)))
 
 
-def _in_range(indices, num_tokens):
-    return ops.logical_and(indices >= 0, ops.less(indices, num_tokens))
+def in_range(indices, end):
+    """Returns which indices are in `[0, end)`."""
+    return ops.logical_and(indices >= 0, ops.less(indices, end))
 
 
 def extract_patches(images, patch_size):

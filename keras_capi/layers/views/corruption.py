@@ -7,6 +7,7 @@ from keras_capi.layers.views.normalization import normalization_tensors
 from keras_capi.layers.views.random_view import check_batch
 from keras_capi.ops.images.corruptions import mark_smallest
 from keras_capi.ops.images.corruptions import spread_over_pixels
+from keras_capi.ops.known_axes import may_match
 from keras_capi.validation import check_grid_size
 from keras_capi.validation import check_number
 from keras_capi.validation import check_seed
@@ -145,7 +146,7 @@ class Corruption(keras.layers.Layer):
         noise_shape = self.noise_shape(shape, grid_size)
         if noise is None:
             noise = self.draw(shape, grid_size)
-        elif not _fits(tuple(noise.shape)[1:], noise_shape[1:]):
+        elif not may_match(noise.shape[1:], noise_shape[1:]):
             raise ValueError(
                 "`noise` must have the shape that `noise_shape` tells. "
                 f"Received: noise.shape={tuple(noise.shape)}, for "
@@ -198,15 +199,6 @@ class Corruption(keras.layers.Layer):
             "std": self.std,
             "seed": self.seed,
         }
-
-
-def _fits(shape, expected):
-    """Tells whether sizes are equal, as far as they are known."""
-    return len(shape) == len(expected) and all(
-        size == other
-        for size, other in zip(shape, expected, strict=True)
-        if isinstance(size, int) and isinstance(other, int)
-    )
 
 
 def _check_grid_size(grid_size, shape):

@@ -5,6 +5,7 @@ from keras_capi.layers.views.color_augmentation import check_normalization
 from keras_capi.layers.views.normalization import for_channels
 from keras_capi.layers.views.normalization import normalization_tensors
 from keras_capi.layers.views.random_view import check_batch
+from keras_capi.ops.known_axes import may_match
 
 # As published, for red, green and blue. It is close to ImageNet's mean with the
 # first and last value swapped.
@@ -119,10 +120,8 @@ class RegionCorruption(keras.layers.Layer):
 
 def _check_region(region, images):
     shape = tuple(region.shape)
-    pairs = zip(shape[-2:], images.shape[1:3], strict=False)
-    if len(shape) not in (2, 3) or any(
-        size not in (None, expected) for size, expected in pairs
-    ):
+    size = images.shape[1:3]
+    if len(shape) not in (2, 3) or not may_match(shape[-2:], size):
         raise ValueError(
             "`region` must have the shape (batch or 1, height, width), with "
             f"the size of the images. Received: region.shape={shape}, "

@@ -3,13 +3,14 @@
 import keras
 from keras import ops
 
-from keras_capi.methods.inputs.known_axes import may_match
 from keras_capi.methods.inputs.mask_form import BLOCKS
 from keras_capi.methods.inputs.mask_form import is_own
 from keras_capi.methods.inputs.patch_indices import INDEX_NAMES
 from keras_capi.methods.inputs.patch_indices import check_block_array
 from keras_capi.methods.inputs.patch_indices import check_index_shapes
 from keras_capi.methods.inputs.patch_indices import mark_invalid
+from keras_capi.ops.known_axes import may_match
+from keras_capi.ops.tokens import in_range
 from keras_capi.ops.tokens import to_int32
 from keras_capi.training.grid_size import static_grid_size
 from keras_capi.training.tried_part import describe
@@ -77,7 +78,7 @@ def prepare_blocks(encoder, masking, inputs):
     indices = {name: to_int32(masks[name]) for name in INDEX_NAMES}
     num_patches = grid_size[0] * grid_size[1]
     valid = [
-        ops.all(_in_range(values, masks.get(MASK_NAMES[name]), num_patches))
+        ops.all(_are_valid(values, masks.get(MASK_NAMES[name]), num_patches))
         for name, values in indices.items()
     ]
     valid = ops.logical_and(*valid)
@@ -102,9 +103,9 @@ def _check_shapes(inputs):
             )
 
 
-def _in_range(indices, mask, num_patches):
+def _are_valid(indices, mask, num_patches):
     """Returns which indices point at a patch, or are padding."""
-    valid = ops.logical_and(indices >= 0, indices < num_patches)
+    valid = in_range(indices, num_patches)
     return (
         valid if mask is None else ops.logical_or(valid, ops.logical_not(mask))
     )

@@ -1,6 +1,6 @@
 """Images without colours, together with the colours."""
 
-from keras_capi.methods.inputs.known_axes import may_match
+from keras_capi.ops.known_axes import may_match
 from keras_capi.validation import check_images
 from keras_capi.validation import is_array
 from keras_capi.validation import known_shape

@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_capi import backend
 from keras_capi.fitting.raw_pixels import first_batch
-from keras_capi.methods.inputs.known_axes import may_match
+from keras_capi.ops.known_axes import may_match
 from keras_capi.ops.value_range import check_value_range
 from keras_capi.training.tried_part import describe
 from keras_capi.validation import is_array

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_capi.methods.inputs.known_axes import may_match
+from keras_capi.ops.known_axes import may_match
 from keras_capi.validation import is_array
 from keras_capi.validation import known_shape
 

@@ -2,8 +2,8 @@
 
 import keras
 
-from keras_capi.methods.inputs.known_axes import may_match
 from keras_capi.methods.inputs.mask_form import MASK
+from keras_capi.ops.known_axes import may_match
 from keras_capi.training.grid_size import static_grid_size
 from keras_capi.validation import check_images
 from keras_capi.validation import is_array

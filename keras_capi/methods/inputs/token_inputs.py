@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_capi.methods.inputs.known_axes import may_match
+from keras_capi.ops.known_axes import may_match
 from keras_capi.ops.value_range import check_value_range
 from keras_capi.training.grid_size import static_grid_size
 from keras_capi.validation import is_array

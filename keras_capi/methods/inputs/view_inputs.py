@@ -4,9 +4,9 @@ import keras
 from keras import ops
 
 from keras_capi.methods.inputs.image_groups import check_image_groups
-from keras_capi.methods.inputs.known_axes import may_match
 from keras_capi.methods.inputs.mask_form import MASK
 from keras_capi.methods.inputs.view_sizes import view_sizes
+from keras_capi.ops.known_axes import may_match
 from keras_capi.training.built_part import built_part
 from keras_capi.training.grid_size import static_grid_size
 from keras_capi.training.tried_part import describe
@@ -75,9 +75,7 @@ def prepare_views(inputs, encoder, views):
     if "global_views" in inputs:
         return inputs
     inputs = dict(inputs)
-    images = inputs.pop("images")
-    check_images(images, 1, encoder.image_shape[-1])
-    made = views(images)
+    made = views(inputs.pop("images"))
     if not isinstance(made, dict) or "global_views" not in made:
         raise ValueError(
             "`views` must return a dictionary of `global_views`, of shape "

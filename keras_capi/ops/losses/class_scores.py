@@ -1,5 +1,6 @@
 from keras import ops
 
+from keras_capi.ops.tokens import in_range
 from keras_capi.ops.value_range import check_value_range
 
 
@@ -26,7 +27,7 @@ def class_scores(name, classes, logits):
     if isinstance(num_classes, int):
         check_value_range(name, classes, num_classes, "as there are classes")
     classes = ops.cast(classes, "int32")
-    is_class = ops.logical_and(classes >= 0, classes < num_classes)
+    is_class = in_range(classes, num_classes)
     places = ops.where(is_class, classes, 0)
     scores = ops.take_along_axis(logits, places, axis=-1)
     return ops.where(is_class, scores, float("nan"))

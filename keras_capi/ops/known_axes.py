@@ -1,5 +1,7 @@
 """Comparison of shapes of which a data set may not tell all axes."""
 
+from keras_capi.validation import is_integer
+
 
 def may_match(shape, expected):
     """Returns whether two shapes can be the same.
@@ -7,10 +9,12 @@ def may_match(shape, expected):
     On TensorFlow, axes of a data set may be unknown while a step is compiled.
 
     Args:
-        shape: Tuple of integers or `None`, which stands for any length.
+        shape: Tuple of integers, and of `None` or symbolic tensors for lengths
+            that are not known.
         expected: The same.
     """
     return len(shape) == len(expected) and all(
-        None in pair or pair[0] == pair[1]
-        for pair in zip(shape, expected, strict=True)
+        size == other
+        for size, other in zip(shape, expected, strict=True)
+        if is_integer(size) and is_integer(other)
     )
