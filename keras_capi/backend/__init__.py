@@ -46,6 +46,7 @@ from keras_capi.backend.processes import gather_parts
 from keras_capi.backend.processes import global_batch
 from keras_capi.backend.products import matrix_product
 from keras_capi.backend.products import weighted_sum
+from keras_capi.backend.recordings import without_recordings
 from keras_capi.backend.recovery import build_optimizer
 from keras_capi.backend.recovery import restored_on_error
 from keras_capi.backend.replicas import all_reduce
@@ -113,4 +114,5 @@ __all__ = [
     "value_and_gradients",
     "weighted_sum",
     "with_logs",
+    "without_recordings",
 ]

@@ -10,6 +10,7 @@ import weakref
 import keras
 
 from keras_capi.backend.active import BACKEND
+from keras_capi.backend.recordings import Recordings
 from keras_capi.backend.replicas import replica
 from keras_capi.backend.training_step import count_values
 
@@ -27,6 +28,7 @@ _here = threading.local()
 _kinds: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 _layers: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 _num_steps: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+_recordings: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 _failures: list = []
 
 
@@ -58,6 +60,8 @@ def compiled_blocks(model, chooses):
         and not _failures
         and _count_step(model) > NUM_EAGER_STEPS
     )
+    _here.recordings = _recordings.setdefault(model, Recordings())
+    _here.recordings.begin_step()
     try:
         yield
     finally:
@@ -101,7 +105,7 @@ def compiled_block(call):
         # The block to trace, if tracing happens.
         _here.block = block
         try:
-            return function(weights, tensors)
+            return _here.recordings.call(block, function, weights, tensors)
         except torch._dynamo.exc.TorchDynamoException as error:
             # Bad inputs fail here, too, with a clearer error.
             outputs = call(block, *args, **kwargs)

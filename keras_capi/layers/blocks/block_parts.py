@@ -134,3 +134,26 @@ def _check_choice(name, value, choices):
             f"`{name}` must be one of {sorted(choices)}. "
             f"Received: {name}={value!r}"
         )
+
+
+def rematerialized(rematerialize, layer_call, arguments):
+    """Rematerialises a call by name; TensorFlow's takes tensors, by position.
+
+    Args:
+        rematerialize: Keras's `rematerialized_call` of the layer.
+        layer_call: The layer's `call`.
+        arguments: Dictionary of the tensors it is called with, and `None`.
+
+    Returns:
+        Function to call like `layer_call`, with the same arguments.
+    """
+    given = {k: v for k, v in arguments.items() if v is not None}
+
+    @backend.without_recordings()
+    def call(*tensors):
+        return layer_call(**dict(zip(given, tensors, strict=True)))
+
+    run = rematerialize(call, *given.values())
+    if run is call:  # The layer was made in a `keras.RematScope(mode=None)`.
+        return layer_call
+    return lambda *args, **kwargs: run(*given.values())

@@ -9,6 +9,7 @@ from keras_capi.layers.blocks.block_parts import make_attention
 from keras_capi.layers.blocks.block_parts import make_dense
 from keras_capi.layers.blocks.block_parts import make_norm
 from keras_capi.layers.blocks.block_parts import make_scale
+from keras_capi.layers.blocks.block_parts import rematerialized
 from keras_capi.layers.blocks.block_parts import scale
 from keras_capi.layers.blocks.drop_path import DropPath
 from keras_capi.layers.blocks.drop_path import add_branch
@@ -260,19 +261,13 @@ class TransformerBlock(keras.layers.Layer):
         return self.norm_sum(self.mlp_norm, x), *cache
 
     def rematerialized_call(self, layer_call, *args, **kwargs):
-        """Rematerialises a call; TensorFlow's takes tensors, by position."""
+        """Rematerialises a call, see `rematerialized`."""
         if self.drop_path or self.attention_dropout_rate:
             return layer_call  # Run again, it would draw other numbers.
         names = ("inputs", *FOR_ATTENTION[:3], "drop_path_sample")
         names = (*names, *FOR_ATTENTION[3:])
         given = {**dict(zip(names, args, strict=False)), **kwargs}
-        given = {k: v for k, v in given.items() if v is not None}
-
-        def call(*tensors):
-            return layer_call(**dict(zip(given, tensors, strict=True)))
-
-        call = super().rematerialized_call(call, *given.values())
-        return lambda *args, **kwargs: call(*given.values())
+        return rematerialized(super().rematerialized_call, layer_call, given)
 
     def compute_output_shape(self, inputs_shape, *args, **kwargs):
         return inputs_shape

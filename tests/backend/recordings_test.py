@@ -1,0 +1,316 @@
+"""Recorded blocks compute what they compute otherwise, also twice a step."""
+
+import gc
+import weakref
+
+import keras
+import numpy as np
+import pytest
+from helpers import make_dino
+from helpers import make_images
+from helpers import make_mae
+from helpers import make_model
+from helpers import make_vit
+from helpers import weights_of
+
+from keras_capi.backend import block_compiler
+from keras_capi.backend import recordings
+
+if keras.backend.backend() != "torch":
+    pytest.skip("torch alone records blocks", allow_module_level=True)
+
+import torch
+
+
+class Recording:
+    """A CUDA graph without CUDA: each replay uses the same memory.
+
+    Like `torch.cuda.make_graphed_callables`, it keeps one set of activations,
+    so a backward pass goes wrong after the replay of another call.
+    """
+
+    made: list = []
+
+    def __init__(self, function, arguments, allow_unused_input, pool):
+        self.function, self.arguments = function, arguments
+        self.num_replays = 0
+        self.made.append(self)
+        self.pool = pool
+        with torch.enable_grad():
+            self.output = function(*arguments)
+        self.static = self.output.detach().clone()
+
+    def replay(self, arguments):
+        self.num_replays += 1
+        with torch.no_grad():
+            for own, given in zip(self.arguments, arguments, strict=True):
+                if own.data_ptr() != given.data_ptr():
+                    own.copy_(given)
+        with torch.enable_grad():
+            self.output = self.function(*self.arguments)
+        self.static.copy_(self.output.detach())
+        return self.static.detach()
+
+    def gradients(self, gradient):
+        needed = [x for x in self.arguments if x.requires_grad]
+        found = iter(
+            torch.autograd.grad(
+                self.output, needed, gradient, allow_unused=True
+            )
+        )
+        return [
+            next(found) if x.requires_grad else None for x in self.arguments
+        ]
+
+    def __call__(self, *arguments):
+        recording = self
+
+        class Replay(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, *arguments):
+                return recording.replay(arguments)
+
+            @staticmethod
+            def backward(ctx, gradient):
+                return tuple(recording.gradients(gradient))
+
+        return Replay.apply(*arguments)
+
+
+@pytest.fixture
+def records(monkeypatch):
+    """Records the blocks of tiny models on the processor, uncompiled."""
+    monkeypatch.setattr(block_compiler, "MANY_WEIGHTS", 1)
+    monkeypatch.setattr(block_compiler, "NUM_EAGER_STEPS", 0)
+    monkeypatch.setattr(block_compiler, "_failures", [])
+    block_compiler._compile.cache_clear()
+    block_compiler._compile_function.cache_clear()
+    monkeypatch.setattr(torch, "compile", lambda function, **_: function)
+    monkeypatch.setattr(
+        recordings,
+        "_can_record",
+        lambda tensors: not getattr(recordings._here, "is_left", False),
+    )
+    monkeypatch.setattr(recordings, "_has_room", lambda: True)
+    monkeypatch.setattr(Recording, "made", [])
+    monkeypatch.setattr(torch.cuda, "make_graphed_callables", Recording)
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", object)
+    return Recording.made
+
+
+def train(make, num_steps=4, count=4):
+    """Trains for some steps; returns losses and weights."""
+    keras.utils.set_random_seed(0)
+    model = make()
+    losses = [
+        model.train_on_batch(make_images(count, seed=seed))
+        for seed in range(num_steps)
+    ]
+    return losses, weights_of(model)
+
+
+def train_eagerly(monkeypatch, make, **arguments):
+    with monkeypatch.context() as patch:
+        patch.setattr(block_compiler, "MANY_WEIGHTS", 1e9)
+        return train(make, **arguments)
+
+
+def assert_close(found, expected):
+    for one, other in zip(found, expected, strict=True):
+        for a, b in zip(one, other, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+
+
+DEEP = {"num_layers": 3, "drop_path_rate": 0.5}
+MODELS = {
+    "capi": make_model,
+    "mae": lambda: make_mae(make_vit(**DEEP)),
+    "dino": lambda: make_dino(make_vit(**DEEP)),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_training(name, records, monkeypatch):
+    expected = train_eagerly(monkeypatch, MODELS[name])
+    assert not records
+    assert_close(train(MODELS[name]), expected)
+    # The first step computes, the second records, and then all are replayed.
+    assert len(records) >= 3
+    assert {recording.num_replays for recording in records} == {3}
+
+
+def make_call():
+    """Returns a model, and a function that runs a block of it in a step."""
+    model = make_model()
+    block = model.student.encoder.blocks[0]
+
+    def call(*tokens):
+        coordinates = torch.rand(1, 5, 2)
+        with block_compiler.compiled_blocks(model, True):
+            return [block(x, coordinates) for x in tokens]
+
+    return model, call
+
+
+def test_each_call_of_a_step_has_its_own(records):
+    """Else the second would overwrite what the first left for gradients."""
+    model, call = make_call()
+    kernel = model.student.encoder.blocks[0].mlp_output.kernel.value
+    tokens = torch.randn(2, 2, 5, 16)
+    coordinates = torch.rand(1, 5, 2)
+    block = model.student.encoder.blocks[0]
+
+    def gradient():
+        kernel.grad = None
+        (block(tokens[0], coordinates) ** 2).sum().backward()
+        (block(tokens[1], coordinates) ** 3).sum().backward()
+        return kernel.grad.clone()
+
+    def gradient_of_both():
+        kernel.grad = None
+        with block_compiler.compiled_blocks(model, True):
+            one, other = (block(x, coordinates) for x in tokens)
+        ((one**2).sum() + (other**3).sum()).backward()
+        return kernel.grad.clone()
+
+    expected = gradient()
+    for _ in range(3):
+        torch.testing.assert_close(gradient_of_both(), expected)
+    assert len(records) == 2
+
+
+def test_only_what_comes_again_is_recorded(records):
+    """Such as batches of another size, but not their rest in an epoch."""
+    _, call = make_call()
+    for count, num_recorded in ((4, 0), (3, 0), (4, 1), (4, 1), (3, 2)):
+        call(torch.randn(count, 5, 16))
+        assert len(records) == num_recorded
+
+
+def test_frozen_weights(records, monkeypatch):
+    """Freezing between steps is noticed, as gradients differ."""
+
+    def make():
+        model = make_mae(make_vit(**DEEP))
+        train_on_batch = model.train_on_batch
+
+        def frozen_later(images):
+            if model.optimizer.iterations == 3:
+                model.decoder.blocks[0].mlp_hidden.trainable = False
+                model.compile(model.published_optimizer(100, batch_size=64))
+            return train_on_batch(images)
+
+        model.train_on_batch = frozen_later
+        return model
+
+    arguments = {"num_steps": 6}
+    expected = train_eagerly(monkeypatch, make, **arguments)
+    assert_close(train(make, **arguments), expected)
+    assert records
+
+
+def test_weights_that_moved(records):
+    """New memory of a weight is read, too."""
+    model, call = make_call()
+    tokens = torch.randn(2, 5, 16)
+    torch.manual_seed(0)
+    (before,) = call(tokens)
+    call(tokens)
+    for variable in model.student.encoder.blocks[0].variables:
+        variable._value.data = 2 * variable._value.data
+    torch.manual_seed(0)
+    (found,) = call(tokens)
+    block = model.student.encoder.blocks[0]
+    torch.manual_seed(0)
+    torch.testing.assert_close(found, block(tokens, torch.rand(1, 5, 2)))
+    assert not torch.allclose(found, before)
+
+
+def test_inference_shares_memory(records):
+    """Nothing of it is left for a backward pass."""
+    model, call = make_call()
+    for trainable in (False, True):
+        for block in model.student.encoder.blocks:
+            block.trainable = trainable
+        for _ in range(2):
+            call(torch.randn(4, 5, 16), torch.randn(2, 5, 16))
+    one, other, *trained = (recording.pool for recording in records)
+    assert one is other is not None
+    assert trained == [None, None]
+
+
+def test_rematerialization(records, monkeypatch):
+    """It saves memory, which recordings would keep."""
+
+    def make():
+        with keras.RematScope(mode="full"):
+            return make_mae(make_vit(**DEEP))
+
+    expected = train_eagerly(monkeypatch, make)
+    assert_close(train(make), expected)
+    assert not records
+
+
+def test_full_cards(records, monkeypatch):
+    monkeypatch.setattr(recordings, "_has_room", lambda: False)
+    train(make_model)
+    assert not records
+
+
+def test_cards_have_room(monkeypatch):
+    for free, has_room in ((30, False), (50, True)):
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda x=free: (x, 80))
+        assert recordings._has_room() is has_room
+
+
+def test_processors_record_nothing(records, monkeypatch):
+    monkeypatch.undo()
+    tensors = [torch.zeros(2), None]
+    assert not recordings._can_record(tensors)
+
+
+def test_failures(records, monkeypatch):
+    """The training goes on, and says once why it is slower."""
+
+    def fail(*_, **__):
+        raise RuntimeError("no graphs")
+
+    expected = train_eagerly(monkeypatch, make_model)
+    monkeypatch.setattr(torch.cuda, "make_graphed_callables", fail)
+    with pytest.warns(UserWarning, match="CUDA graphs") as seen:
+        found = train(make_model)
+    assert sum("no graphs" in str(w.message) for w in seen) == 1
+    assert_close(found, expected)
+
+
+def test_models_are_freed(records):
+    model, call = make_call()
+    for _ in range(2):
+        call(torch.randn(2, 5, 16))
+    assert records
+    model = weakref.ref(model)
+    del call
+    gc.collect()
+    assert model() is None
+
+
+def test_on_a_card(monkeypatch):
+    """With torch's own recordings."""
+    if not torch.cuda.is_available():
+        pytest.skip("CUDA graphs need a GPU")
+    monkeypatch.setattr(block_compiler, "MANY_WEIGHTS", 1)
+    monkeypatch.setattr(block_compiler, "NUM_EAGER_STEPS", 0)
+    monkeypatch.setattr(block_compiler, "_failures", [])
+    replays = []
+    replay = torch.cuda.CUDAGraph.replay
+    monkeypatch.setattr(
+        torch.cuda.CUDAGraph,
+        "replay",
+        lambda graph: replays.append(1) or replay(graph),
+    )
+    expected = train_eagerly(monkeypatch, make_model)
+    found = train(make_model)
+    assert replays
+    for one, other in zip(found, expected, strict=True):
+        for a, b in zip(one, other, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3)
