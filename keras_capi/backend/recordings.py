@@ -75,12 +75,15 @@ class Recordings:
             tensors_now = [next(arguments) if x else None for x in is_given]
             return function(weights_now, tensors_now)
 
-        # Weights stay where they are. Tensors are copied to these ones.
-        own = [
-            x.detach().clone().requires_grad_(x.requires_grad)
-            for x in _given(tensors)
+        # Weights are read where they are, tensors are copied to these ones. All
+        # are leaves of their own, as torch ties leaves to a recording's stream.
+        arguments = [
+            *(torch.nn.Parameter(x.detach(), x.requires_grad) for x in weights),
+            *(
+                x.detach().clone().requires_grad_(x.requires_grad)
+                for x in _given(tensors)
+            ),
         ]
-        arguments = (*weights, *own)
         pool = None
         if not any(x.requires_grad for x in arguments):
             # Nothing is left for a backward pass but the output, which is kept,
@@ -89,7 +92,7 @@ class Recordings:
                 self._shared_memory = torch.cuda.graph_pool_handle()
             pool = self._shared_memory
         return torch.cuda.make_graphed_callables(
-            run, arguments, allow_unused_input=True, pool=pool
+            run, tuple(arguments), allow_unused_input=True, pool=pool
         )
 
     def _give_up(self, error):
