@@ -41,22 +41,36 @@ from benchmarks.gpu.jobs import training_jobs
 from benchmarks.gpu.table import make_table
 
 METHODS = (
+    "aim",
     "beit",
     "beit_masks",
     "beit_tokenizer",
     "capi",
+    "colorization",
     "context_encoder",
+    "context_encoder_masks",
     "data2vec",
+    "data2vec2",
+    "data2vec2_masks",
     "data2vec_masks",
+    "deepcluster",
+    "deepclusterv2",
     "denoising_autoencoder",
     "dino",
+    "dinov2",
+    "dinov2_masks",
     "ibot",
     "ibot_masks",
+    "igpt",
     "ijepa",
     "mae",
     "mae_masks",
+    "relative_position",
+    "rotation",
+    "simclr",
     "simmim",
     "simmim_masks",
+    "swav",
 )
 BACKENDS = tuple(COMPILE["ours"])
 PRECISIONS = ("float32", "bfloat16")

@@ -3,6 +3,7 @@
 import keras
 import pytest
 
+from benchmarks import parity
 from benchmarks.gpu import jobs
 from benchmarks.gpu import run
 from benchmarks.gpu.device import product_peak
@@ -11,6 +12,11 @@ from benchmarks.gpu.table import make_table
 
 def parse(*arguments):
     return run.make_parser().parse_args(arguments)
+
+
+def test_parity_of_all_methods():
+    stored = {x for x in parity.METHODS if parity.stored_arrays(x).exists()}
+    assert set(parse().parity) == stored
 
 
 def test_what_is_trained():
