@@ -13,6 +13,7 @@ from helpers import make_mae
 from helpers import make_model
 from helpers import make_vit
 from helpers import weights_of
+from methods.cases import CASES
 
 from keras_capi.backend import block_compiler
 from keras_capi.backend import recordings
@@ -138,21 +139,38 @@ def assert_close(found, expected):
 
 
 DEEP = {"num_layers": 3, "drop_path_rate": 0.5}
-MODELS = {
-    "capi": make_model,
-    "mae": lambda: make_mae(make_vit(**DEEP)),
-    "dino": lambda: make_dino(make_vit(**DEEP)),
-}
+# It has no transformer blocks.
+WITHOUT_BLOCKS = {"discrete_vae"}
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_training(name, records, monkeypatch):
-    expected = train_eagerly(monkeypatch, MODELS[name])
+@pytest.mark.parametrize("name", CASES)
+def test_methods(name, records, monkeypatch):
+    """Each call of a step is recorded in the second, and then replayed."""
+
+    def make():
+        model = CASES[name].compiled()
+        inputs = [CASES[name].own_inputs(4, seed) for seed in range(4)]
+        train_on_batch = model.train_on_batch
+        model.train_on_batch = lambda _: train_on_batch(inputs.pop())
+        return model
+
+    expected = train_eagerly(monkeypatch, make)
     assert not records
-    assert_close(train(MODELS[name]), expected)
-    # The first step computes, the second records, and then all are replayed.
-    assert len(records) >= 3
-    assert {recording.num_replays for recording in records} == {3}
+    assert_close(train(make), expected)
+    assert bool(records) == (name not in WITHOUT_BLOCKS)
+    assert {recording.num_replays for recording in records} <= {3}
+
+
+@pytest.mark.parametrize("make", [make_mae, make_dino], ids=["mae", "dino"])
+def test_stochastic_depth(make, records, monkeypatch):
+    """Which samples skip a branch is drawn outside of recordings."""
+
+    def make_deep():
+        return make(make_vit(**DEEP))
+
+    expected = train_eagerly(monkeypatch, make_deep)
+    assert_close(train(make_deep), expected)
+    assert records
 
 
 def make_call():
