@@ -7,6 +7,8 @@ import warnings
 
 # A shape is recorded when it comes again, not the rest of an epoch's images.
 NUM_CALLS_BEFORE = 1
+# For how many shapes to record a call: those of masks may differ in each step.
+MOST_SHAPES = 2
 # The share of a card's memory that must be free for a further recording.
 FREE_SHARE = 0.5
 
@@ -28,6 +30,7 @@ class Recordings:
         self._recorded = {}
         self._num_calls = collections.Counter()
         self._num_calls_in_step = collections.Counter()
+        self._num_shapes = collections.Counter()
         self._shared_memory = None
         self._failed = False
 
@@ -49,20 +52,28 @@ class Recordings:
         """
         if self._failed or not _can_record(tensors):
             return function(weights, tensors)
-        place = id(block), function
-        number = self._num_calls_in_step[place]
-        self._num_calls_in_step[place] += 1
-        key = *place, number, *map(_signature, (*weights, *tensors))
-        if key not in self._recorded:
-            if self._num_calls[key] < NUM_CALLS_BEFORE or not _has_room():
-                self._num_calls[key] += 1
-                return function(weights, tensors)
+        number = self._num_calls_in_step[id(block), function]
+        self._num_calls_in_step[id(block), function] += 1
+        place = id(block), function, number
+        key = *place, *map(_signature, (*weights, *tensors))
+        if key not in self._recorded and self._is_worth(place, key):
             try:
                 self._recorded[key] = self._record(function, weights, tensors)
+                self._num_shapes[place] += 1
             except Exception as error:
                 self._give_up(error)
-                return function(weights, tensors)
+        if key not in self._recorded:
+            return function(weights, tensors)
         return self._recorded[key](*weights, *_given(tensors))
+
+    def _is_worth(self, place, key):
+        """Returns whether to record this call of a step."""
+        self._num_calls[key] += 1
+        return (
+            self._num_calls[key] > NUM_CALLS_BEFORE
+            and self._num_shapes[place] < MOST_SHAPES
+            and _has_room()
+        )
 
     def _record(self, function, weights, tensors):
         import torch

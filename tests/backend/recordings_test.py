@@ -219,6 +219,16 @@ def test_only_what_comes_again_is_recorded(records):
         assert len(records) == num_recorded
 
 
+def test_two_shapes_are_recorded(records):
+    """More would fill the card where each step hides other patches."""
+    _, call = make_call()
+    for _ in range(3):
+        for count in range(2, 8):
+            call(randn(count, 5, 16))
+    assert len(records) == 2
+    assert {len(recording.static) for recording in records} == {2, 3}
+
+
 def test_nothing_is_compiled_again(records, monkeypatch):
     """Recordings have leaves of their own; these look like the others."""
     compile = functools.partial(COMPILE, backend="aot_eager")
