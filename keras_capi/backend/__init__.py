@@ -30,6 +30,7 @@ from keras_capi.backend.gradients import value_and_gradients
 from keras_capi.backend.host import computed_on_host
 from keras_capi.backend.host import on_host
 from keras_capi.backend.labels import refuse_labels
+from keras_capi.backend.made_numbers import numbers_made_on_device
 from keras_capi.backend.moving_average import move_average
 from keras_capi.backend.numerics import gelu
 from keras_capi.backend.numerics import layer_normalization
@@ -96,6 +97,7 @@ __all__ = [
     "matrix_product",
     "move_average",
     "num_processes",
+    "numbers_made_on_device",
     "on_host",
     "predict_parts",
     "predict_together",

@@ -7,6 +7,9 @@ import keras
 
 from keras_capi.backend.active import BACKEND
 
+# Up to this size CUDA takes what it is to copy at once.
+SMALL_BYTES = 64 * 1024
+
 
 def on_host():
     """Returns a scope in which torch makes tensors on the host.
@@ -45,8 +48,9 @@ def computed_on_host(function):
 def sent_to_device(x, device):
     """Copies a torch tensor of the host, on CUDA without waiting for it.
 
-    CUDA first takes what is to be copied. Others may do so only later, when the
-    memory may hold something else.
+    CUDA first takes what is to be copied: a small tensor as it is, a large one
+    only from memory that cannot be moved to the disk. Other devices may take it
+    later, when the memory may hold something else.
 
     Args:
         x: Tensor.
@@ -54,4 +58,12 @@ def sent_to_device(x, device):
     """
     import torch
 
-    return x.to(device, non_blocking=torch.device(device).type == "cuda")
+    if torch.device(device).type != "cuda":
+        return x.to(device)
+    if (
+        x.nbytes > SMALL_BYTES
+        and x.device.type == "cpu"
+        and not torch.compiler.is_compiling()
+    ):
+        x = x.pin_memory()
+    return x.to(device, non_blocking=True)

@@ -1,6 +1,7 @@
 """Puts numbers and arrays on accelerators without waiting for these."""
 
 import contextlib
+import functools
 
 from keras_capi.backend.accelerators import has_accelerator
 from keras_capi.backend.active import BACKEND
@@ -15,7 +16,7 @@ def numbers_made_on_device():
     a tensor with `torch.as_tensor`. This copies it from the host, and waits for
     everything launched before: a hundred times in a step. A kernel that fills
     memory with the number is just queued. So is a copy of an array to CUDA, for
-    which torch need not wait.
+    which torch need not wait, such as that of the next batch in `fit`.
     """
     if BACKEND != "torch" or not has_accelerator():
         yield
@@ -23,22 +24,31 @@ def numbers_made_on_device():
     import torch
 
     as_tensor = torch.as_tensor
-    # A step that is compiled as a whole has its numbers in the code. One thread
-    # patches torch for all.
+    # A step that is compiled as a whole has its numbers in the code. The first
+    # to come, a step or a `fit` around it, patches torch for all threads.
     if torch.compiler.is_compiling() or hasattr(as_tensor, "makes_numbers"):
         yield
         return
+    torch.as_tensor = _made_or_copied(as_tensor)
+    try:
+        yield
+    finally:
+        torch.as_tensor = as_tensor
 
-    def make_or_copy(data, dtype=None, device=None):
-        if isinstance(data, bool | int | float):
+
+# Once, as torch would compile again for another function.
+@functools.cache
+def _made_or_copied(as_tensor):
+    """Returns a function for the place of `torch.as_tensor`."""
+    import torch
+
+    def make_or_copy(data, *, dtype=None, device=None):
+        # NumPy's numbers, of which some are Python's too, have their dtypes.
+        if type(data) in (bool, int, float):
             return torch.full((), data, dtype=dtype, device=device)
         if device is None or torch.is_tensor(data):
             return as_tensor(data, dtype=dtype, device=device)
         return sent_to_device(as_tensor(data, dtype=dtype), device)
 
     make_or_copy.makes_numbers = True
-    torch.as_tensor = make_or_copy
-    try:
-        yield
-    finally:
-        torch.as_tensor = as_tensor
+    return make_or_copy

@@ -32,7 +32,11 @@ class GuardedModel(BaseModel):
     @contextlib.contextmanager
     def _guarded(self):
         backend.check_keras_version()
-        with backend.restored_on_error(self):
+        # Around the steps, as batches are copied between them.
+        with (
+            backend.numbers_made_on_device(),
+            backend.restored_on_error(self),
+        ):
             yield
 
     def parameter_groups(self):

@@ -23,6 +23,7 @@ from helpers import weights_of
 from methods.cases import CASES
 
 import keras_capi
+from keras_capi.backend import host
 from keras_capi.backend import made_numbers
 
 if keras.backend.backend() != "torch":
@@ -56,6 +57,7 @@ TOOLS = (
     "keras/src/backend/torch/numpy.py",
     "keras/src/backend/torch/nn.py",
     "keras/src/ops/",
+    "keras/src/tree/",
     "keras/src/utils/",
 )
 
@@ -228,6 +230,113 @@ def test_made_numbers_are_those_that_are_copied(number, dtype, accelerator):
     with made_numbers.numbers_made_on_device():
         made = torch.as_tensor(number, dtype=dtype)
     assert made.dtype == expected.dtype and torch.equal(made, expected)
+
+
+@pytest.mark.parametrize("number", [np.float64(0.1), np.int16(7), np.bool_(1)])
+def test_numbers_of_numpy_keep_their_dtypes(number, accelerator):
+    expected = torch.as_tensor(number)
+    with made_numbers.numbers_made_on_device():
+        made = torch.as_tensor(number)
+    assert made.dtype == expected.dtype and torch.equal(made, expected)
+
+
+class _Batches(keras.utils.PyDataset):
+    def __init__(self, images):
+        super().__init__()
+        self.images = images
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        return (self.images[2 * index : 2 * index + 2],)
+
+
+# Who copies a batch: what iterates over data, or the call of the model.
+COPY_BATCHES = ("keras/src/trainers/data_adapters", "keras/src/dtype_policies")
+CALLS = {
+    "fit": lambda model, x: model.fit(x, batch_size=2, verbose=0),
+    "fit, data set": lambda model, x: model.fit(_Batches(x), verbose=0),
+    "evaluate": lambda model, x: model.evaluate(x, batch_size=2, verbose=0),
+    "predict": lambda model, x: model.predict(x, batch_size=2, verbose=0),
+    "train_on_batch": lambda model, x: model.train_on_batch(x),
+}
+
+
+def _call(name):
+    keras.utils.set_random_seed(0)
+    model = make_mae()
+    with keras.device(DEVICE), _Copies() as copies:
+        results = CALLS[name](model, make_images())
+    results = getattr(results, "history", results)
+    return keras.tree.flatten(results), weights_of(model), copies.found
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_batches_are_copied_without_waiting(name, request):
+    """Keras copies them before the step."""
+    expected, expected_weights, copies = _call(name)
+    assert any(asker.startswith(COPY_BATCHES) for asker in copies)
+    request.getfixturevalue("accelerator")
+    results, weights, copies = _call(name)
+    assert not copies
+    for made, other in zip(results, expected, strict=True):
+        np.testing.assert_array_equal(made, other)
+    for made, other in zip(weights, expected_weights, strict=True):
+        np.testing.assert_array_equal(made, other)
+
+
+def test_callbacks_find_numbers_made_on_the_device(accelerator):
+    """And models that they train and use leave it so."""
+    found, other = [], make_mae()
+
+    class Uses(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            other.fit(make_images(), verbose=0)
+            other.predict(make_images(), verbose=0)
+            found.append(hasattr(torch.as_tensor, "makes_numbers"))
+
+    as_tensor = torch.as_tensor
+    make_mae().fit(make_images(), epochs=2, verbose=0, callbacks=[Uses()])
+    assert found == [True, True]
+    assert torch.as_tensor is as_tensor
+
+
+def test_a_batch_that_fails_leaves_torch_as_it_was(accelerator):
+    as_tensor = torch.as_tensor
+    with pytest.raises(ValueError, match="divisible"):
+        make_mae().predict(make_images(1, 15, 16), verbose=0)
+    assert torch.as_tensor is as_tensor
+
+
+class _HostTensor:
+    """Notes how it is copied, as there may be no GPU."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, nbytes):
+        self.nbytes, self.calls = nbytes, []
+
+    def pin_memory(self):
+        self.calls.append("pin")
+        return self
+
+    def to(self, device, non_blocking=False):
+        self.calls.append((device, non_blocking))
+
+
+@pytest.mark.parametrize(
+    "device, nbytes, expected",
+    [
+        ("cuda", 2**16, [("cuda", True)]),
+        ("cuda:1", 2**16 + 1, ["pin", ("cuda:1", True)]),
+        ("mps", 2**20, [("mps", False)]),
+    ],
+)
+def test_how_a_tensor_is_copied(device, nbytes, expected):
+    x = _HostTensor(nbytes)
+    host.sent_to_device(x, device)
+    assert x.calls == expected
 
 
 def test_as_tensor_is_torchs_again(accelerator):
