@@ -25,7 +25,8 @@ def keeps_memory(train_function):
 
     On CPUs JAX asks the system for the memory of each step, which then has to
     clear hundreds of megabytes: up to a third of the step. torch does the same
-    for each tensor of over 32 MB.
+    for each tensor of over 32 MB, and Keras, before torch copies it to a GPU,
+    for each batch.
 
     The memory used for compiling, some hundred megabytes, is returned after the
     first step, so that other programs or the page cache can use it.
@@ -53,11 +54,12 @@ def keeps_memory(train_function):
 
 
 def keep_freed_memory():
-    """Makes the process keep memory freed from now on, on CPUs.
+    """Makes the process keep memory of the host freed from now on.
 
-    TensorFlow already does so in its own way.
+    TensorFlow already does so in its own way, and JAX needs little of it on
+    accelerators.
     """
-    if BACKEND != "tensorflow" and not has_accelerator():
+    if BACKEND == "torch" or (BACKEND == "jax" and not has_accelerator()):
         _set_allocation(MMAP_MAX, 0)
         _set_allocation(TRIM_THRESHOLD, -1)
 
