@@ -30,6 +30,8 @@ from keras_capi.backend.gradients import value_and_gradients
 from keras_capi.backend.host import computed_on_host
 from keras_capi.backend.host import on_host
 from keras_capi.backend.labels import refuse_labels
+from keras_capi.backend.listed_weights import listed_weights
+from keras_capi.backend.listed_weights import weights_listed_once
 from keras_capi.backend.made_numbers import numbers_made_on_device
 from keras_capi.backend.moving_average import move_average
 from keras_capi.backend.numerics import gelu
@@ -94,6 +96,7 @@ __all__ = [
     "keeps_memory",
     "launched_processes",
     "layer_normalization",
+    "listed_weights",
     "matrix_product",
     "move_average",
     "num_processes",
@@ -115,6 +118,7 @@ __all__ = [
     "train_step",
     "value_and_gradients",
     "weighted_sum",
+    "weights_listed_once",
     "with_logs",
     "without_recordings",
 ]

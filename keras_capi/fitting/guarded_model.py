@@ -39,6 +39,13 @@ class GuardedModel(BaseModel):
         ):
             yield
 
+    @property
+    def trainable_weights(self):
+        def list_weights():
+            return super(GuardedModel, self).trainable_weights
+
+        return backend.listed_weights(self, list_weights)
+
     def parameter_groups(self):
         """Returns the groups of weights that an optimizer may set apart.
 
@@ -87,6 +94,7 @@ class GuardedModel(BaseModel):
             backend.compiled_blocks(
                 self, self._chooses_compiler and self._has_many_weights
             ),
+            backend.weights_listed_once(self),
         ):
             return super().train_step(*args)
 
