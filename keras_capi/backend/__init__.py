@@ -8,7 +8,7 @@ possible (the training step, export) or fast (gathering, the moving average).
 from keras_capi.backend.accelerators import has_accelerator
 from keras_capi.backend.adamw import fused_adamw
 from keras_capi.backend.adamw import gradient_norms
-from keras_capi.backend.adamw import has_fused_adamw
+from keras_capi.backend.adamw import have_fused_adamw
 from keras_capi.backend.adamw import share_gradients
 from keras_capi.backend.attention import attention_weights
 from keras_capi.backend.attention import dot_product_attention
@@ -90,8 +90,8 @@ __all__ = [
     "gradient_norms",
     "grouped_convolution",
     "has_accelerator",
-    "has_fused_adamw",
     "has_many_weights",
+    "have_fused_adamw",
     "keep_compiled",
     "keeps_memory",
     "launched_processes",

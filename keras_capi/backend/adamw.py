@@ -7,25 +7,29 @@ from keras import ops
 from keras_capi.backend.active import BACKEND
 from keras_capi.backend.replicas import all_reduce
 from keras_capi.backend.replicas import replica
+from keras_capi.backend.values import values_of
 
 
-def has_fused_adamw(variable, skips):
-    """Returns whether `fused_adamw` can update a variable.
+def have_fused_adamw(variables, skips):
+    """Returns for each variable whether `fused_adamw` can update it.
 
     Args:
-        variable: `keras.Variable`.
-        skips: Boolean. Whether some of its updates may be skipped.
+        variables: List of `keras.Variable`s.
+        skips: List of Booleans. Whether some of its updates may be skipped.
     """
     if BACKEND == "torch":
         # The kernel ignores strides.
-        return variable.value.is_contiguous()
+        return [value.is_contiguous() for value in values_of(variables)]
     if BACKEND == "tensorflow":
         import tensorflow as tf
 
         # A strategy has its own way to update its variables.
-        single = not (skips or tf.distribute.has_strategy())
-        return single and variable.dtype == "float32"
-    return False
+        alone = not tf.distribute.has_strategy()
+        return [
+            alone and not skipping and variable.dtype == "float32"
+            for variable, skipping in zip(variables, skips, strict=True)
+        ]
+    return [False] * len(variables)
 
 
 def fused_adamw(
@@ -67,7 +71,7 @@ def fused_adamw(
     import torch
 
     with torch.no_grad():
-        values = [variable.value for variable in variables]
+        values = values_of(variables)
         if torch.is_tensor(weight_decay):
             # The kernel takes a number, and reading one would make a GPU wait.
             torch._foreach_mul_(values, 1.0 - learning_rate * weight_decay)
@@ -78,8 +82,8 @@ def fused_adamw(
                 gradient.to(value.dtype).contiguous()
                 for gradient, value in zip(gradients, values, strict=True)
             ],
-            [momentum.value for momentum in momentums],
-            [velocity.value for velocity in velocities],
+            values_of(momentums),
+            values_of(velocities),
             [],
             [step.to(torch.float32)] * len(values),
             lr=learning_rate,

@@ -3,6 +3,7 @@
 from keras import ops
 
 from keras_capi.backend.active import BACKEND
+from keras_capi.backend.values import values_of
 
 
 def move_average(averages, variables, momentum, applied):
@@ -20,7 +21,7 @@ def move_average(averages, variables, momentum, applied):
     """
     moves = ops.logical_and(applied, momentum < 1.0)
     rate = 1.0 - momentum
-    pairs = zip(averages, variables, strict=True)
+    pairs = list(zip(averages, variables, strict=True))
     if BACKEND == "torch":
         pairs = _move_at_once(pairs, rate, moves)
     for average, variable in pairs:
@@ -37,9 +38,9 @@ def _move_at_once(pairs, rate, moves):
         # The compiler does not know the kernel, but makes a similar one.
         return pairs
     averages, values, others = [], [], []
-    for pair in pairs:
-        # Keras looks up a value each time.
-        average, value = (variable.value for variable in pair)
+    for pair, average, value in zip(
+        pairs, *map(values_of, zip(*pairs, strict=True)), strict=True
+    ):
         if _has_fused_move(average, value):
             averages.append(average)
             values.append(value)

@@ -131,14 +131,17 @@ class AdamW(GroupedOptimizer):
         Returns:
             List of pairs of a gradient and a variable that have no such call.
         """
+        rules = [self._rules[self._get_variable_index(v)] for v in variables]
+        fits = backend.have_fused_adamw(
+            variables, [rule.skipped_steps > 0 for rule in rules]
+        )
         alike, rest = {}, []
-        for gradient, variable in zip(gradients, variables, strict=True):
-            rule = self._rules[self._get_variable_index(variable)]
-            fits = rule.is_uniform and backend.has_fused_adamw(
-                variable, skips=rule.skipped_steps > 0
-            )
-            pairs = alike.setdefault(rule, []) if fits else rest
-            pairs.append((gradient, variable))
+        for rule, fit, *pair in zip(
+            rules, fits, gradients, variables, strict=True
+        ):
+            is_alike = fit and rule.is_uniform
+            pairs = alike.setdefault(rule, []) if is_alike else rest
+            pairs.append(pair)
         for rule, pairs in alike.items():
             indices = [self._get_variable_index(v) for _, v in pairs]
             backend.fused_adamw(

@@ -3,7 +3,7 @@
 import keras
 import pytest
 
-from keras_capi.backend import has_fused_adamw
+from keras_capi.backend import have_fused_adamw
 
 BACKEND = keras.backend.backend()
 
@@ -16,8 +16,8 @@ def test_kernel_of_tensorflow():
     weight, half = (
         keras.Variable([1.0], dtype=x) for x in ("float32", "float16")
     )
-    assert has_fused_adamw(weight, skips=False)
-    assert not has_fused_adamw(weight, skips=True)
-    assert not has_fused_adamw(half, skips=False)
+    variables = [weight, weight, half]
+    skips = [False, True, False]
+    assert have_fused_adamw(variables, skips) == [True, False, False]
     with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
-        assert not has_fused_adamw(weight, skips=False)
+        assert have_fused_adamw(variables, skips) == [False] * 3
