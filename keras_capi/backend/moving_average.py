@@ -1,5 +1,6 @@
 """The moving average of many variables."""
 
+import keras
 from keras import ops
 
 from keras_capi.backend.active import BACKEND
@@ -10,7 +11,8 @@ def move_average(averages, variables, momentum, applied):
     """Sets each average to `momentum * average + (1 - momentum) * variable`.
 
     If the step was not applied, or with a momentum of 1, the averages stay as
-    they are, even if a variable is not finite. No value is read on the host,
+    they are, even if a variable is not finite; and so do those that are not
+    floats, such as counters of random numbers. No value is read on the host,
     which would make a GPU wait.
 
     Args:
@@ -25,6 +27,8 @@ def move_average(averages, variables, momentum, applied):
     if BACKEND == "torch":
         pairs = _move_at_once(pairs, rate, moves)
     for average, variable in pairs:
+        if not keras.backend.is_float_dtype(average.dtype):
+            continue
         old, new = average.value, ops.stop_gradient(variable.value)
         moved = old + ops.cast(rate, old.dtype) * (new - old)
         average.assign(ops.where(moves, moved, old))

@@ -90,12 +90,7 @@ class MovingAverage:
                     f"{part.name!r} with {len(weights)} weights, "
                     f"{len(averages)} of them followed"
                 )
-            pairs += [
-                pair
-                for pair in zip(averages, weights, strict=True)
-                # Leaves out the counters of random numbers.
-                if keras.backend.is_float_dtype(pair[0].dtype)
-            ]
+            pairs += zip(averages, weights, strict=True)
         momentum = self.momentum
         if callable(momentum):
             momentum = momentum(step)

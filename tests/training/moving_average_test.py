@@ -47,6 +47,26 @@ def test_nothing_moves_even_beside_values_that_are_not_finite(
     np.testing.assert_array_equal(to_numpy(copy.kernel), before)
 
 
+class Counts(keras.layers.Dense):
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.count = self.add_weight(
+            shape=(), dtype="int32", initializer="zeros", trainable=False
+        )
+
+
+def test_counters_stay():
+    layer = Counts(3, name="head")
+    layer.build((None, 2))
+    average = MovingAverage(0.0)
+    copy = average.follow(layer, name="teacher_head")
+    layer.count.assign(7)
+    layer.bias.assign(ops.ones(3))
+    move(average)
+    assert int(to_numpy(copy.count)) == 0
+    np.testing.assert_array_equal(to_numpy(copy.bias), np.ones(3))
+
+
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("applied", [True, False])
 def test_all_of_a_part_follows(dtype, applied):
