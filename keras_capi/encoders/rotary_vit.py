@@ -10,7 +10,7 @@ from keras_capi.layers.tokens.patch_embedding import PatchEmbedding
 from keras_capi.layers.tokens.register_tokens import RegisterTokens
 from keras_capi.ops.normalization import rms_normalize
 from keras_capi.ops.positions.coordinates import patch_coordinates
-from keras_capi.ops.tokens import gather_tokens
+from keras_capi.ops.tokens import to_int32
 from keras_capi.saving.base_model import BaseModel
 from keras_capi.validation import check_images
 from keras_capi.validation import check_layers
@@ -253,13 +253,10 @@ class RotaryViT(BaseModel):
         """
         _, height, width, _ = ops.shape(images)
         grid_size = (height // self.patch_size, width // self.patch_size)
-        coordinates = patch_coordinates(grid_size)[None]
+        coordinates = patch_coordinates(grid_size)
         if visible_indices is None:
-            return coordinates
-        batch_size = ops.shape(visible_indices)[0]
-        return gather_tokens(
-            ops.repeat(coordinates, batch_size, axis=0), visible_indices
-        )
+            return coordinates[None]
+        return ops.take(coordinates, to_int32(visible_indices), axis=0)
 
     def token_coordinates(self, images, visible_indices=None):
         """Like `patch_coordinates`, preceded by those of the registers."""

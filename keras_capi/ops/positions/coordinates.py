@@ -26,8 +26,16 @@ def patch_coordinates(grid_size):
 
     - [CAPI](https://arxiv.org/abs/2502.08769), appendix A (architecture)
     """
-    rows, columns = (_unit_steps(x) for x in check_grid_size(grid_size))
-    rows, columns = ops.meshgrid(rows, columns, indexing="ij")
+    grid_size = check_grid_size(grid_size)
+    if all(map(is_integer, grid_size)):
+        # Two dozen operations would take torch longer than an array.
+        steps = (
+            np.arange(size, dtype="float32") / max(size - 1, 1)
+            for size in grid_size
+        )
+        table = np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1)
+        return ops.convert_to_tensor(table.reshape(-1, 2))
+    rows, columns = ops.meshgrid(*map(_unit_steps, grid_size), indexing="ij")
     return ops.stack(
         [ops.reshape(rows, (-1,)), ops.reshape(columns, (-1,))], axis=-1
     )
@@ -85,12 +93,14 @@ def scale_to_bounding_box(coordinates, reference):
     Returns:
         Float tensor of shape `(..., tokens, 2)`.
     """
-    # Exporters from JAX do not support a minimum over an unknown number of
-    # patches, which might be 0. The padding, 1 or 0, does not change the
-    # result.
-    padding = [(0, 0)] * (len(reference.shape) - 2) + [(0, 1), (0, 0)]
-    low = ops.min(
-        ops.pad(reference, padding, constant_values=1.0), axis=-2, keepdims=True
-    )
-    high = ops.max(ops.pad(reference, padding), axis=-2, keepdims=True)
+    above = below = reference
+    if not is_integer(reference.shape[-2]):
+        # Exporters from JAX do not support a minimum over an unknown number of
+        # patches, which might be 0. The padding, 1 or 0, does not change the
+        # result.
+        padding = [(0, 0)] * (len(reference.shape) - 2) + [(0, 1), (0, 0)]
+        above = ops.pad(reference, padding, constant_values=1.0)
+        below = ops.pad(reference, padding)
+    low = ops.min(above, axis=-2, keepdims=True)
+    high = ops.max(below, axis=-2, keepdims=True)
     return low + coordinates * (high - low)

@@ -36,10 +36,9 @@ def test_patch_coordinates_of_a_grid_of_unknown_size():
         input_signature=[(tf.TensorSpec((), "int32"),) * 2],
     )
     for grid_size in GRIDS:
-        np.testing.assert_allclose(
+        np.testing.assert_array_equal(
             run(tuple(map(tf.constant, grid_size))),
-            expected_coordinates(grid_size),
-            atol=1e-7,
+            to_numpy(patch_coordinates(grid_size)),
         )
 
 
@@ -106,4 +105,23 @@ def test_bounding_box_of_each_image():
         to_numpy(outputs),
         [[[0.2, 0.5], [0.4, 0.9], [0.6, 0.6]], coordinates],
         atol=1e-6,
+    )
+
+
+@pytest.mark.skipif(
+    BACKEND != "tensorflow", reason="the others know each number of tokens"
+)
+def test_bounding_box_of_an_unknown_number_of_patches():
+    import tensorflow as tf
+
+    rng = np.random.default_rng(0)
+    tokens = rng.uniform(size=(4, 2)).astype("float32")
+    run = tf.function(
+        lambda x: scale_to_bounding_box(tf.constant(tokens), x),
+        input_signature=[tf.TensorSpec((None, None, 2), "float32")],
+    )
+    reference = rng.uniform(size=(3, 5, 2)).astype("float32")
+    np.testing.assert_array_equal(
+        run(reference),
+        to_numpy(scale_to_bounding_box(tf.constant(tokens), reference)),
     )
