@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 from keras import ops
 
 from keras_capi.validation import check_aspect_ratios
@@ -93,16 +94,19 @@ def sample_blocks(
     heights, widths = block_sizes(
         uniform[:, :1], area, grid_size, min_aspect_ratio, max_aspect_ratio
     )
-    top = uniform_integers(uniform[:, 1:2], rows - heights + 1)
-    left = uniform_integers(uniform[:, 2:3], columns - widths + 1)
+    # Rows and columns alike, along the last axis.
+    sides = ops.concatenate([heights, widths], axis=1)
+    grid = ops.convert_to_tensor(np.array([rows, columns], "int32"))
+    corners = uniform_integers(uniform[:, 1:3], grid - sides + 1)
     if roll:
-        top = top + uniform_integers(uniform[:, 3:4], rows)
-        left = left + uniform_integers(uniform[:, 4:5], columns)
-    cells = ops.expand_dims(ops.arange(rows * columns, dtype="int32"), 0)
-    block_row = ops.mod(cells // columns - top, rows)
-    block_column = ops.mod(cells % columns - left, columns)
-    inside = ops.logical_and(block_row < heights, block_column < widths)
-    return ops.logical_and(inside, block_row * widths + block_column < area)
+        corners = corners + uniform_integers(uniform[:, 3:5], grid)
+    cells = ops.convert_to_tensor(
+        np.indices((rows, columns), "int32").reshape(2, -1).T
+    )
+    places = (cells - corners[:, None]) % grid
+    inside = ops.all(places < sides[:, None], axis=-1)
+    order = places[..., 0] * widths + places[..., 1]
+    return inside & (order < area)
 
 
 def uniform_integers(uniform, count):
@@ -137,7 +141,7 @@ def select_patches(is_visible, scores, num_visible, num_predict):
     """
     num_patches = is_visible.shape[-1]
     _check_counts(num_visible, num_predict, num_patches)
-    early = ops.cast(num_patches - ops.arange(num_patches), scores.dtype)
+    early = np.arange(num_patches, 0, -1, dtype="float32")
     visible_indices = _largest(
         ops.where(is_visible, early, -early), num_visible
     )
