@@ -1,4 +1,5 @@
 import keras
+import numpy as np
 from keras import ops
 
 MAX_VALUES = 64
@@ -37,16 +38,21 @@ class MeanOfEach(keras.metrics.Metric):
                 f"A method can log at most {MAX_VALUES} values. "
                 f"Received: {len(self.names)}"
             )
-        weight = ops.cast(weight, self.dtype)
+        count = len(self.names)
+        is_given = np.zeros(MAX_VALUES, "float32")
+        is_given[:count] = [name in values for name in self.names]
+        weights = ops.cast(weight, self.dtype) * ops.convert_to_tensor(
+            is_given, self.dtype
+        )
         zero = ops.zeros((), self.dtype)
-        weights = [weight if name in values else zero for name in self.names]
-        totals = [
-            ops.cast(values.get(name, zero), self.dtype) * share
-            for name, share in zip(self.names, weights, strict=True)
-        ]
-        padding = [0, MAX_VALUES - len(self.names)]
-        self.totals.assign_add(ops.pad(ops.stack(totals), padding))
-        self.weights.assign_add(ops.pad(ops.stack(weights), padding))
+        stacked = ops.stack(
+            [ops.cast(values.get(n, zero), self.dtype) for n in self.names]
+        )
+        # Keras's pad would take torch longer than all of this.
+        rest = ops.zeros((MAX_VALUES - count,), self.dtype)
+        totals = ops.concatenate([stacked, rest]) * weights
+        self.totals.assign_add(totals)
+        self.weights.assign_add(weights)
 
     def result(self):
         means = ops.divide_no_nan(self.totals.value, self.weights.value)
