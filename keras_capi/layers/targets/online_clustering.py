@@ -174,40 +174,37 @@ class OnlineClustering(PatchTargets):
 
     def _assign_chunks(self, features, predict_indices):
         """Computes loss, gradients and some assignments, chunk by chunk."""
-        num_images, num_patches, width = features.shape
+        num_images, num_patches, _ = features.shape
         chunk_size = self.chunk_size or num_patches
         if self.chunk_size is None and self.positionwise:
             num_scores = (num_images or ASSUMED_BATCH_SIZE) * self.num_clusters
             chunk_size = choose_chunk_size(num_patches, num_scores)
-        kernel_shape = (width, self.num_clusters)
+        # Here, as each operation of a chunk is repeated in the others.
+        normalized = self._normalize(features)
+        score = self._scorer(self.target_temperature)
         targets_shape = (*ops.shape(predict_indices), self.num_clusters)
         *sums, targets = sum_over_chunks(
-            functools.partial(self._assign_chunk, features, predict_indices),
+            functools.partial(
+                self._assign_chunk, normalized, score, predict_indices
+            ),
             num_patches,
             chunk_size,
-            ((), kernel_shape, kernel_shape[1:], targets_shape),
+            ((), self.kernel.shape, (self.num_clusters,), targets_shape),
         )
         count = ops.cast(ops.shape(features)[0] * num_patches, "float32")
         loss, *gradients = (x / count for x in sums)
-        kernel_gradient, bias_gradient = (
-            x / self.prediction_temperature for x in gradients
-        )
-        gradients = [(self.kernel, kernel_gradient)]
-        if self.bias is not None:
-            gradients.append((self.bias, bias_gradient))
-        return targets, attach_gradients(loss, gradients)
+        gradients = [x / self.prediction_temperature for x in gradients]
+        weights = [x for x in (self.kernel, self.bias) if x is not None]
+        pairs = list(zip(weights, gradients, strict=False))
+        return targets, attach_gradients(loss, pairs)
 
-    def _assign_chunk(self, features, predict_indices, start, size):
+    def _assign_chunk(self, normalized, score, predict_indices, start, size):
         """Computes one chunk's part of loss, gradients and targets."""
-        normalized = self._normalize(slice_tokens(features, start, size))
-        # Each pass over the scores takes time, so smaller tensors are divided.
-        logits = self._score(normalized, self.target_temperature)
-        logits = ops.stop_gradient(logits)
+        normalized = slice_tokens(normalized, start, size)
+        logits = ops.stop_gradient(score(normalized))
         assignments = self._assign_in_training(logits, start)
-        sharpness = self.target_temperature / self.prediction_temperature
-        loss, errors = soft_cross_entropy_gradient(
-            assignments, logits * sharpness
-        )
+        ratio = self.target_temperature / self.prediction_temperature
+        loss, errors = soft_cross_entropy_gradient(assignments, logits * ratio)
         targets = gather_tokens_in_range(assignments, predict_indices, start)
         return loss, *linear_gradients(normalized, errors), targets
 
@@ -217,7 +214,8 @@ class OnlineClustering(PatchTargets):
         if self.queue is None:
             return self._balance(logits, across_replicas=True)
         earlier = slice_tokens(self.queue.features, start, logits.shape[1])
-        earlier = self._score(self._normalize(earlier), self.target_temperature)
+        score = self._scorer(self.target_temperature)
+        earlier = score(self._normalize(earlier))
         is_filled = self.queue.is_filled[:, None, None]
         earlier = ops.where(is_filled, ops.stop_gradient(earlier), NOTHING)
         together = ops.concatenate([logits, earlier], axis=0)
@@ -236,19 +234,24 @@ class OnlineClustering(PatchTargets):
         Returns:
             Float32 tensor of shape `(..., num_clusters)`.
         """
-        return self._score(self._normalize(features))
+        return self._scorer()(self._normalize(features))
 
     def _normalize(self, features):
-        features = l2_normalize(features, epsilon=1e-7)
-        return ops.cast(features, self.compute_dtype)
+        return ops.cast(l2_normalize(features, 1e-7), self.compute_dtype)
 
-    def _score(self, normalized, temperature=1.0):
-        """Scores of normalised features, divided by a temperature."""
+    def _scorer(self, temperature=1.0):
+        """Returns a function of normalised features: scores / temperature."""
         # In a call of the layer, Keras has already cast it.
         kernel = ops.cast(self.kernel, self.compute_dtype)
-        products = backend.matrix_product(normalized / temperature, kernel)
-        logits = ops.cast(products, "float32")
-        return logits if self.bias is None else logits + self.bias / temperature
+        bias = None if self.bias is None else self.bias / temperature
+
+        def score(normalized):
+            # Smaller tensors are divided, as a pass over the scores takes time.
+            products = backend.matrix_product(normalized / temperature, kernel)
+            logits = ops.cast(products, "float32")
+            return logits if bias is None else logits + bias
+
+        return score
 
     def assign(self, logits, across_replicas=False):
         """Turns scores into balanced assignments.
@@ -265,15 +268,13 @@ class OnlineClustering(PatchTargets):
 
     def _balance(self, logits, across_replicas):
         """Balances scores that are divided by the target temperature."""
-        shape = ops.shape(logits)
-        if not self.positionwise:
-            logits = ops.reshape(logits, (-1, self.num_clusters))
         # The first axis is the batch, or all of its patches.
         settings = {"sample_axis": 0, "across_replicas": across_replicas}
-        assignments = balance(
-            logits, num_iterations=self.num_iterations, **settings
-        )
-        return ops.reshape(assignments, shape)
+        settings["num_iterations"] = self.num_iterations
+        if self.positionwise:
+            return balance(logits, **settings)
+        flat = ops.reshape(logits, (-1, self.num_clusters))
+        return ops.reshape(balance(flat, **settings), ops.shape(logits))
 
     def compute_output_spec(self, inputs, predict_indices=None, training=None):
         patches = inputs if predict_indices is None else predict_indices

@@ -208,23 +208,23 @@ def test_many_scores_are_computed_in_chunks(
     def chunk_shapes(layer):
         shapes = []
 
-        def record(features, *arguments):
-            shapes.append(features.shape)
-            return score(features, *arguments)
+        def record(scores, **settings):
+            shapes.append(scores.shape)
+            return balance(scores, **settings)
 
-        score = layer._score
-        monkeypatch.setattr(layer, "_score", record)
+        balance = layer._balance
+        monkeypatch.setattr(layer, "_balance", record)
         layer(FEATURES, INDICES)
         # JAX traces a loop's body once, or twice.
         return set(shapes)
 
     module = inspect.getmodule(keras_capi.ops.choose_chunk_size)
     monkeypatch.setattr(module, "NUMBERS_PER_CHUNK", numbers_per_chunk)
-    assert chunk_shapes(make_clustering()) == {(6, num_positions, 8)}
+    assert chunk_shapes(make_clustering()) == {(6, num_positions, 5)}
     # Balanced together.
-    assert chunk_shapes(make_clustering(positionwise=False)) == {(6, 4, 8)}
+    assert chunk_shapes(make_clustering(positionwise=False)) == {(6, 4, 5)}
     # What is said counts.
-    assert chunk_shapes(make_clustering(chunk_size=2)) == {(6, 2, 8)}
+    assert chunk_shapes(make_clustering(chunk_size=2)) == {(6, 2, 5)}
 
 
 @pytest.mark.parametrize(
