@@ -102,9 +102,14 @@ class Recordings:
             if self._shared_memory is None:
                 self._shared_memory = torch.cuda.graph_pool_handle()
             pool = self._shared_memory
-        return torch.cuda.make_graphed_callables(
-            run, tuple(arguments), allow_unused_input=True, pool=pool
-        )
+        with warnings.catch_warnings():
+            # Trial runs, which torch makes first, are on a stream of their own.
+            warnings.filterwarnings(
+                "ignore", "The AccumulateGrad node's stream"
+            )
+            return torch.cuda.make_graphed_callables(
+                run, tuple(arguments), allow_unused_input=True, pool=pool
+            )
 
     def _give_up(self, error):
         self._failed = True

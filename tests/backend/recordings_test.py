@@ -2,6 +2,7 @@
 
 import functools
 import gc
+import warnings
 import weakref
 
 import keras
@@ -53,6 +54,8 @@ class Recording:
         self.num_replays = 0
         self.made.append(self)
         self.pool = pool
+        # As torch does: its trial runs are on another stream.
+        warnings.warn("The AccumulateGrad node's stream does", stacklevel=2)
         with torch.enable_grad():
             self.output = function(*arguments)
         self.static = self.output.detach().clone()
