@@ -104,9 +104,7 @@ class Recordings:
             pool = self._shared_memory
         with warnings.catch_warnings():
             # Trial runs, which torch makes first, are on a stream of their own.
-            warnings.filterwarnings(
-                "ignore", "The AccumulateGrad node's stream"
-            )
+            warnings.filterwarnings("ignore", "The AccumulateGrad node")
             return torch.cuda.make_graphed_callables(
                 run, tuple(arguments), allow_unused_input=True, pool=pool
             )
