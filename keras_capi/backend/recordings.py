@@ -123,16 +123,16 @@ class Recordings:
 @contextlib.contextmanager
 def without_recordings():
     """Leaves calls unrecorded, as recordings keep all that they compute."""
-    before = getattr(_here, "is_left", False)
-    _here.is_left = True
+    before = getattr(_here, "is_off", False)
+    _here.is_off = True
     try:
         yield
     finally:
-        _here.is_left = before
+        _here.is_off = before
 
 
 def _can_record(tensors):
-    return not getattr(_here, "is_left", False) and all(
+    return not getattr(_here, "is_off", False) and all(
         x.is_cuda for x in _given(tensors)
     )
 
