@@ -155,6 +155,7 @@ class CAPIBackbone(Encoder):
             dtype=self.dtype_policy,
             name="encoder",
         )
+        self.position_grid = self.encoder.position_grid
         self.predictor_sizes = {
             "num_layers": predictor_num_layers,
             "hidden_dim": predictor_hidden_dim or hidden_dim,

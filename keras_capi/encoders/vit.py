@@ -193,6 +193,7 @@ class ViT(Encoder):
             norm = make_norm("layer", name, self.dtype_policy)
             self.first_norm = norm if post_norm else None
             self.final_norm = None if post_norm else norm
+        self.position_grid = self.positions.fixed_grid
         self.num_heads = num_heads
         self.mlp_dim = mlp_dim
         self.seed = seed

@@ -139,6 +139,11 @@ class ViTPositions(keras.layers.Layer):
         )
 
     @property
+    def fixed_grid(self):
+        """Rows and columns that table or biases are made for, or `None`."""
+        return self.image_grid if self.table or self.biases else None
+
+    @property
     def class_position(self):
         """The class token's row of the table `(1, hidden_dim)`, or `None`."""
         return None if self.table is None else self.table.class_position

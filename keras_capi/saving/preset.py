@@ -18,6 +18,9 @@ from keras_capi.saving.preset_files import check_space
 from keras_capi.saving.preset_files import checksums
 from keras_capi.saving.preset_files import read_json
 from keras_capi.saving.preset_files import verify_checksum
+from keras_capi.saving.preset_overrides import FREE_ARGUMENTS
+from keras_capi.saving.preset_overrides import check_overrides
+from keras_capi.saving.preset_overrides import check_position_grid
 from keras_capi.saving.weights_file import check_finite_weights
 from keras_capi.saving.weights_file import check_size
 from keras_capi.saving.weights_file import count_numbers
@@ -39,7 +42,15 @@ LOADERS: dict[str, Callable] = {}
 
 
 class PresetMixin:
-    """Gives a model `from_preset` and `save_to_preset`."""
+    """Gives an encoder `from_preset` and `save_to_preset`.
+
+    A subclass adds to `free_arguments` the names of those of its own arguments
+    that do not change what trained weights compute. It sets `position_grid` to
+    the rows and columns of patches that its positions are made for, if any.
+    """
+
+    free_arguments: tuple[str, ...] = FREE_ARGUMENTS
+    position_grid: tuple[int, int] | None = None
 
     @classmethod
     def from_preset(cls, preset, load_weights=True, **overrides):
@@ -56,7 +67,9 @@ class PresetMixin:
             load_weights: Boolean. Whether to load the weights, if there are
                 any. Defaults to `True`.
             **overrides: Other arguments of the constructor than those saved,
-                such as `drop_path_rate=0.1` or `dtype="mixed_bfloat16"`.
+                such as `drop_path_rate=0.1` or `dtype="mixed_bfloat16"`. With
+                weights, arguments are refused that change what these compute,
+                such as `num_heads`.
 
         Returns:
             A model of this class, or of one derived from it.
@@ -64,7 +77,8 @@ class PresetMixin:
         Raises:
             ValueError: If there is no such preset, it is of another class, or
                 damaged: files differ from the checksums that were saved with
-                them, weights are missing, too many, NaN or infinite.
+                them, weights are missing, too many, NaN or infinite; or if the
+                weights were trained with other arguments than the overrides.
             OSError: If published weights cannot be downloaded.
 
         Example:
@@ -123,13 +137,14 @@ def load_preset(cls, name, load_weights, overrides):
     verify_checksum(config_file, metadata)
     if not load_weights:
         return _make(cls, config, overrides, config_file)
-    _check_depth(config, overrides)
+    check_overrides(cls, config, overrides)
     file = find(WEIGHTS_FILE)
     try:
         verify_checksum(file, metadata)
         if has_known_size(cls):
             check_size({**config, **overrides}, count_numbers(file), file)
         backbone = _make(cls, config, overrides, config_file)
+        check_position_grid(backbone, config)
         model = feature_map_model(backbone)
         model.load_weights(file)
         check_finite_weights(model, file)
@@ -184,17 +199,6 @@ def _make(cls, config, overrides, file):
             f"{file} does not describe a {cls.__name__}, with the overrides "
             f"{overrides}: {error}"
         ) from error
-
-
-def _check_depth(config, overrides):
-    # Keras would load the first layers without a word.
-    for key in ("num_layers", "predictor_num_layers"):
-        if overrides.get(key, config.get(key)) != config.get(key):
-            raise ValueError(
-                f"`{key}` cannot be overridden, unless with "
-                "`load_weights=False`. "
-                f"Received: {key}={overrides[key]}, saved {config[key]}"
-            )
 
 
 def feature_map_model(backbone):
