@@ -44,7 +44,7 @@ def load_recipe(recipe, overrides=()):
     arguments. `backbone`, `encoder`, `masking` and `clustering` may leave it
     out, and are then a `CAPIBackbone`, `ViT`, `InverseBlockMasking` and
     `OnlineClustering`. An encoder takes the size of the images unless it has an
-    `image_shape`.
+    `image_shape`, such as that of the views that a method makes of them.
 
     A required part that was trained before, such as `tokenizer`, is given by
     the path of its file, or of the folder of its run.

@@ -1,6 +1,7 @@
 import keras
 
 from keras_capi.fitting.passed_on_arguments import list_parameters
+from keras_capi.recipes.check_image_size import check_image_size
 from keras_capi.recipes.check_recipe import with_defaults
 from keras_capi.recipes.find_classes import find_method
 from keras_capi.recipes.make_parts import make_parts
@@ -21,6 +22,11 @@ def make_model(recipe, total_steps):
 
     Returns:
         A compiled model of the recipe's method, see `keras_capi.methods`.
+
+    Raises:
+        ValueError: If a setting is unknown or out of range, or if an encoder's
+            positions are made for images of another size than that of the data
+            or views.
 
     Example:
 
@@ -44,6 +50,7 @@ def make_model(recipe, total_steps):
         model = method(**parts)
     finally:
         keras.config.set_dtype_policy(former)
+    check_image_size(recipe, parts, model)
     with naming_the_section("optimizer"):
         model.compile(
             model.published_optimizer(

@@ -337,7 +337,7 @@ def test_the_published_simclr_is_complete():
     assert recipe["data"]["batch_size"] == 4096
     assert recipe["training"]["epochs"] == 100
     recipe["encoder"] |= {"image_shape": [32, 32, 3], "num_layers": 1}
-    del recipe["views"]["global_size"]
+    recipe["views"]["global_size"] = [32, 32]
     model = make_model(recipe, 1000)
     config = model.optimizer.get_config()
     rate = config["learning_rate"]["config"]
