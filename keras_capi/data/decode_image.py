@@ -79,6 +79,30 @@ def decode_to_pillow(image, white_level=None):
         return to_rgb_or_grey(whole), kinds
 
 
+def read_stored_size(image):
+    """Returns what tells the size of an image, without decoding it.
+
+    A damaged image may have one, too.
+
+    Args:
+        image: As in `decode_image`.
+
+    Raises:
+        ImageError, ValueError: As `decode_image` does.
+
+    Returns:
+        Tuple of two sides, of most formats those before the image is turned
+        upright, and the EXIF orientation, 1 to 8, or 1 if it comes behind a PNG
+        image.
+    """
+    with opened_image(image) as opened:
+        if isinstance(opened, np.ndarray):
+            return *opened.shape[:2], 1
+        # Pillow would decode the image to find what comes behind it.
+        is_behind = opened.format == "PNG" and "exif" not in opened.info
+        return *opened.size, 1 if is_behind else read_orientation(opened)
+
+
 def load_upright(image, kinds, white_level):
     """Decodes what `opened_image` yields, in 8 bits and upright.
 

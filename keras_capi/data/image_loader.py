@@ -1,3 +1,4 @@
+import contextlib
 import warnings
 from collections.abc import Iterable
 from collections.abc import Mapping
@@ -6,6 +7,7 @@ import keras
 import numpy as np
 
 from keras_capi.data.decode_image import decode_to_pillow
+from keras_capi.data.decode_image import read_stored_size
 from keras_capi.data.image_files import ImageError
 from keras_capi.data.image_files import check_image
 from keras_capi.data.image_files import find_images
@@ -128,6 +130,28 @@ class ImageLoader:
         if self.skipped:
             message = skipped_message(self.skipped, len(self.names))
             warnings.warn(message, stacklevel=2)
+
+    def find_sizes(self):
+        """Yields the different sizes of the prepared images.
+
+        Headers are read, and one image of each stored size is decoded, so the
+        few images are missed whose headers do not tell their size.
+
+        Yields:
+            Tuples of height and width, each one once.
+        """
+        stored, sizes = set(), set()
+        for image, task in map_ahead(read_stored_size, self._images):
+            with contextlib.suppress(ImageError):
+                found = task.result()
+                if found in stored:
+                    continue
+                size = self._prepare(image).shape[:2]
+                # After that: the next one may not be damaged.
+                stored.add(found)
+                if size not in sizes:
+                    sizes.add(size)
+                    yield size
 
     def _prepared(self):
         """Yields names and uint8 images, which threads prepare in advance."""

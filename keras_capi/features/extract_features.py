@@ -51,7 +51,7 @@ def extract_features(
             checked at the first batch, or cannot be written to.
         ValueError: If the images or names of features are wrong, no image can
             be read, or if images of different sizes are to give a feature whose
-            shape depends on the size.
+            shape depends on the size. Sizes are read from headers first.
 
     Example:
 
@@ -79,6 +79,7 @@ def extract_features(
             patch_size=patch_size,
             batch_size=batch_size,
         )
+    _check_shapes_agree(extractor, loader)
     batches = _run(extractor, loader, verbose)
     if output is None:
         return _collect(batches)
@@ -105,6 +106,34 @@ def default_image_size(backbone):
     return DEFAULT_IMAGE_SIZE if None in size else size
 
 
+def _check_shapes_agree(extractor, loader):
+    """Raises a `ValueError` before any work if features cannot be stacked."""
+
+    def shapes_for(size):
+        specs = extractor.compute_output_spec(keras.KerasTensor((1, *size, 3)))
+        return {name: spec.shape[1:] for name, spec in specs.items()}
+
+    if loader.image_size is not None:
+        return
+    of_any_size = shapes_for((None, None)).values()
+    if not any(None in shape for shape in of_any_size):
+        return
+    shapes = {}
+    for size in loader.find_sizes():
+        _check_shapes(shapes, shapes_for(size))
+
+
+def _check_shapes(expected, shapes):
+    for name, shape in shapes.items():
+        if shape != expected.setdefault(name, shape):
+            raise ValueError(
+                f"All images must give `{name}` of one shape: load them with "
+                "an `image_size` (on the command line with `--image-size`, "
+                "above 0), or choose 'global', 'average' or 'prefix'. "
+                f"Received: shapes {expected[name]} and {shape}"
+            )
+
+
 def _run(extractor, loader, verbose):
     # If sizes vary, the number of batches is not known in advance.
     progress = keras.utils.Progbar(
@@ -117,15 +146,9 @@ def _run(extractor, loader, verbose):
         padding = max(loader.batch_size - len(images), 0) if step else 0
         padded = np.pad(images, ((0, padding), *((0, 0),) * 3))
         values = extractor.predict_on_batch(padded)
-        for name, value in values.items():
-            shape = tuple(value.shape[1:])
-            expected = shapes.setdefault(name, shape)
-            if shape != expected:
-                raise ValueError(
-                    f"All images must give `{name}` of one shape: load them "
-                    "with an `image_size`, or choose 'global' or 'average'. "
-                    f"Received: shapes {expected} and {shape}"
-                )
+        _check_shapes(
+            shapes, {k: tuple(value.shape[1:]) for k, value in values.items()}
+        )
         yield (
             names,
             {

@@ -6,6 +6,7 @@ import struct
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import IFDRational
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
@@ -13,6 +14,7 @@ from keras_capi.data import AugmentedImages
 from keras_capi.data import ImageLoader
 from keras_capi.data import load_images
 from keras_capi.data.decode_image import decode_image
+from keras_capi.data.decode_image import read_stored_size
 
 ORIENTATION, MAKE, SOFTWARE, PLACE = 0x0112, 0x010F, 0x0131, 0x8825
 TURNED = {
@@ -83,6 +85,22 @@ def test_every_orientation(form, orientation):
     pixels, kinds = decode_image(encoded)
     np.testing.assert_array_equal(pixels, expected)
     assert kinds == ({"rotated"} if orientation in range(2, 9) else set())
+
+
+@pytest.mark.parametrize("form", SAVED)
+def test_stored_sizes_need_no_pixels(form, monkeypatch):
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    encoded = [encode(form, exif), encode(form, b"")]
+
+    def load(image):
+        pytest.fail("the image was decoded")
+
+    monkeypatch.setattr(ImageFile, "load", load)
+    turned, upright = (read_stored_size(x) for x in encoded)
+    # Of TIFF files Pillow tells the size after turning.
+    assert turned == ((5, 7, 6) if form == "TIFF" else (7, 5, 6))
+    assert upright == (7, 5, 1)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "I;16"])

@@ -13,8 +13,10 @@ from helpers import to_numpy
 from PIL import Image
 
 from keras_capi.data import ImageLoader
+from keras_capi.encoders import ImageGPTEncoder
 from keras_capi.features import extract_features
 from keras_capi.features.careful_file import CarefulFile
+from keras_capi.tasks import FeatureExtractor
 
 FEATURES = ("global", "average", "registers", "feature_map", "layer_1")
 
@@ -96,7 +98,7 @@ def test_sizes_of_their_own():
     np.testing.assert_allclose(
         features["average"][2:], expected["average"], atol=1e-5
     )
-    with pytest.raises(ValueError, match="choose 'global' or 'average'"):
+    with pytest.raises(ValueError, match="choose 'global', 'average'"):
         extract_features(
             backbone, photos, "feature_map", image_size=None, verbose=0
         )
@@ -148,6 +150,84 @@ def test_damaged_files_are_left_out(tmp_path):
             make_backbone(), tmp_path, image_size=16, output=output, verbose=0
         )
     assert not list(tmp_path.glob("features*"))
+
+
+def make_folder(folder, sizes, **exif):
+    """Files without compression, named by their number."""
+    for index, (height, width) in enumerate(sizes):
+        image = Image.fromarray(make_photos(1, height, width)[0])
+        tags = image.getexif()
+        tags[0x0112] = exif.get(f"image_{index}", 1)
+        image.save(folder / f"{index}.tif", exif=tags)
+    return folder
+
+
+def extract_maps(backbone, images, **arguments):
+    arguments = {"image_size": None, "batch_size": 2, "verbose": 0, **arguments}
+    return extract_features(backbone, images, ("feature_map",), **arguments)[1]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "exif"),
+    [
+        ([(16, 20)] * 9 + [(16, 24)], {}),
+        # A photograph on its side.
+        ([(16, 20)] * 10, {"image_9": 6}),
+    ],
+    ids=["size", "orientation"],
+)
+def test_different_sizes_are_found_before_any_work(
+    sizes, exif, tmp_path, monkeypatch
+):
+    def predict_on_batch(*args):
+        pytest.fail("features were computed")
+
+    make_folder(tmp_path, sizes, **exif)
+    monkeypatch.setattr(FeatureExtractor, "predict_on_batch", predict_on_batch)
+    output = tmp_path / "new" / "features.h5"
+    with pytest.raises(ValueError, match="`feature_map` of one shape.*--image"):
+        extract_maps(make_backbone(), tmp_path, output=output)
+    assert not output.parent.exists()
+
+
+def test_equal_sizes_are_read_from_headers(tmp_path, monkeypatch):
+    decoded, prepare = [], ImageLoader._prepare
+
+    def count(loader, image):
+        decoded.append(image)
+        return prepare(loader, image)
+
+    monkeypatch.setattr(ImageLoader, "_prepare", count)
+    # Cut to the same multiple of the patch size.
+    make_folder(tmp_path, [(16, 20)] * 5 + [(17, 23)] * 4)
+    features = extract_maps(make_backbone(), tmp_path)
+    assert features["feature_map"].shape == (9, 4, 5, 16)
+    assert len(decoded) == 9 + 2
+
+
+def test_damaged_images_have_no_size(tmp_path):
+    make_folder(tmp_path, [(16, 20), (32, 32), (16, 20)])
+    content = (tmp_path / "1.tif").read_bytes()
+    strips = np.asarray(Image.open(tmp_path / "1.tif")).tobytes()
+    assert strips in content
+    # Its header is whole.
+    (tmp_path / "1.tif").write_bytes(content.replace(strips, b""))
+    with pytest.warns(UserWarning, match="Skipped 1 of 3 images"):
+        features = extract_maps(make_backbone(), tmp_path)
+    assert features["feature_map"].shape == (2, 4, 5, 16)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: make_backbone(pad=True),
+        lambda: ImageGPTEncoder(1, 16, 2, image_size=4, num_colors=8),
+    ],
+    ids=["padded", "resized"],
+)
+def test_different_sizes_may_give_one_shape(make):
+    images = [make_photos(1, *size)[0] for size in ((15, 20), (16, 18))]
+    assert len(extract_maps(make(), images)["feature_map"]) == 2
 
 
 @pytest.mark.parametrize(
