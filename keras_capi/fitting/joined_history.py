@@ -1,7 +1,9 @@
 import keras
 
+from keras_capi.fitting.epoch_history import EpochHistory
 
-class JoinedHistory(keras.callbacks.History):
+
+class JoinedHistory(EpochHistory):
     """The history of a training for which Keras's `fit` is called repeatedly.
 
     With each call, Keras would begin the list of epochs and the files of

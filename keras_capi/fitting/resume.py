@@ -5,6 +5,7 @@ import functools
 import keras
 
 from keras_capi import backend
+from keras_capi.fitting.epoch_history import EpochHistory
 from keras_capi.fitting.history_file import drop_repeated_rows
 from keras_capi.fitting.joined_history import JoinedHistory
 from keras_capi.fitting.non_finite_loss import NonFiniteLossError
@@ -28,7 +29,7 @@ def fit_from_checkpoint(model, fit, epochs, callbacks):
             called however the training ends.
 
     Returns:
-        The `History` of this run only, and of all of it.
+        The `EpochHistory` of this run only, and of all of it.
 
     Raises:
         ValueError: If there is such a callback together with `steps_per_epoch`,
@@ -43,7 +44,7 @@ def fit_from_checkpoint(model, fit, epochs, callbacks):
     callbacks = [*(callbacks or ()), hints]
     checkpoints = [c for c in callbacks if hasattr(c, "restore")]
     if not checkpoints or not model.compiled:
-        return fit(epochs=epochs, callbacks=callbacks)
+        return fit(epochs=epochs, callbacks=[*callbacks, EpochHistory()])
     if len(checkpoints) > 1:
         raise ValueError(
             "A training must have one `Checkpoint`. "

@@ -1,4 +1,3 @@
-import csv
 import pathlib
 import platform
 
@@ -8,7 +7,6 @@ from keras import ops
 
 from keras_capi.evaluation.model_health import model_health
 from keras_capi.optional_imports import import_optional
-from keras_capi.paths import PATH_TYPES
 from keras_capi.paths import as_path
 from keras_capi.validation import check_output
 from keras_capi.validation import check_positive_integer
@@ -16,6 +14,7 @@ from keras_capi.version import __version__
 from keras_capi.visualization.health_verdict import describe_measures
 from keras_capi.visualization.health_verdict import health_verdict
 from keras_capi.visualization.picture_grid import scale_to_unit
+from keras_capi.visualization.read_history import read_history
 from keras_capi.visualization.report_pictures import draw_curves
 from keras_capi.visualization.report_pictures import draw_maps
 from keras_capi.visualization.report_pictures import draw_prototypes
@@ -54,8 +53,9 @@ def write_report(
         pictures: The images as they are drawn: uint8 array, or floats in [0,
             1], of shape `(samples, height, width, 3)`. `None` scales `images`
             to that range. Defaults to `None`.
-        history: What `fit` returned, its dictionary, the path of a file that
-            `keras.callbacks.CSVLogger` wrote, or `None`. Defaults to `None`.
+        history: What `fit` returned; its dictionary, with a value for each
+            epoch; the path of a file that `keras.callbacks.CSVLogger` wrote; or
+            `None`. Defaults to `None`.
         settings: Dictionary or `None`. Settings of the training, to list on the
             page: from name to value, or to a dictionary of values, as in a
             recipe. Defaults to `None`.
@@ -99,7 +99,7 @@ def write_report(
     images, pictures = np.asarray(images), np.asarray(pictures)
     if num_steps is None and getattr(model, "optimizer", None):
         num_steps = int(ops.convert_to_numpy(model.optimizer.iterations))
-    curves = {} if history is None else _read_history(history)
+    curves, _ = ({}, {}) if history is None else read_history(history)
     prototypes = draw_prototypes(model, images, pictures)
     last_logs = {k: x[-1] for k, x in curves.items() if len(x)}
     shares, measures = model_health(model, images, last_logs)
@@ -116,7 +116,7 @@ def write_report(
         .render(
             verdict=health_verdict(shares),
             measures=describe_measures(shares, measures),
-            curves=draw_curves(curves, measures, num_steps),
+            curves=draw_curves(history, measures, num_steps),
             has_targets=bool(curves.get("target_entropy")),
             groups=draw_maps(model, images[shown], pictures[shown]),
             prototypes=prototypes,
@@ -171,28 +171,3 @@ def _versions():
         "Python": platform.python_version(),
         "system": platform.platform(terse=True),
     }
-
-
-def _read_history(history):
-    if isinstance(history, PATH_TYPES):
-        with open(as_path(history, "history"), newline="") as file:
-            rows = list(csv.DictReader(file))
-        names = rows[0] if rows else ()
-        try:
-            # A column is empty where a callback did not run, and missing in a
-            # truncated row.
-            return {
-                name: [
-                    float(row[name])
-                    for row in rows
-                    if row[name] not in ("", "NA", None)
-                ]
-                for name in names
-            }
-        # A row with more values than names has a list of them.
-        except (TypeError, ValueError) as error:
-            raise ValueError(
-                "`history` must be a file that `keras.callbacks.CSVLogger` "
-                f"wrote, undamaged. Received: history={history} ({error})"
-            ) from error
-    return getattr(history, "history", history)

@@ -18,6 +18,7 @@ from keras_capi.visualization.page_pictures import to_data_uri
 from keras_capi.visualization.page_pictures import to_svg
 from keras_capi.visualization.prototype_browser import cut_patches
 from keras_capi.visualization.prototype_browser import nearest_patches
+from keras_capi.visualization.read_history import read_history
 from keras_capi.visualization.reconstruction_pictures import (
     reconstruction_pictures,
 )
@@ -33,18 +34,21 @@ NUM_CLUSTERS = 16
 NUM_PATCHES = 8
 
 
-def draw_curves(curves, measures, num_steps):
+def draw_curves(history, measures, num_steps):
     """Returns the training curves as SVG, or `None` if there are none.
 
     Args:
-        curves: Dictionary from names to lists of one value for each epoch.
+        history: See `read_history`, or `None`.
         measures: Dictionary of the measures of the model.
         num_steps: Integer or `None`. Steps of the training.
     """
+    if history is None:
+        return None
+    curves, epochs = read_history(history)
     names = curve_labels(curves)
     if not names:
         return None
-    num_epochs = max(len(curves[name]) for name in names)
+    num_epochs = max(epochs[name][-1] for name in names)
     matplotlib = import_optional("matplotlib", extra="report")
     texts = ("text.color", "axes.edgecolor", "axes.labelcolor")
     ticks = ("xtick.color", "ytick.color")
@@ -52,7 +56,7 @@ def draw_curves(curves, measures, num_steps):
         dict.fromkeys((*texts, *ticks), TEXT_COLOR) | {"font.size": 11}
     ):
         figure = training_curves(
-            curves,
+            history,
             measures.get("mean_assignment_entropy"),
             max(1, round(num_steps / num_epochs)) if num_steps else None,
         )

@@ -1,6 +1,8 @@
 from keras_capi.optional_imports import import_optional
 from keras_capi.validation import check_number
 from keras_capi.validation import check_positive_integer
+from keras_capi.visualization.read_history import VALIDATION
+from keras_capi.visualization.read_history import read_history
 
 LABELS = {
     "capi_loss": "CAPI loss",
@@ -25,7 +27,7 @@ def curve_labels(curves):
     names = [
         name
         for name in curves
-        if name.endswith("_loss") and not name.startswith("val_")
+        if name.endswith("_loss") and not name.startswith(VALIDATION)
     ]
     names = [*LABELS, *(name for name in names if name not in LABELS)]
     return {
@@ -42,9 +44,10 @@ def training_curves(history, ceiling=None, steps_per_epoch=None):
     gap between the two is what remains to be learned.
 
     Args:
-        history: What `fit` returns, or its `history`, a dictionary of lists.
-            Missing curves are left out. Validation curves (`"val_..."`) are
-            dashed.
+        history: What `fit` returns; its `history`, a dictionary of lists with
+            a value for each epoch; or the path of a file that
+            `keras.callbacks.CSVLogger` wrote. Missing curves are left out.
+            Validation curves (`"val_..."`) are dashed.
         ceiling: Float or `None`. A level to compare the CAPI loss with: the
             entropy of the mean assignment, which a predictor reaches without
             looking at the image. Defaults to `None`.
@@ -57,8 +60,8 @@ def training_curves(history, ceiling=None, steps_per_epoch=None):
 
     Raises:
         ImportError: If matplotlib is not installed.
-        ValueError: If the history has none of the curves, or
-            `steps_per_epoch` is not positive.
+        ValueError: If the history has none of the curves or not a value for
+            each epoch, or `steps_per_epoch` is not positive.
 
     Example:
 
@@ -71,7 +74,7 @@ def training_curves(history, ceiling=None, steps_per_epoch=None):
         check_number("ceiling", ceiling)
     if steps_per_epoch is not None:
         check_positive_integer("steps_per_epoch", steps_per_epoch)
-    curves = getattr(history, "history", history)
+    curves, epochs = read_history(history)
     labels = curve_labels(curves)
     if not labels:
         raise ValueError(
@@ -82,11 +85,11 @@ def training_curves(history, ceiling=None, steps_per_epoch=None):
     figure = figure_module.Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
     for index, (name, label) in enumerate(labels.items()):
-        for prefix, style in (("", "-"), ("val_", "--")):
+        for prefix, style in (("", "-"), (VALIDATION, "--")):
             values = curves.get(prefix + name)
             if values:
                 axes.plot(
-                    range(1, len(values) + 1),
+                    epochs[prefix + name],
                     values,
                     style,
                     # A line with a single point would be invisible.

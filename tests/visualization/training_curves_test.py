@@ -1,6 +1,8 @@
 import keras
 import numpy as np
 import pytest
+from helpers import make_images
+from helpers import make_mae
 
 from keras_capi.visualization import training_curves
 
@@ -39,6 +41,39 @@ def test_history_validation_and_ceiling():
     assert lines["CAPI loss (validation)"].get_linestyle() == "--"
     ceiling = lines["entropy of the mean assignment"]
     np.testing.assert_array_equal(ceiling.get_ydata(), [4.5, 4.5])
+
+
+def test_validation_of_some_epochs(tmp_path):
+    """Each value is drawn at its epoch, also when a training goes on."""
+    path = tmp_path / "history.csv"
+    arguments = {"validation_data": (make_images(4), None), "verbose": 0}
+    model = make_mae()
+    for first, last, frequency, trained, validated in (
+        (0, 5, 2, [1, 2, 3, 4, 5], [2, 4]),
+        (5, 8, [1, 6, 8], [6, 7, 8], [6, 8]),
+    ):
+        history = model.fit(
+            make_images(4),
+            initial_epoch=first,
+            epochs=last,
+            validation_freq=frequency,
+            callbacks=[keras.callbacks.CSVLogger(path)],
+            **arguments,
+        )
+        for given in (history, path):
+            lines = lines_of(training_curves(given))
+            assert [*lines["pixel loss"].get_xdata()] == trained
+            line = lines["pixel loss (validation)"]
+            assert [*line.get_xdata()] == validated
+            np.testing.assert_allclose(
+                line.get_ydata(), history.history["val_pixel_loss"]
+            )
+
+
+def test_a_dictionary_does_not_know_which_epochs_are_left_out():
+    curves = {**CURVES, "val_capi_loss": [3.5]}
+    with pytest.raises(ValueError, match="1 values of 'val_capi_loss', for 3"):
+        training_curves(curves)
 
 
 def test_missing_curves_are_left_out():
