@@ -43,6 +43,7 @@ def replay_patches(arrays, config):
         np.full(count, crop[0]),
         np.full(count, crop[1]),
         tuple(crop.tolist()),
+        windows_per_image=count,
     )
     raw = to_numpy(raw)
     pixels = _shrunk(raw, arrays["preparation/small_side"])

@@ -162,7 +162,12 @@ class PatchGrid(RandomView):
         _, height, width, num_channels = ops.shape(images)
         windows = self.windows(grid, (height, width))
         crop_size = self.crop_size
-        patches = resample_windows(images, *windows, (crop_size, crop_size))
+        patches = resample_windows(
+            images,
+            *windows,
+            (crop_size, crop_size),
+            windows_per_image=GRID_SIDE**2,
+        )
         mean, std = normalization_tensors(self.mean, self.std, num_channels)
         pixels = self._shrink(255.0 * (patches * std + mean), shrunk, side)
         if self.colors == "projection":

@@ -167,6 +167,7 @@ class RandomResizedCrop(RandomView):
             (self.height, self.width),
             flips,
             self.interpolation,
+            self.num_views or 1,
         )
         if self.num_views is None:
             return crops

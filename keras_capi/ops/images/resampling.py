@@ -162,6 +162,7 @@ def resample_windows(
     output_size,
     flips=None,
     interpolation="bicubic",
+    windows_per_image=1,
 ):
     """Crops the windows of each image and resizes them.
 
@@ -169,9 +170,8 @@ def resample_windows(
 
     Args:
         images: Float32 tensor of shape `(batch, height, width, channels)`.
-        tops: Integer tensor of shape `(windows,)`, where `windows` is a
-            multiple of `batch` and all windows of the first image come first.
-            First row of each window.
+        tops: Integer tensor of shape `(windows,)`, where all windows of the
+            first image come first. First row of each window.
         lefts: Like `tops`. First column of each window.
         heights: Like `tops`. Rows of each window.
         widths: Like `tops`. Columns of each window.
@@ -179,12 +179,13 @@ def resample_windows(
         flips: Boolean tensor of shape `(windows,)`: which windows to mirror
             left to right; or `None`. Defaults to `None`.
         interpolation: String, see `resampling_matrix`. Defaults to `"bicubic"`.
+        windows_per_image: Integer. Defaults to `1`.
 
     Returns:
         Float32 tensor of shape `(windows, *output_size, channels)`. The cubic
         kernel has negative lobes: values may overshoot the range of the input.
     """
-    batch_size, height, width, channels = ops.shape(images)
+    _, height, width, channels = ops.shape(images)
     rows, columns = (
         resampling_matrix(starts, sizes, *lengths, interpolation)
         for starts, sizes, *lengths in (
@@ -195,8 +196,8 @@ def resample_windows(
     if flips is not None:
         mirrored = ops.flip(columns, axis=1)
         columns = ops.where(flips[:, None, None], mirrored, columns)
-    # All windows of an image in one product.
-    rows = ops.reshape(rows, (batch_size, -1, height))
+    # All windows of an image in one product. There may be no images.
+    rows = ops.reshape(rows, (-1, windows_per_image * output_size[0], height))
     images = ops.einsum("brh,bhwc->brwc", rows, images)
     images = ops.reshape(images, (-1, output_size[0], width, channels))
     return ops.einsum("npw,nowc->nopc", columns, images)
