@@ -34,15 +34,17 @@ def save_mask(path, labels, palette=False):
     image.save(path)
 
 
+def packed_rows(labels, bits):
+    """Yields the bytes of each row."""
+    for row in labels:
+        used = np.unpackbits(row[:, None], axis=1)[:, -bits:]
+        yield np.packbits(used.ravel()).tobytes()
+
+
 def save_low_bit_mask(path, labels, bits):
     """Writes grey values of few bits, which Pillow itself cannot."""
-    rows = b"".join(
-        b"\0"  # No filter.
-        + np.packbits(
-            np.unpackbits(row[:, None], axis=1)[:, -bits:].ravel()
-        ).tobytes()
-        for row in labels
-    )
+    # With a byte that says that there is no filter.
+    rows = b"".join(b"\0" + row for row in packed_rows(labels, bits))
     height, width = labels.shape
     content = b"\x89PNG\r\n\x1a\n"
     for kind, data in (
@@ -55,6 +57,29 @@ def save_low_bit_mask(path, labels, bits):
         content += struct.pack(">I", checksum)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
+
+
+def save_tiff_mask(path, labels, bits, is_white_zero):
+    """Writes grey values of which 0 is white, or black."""
+    rows = b"".join(packed_rows(labels, bits))
+    height, width = labels.shape
+    tags = {
+        256: width,
+        257: height,
+        258: bits,
+        259: 1,  # No compression.
+        262: int(not is_white_zero),
+        273: 8,  # Where the rows are, after the header.
+        277: 1,
+        278: height,
+        279: len(rows),
+    }
+    table = struct.pack("<H", len(tags))
+    for tag, value in tags.items():
+        table += struct.pack("<HHII", tag, 4, 1, value)
+    header = b"II*\0" + struct.pack("<I", 8 + len(rows))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(header + rows + table + bytes(4))
 
 
 def expected_image(path):
@@ -121,6 +146,22 @@ def test_masks_of_few_bits(tmp_path, bits):
     save_image(tmp_path / "images" / "a.png")
     labels = make_labels(high=2**bits)
     save_low_bit_mask(tmp_path / "masks" / "a.png", labels, bits)
+    loaded = load_segmentation(
+        (tmp_path / "images", tmp_path / "masks"), image_size=SIZE
+    )
+    check(loaded, [(tmp_path / "images" / "a.png", labels)])
+
+
+@pytest.mark.parametrize("is_white_zero", [False, True])
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_masks_that_are_tiff_files(tmp_path, bits, is_white_zero):
+    """By another name. The numbers are labels, whichever is white."""
+    save_image(tmp_path / "images" / "a.png")
+    labels = make_labels(high=2**bits)
+    path = tmp_path / "masks" / "a.png"
+    save_tiff_mask(path, labels, bits, is_white_zero)
+    with Image.open(path) as image:
+        assert image.format == "TIFF"
     loaded = load_segmentation(
         (tmp_path / "images", tmp_path / "masks"), image_size=SIZE
     )
