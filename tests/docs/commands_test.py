@@ -134,7 +134,7 @@ def test_extras_exist():
 )
 @pytest.mark.parametrize("page", WITH_COMMANDS)
 def test_commands_run(page, example_files, tmp_path, monkeypatch):
-    world.link_files(example_files, tmp_path)
+    world.copy_files(example_files, tmp_path)
     monkeypatch.chdir(tmp_path)
     for command in filter(is_run, commands_of(page)):
         keras.utils.set_random_seed(0)

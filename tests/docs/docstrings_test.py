@@ -68,7 +68,7 @@ def test_example_runs(name, example_files, tmp_path, monkeypatch):
     if BACKENDS.get(name, backend) != backend:
         pytest.skip(f"What it shows exists on {BACKENDS[name]} only.")
     path, text = EXAMPLES[name]
-    world.link_files(example_files, tmp_path)
+    world.copy_files(example_files, tmp_path)
     monkeypatch.chdir(tmp_path)
     module = path.relative_to(PACKAGE.parent).with_suffix("")
     examples = doctest.DocTestParser().get_examples(text)

@@ -87,7 +87,7 @@ def test_all_methods_are_where_others_are():
 def test_blocks_run(page, example_files, tmp_path, monkeypatch):
     if BACKEND == "jax" and page.startswith("docs/methods/"):
         pytest.skip("It compiles for long; tests/methods trains all on it.")
-    world.link_files(example_files, tmp_path)
+    world.copy_files(example_files, tmp_path)
     monkeypatch.chdir(tmp_path)
     blocks = blocks_of(page)
     namespace = world.make_namespace("".join(blocks))

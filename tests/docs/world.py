@@ -79,10 +79,12 @@ def write_files(folder):
     make_backbone(num_layers=12).save_to_preset(folder / "my_preset")
 
 
-def link_files(template, folder):
-    """Gives a test a folder of its own with the same files in it."""
-    for path in template.iterdir():
-        (folder / path.name).symlink_to(path)
+def copy_files(template, folder):
+    """Gives a test a folder of its own with the same files in it.
+
+    They are copied, as examples also write what others read.
+    """
+    shutil.copytree(template, folder, dirs_exist_ok=True)
 
 
 def make_backbone(**overrides):
