@@ -54,6 +54,11 @@ def compiles(monkeypatch):
     use_compiler(monkeypatch, "aot_eager")
 
 
+def randn(*shape):
+    """Normal numbers on the device of the tests."""
+    return keras.random.normal(shape)
+
+
 def use_compiler(monkeypatch, name):
     torch.compiler.reset()
     block_compiler._compile.cache_clear()
@@ -124,10 +129,11 @@ def test_any_number_of_images(compiles, num_graphs):
     """The second size is taken for one that varies."""
     model = make_model()
     block = model.student.encoder.blocks[0]
-    coordinates = torch.rand(1, 5, 2)
+    coordinates = keras.random.uniform((1, 5, 2))
     for count in (4, 6, 9, 11):
-        tokens = torch.randn(count, 5, 16)
-        sample = torch.stack([torch.randperm(count)[: count // 2]] * 2).int()
+        tokens = randn(count, 5, 16)
+        order = keras.random.shuffle(keras.ops.arange(count))
+        sample = keras.ops.stack([order[: count // 2]] * 2)
         arguments = {"drop_path_sample": sample}
         with torch.no_grad():
             expected = block(tokens, coordinates, **arguments)
@@ -147,7 +153,7 @@ def test_functions_of_parts(compiles, num_graphs):
         return x * factor
 
     run = backend.compiled_function(scale)
-    part, smaller = torch.randn(4, 5, 3), torch.randn(4, 2, 3)
+    part, smaller = randn(4, 5, 3), randn(4, 2, 3)
     with block_compiler.compiled_blocks(model, True):
         run(part, factor=2.0)
         num_traced = len(calls)
@@ -159,7 +165,7 @@ def test_functions_of_parts(compiles, num_graphs):
         run(part.clone().requires_grad_(), factor=2.0).sum().backward()
         assert calls[-1]
         for count in range(10, 20):
-            run(torch.randn(count, 5, 3), factor=2.0)
+            run(randn(count, 5, 3), factor=2.0)
     assert num_graphs() == block_compiler.MOST_SHAPES
 
 
@@ -176,7 +182,7 @@ def test_another_policy_later_on(compiles, num_graphs):
     """It holds from then on, as without a compiler."""
     model = make_model()
     block = model.student.encoder.blocks[0]
-    arguments = torch.randn(2, 5, 16), torch.rand(1, 5, 2)
+    arguments = randn(2, 5, 16), keras.random.uniform((1, 5, 2))
     for policy in ("float32", "mixed_bfloat16", "float32"):
         for layer in block._flatten_layers():
             layer.dtype_policy = policy
@@ -192,8 +198,8 @@ def test_another_policy_later_on(compiles, num_graphs):
 def test_by_torchs_compiler(compiles, num_graphs, monkeypatch):
     use_compiler(monkeypatch, "inductor")
     model = make_model()
-    tokens = torch.randn(2, 5, 16)
-    coordinates = torch.rand(1, 5, 2)
+    tokens = randn(2, 5, 16)
+    coordinates = keras.random.uniform((1, 5, 2))
     block = model.student.encoder.blocks[0]
     with torch.no_grad():
         expected = block(tokens, coordinates)
@@ -277,5 +283,5 @@ def test_bad_inputs_are_told_as_before(compiles):
     block = model.student.encoder.blocks[0]
     with block_compiler.compiled_blocks(model, True):
         with pytest.raises(Exception, match="RotaryAttention"):
-            block(torch.zeros(2, 5, 16), torch.zeros(2, 4, 2))
+            block(randn(2, 5, 16), randn(2, 4, 2))
     assert not block_compiler._failures

@@ -132,6 +132,13 @@ def _find(model, inputs):
     return reads.found, copies.found
 
 
+@pytest.fixture(autouse=True)
+def _on_the_processor():
+    """Models, too, and where there is a GPU."""
+    with keras.device("cpu"):
+        yield
+
+
 @pytest.fixture
 def accelerator(monkeypatch):
     """What a step does on an accelerator, done on the processor."""
@@ -354,7 +361,8 @@ def test_as_tensor_is_torchs_again(accelerator):
     assert torch.as_tensor is as_tensor
 
 
-def test_a_processor_copies_nothing():
+def test_a_processor_copies_nothing(monkeypatch):
+    monkeypatch.setattr(made_numbers, "has_accelerator", lambda: False)
     as_tensor = torch.as_tensor
     with made_numbers.numbers_made_on_device():
         assert torch.as_tensor is as_tensor
