@@ -1,11 +1,15 @@
 """What is known of a training: values, and of which epochs they are."""
 
+import collections
 import csv
 
 from keras_capi.paths import PATH_TYPES
 from keras_capi.paths import as_path
 
 VALIDATION = "val_"
+# Two dictionaries, from names to lists: of values, and of the epochs that these
+# are of, counted from 1. Its names are those of what `fit` returns.
+Curves = collections.namedtuple("Curves", ("history", "epochs"))
 # In a file, where a callback did not run or a row was cut off.
 NO_VALUES = ("", "NA", None)
 
@@ -14,12 +18,11 @@ def read_history(history):
     """Returns the curves of a training.
 
     Args:
-        history: What `fit` returned, its dictionary, or the path of a file that
-            `keras.callbacks.CSVLogger` wrote.
+        history: What `fit` returned, its dictionary, the path of a file that
+            `keras.callbacks.CSVLogger` wrote, or what this function returned.
 
     Returns:
-        Two dictionaries, from names to lists: of values, and of the epochs that
-        these are of, counted from 1.
+        `Curves`.
 
     Raises:
         ValueError: If the file is damaged, or if nobody knows of which epochs
@@ -29,7 +32,7 @@ def read_history(history):
         return _read_file(as_path(history, "history"))
     curves = getattr(history, "history", history)
     if hasattr(history, "epochs"):
-        return curves, history.epochs
+        return Curves(curves, history.epochs)
     for name, values in curves.items():
         trained = curves.get(name.removeprefix(VALIDATION), values)
         if 0 < len(values) < len(trained):
@@ -39,7 +42,8 @@ def read_history(history):
                 "`keras.callbacks.CSVLogger`, which know the epochs. Received: "
                 f"{len(values)} values of {name!r}, for {len(trained)} epochs"
             )
-    return curves, {k: range(1, len(x) + 1) for k, x in curves.items()}
+    epochs = {k: range(1, len(x) + 1) for k, x in curves.items()}
+    return Curves(curves, epochs)
 
 
 def _read_file(path):
@@ -63,7 +67,7 @@ def _read_file(path):
             "`history` must be a file that `keras.callbacks.CSVLogger` wrote, "
             f"undamaged. Received: history={path} ({error})"
         ) from error
-    return curves, epochs
+    return Curves(curves, epochs)
 
 
 def _first_epoch(rows):

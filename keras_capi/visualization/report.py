@@ -99,7 +99,9 @@ def write_report(
     images, pictures = np.asarray(images), np.asarray(pictures)
     if num_steps is None and getattr(model, "optimizer", None):
         num_steps = int(ops.convert_to_numpy(model.optimizer.iterations))
-    curves, _ = ({}, {}) if history is None else read_history(history)
+    # Read once, as it may be a file.
+    history = read_history({} if history is None else history)
+    curves = history.history
     prototypes = draw_prototypes(model, images, pictures)
     last_logs = {k: x[-1] for k, x in curves.items() if len(x)}
     shares, measures = model_health(model, images, last_logs)

@@ -18,7 +18,6 @@ from keras_capi.visualization.page_pictures import to_data_uri
 from keras_capi.visualization.page_pictures import to_svg
 from keras_capi.visualization.prototype_browser import cut_patches
 from keras_capi.visualization.prototype_browser import nearest_patches
-from keras_capi.visualization.read_history import read_history
 from keras_capi.visualization.reconstruction_pictures import (
     reconstruction_pictures,
 )
@@ -38,17 +37,14 @@ def draw_curves(history, measures, num_steps):
     """Returns the training curves as SVG, or `None` if there are none.
 
     Args:
-        history: See `read_history`, or `None`.
+        history: `Curves`, of `read_history`.
         measures: Dictionary of the measures of the model.
         num_steps: Integer or `None`. Steps of the training.
     """
-    if history is None:
-        return None
-    curves, epochs = read_history(history)
-    names = curve_labels(curves)
+    names = curve_labels(history.history)
     if not names:
         return None
-    num_epochs = max(epochs[name][-1] for name in names)
+    num_epochs = max(history.epochs[name][-1] for name in names)
     matplotlib = import_optional("matplotlib", extra="report")
     texts = ("text.color", "axes.edgecolor", "axes.labelcolor")
     ticks = ("xtick.color", "ytick.color")
