@@ -3,15 +3,20 @@
 import functools
 
 import keras
-import numpy as np
 import pytest
+from backend.compiled_training import COMPILER_WARNINGS
+from backend.compiled_training import DEEP
+from backend.compiled_training import assert_close
+from backend.compiled_training import compile_tiny_models
+from backend.compiled_training import randn
+from backend.compiled_training import train
+from backend.compiled_training import train_eagerly
 from helpers import make_backbone
 from helpers import make_dino
 from helpers import make_images
 from helpers import make_mae
 from helpers import make_model
 from helpers import make_vit
-from helpers import weights_of
 
 from keras_capi import backend
 from keras_capi.backend import block_compiler
@@ -21,13 +26,8 @@ if keras.backend.backend() != "torch":
 
 import torch
 
-# Of torch's compiler about itself; they are not shown by default.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:The .grad attribute"),
-    pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning"),
-]
+pytestmark = COMPILER_WARNINGS
 COMPILE = torch.compile
-DEEP = {"num_layers": 3, "drop_path_rate": 0.5}
 
 
 def make_capi(**compile_arguments):
@@ -48,15 +48,8 @@ MODELS = {
 @pytest.fixture
 def compiles(monkeypatch):
     """Compiles the blocks of tiny models; traces alone, which is quick."""
-    monkeypatch.setattr(block_compiler, "MANY_WEIGHTS", 1)
-    monkeypatch.setattr(block_compiler, "NUM_EAGER_STEPS", 0)
-    monkeypatch.setattr(block_compiler, "_failures", [])
+    compile_tiny_models(monkeypatch)
     use_compiler(monkeypatch, "aot_eager")
-
-
-def randn(*shape):
-    """Normal numbers on the device of the tests."""
-    return keras.random.normal(shape)
 
 
 def use_compiler(monkeypatch, name):
@@ -75,26 +68,6 @@ def num_graphs(monkeypatch):
 
     counters.clear()
     return lambda: counters["stats"]["unique_graphs"]
-
-
-def train(make, *batches):
-    """Trains for a step on each batch; returns losses and weights."""
-    keras.utils.set_random_seed(0)
-    model = make()
-    losses = [model.train_on_batch(batch) for batch in batches]
-    return losses, weights_of(model)
-
-
-def train_eagerly(monkeypatch, make, *batches):
-    with monkeypatch.context() as patch:
-        patch.setattr(block_compiler, "MANY_WEIGHTS", 1e9)
-        return train(make, *batches)
-
-
-def assert_close(found, expected, tolerance=1e-5):
-    for one, other in zip(found, expected, strict=True):
-        for a, b in zip(one, other, strict=True):
-            np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize(

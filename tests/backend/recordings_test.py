@@ -8,12 +8,18 @@ import weakref
 import keras
 import numpy as np
 import pytest
+from backend.compiled_training import COMPILER_WARNINGS
+from backend.compiled_training import DEEP
+from backend.compiled_training import assert_close
+from backend.compiled_training import compile_tiny_models
+from backend.compiled_training import randn
+from backend.compiled_training import train
+from backend.compiled_training import train_eagerly
 from helpers import make_dino
 from helpers import make_images
 from helpers import make_mae
 from helpers import make_model
 from helpers import make_vit
-from helpers import weights_of
 from methods.cases import CASES
 
 from keras_capi.backend import block_compiler
@@ -24,20 +30,11 @@ if keras.backend.backend() != "torch":
 
 import torch
 
-# Of torch's compiler about itself; they are not shown by default.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:The .grad attribute"),
-    pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning"),
-]
+pytestmark = COMPILER_WARNINGS
 COMPILE = torch.compile
 COORDINATES = keras.ops.convert_to_tensor(
     np.random.default_rng(0).random((1, 5, 2)), "float32"
 )
-
-
-def randn(*shape):
-    """Normal numbers on the device of the tests."""
-    return keras.random.normal(shape)
 
 
 class Recording:
@@ -108,11 +105,7 @@ class Recording:
 @pytest.fixture
 def records(monkeypatch):
     """Records the blocks of tiny models on the processor, uncompiled."""
-    monkeypatch.setattr(block_compiler, "MANY_WEIGHTS", 1)
-    monkeypatch.setattr(block_compiler, "NUM_EAGER_STEPS", 0)
-    monkeypatch.setattr(block_compiler, "_failures", [])
-    block_compiler._compile.cache_clear()
-    block_compiler._compile_function.cache_clear()
+    compile_tiny_models(monkeypatch)
     monkeypatch.setattr(torch, "compile", lambda function, **_: function)
     monkeypatch.setattr(
         recordings,
@@ -126,30 +119,8 @@ def records(monkeypatch):
     return Recording.made
 
 
-def train(make, num_steps=4, count=4):
-    """Trains for some steps; returns losses and weights."""
-    keras.utils.set_random_seed(0)
-    model = make()
-    losses = [
-        model.train_on_batch(make_images(count, seed=seed))
-        for seed in range(num_steps)
-    ]
-    return losses, weights_of(model)
-
-
-def train_eagerly(monkeypatch, make, **arguments):
-    with monkeypatch.context() as patch:
-        patch.setattr(block_compiler, "MANY_WEIGHTS", 1e9)
-        return train(make, **arguments)
-
-
-def assert_close(found, expected):
-    for one, other in zip(found, expected, strict=True):
-        for a, b in zip(one, other, strict=True):
-            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
-
-
-DEEP = {"num_layers": 3, "drop_path_rate": 0.5}
+LONGER = [make_images(seed=seed) for seed in range(6)]
+BATCHES = LONGER[:4]
 # It has no transformer blocks.
 WITHOUT_BLOCKS = {"discrete_vae"}
 
@@ -165,9 +136,9 @@ def test_methods(name, records, monkeypatch):
         model.train_on_batch = lambda _: train_on_batch(inputs.pop())
         return model
 
-    expected = train_eagerly(monkeypatch, make)
+    expected = train_eagerly(monkeypatch, make, *BATCHES)
     assert not records
-    assert_close(train(make), expected)
+    assert_close(train(make, *BATCHES), expected)
     assert bool(records) == (name not in WITHOUT_BLOCKS)
     assert {recording.num_replays for recording in records} <= {3}
 
@@ -179,8 +150,8 @@ def test_stochastic_depth(make, records, monkeypatch):
     def make_deep():
         return make(make_vit(**DEEP))
 
-    expected = train_eagerly(monkeypatch, make_deep)
-    assert_close(train(make_deep), expected)
+    expected = train_eagerly(monkeypatch, make_deep, *BATCHES)
+    assert_close(train(make_deep, *BATCHES), expected)
     assert records
 
 
@@ -196,8 +167,8 @@ def test_gradients_of_earlier_steps(accumulation, records, monkeypatch):
         model.compile(optimizer)
         return model
 
-    expected = train_eagerly(monkeypatch, make, num_steps=6)
-    assert_close(train(make, num_steps=6), expected)
+    expected = train_eagerly(monkeypatch, make, *LONGER)
+    assert_close(train(make, *LONGER), expected)
     assert records
 
 
@@ -288,9 +259,8 @@ def test_frozen_weights(records, monkeypatch):
         model.train_on_batch = frozen_later
         return model
 
-    arguments = {"num_steps": 6}
-    expected = train_eagerly(monkeypatch, make, **arguments)
-    assert_close(train(make, **arguments), expected)
+    expected = train_eagerly(monkeypatch, make, *LONGER)
+    assert_close(train(make, *LONGER), expected)
     assert records
 
 
@@ -328,14 +298,14 @@ def test_rematerialization(records, monkeypatch):
         with keras.RematScope(mode="full"):
             return make_mae(make_vit(**DEEP))
 
-    expected = train_eagerly(monkeypatch, make)
-    assert_close(train(make), expected)
+    expected = train_eagerly(monkeypatch, make, *BATCHES)
+    assert_close(train(make, *BATCHES), expected)
     assert not records
 
 
 def test_full_cards(records, monkeypatch):
     monkeypatch.setattr(recordings, "_has_room", lambda: False)
-    train(make_model)
+    train(make_model, *BATCHES)
     assert not records
 
 
@@ -357,10 +327,10 @@ def test_failures(records, monkeypatch):
     def fail(*_, **__):
         raise RuntimeError("no graphs")
 
-    expected = train_eagerly(monkeypatch, make_model)
+    expected = train_eagerly(monkeypatch, make_model, *BATCHES)
     monkeypatch.setattr(torch.cuda, "make_graphed_callables", fail)
     with pytest.warns(UserWarning, match="CUDA graphs") as seen:
-        found = train(make_model)
+        found = train(make_model, *BATCHES)
     assert sum("no graphs" in str(w.message) for w in seen) == 1
     assert_close(found, expected)
 
@@ -380,9 +350,7 @@ def test_on_a_card(monkeypatch):
     """With torch's own recordings."""
     if not torch.cuda.is_available():
         pytest.skip("CUDA graphs need a GPU")
-    monkeypatch.setattr(block_compiler, "MANY_WEIGHTS", 1)
-    monkeypatch.setattr(block_compiler, "NUM_EAGER_STEPS", 0)
-    monkeypatch.setattr(block_compiler, "_failures", [])
+    compile_tiny_models(monkeypatch)
     replays = []
     replay = torch.cuda.CUDAGraph.replay
     monkeypatch.setattr(
@@ -390,8 +358,8 @@ def test_on_a_card(monkeypatch):
         "replay",
         lambda graph: replays.append(1) or replay(graph),
     )
-    expected = train_eagerly(monkeypatch, make_model)
-    found = train(make_model)
+    expected = train_eagerly(monkeypatch, make_model, *BATCHES)
+    found = train(make_model, *BATCHES)
     assert replays
     for one, other in zip(found, expected, strict=True):
         for a, b in zip(one, other, strict=True):
