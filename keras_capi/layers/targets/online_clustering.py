@@ -157,7 +157,8 @@ class OnlineClustering(PatchTargets):
         if predict_indices is None:
             logits = self.logits(features)
             sharpened = logits / self.target_temperature
-            assignments = self._assign_in_training(sharpened)
+            score = self._scorer(self.target_temperature)
+            assignments = self._assign_in_training(sharpened, score)
             loss = soft_cross_entropy(
                 assignments, logits, self.prediction_temperature
             )
@@ -202,19 +203,18 @@ class OnlineClustering(PatchTargets):
         """Computes one chunk's part of loss, gradients and targets."""
         normalized = slice_tokens(normalized, start, size)
         logits = ops.stop_gradient(score(normalized))
-        assignments = self._assign_in_training(logits, start)
+        assignments = self._assign_in_training(logits, score, start)
         ratio = self.target_temperature / self.prediction_temperature
         loss, errors = soft_cross_entropy_gradient(assignments, logits * ratio)
         targets = gather_tokens_in_range(assignments, predict_indices, start)
         return loss, *linear_gradients(normalized, errors), targets
 
-    def _assign_in_training(self, logits, start=0):
+    def _assign_in_training(self, logits, score, start=0):
         """Balances over all replicas, and the queue if there is one."""
         logits = ops.stop_gradient(logits)
         if self.queue is None:
             return self._balance(logits, across_replicas=True)
         earlier = slice_tokens(self.queue.features, start, logits.shape[1])
-        score = self._scorer(self.target_temperature)
         earlier = score(self._normalize(earlier))
         is_filled = self.queue.is_filled[:, None, None]
         earlier = ops.where(is_filled, ops.stop_gradient(earlier), NOTHING)
