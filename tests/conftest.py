@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import platform
+import random
 
 # Lets tests, and the processes that they start, share what JAX and torch
 # compile. Set before JAX is imported.
@@ -73,6 +74,47 @@ if keras.backend.backend() == "tensorflow" and not os.environ.get(
     "TUNE_DATA_SETS"
 ):
     stop_tuning_of_data_sets()
+
+
+def keep_kernels():
+    """Lets TensorFlow keep what it has made ready to run from test to test.
+
+    New seeds, which every test sets, throw away the kernels of all operations
+    and functions: random operations with a state of their own begin anew so. To
+    make the kernels again took a quarter of the time of TensorFlow's tests. So
+    only after such an operation ran by itself. Those of Keras have no state.
+    """
+    from tensorflow.python.eager import context
+    from tensorflow.python.framework import random_seed
+
+    set_seed = context.Context._set_global_seed
+    get_seed = random_seed.get_seed
+    has_state = False
+
+    def get_seed_of_operation(op_seed):
+        nonlocal has_state
+        # What is traced belongs to its function, and goes with it.
+        has_state = has_state or context.executing_eagerly()
+        return get_seed(op_seed)
+
+    def set_global_seed(self, seed):
+        nonlocal has_state
+        if has_state:
+            has_state = False
+            set_seed(self, seed)
+            return
+        self._seed = seed
+        self._rng = random.Random(seed)
+
+    random_seed.get_seed = get_seed_of_operation
+    context.Context._set_global_seed = set_global_seed
+
+
+# Speed is all that differs. `USUAL_SEEDS=1` has it as it is for users.
+if keras.backend.backend() == "tensorflow" and not os.environ.get(
+    "USUAL_SEEDS"
+):
+    keep_kernels()
 
 
 @pytest.fixture(autouse=True)
