@@ -59,6 +59,7 @@ from keras_capi.backend.replicas import num_processes
 from keras_capi.backend.replicas import process_index
 from keras_capi.backend.replicas import replica
 from keras_capi.backend.seed_generator import SeedGenerator
+from keras_capi.backend.this_step import compiled_alike
 from keras_capi.backend.training_step import compiled_training
 from keras_capi.backend.training_step import train_step
 from keras_capi.backend.training_step import with_logs
@@ -75,6 +76,7 @@ __all__ = [
     "check_process_group",
     "check_strategy",
     "compiled",
+    "compiled_alike",
     "compiled_block",
     "compiled_blocks",
     "compiled_function",

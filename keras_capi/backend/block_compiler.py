@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import json
-import threading
 import warnings
 import weakref
 
@@ -12,6 +11,7 @@ import keras
 from keras_capi.backend.active import BACKEND
 from keras_capi.backend.recordings import Recordings
 from keras_capi.backend.replicas import replica
+from keras_capi.backend.this_step import this_step
 from keras_capi.backend.training_step import count_values
 
 # The number of trainable weights from which compiling blocks pays off.
@@ -24,7 +24,6 @@ MOST_SHAPES = 4
 # These define the name and initial state of a layer, not what it computes.
 NO_PART_OF_KIND = {"name", "trainable", "seed", "kernel_initializer"}
 
-_here = threading.local()
 _kinds: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 _layers: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 _num_steps: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
@@ -54,18 +53,18 @@ def compiled_blocks(model, chooses):
         chooses: Boolean. Whether the user has left the choice open and the
             model is large enough, see `has_many_weights`.
     """
-    _here.compiles = (
+    this_step.compiles = (
         chooses
         and not model.run_eagerly
         and not _failures
         and _count_step(model) > NUM_EAGER_STEPS
     )
-    _here.recordings = _recordings.setdefault(model, Recordings())
-    _here.recordings.begin_step()
+    this_step.recordings = _recordings.setdefault(model, Recordings())
+    this_step.recordings.begin_step()
     try:
         yield
     finally:
-        _here.compiles = False
+        this_step.compiles = False
 
 
 def _count_step(model):
@@ -102,17 +101,16 @@ def compiled_block(call):
         weights = [variable._value for variable in block.variables]
         # torch would compile again for tensors with another memory layout.
         tensors = [x if x is None else x.contiguous() for x in tensors]
-        # The block to trace, if tracing happens.
-        _here.block = block
+        this_step.block = block
         try:
-            return _here.recordings.call(block, function, weights, tensors)
+            return this_step.recordings.call(block, function, weights, tensors)
         except torch._dynamo.exc.TorchDynamoException as error:
             # Bad inputs fail here, too, with a clearer error.
             outputs = call(block, *args, **kwargs)
             _give_up(error)
             return outputs
         finally:
-            _here.block = None
+            this_step.block = None
 
     return run
 
@@ -159,7 +157,7 @@ def _compiles(tensors):
     import torch
 
     return (
-        getattr(_here, "compiles", False)
+        this_step.compiles
         and not torch.compiler.is_compiling()
         and all(x is None or x.device.type in DEVICES for x in tensors)
     )
@@ -216,7 +214,7 @@ def _compile(call, kind, names, has_gradient):
 
     @torch.compiler.allow_in_graph
     def trace(weights, tensors):
-        block = _here.block
+        block = this_step.block
         args, others = tensors[:num_positional], tensors[num_positional:]
         kwargs = dict(zip(names, others, strict=True))
         mapping = zip(block.variables, weights, strict=True)
@@ -256,7 +254,7 @@ def _compile_alone(function, **options):
 def _give_up(error):
     """Makes all blocks run eagerly from now on."""
     _failures.append(error)
-    _here.compiles = False
+    this_step.compiles = False
     warnings.warn(
         "torch cannot compile parts of a step here, so they run eagerly, "
         "and a step takes about a tenth longer. On a CPU it needs a C++ "

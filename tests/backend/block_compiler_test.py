@@ -1,5 +1,6 @@
 """Blocks that torch compiles compute what they compute eagerly."""
 
+import concurrent.futures
 import functools
 
 import keras
@@ -28,6 +29,7 @@ import torch
 
 pytestmark = COMPILER_WARNINGS
 COMPILE = torch.compile
+BACKWARD = torch.Tensor.backward
 
 
 def make_capi(**compile_arguments):
@@ -224,15 +226,42 @@ def test_what_stays_eager(compiles, num_graphs):
     assert num_graphs() == 0
 
 
-def test_rematerialization(compiles, num_graphs, monkeypatch):
+def backward_elsewhere(loss):
+    """Computes gradients in another thread, as torch does those of a GPU."""
+    with concurrent.futures.ThreadPoolExecutor() as executor:
+        executor.submit(BACKWARD, loss).result()
+
+
+@pytest.mark.parametrize("make_plain", [make_mae, make_capi])
+@pytest.mark.parametrize("backward", [BACKWARD, backward_elsewhere])
+def test_rematerialization(
+    make_plain, backward, compiles, num_graphs, monkeypatch
+):
     def make():
         with keras.RematScope(mode="full"):
-            return make_mae()
+            return make_plain()
 
     images = make_images()
+    expected = train_eagerly(monkeypatch, make, images, images)
+    monkeypatch.setattr(torch.Tensor, "backward", backward)
     found = train(make, images, images)
     assert num_graphs() > 0
-    assert_close(found, train_eagerly(monkeypatch, make, images, images))
+    assert_close(found, expected)
+
+
+def test_rematerialization_of_what_was_compiled(compiles, num_graphs):
+    """Something else in the step cannot be compiled."""
+    with keras.RematScope(mode="full"):
+        model = make_mae()
+    tokens = randn(2, 4, model.encoder.hidden_dim).requires_grad_()
+    with block_compiler.compiled_blocks(model, True):
+        outputs = model.encoder.blocks[0](tokens)
+        with pytest.warns(UserWarning, match="eagerly"):
+            block_compiler._give_up(RuntimeError())
+        outputs.sum().backward()
+        assert not block_compiler.this_step.compiles
+    assert num_graphs() > 0
+    assert tokens.grad is not None
 
 
 def test_no_compiler(compiles, monkeypatch):

@@ -149,6 +149,7 @@ def rematerialized(rematerialize, layer_call, arguments):
     """
     given = {k: v for k, v in arguments.items() if v is not None}
 
+    @backend.compiled_alike
     @backend.without_recordings()
     def call(*tensors):
         return layer_call(**dict(zip(given, tensors, strict=True)))
