@@ -65,6 +65,8 @@ def compiled_blocks(model, chooses):
         yield
     finally:
         this_step.compiles = False
+        # They hold memory of the GPU, which is to be freed with the model.
+        this_step.recordings = None
 
 
 def _count_step(model):

@@ -2,6 +2,8 @@
 
 import concurrent.futures
 import functools
+import gc
+import weakref
 
 import keras
 import pytest
@@ -262,6 +264,15 @@ def test_rematerialization_of_what_was_compiled(compiles, num_graphs):
         assert not block_compiler.this_step.compiles
     assert num_graphs() > 0
     assert tokens.grad is not None
+
+
+def test_models_are_freed(compiles):
+    model = make_mae()
+    model.train_on_batch(make_images())
+    recordings = weakref.ref(block_compiler._recordings[model])
+    del model
+    gc.collect()
+    assert recordings() is None
 
 
 def test_no_compiler(compiles, monkeypatch):
