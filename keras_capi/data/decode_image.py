@@ -3,6 +3,7 @@
 import contextlib
 import io
 import pathlib
+import threading
 
 import numpy as np
 
@@ -33,6 +34,10 @@ KINDS_OF_MODES = {
 }
 GREY_MODES = ("1", "L", "LA")
 HUGE = 50_000_000
+# For PIL images of the user's: Pillow reads a file when an image is first used,
+# and goes wrong if threads do so at once. One lock for all would make threads
+# wait for each other.
+LOCKS = tuple(threading.Lock() for _ in range(61))
 
 
 def decode_image(image, white_level=None):
@@ -153,7 +158,7 @@ def opened_image(image):
     elif hasattr(image, "convert"):
         check_image(image)
         # Pillow may not yet have read its file.
-        with image_errors():
+        with image_errors(), LOCKS[id(image) % len(LOCKS)]:
             yield image
     else:
         yield np.asarray(image)

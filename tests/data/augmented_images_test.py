@@ -1,5 +1,6 @@
 """Batches for pretraining, from images of all kinds."""
 
+import concurrent.futures
 import io
 import tarfile
 
@@ -66,6 +67,21 @@ def test_few_images_are_taken_often():
     assert len(dataset) == 6
     assert sorted(which(run_epoch(dataset))) == sorted([0, 1, 2] * 8)
     assert which(run_epoch(dataset)) != which(run_epoch(dataset))
+
+
+def test_threads_share_images_of_pillow():
+    """Which it reads when they are first used."""
+    noise = np.random.default_rng(0).integers(0, 256, (500, 600, 3), "uint8")
+    files = [encode(Image.fromarray(noise ^ n)) for n in range(4)]
+    datasets = [
+        make_dataset(images, samples_per_image=8)
+        for images in (files, [Image.open(io.BytesIO(x)) for x in files])
+    ]
+    expected = run_epoch(datasets[0])
+    with concurrent.futures.ThreadPoolExecutor(8) as executor:
+        found = list(executor.map(lambda n: datasets[1][n][0], range(8)))
+    np.testing.assert_array_equal(found, expected)
+    assert not datasets[1].skipped
 
 
 def test_windows_are_flipped_and_of_the_right_size():
