@@ -1,3 +1,5 @@
+import numpy as np
+
 from keras_capi.convert.families import KNOWN
 from keras_capi.convert.families import read_checkpoint
 from keras_capi.convert.read_values import read_values
@@ -112,4 +114,6 @@ def assign(family, pair, state, model, path):
             f"fit: {error} (Known are the checkpoints of {KNOWN}.)"
         ) from error
     for variable, array in pairs:
-        variable.assign(array)
+        # On JAX the variable may be the array's own memory, which here is the
+        # file: it would change with the file.
+        variable.assign(np.array(array))

@@ -83,7 +83,8 @@ class ColorPalette(keras.layers.Layer):
             colors: Float array of shape `(num_colors, num_channels)`, from -1
                 to 1.
         """
-        colors = np.asarray(colors, "float32")
+        # Copied, as on JAX the variable may be the array's own memory.
+        colors = np.array(colors, "float32")
         if colors.shape != tuple(self.colors.shape):
             raise ValueError(
                 "A palette must have the shape (num_colors, num_channels), "

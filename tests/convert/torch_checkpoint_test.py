@@ -58,6 +58,16 @@ def test_keys_without_prefix(state, tmp_path, reference_backbone):
         np.testing.assert_array_equal(to_numpy(ours), to_numpy(expected))
 
 
+def test_weights_do_not_change_with_the_file(state, tmp_path):
+    path = saved(tmp_path, state)
+    backbone = load_torch_checkpoint(path)
+    expected = [to_numpy(weight).copy() for weight in backbone.weights]
+    with open(path, "r+b") as file:
+        file.write(bytes(path.stat().st_size))
+    for weight, values in zip(backbone.weights, expected, strict=True):
+        np.testing.assert_array_equal(to_numpy(weight), values)
+
+
 def test_overrides_are_constructor_arguments():
     backbone = load_torch_checkpoint(
         CHECKPOINT,

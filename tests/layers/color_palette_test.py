@@ -20,6 +20,17 @@ def test_names_what_was_normalised():
     np.testing.assert_allclose(restored, expected, atol=1e-5)
 
 
+def test_the_array_given_may_change():
+    memory = np.zeros(4096, "uint8")
+    # Where JAX would use it as it is.
+    start = -memory.ctypes.data % 64
+    colors = memory[start : start + 36].view("float32").reshape(3, 3)
+    layer = ColorPalette(num_colors=3)
+    layer.assign_colors(colors)
+    colors += 1.0
+    np.testing.assert_array_equal(to_numpy(layer.colors), np.zeros((3, 3)))
+
+
 def test_half_precision_changes_no_name():
     pixels = np.random.default_rng(0).normal(size=(50, 3)).astype("float32")
     names = [
