@@ -197,11 +197,12 @@ def neighbor_votes(
             searched = metric
         if temperature is not None:
             near = np.s_[:, :num_neighbors]
+            # Relative to the nearest, as all weights might be 0 otherwise.
+            relative = scores[near] - scores[:, :1]
             yield (
                 (num_neighbors, metric),
                 _weighted_vote(
-                    train_labels[indices[near]],
-                    np.exp((scores[near] - 1.0) / temperature),
+                    train_labels[indices[near]], np.exp(relative / temperature)
                 ),
             )
             continue

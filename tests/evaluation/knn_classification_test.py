@@ -118,3 +118,18 @@ def test_votes_weighted_by_the_cosine():
     assert accuracy() < 1.0
     with pytest.raises(ValueError, match="for cosines.*temperature=0.07"):
         knn_classification(train, labels, test, expected, temperature=0.07)
+
+
+def test_at_low_temperatures_the_nearest_decides():
+    train = np.array([[0.5, 1.0], [-1.0, 0.0]], "float32")
+    scores = knn_classification(
+        train,
+        np.array([1, 0]),
+        np.array([[1.0, 0.0]], "float32"),
+        np.array([1]),
+        num_neighbors=(2,),
+        metrics=("cosine",),
+        temperature=1e-3,
+        standardized=False,
+    )
+    assert scores["accuracy"] == 1.0
