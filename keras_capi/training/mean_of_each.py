@@ -19,17 +19,23 @@ class MeanOfEach(keras.metrics.Metric):
     def __init__(self, name="means", **kwargs):
         super().__init__(name=name, **kwargs)
         self.names = ()
+        # Those of training and evaluation may differ.
+        self._names_of = {}
+        self._training = None
         self.totals, self.weights = (
             self.add_variable((MAX_VALUES,), keras.initializers.Zeros(), name=n)
             for n in ("totals", "weights")
         )
 
-    def update_state(self, values, weight):
+    def update_state(self, values, weight, training=None):
         """Adds values.
 
         Args:
             values: Dictionary of scalar tensors.
             weight: Their weight: the number of samples.
+            training: Boolean or `None`. Whether they are of a training step.
+                The result has only names that such steps have, or others, as
+                the last one. Defaults to `None`.
         """
         new = tuple(name for name in values if name not in self.names)
         self.names += new
@@ -38,6 +44,9 @@ class MeanOfEach(keras.metrics.Metric):
                 f"A method can log at most {MAX_VALUES} values. "
                 f"Received: {len(self.names)}"
             )
+        known = self._names_of.get(training, frozenset())
+        self._names_of[training] = known.union(values)
+        self._training = training
         count = len(self.names)
         is_given = np.zeros(MAX_VALUES, "float32")
         is_given[:count] = [name in values for name in self.names]
@@ -56,4 +65,5 @@ class MeanOfEach(keras.metrics.Metric):
 
     def result(self):
         means = ops.divide_no_nan(self.totals.value, self.weights.value)
-        return {name: means[i] for i, name in enumerate(self.names)}
+        given = self._names_of.get(self._training, ())
+        return {n: means[i] for i, n in enumerate(self.names) if n in given}

@@ -166,7 +166,7 @@ class Pretraining(EncoderModel):
         results, means, weight = global_means(
             {**y_pred, ADDED_LOSS: added}, batch_size
         )
-        self.means.update_state(means, weight)
+        self.means.update_state(means, weight, training)
         return self._aggregate_additional_loss(self._total(results))
 
     def _total(self, results):

@@ -66,6 +66,28 @@ def make_method(optimizer=None, **arguments):
     return method
 
 
+class LogsByStep(MeanColour):
+    """Logs different values in training and in evaluation."""
+
+    def compute_losses(self, inputs, training):
+        losses = super().compute_losses(inputs, training)
+        name = "trained" if training else "evaluated"
+        return {**losses, name: ops.ones(())}
+
+
+def test_steps_log_what_they_have():
+    """Not zeros for what only others have."""
+    method = LogsByStep(
+        keras_capi.encoders.ViT(4, 1, 16, 2, image_shape=(16, 16, 3))
+    )
+    method.compile("sgd")
+    history = method.fit(
+        IMAGES, batch_size=3, epochs=2, validation_data=IMAGES, verbose=0
+    ).history
+    found = {k: v for k, v in history.items() if k.endswith("ed")}
+    assert found == {"trained": [1.0, 1.0], "val_evaluated": [1.0, 1.0]}
+
+
 def test_losses_are_weighted_and_the_rest_is_logged():
     history = make_method().fit(IMAGES, batch_size=3, verbose=0).history
     assert set(history) == {
