@@ -55,8 +55,11 @@ class StepLogs(keras.callbacks.Callback):
         self._time = time.perf_counter()
 
     def on_train_batch_begin(self, batch, logs=None):
-        self._batch = batch + self._steps_per_execution - 1
-        self._num_steps = self._first_step + self._batch + 1
+        end = batch + self._steps_per_execution
+        # The last execution of an epoch may have fewer steps.
+        end = min(end, self.params["steps"] or end)
+        self._batch = end - 1
+        self._num_steps = self._first_step + end
 
     def receive(self, logs):
         """Takes the logs of the step that was just started.

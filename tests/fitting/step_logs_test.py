@@ -100,6 +100,7 @@ def test_slow_steps_are_read_each(transfers, monkeypatch):
 def started_logs():
     logs = step_logs.StepLogs([])
     logs.set_model(shared_model())
+    logs.set_params({"steps": None})
     logs.on_train_begin()
     logs.on_epoch_begin(0)
     return logs
@@ -160,6 +161,18 @@ def test_a_bad_loss_is_named_by_its_step(bad, tmp_path, monkeypatch):
         fit(make_denoising(), logger, images=images, shuffle=False)
     logger.csv_file.close()
     assert (tmp_path / "history.csv").read_text() == ""
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() == "torch", reason="torch takes one at a time"
+)
+def test_a_bad_loss_in_an_execution_of_fewer_steps():
+    model = make_denoising()
+    model.compile(model.optimizer, steps_per_execution=2)
+    images = make_images(NUM_STEPS)
+    images[-1] = np.nan
+    with pytest.raises(RuntimeError, match=f"at step {NUM_STEPS}:"):
+        fit(model, images=images, shuffle=False)
 
 
 def test_keras_hands_nothing_on_of_logs_that_are_false(monkeypatch):
