@@ -16,15 +16,21 @@ class MeanOfEach(keras.metrics.Metric):
         name: String. Defaults to `"means"`.
     """
 
-    def __init__(self, name="means", **kwargs):
-        super().__init__(name=name, **kwargs)
+    def __init__(self, name="means"):
+        # Half precision cannot hold the sums of an epoch.
+        super().__init__(name=name, dtype="float32")
         self.names = ()
         # Those of training and evaluation may differ.
         self._names_of = {}
         self._training = None
         self.totals, self.weights = (
-            self.add_variable((MAX_VALUES,), keras.initializers.Zeros(), name=n)
-            for n in ("totals", "weights")
+            self.add_variable(
+                (MAX_VALUES,),
+                keras.initializers.Zeros(),
+                dtype=self.dtype,
+                name=name,
+            )
+            for name in ("totals", "weights")
         )
 
     def update_state(self, values, weight, training=None):

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 from helpers import to_numpy
@@ -38,6 +39,18 @@ def test_one_bad_value_leaves_the_others():
     means.update_state(scalars(other=3.0), 4)
     assert np.isnan(results(means)["loss"])
     assert results(means)["other"] == 2.0
+
+
+def test_sums_of_a_long_epoch_in_half_precision():
+    former = keras.config.floatx()
+    keras.config.set_floatx("float16")
+    try:
+        means = MeanOfEach()
+        for _ in range(3):
+            means.update_state(scalars(loss=10.0), 30_000)
+    finally:
+        keras.config.set_floatx(former)
+    assert results(means) == {"loss": 10.0}
 
 
 def test_room_for_values():
