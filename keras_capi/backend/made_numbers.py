@@ -45,7 +45,11 @@ def _made_or_copied(as_tensor):
     def make_or_copy(data, *, dtype=None, device=None):
         # NumPy's numbers, of which some are Python's too, have their dtypes.
         if type(data) in (bool, int, float):
-            return torch.full((), data, dtype=dtype, device=device)
+            try:
+                return torch.full((), data, dtype=dtype, device=device)
+            except (OverflowError, RuntimeError):
+                # Too large for the dtype, so that a copy may be infinite.
+                return as_tensor(data, dtype=dtype, device=device)
         if device is None or torch.is_tensor(data):
             return as_tensor(data, dtype=dtype, device=device)
         return sent_to_device(as_tensor(data, dtype=dtype), device)

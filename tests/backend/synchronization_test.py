@@ -239,6 +239,15 @@ def test_made_numbers_are_those_that_are_copied(number, dtype, accelerator):
     assert made.dtype == expected.dtype and torch.equal(made, expected)
 
 
+@pytest.mark.parametrize("number", [1e39, -1e300, 10**39])
+def test_numbers_too_large_for_their_dtype_are_infinite(number, accelerator):
+    with made_numbers.numbers_made_on_device():
+        made = torch.as_tensor(number, dtype=torch.float32)
+        with pytest.raises(ValueError):
+            torch.as_tensor(10**39, dtype=torch.int64)
+    assert torch.isinf(made)
+
+
 @pytest.mark.parametrize("number", [np.float64(0.1), np.int16(7), np.bool_(1)])
 def test_numbers_of_numpy_keep_their_dtypes(number, accelerator):
     expected = torch.as_tensor(number)
