@@ -41,6 +41,7 @@ from keras_capi.backend.predictions import predict_parts
 from keras_capi.backend.predictions import predict_together
 from keras_capi.backend.process_group import averaged_gradients
 from keras_capi.backend.process_group import check_keras_version
+from keras_capi.backend.process_group import check_launched_process
 from keras_capi.backend.process_group import check_process_group
 from keras_capi.backend.process_group import launched_processes
 from keras_capi.backend.process_group import share_variables
@@ -73,6 +74,7 @@ __all__ = [
     "averaged_gradients",
     "build_optimizer",
     "check_keras_version",
+    "check_launched_process",
     "check_process_group",
     "check_strategy",
     "compiled",

@@ -9,10 +9,17 @@ from keras import ops
 
 from keras_capi.backend.active import BACKEND
 from keras_capi.backend.replicas import all_reduce
+from keras_capi.backend.replicas import num_processes
 from keras_capi.backend.replicas import replica
 
 # How long processes wait for each other at the start, in seconds.
 PATIENCE = 120
+# How a process comes to train together with the others of its launcher.
+HOW_TO_JOIN = {
+    "torch": "call `torch.distributed.init_process_group` first",
+    "jax": "call `keras.distribution.initialize` first",
+    "tensorflow": "start a single one: those of TensorFlow cannot join",
+}
 
 
 @contextlib.contextmanager
@@ -46,6 +53,34 @@ def launched_processes():
         yield
     finally:
         dist.destroy_process_group()
+
+
+def check_launched_process():
+    """Raises a `RuntimeError` if a launched process would train by itself.
+
+    Launchers such as `torchrun` start the same script several times, and leave
+    it to the script to join the processes. Otherwise each trains the same model
+    and overwrites the files of the others.
+    """
+    place, count = (os.environ.get(name) for name in ("RANK", "WORLD_SIZE"))
+    if place is None or count in (None, "1") or _has_joined():
+        return
+    raise RuntimeError(
+        "Processes that a launcher such as `torchrun` has started must train "
+        f"one model together: {HOW_TO_JOIN[BACKEND]}. To train a model of its "
+        "own in each, delete `RANK` from `os.environ`. "
+        f"Received: backend {BACKEND}, RANK={place}, WORLD_SIZE={count}, and "
+        "a process that trains alone"
+    )
+
+
+def _has_joined():
+    if BACKEND != "torch":
+        return num_processes() > 1
+    import torch.distributed as dist
+
+    # Perhaps into a group of one, if the user chose so.
+    return dist.is_available() and dist.is_initialized()
 
 
 def check_keras_version():

@@ -110,6 +110,7 @@ class GuardedModel(BaseModel):
         **kwargs,
     ):
         kwargs = named_arguments("fit", "validation_split", args, kwargs)
+        backend.check_launched_process()
         check_rate_callbacks(self, callbacks)
         check_known_weights(self)
         _check_batch_sizes(batch_size=batch_size, **kwargs)
@@ -156,6 +157,7 @@ class GuardedModel(BaseModel):
             return super().predict(x, **kwargs)
 
     def train_on_batch(self, x, *args, **kwargs):
+        backend.check_launched_process()
         check_known_weights(self)
         _check_not_empty(x)
         with self._guarded():
