@@ -15,7 +15,7 @@ from keras_capi.backend.attention import dot_product_attention
 from keras_capi.backend.block_compiler import compiled_block
 from keras_capi.backend.block_compiler import compiled_blocks
 from keras_capi.backend.block_compiler import compiled_function
-from keras_capi.backend.block_compiler import has_many_weights
+from keras_capi.backend.block_compiler import num_eager_steps
 from keras_capi.backend.compilation_cache import keep_compiled
 from keras_capi.backend.compiled import compiled
 from keras_capi.backend.convolutions import grouped_convolution
@@ -94,7 +94,6 @@ __all__ = [
     "gradient_norms",
     "grouped_convolution",
     "has_accelerator",
-    "has_many_weights",
     "have_fused_adamw",
     "keep_compiled",
     "keeps_memory",
@@ -103,6 +102,7 @@ __all__ = [
     "listed_weights",
     "matrix_product",
     "move_average",
+    "num_eager_steps",
     "num_processes",
     "numbers_made_on_device",
     "on_host",

@@ -31,16 +31,27 @@ _recordings: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 _failures: list = []
 
 
-def has_many_weights(model):
-    """Returns whether a model has enough weights for compiling to pay off."""
-    return (
-        BACKEND == "torch"
-        and count_values(model.trainable_variables) >= MANY_WEIGHTS
-    )
+def num_eager_steps(model, chooses):
+    """Returns after how many steps to compile the blocks of a model.
+
+    Args:
+        model: A compiled `keras.Model`.
+        chooses: Boolean. Whether the user has left the choice open.
+
+    Returns:
+        Integer, or `None` for never.
+    """
+    if BACKEND != "torch" or model.run_eagerly:
+        return None
+    if not chooses:
+        return 0 if model.jit_compile else None
+    if count_values(model.trainable_variables) < MANY_WEIGHTS:
+        return None
+    return NUM_EAGER_STEPS
 
 
 @contextlib.contextmanager
-def compiled_blocks(model, chooses):
+def compiled_blocks(model, num_eager):
     """Lets torch compile the transformer blocks of a training step.
 
     This takes half a minute once, and then saves a tenth of each step: too
@@ -50,14 +61,12 @@ def compiled_blocks(model, chooses):
     Args:
         model: A compiled `keras.Model`, whose training step runs in this
             context.
-        chooses: Boolean. Whether the user has left the choice open and the
-            model is large enough, see `has_many_weights`.
+        num_eager: Integer or `None`, see `num_eager_steps`.
     """
     this_step.compiles = (
-        chooses
-        and not model.run_eagerly
+        num_eager is not None
         and not _failures
-        and _count_step(model) > NUM_EAGER_STEPS
+        and _count_step(model) > num_eager
     )
     this_step.recordings = _recordings.setdefault(model, Recordings())
     this_step.recordings.begin_step()

@@ -15,37 +15,42 @@ MANY_WEIGHTS = 200_000
 
 @contextlib.contextmanager
 def compiled_training(model, chooses):
-    """Lets XLA compile TensorFlow's training steps, on the CPU, too.
+    """Decides what compiles the training step that Keras makes.
 
-    Keras uses XLA on other devices only. With it a training takes less time,
-    unless the model is tiny: the gain per step makes up for a longer
-    compilation. Predictions are as fast without it, and take images of any
-    size.
+    On TensorFlow XLA does, on the CPU, too, where Keras does not use it. With
+    it a training takes less time, unless the model is tiny: the gain per step
+    makes up for a longer compilation. Predictions are as fast without it, and
+    take images of any size.
+
+    torch's compiler fails on a whole step, so it gets the blocks alone, see
+    `compiled_blocks`.
 
     Args:
         model: A compiled `keras.Model`, whose training function is made in this
             context.
         chooses: Boolean. Whether the user has left the choice open.
     """
-    if (
-        BACKEND != "tensorflow"
-        or not chooses
-        or model.run_eagerly
-        or count_values(model.trainable_variables) < MANY_WEIGHTS
-        or model.distribute_strategy.num_replicas_in_sync > 1
-    ):
-        yield
-        return
     jit_compile = model.jit_compile
-    with warnings.catch_warnings():
-        # Keras warns, and does not use XLA, if a layer does not support it or
-        # operations are to be deterministic.
-        warnings.simplefilter("ignore")
-        model.jit_compile = True
+    if BACKEND == "torch":
+        model.jit_compile = False
+    elif BACKEND == "tensorflow" and chooses and _gains_from_xla(model):
+        with warnings.catch_warnings():
+            # Keras warns, and does not use XLA, if a layer does not support it
+            # or operations are to be deterministic.
+            warnings.simplefilter("ignore")
+            model.jit_compile = True
     try:
         yield
     finally:
         model.jit_compile = jit_compile
+
+
+def _gains_from_xla(model):
+    return (
+        not model.run_eagerly
+        and count_values(model.trainable_variables) >= MANY_WEIGHTS
+        and model.distribute_strategy.num_replicas_in_sync == 1
+    )
 
 
 def with_logs(train_function, change):

@@ -26,8 +26,8 @@ class GuardedModel(BaseModel):
 
     # Set during `fit`.
     _step_logs = None
-    # Set when the training function is made.
-    _has_many_weights = False
+    # Set when the training function is made; `None` is never.
+    _compiles_blocks_after = None
 
     @contextlib.contextmanager
     def _guarded(self):
@@ -80,7 +80,9 @@ class GuardedModel(BaseModel):
             super().make_train_function(force)
         if self.train_function is not former:
             # Not at each step, as this looks at every layer.
-            self._has_many_weights = backend.has_many_weights(self)
+            self._compiles_blocks_after = backend.num_eager_steps(
+                self, self._chooses_compiler
+            )
             self.train_function = backend.with_logs(
                 backend.keeps_memory(self.train_function), self._receive_logs
             )
@@ -91,9 +93,7 @@ class GuardedModel(BaseModel):
     def train_step(self, *args):
         with (
             backend.averaged_gradients(self.optimizer),
-            backend.compiled_blocks(
-                self, self._chooses_compiler and self._has_many_weights
-            ),
+            backend.compiled_blocks(self, self._compiles_blocks_after),
             backend.weights_listed_once(self),
         ):
             return super().train_step(*args)

@@ -90,6 +90,26 @@ def test_training(name, most_graphs, compiles, num_graphs, monkeypatch):
     assert not block_compiler._failures
 
 
+@pytest.mark.parametrize("make", [make_capi, make_mae, make_dino])
+def test_users_demand_it(make, num_graphs, monkeypatch):
+    """Of the smallest models, from the first step on."""
+    use_compiler(monkeypatch, "aot_eager")
+    monkeypatch.setattr(block_compiler, "_failures", [])
+
+    def make_compiled():
+        model = make()
+        model.compile(model.optimizer, jit_compile=True)
+        return model
+
+    batches = [make_images(4, seed=seed) for seed in range(2)]
+    expected = train(make, *batches)
+    assert num_graphs() == 0
+    found = train(make_compiled, *batches)
+    assert num_graphs() >= 2
+    assert_close(found, expected)
+    assert not block_compiler._failures
+
+
 def test_other_kinds_do_not_share(compiles, monkeypatch):
     """The same weights and tensors, but another number of heads."""
     images = make_images()
@@ -114,7 +134,7 @@ def test_any_number_of_images(compiles, num_graphs):
         arguments = {"drop_path_sample": sample}
         with torch.no_grad():
             expected = block(tokens, coordinates, **arguments)
-            with block_compiler.compiled_blocks(model, True):
+            with block_compiler.compiled_blocks(model, 0):
                 found = block(tokens, coordinates, **arguments)
         torch.testing.assert_close(found, expected)
     assert num_graphs() == 2
@@ -131,7 +151,7 @@ def test_functions_of_parts(compiles, num_graphs):
 
     run = backend.compiled_function(scale)
     part, smaller = randn(4, 5, 3), randn(4, 2, 3)
-    with block_compiler.compiled_blocks(model, True):
+    with block_compiler.compiled_blocks(model, 0):
         run(part, factor=2.0)
         num_traced = len(calls)
         for x in (part, smaller, part):
@@ -165,7 +185,7 @@ def test_another_policy_later_on(compiles, num_graphs):
             layer.dtype_policy = policy
         with torch.no_grad():
             expected = block(*arguments)
-            with block_compiler.compiled_blocks(model, True):
+            with block_compiler.compiled_blocks(model, 0):
                 found = block(*arguments)
         assert found.dtype == expected.dtype
         torch.testing.assert_close(found, expected)
@@ -180,7 +200,7 @@ def test_by_torchs_compiler(compiles, num_graphs, monkeypatch):
     block = model.student.encoder.blocks[0]
     with torch.no_grad():
         expected = block(tokens, coordinates)
-        with block_compiler.compiled_blocks(model, True):
+        with block_compiler.compiled_blocks(model, 0):
             found = block(tokens, coordinates)
     assert num_graphs() == 1
     assert not block_compiler._failures
@@ -294,7 +314,7 @@ def test_bad_inputs_are_told_as_before(compiles):
     """They are no reason to give up."""
     model = make_capi()
     block = model.student.encoder.blocks[0]
-    with block_compiler.compiled_blocks(model, True):
+    with block_compiler.compiled_blocks(model, 0):
         with pytest.raises(Exception, match="RotaryAttention"):
             block(randn(2, 5, 16), randn(2, 4, 2))
     assert not block_compiler._failures

@@ -178,7 +178,7 @@ def make_call():
     block = model.student.encoder.blocks[0]
 
     def call(*tokens):
-        with block_compiler.compiled_blocks(model, True):
+        with block_compiler.compiled_blocks(model, 0):
             return [block(x, COORDINATES) for x in tokens]
 
     return model, call
@@ -199,7 +199,7 @@ def test_each_call_of_a_step_has_its_own(records):
 
     def gradient_of_both():
         kernel.grad = None
-        with block_compiler.compiled_blocks(model, True):
+        with block_compiler.compiled_blocks(model, 0):
             one, other = (block(x, COORDINATES) for x in tokens)
         ((one**2).sum() + (other**3).sum()).backward()
         return kernel.grad.clone()
