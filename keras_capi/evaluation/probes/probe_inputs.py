@@ -36,7 +36,8 @@ def prepare_probe_features(name, features):
                 "(samples, tokens, width) or (samples, rows, columns, width). "
                 f"Received: shape {values.shape}"
             )
-        if not np.issubdtype(values.dtype, np.floating):
+        # By name, as `bfloat16` is not among NumPy's own.
+        if not values.dtype.name.startswith(("float", "bfloat")):
             raise ValueError(
                 f"`{described}` must be floating point. "
                 f"Received: dtype {values.dtype}"

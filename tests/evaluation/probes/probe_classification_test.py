@@ -1,5 +1,6 @@
 import sys
 
+import ml_dtypes
 import numpy as np
 import pytest
 from helpers import make_backbone
@@ -55,6 +56,22 @@ def test_linear_probes_learn():
         assert grid[0].max() < grid.max()
         assert type(source["accuracy"]) is float
         assert type(source["validation_accuracy"]) is float
+
+
+@pytest.mark.parametrize("dtype", [ml_dtypes.bfloat16, "float16"])
+def test_takes_what_a_model_in_half_precision_predicts(dtype):
+    features, labels = make_vectors(200, 1)
+    test_features, test_labels = make_vectors(100, 2)
+    results = probe_classification(
+        {"global": features.astype(dtype)},
+        labels,
+        {"global": test_features.astype(dtype)},
+        test_labels,
+        learning_rates=(0.1,),
+        weight_decays=(0.0,),
+        **QUICK,
+    )
+    assert results["global"]["accuracy"] > 0.95
 
 
 @pytest.mark.parametrize("shape", [(2, 2, 8), (4, 8)])
@@ -166,6 +183,7 @@ INFINITE = np.where(NAN == NAN, VECTORS, [np.inf, -np.inf] * 4)
         ({"test_features": {"x": VECTORS[:, 0]}}, "must have the shape"),
         ({"test_features": {"x": VECTORS[:0]}}, "must have the shape"),
         ({"train_features": {"x": LABELS[:, None]}}, "floating point"),
+        ({"train_features": {"x": VECTORS.astype(str)}}, "floating point"),
         ({"train_features": {"x": NAN}}, r"train_features\['x'\]` must be fin"),
         ({"test_features": {"x": INFINITE}}, r"test_features\['x'\]` must be"),
         (
