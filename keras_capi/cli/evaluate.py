@@ -22,6 +22,7 @@ from keras_capi.data.image_files import name_some
 from keras_capi.data.image_loader import ImageLoader
 from keras_capi.data.load_labelled_images import load_labelled_images
 from keras_capi.data.load_segmentation import load_segmentation
+from keras_capi.evaluation.probes.held_out import check_leaves_a_batch
 from keras_capi.features.extract_features import extract_features
 from keras_capi.paths import as_path
 from keras_capi.validation import check_output
@@ -169,6 +170,11 @@ def evaluate(
             "probe_batch_size": probe_batch_size,
         }
         data = _load_classes(train, test, size, white_level)
+        if names != ["knn"]:
+            # Before the features, which take long.
+            check_leaves_a_batch(
+                "--probe-batch-size", probe_batch_size, len(data[0][1])
+            )
         wanted = tuple(
             dict.fromkeys(x for name in names for x in CLASSIFICATION[name])
         )

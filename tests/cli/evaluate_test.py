@@ -189,6 +189,14 @@ def test_a_preset_has_the_same_scores(model, classes, tmp_path):
         ({"--model": "missing.keras"}, "must be a file missing.keras"),
         ({"--model": "missing"}, "A preset must be.*'missing'"),
         ({"--model": "{unfinished}"}, "end of the training"),
+        (
+            {"--protocols": "linear", "--probe-batch-size": "46"},
+            "At least `--probe-batch-size` samples .* 48 .*-size=46",
+        ),
+        (
+            {"--protocols": "attentive", "--probe-batch-size": "128"},
+            "At least `--probe-batch-size` samples .* 48 .*-size=128",
+        ),
         ({"--model": "{bad}"}, "`model.save` wrote.*damaged"),
         ({"--model": "{other}"}, "contain an encoder.*with Sequential"),
         ({"--model": "{unknown}"}, "must be of Keras or keras_capi"),

@@ -1,6 +1,7 @@
 import numpy as np
 
 from keras_capi.evaluation.any_match_accuracy import any_match_accuracy
+from keras_capi.evaluation.probes.held_out import check_leaves_a_batch
 from keras_capi.evaluation.probes.held_out import split_held_out
 from keras_capi.evaluation.probes.probe_inputs import check_labels
 from keras_capi.evaluation.probes.probe_inputs import check_same_features
@@ -122,12 +123,9 @@ def probe_classification(
         num_classes=num_classes,
     )
     kept, held_out = split_held_out(len(train_labels), validation_share, seed)
-    if len(kept) < batch_size:
-        raise ValueError(
-            "At least `batch_size` samples must be left to train on. Received: "
-            f"{len(train_labels)} samples, of which {len(held_out)} are held "
-            f"out, with batch_size={batch_size}"
-        )
+    check_leaves_a_batch(
+        "batch_size", batch_size, len(train_labels), validation_share
+    )
     model = train_probes(
         train_features,
         train_labels,
