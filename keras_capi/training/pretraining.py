@@ -12,6 +12,8 @@ from keras_capi.training.check_encoder import check_encoder
 from keras_capi.training.check_inputs import check_images_alone
 from keras_capi.training.check_inputs import check_names
 from keras_capi.training.check_inputs import named_arrays
+from keras_capi.training.check_losses import check_compiled_alone
+from keras_capi.training.check_losses import check_losses
 from keras_capi.training.mean_of_each import MeanOfEach
 from keras_capi.training.moving_average import check_teachers
 from keras_capi.validation import check_images
@@ -157,6 +159,7 @@ class Pretraining(EncoderModel):
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
         check_images_alone(sample_weight=sample_weight)
+        check_losses(y_pred, self.loss_weights)
         # From regularisers, and from layers that call `add_loss`.
         added = sum(
             (ops.cast(loss, "float32") for loss in self.losses),
@@ -232,13 +235,10 @@ class Pretraining(EncoderModel):
         Args:
             optimizer: A Keras optimizer, preferably from `published_optimizer`.
             **kwargs: Other arguments of `keras.Model.compile`. Do not pass a
-                `loss`: the model has its own.
+                `loss`, as the model has its own, nor metrics, which compare
+                with labels.
         """
-        if kwargs.get("loss") is not None:
-            raise ValueError(
-                f"{type(self).__name__} computes its own losses; call "
-                f"`compile` without `loss`. Received: loss={kwargs['loss']}"
-            )
+        check_compiled_alone(self, **kwargs)
         for part in self.list_unused_parts():
             part.trainable = False
         super().compile(optimizer, **kwargs)

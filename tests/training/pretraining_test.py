@@ -247,6 +247,53 @@ def test_a_loss_cannot_be_given():
         make_method().compile("adam", loss="mse")
 
 
+@pytest.mark.parametrize("name", ["metrics", "weighted_metrics"])
+def test_metrics_cannot_be_given(name):
+    with pytest.raises(ValueError, match=f"{name}=.'mse'.") as error:
+        make_method().compile("adam", **{name: ["mse"]})
+    assert "without labels" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "weights, losses, message",
+    [
+        ({"a": 1.0}, lambda x: x, "a dictionary of scalars"),
+        ({"a": 1.0}, lambda x: {"b": x}, r"loss_weights={'a': .*\['b'\]"),
+        ({}, lambda x: {"b": x}, r"loss_weights={}, losses \['b'\]"),
+        ({"a": 1.0}, lambda x: {"a": x[None]}, r"scalars: .*'a' of shape \(1,"),
+        (
+            {"a": 1.0},
+            lambda x: {"a": x, "b": x[None, None]},
+            r"scalars: .*'b' of shape \(1, 1\)",
+        ),
+    ],
+)
+def test_losses_of_a_subclass_are_checked(weights, losses, message):
+    class Mistaken(MeanColour):
+        loss_weights = weights
+
+        def compute_losses(self, inputs, training):
+            returned = super().compute_losses(inputs, training)
+            return losses(returned["colour_loss"])
+
+    method = Mistaken(make_method().encoder)
+    method.compile("adam")
+    with pytest.raises(ValueError, match=message):
+        method.fit(IMAGES, verbose=0)
+
+
+def test_numbers_are_logged_beside_losses():
+    class Logged(MeanColour):
+        def compute_losses(self, inputs, training):
+            losses = super().compute_losses(inputs, training)
+            return {**losses, "three": 3.0, "four": np.float32(4)}
+
+    method = Logged(make_method().encoder)
+    method.compile("adam")
+    history = method.fit(IMAGES, verbose=0).history
+    assert history["three"] == [3.0] and history["four"] == [4.0]
+
+
 def test_saved_and_loaded(tmp_path):
     method = make_method(keras.optimizers.Adam(0.01))
     method.fit(IMAGES, verbose=0)
