@@ -225,9 +225,10 @@ def _exchange(number, action=None):
 
 
 def _say(text):
-    # The handler may have interrupted another `print`.
+    # The handler may have interrupted another `print`, and Keras's progress bar
+    # leaves its line open.
     with contextlib.suppress(RuntimeError):
-        print(text, flush=True)
+        print(f"\n{text}", flush=True)
 
 
 def _exit():

@@ -59,8 +59,9 @@ def test_interruption_by_the_keyboard_saves(tmp_path, capsys):
         fit(tmp_path, interrupt)
     assert names(tmp_path) == ["checkpoint-000000-00000002"]
     output = capsys.readouterr().out
-    assert "Stopping after this step" in output
-    assert "Stopped by SIGINT. Start again" in output
+    # On lines of their own, below the progress bar.
+    assert "\nStopping after this step" in output
+    assert "\n\nStopped by SIGINT. Start again" in output
     assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
 
 
