@@ -108,8 +108,8 @@ def _override(settings, override):
     single = SINGLE | set(settings_of_method(settings))
     if not equals or not (dot or section in single):
         raise ValueError(
-            "Settings must have the form section.setting=value. "
-            f"Received: {override}"
+            "Settings must have the form section.setting=value, or name=value "
+            f"with one of {', '.join(sorted(single))}. Received: {override}"
         )
     value = read_setting(name, text)
     if not dot:

@@ -419,6 +419,8 @@ def test_bad_recipes(photos, tmp_path):
         load_recipe("nothing")
     with pytest.raises(ValueError, match=r"section.setting=value.*layers=3"):
         load_recipe("demo", ["layers=3"])
+    with pytest.raises(ValueError, match=r"one of .*, ema_momentum, .*steps=3"):
+        load_recipe("demo", ["steps=3"])
     with pytest.raises(ValueError, match=r"known settings.*num_layer'\]"):
         load_recipe("demo", ["backbone.num_layer=3"])
     with pytest.raises(ValueError, match=r"known settings.*model: \['model'\]"):
