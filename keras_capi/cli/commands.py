@@ -104,7 +104,7 @@ def embed(
 
     An HDF5 file has a dataset for each feature, with one row per image, and the
     image paths in `names`. A .npy file has only the features, in alphabetical
-    order within each folder.
+    order within each folder, without a row for images that cannot be read.
     """
     out = as_path(out, "--out")
     check_output("--out", out)
@@ -122,6 +122,11 @@ def embed(
         backbone, loader, chosen, output=out
     )
     print(f"Wrote features of {len(names)} images to {out}")
+    if loader.skipped and out.suffix == ".npy":
+        print(
+            "Rows of a .npy file have no names, and some images were left out: "
+            "an .h5 file tells which row is which image."
+        )
 
 
 @app.command()

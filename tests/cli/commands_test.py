@@ -121,6 +121,25 @@ def test_convert_and_embed(preset, photos, tmp_path):
         )
 
 
+@pytest.mark.filterwarnings("ignore:Skipped:UserWarning")
+@pytest.mark.parametrize("suffix", [".npy", ".h5"])
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_rows_without_names_are_told(
+    preset, photos, tmp_path, suffix, is_damaged
+):
+    damaged = tmp_path / "damaged.png"
+    damaged.write_bytes(b"not an image")
+    result = run(
+        *("embed", photos, *([damaged] if is_damaged else []), "--preset"),
+        *(preset, "--out", tmp_path / f"features{suffix}"),
+        *("--image-size", 32),
+    )
+    assert result.exit_code == 0, result.output
+    assert "2 images" in result.output
+    is_told = "which row is which image" in result.output
+    assert is_told == (is_damaged and suffix == ".npy")
+
+
 def test_a_training_keeps_what_it_compiles(monkeypatch, tmp_path):
     folders = []
     monkeypatch.setattr(keras_capi.backend, "keep_compiled", folders.append)
