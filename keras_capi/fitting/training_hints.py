@@ -15,14 +15,17 @@ WILD_RATIO = 3.0
 # Share of the median below which nobody waited for a step.
 AT_ONCE = 0.1
 DEFAULT_BATCH_SIZE = 32  # of Keras
+# Share of its full value below which a learning rate changes nothing.
+NEGLIGIBLE = 0.01
 
 
 class TrainingHints(keras.callbacks.Callback):
     """Warns about what makes a training useless or slow, and how to fix it.
 
     It warns if there are more clusters than images to assign to them, if the
-    training ends while the learning rate still warms up, and if the step times
-    vary wildly. `fit` adds this callback by itself.
+    training ends while the learning rate still warms up or goes on after it has
+    come down to nothing, and if the step times vary wildly. `fit` adds this
+    callback by itself.
 
     Args:
         epochs: Integer. Epochs of the whole training; Keras's `fit` may be
@@ -40,6 +43,7 @@ class TrainingHints(keras.callbacks.Callback):
         self.batch_size = batch_size
         self._seconds = []
         self._has_hinted = False
+        self._has_ended = False
         self._is_done = False
 
     def on_train_begin(self, logs=None):
@@ -62,6 +66,7 @@ class TrainingHints(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self._ends = []
+        self._look_at_schedule()
 
     def on_train_batch_end(self, batch, logs=None):
         self._ends.append(time.perf_counter())
@@ -75,16 +80,41 @@ class TrainingHints(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         if not (self._is_done or self.model.stop_training):
             return
-        optimizer = self.model.optimizer
-        warmup_steps = schedule_settings(optimizer).get("warmup_steps") or 0
-        # `int` is not enough: under a strategy there is a value on each device.
-        num_updates = int(ops.convert_to_numpy(optimizer.iterations))
+        settings = schedule_settings(self.model.optimizer)
+        warmup_steps = settings.get("warmup_steps") or 0
+        num_updates = self._num_updates()
         if 0 < num_updates < warmup_steps:
             warnings.warn(
                 f"The training ended after {num_updates} updates, within the "
                 f"warm-up of {warmup_steps}: the learning rate never reached "
                 "its full value. The `total_steps` of a schedule should be the "
                 "updates of all epochs: images // batch size * epochs.",
+                stacklevel=2,
+            )
+
+    def _num_updates(self):
+        # `int` is not enough: under a strategy there is a value on each device.
+        return int(ops.convert_to_numpy(self.model.optimizer.iterations))
+
+    def _look_at_schedule(self):
+        optimizer = self.model.optimizer
+        settings = schedule_settings(optimizer)
+        total_steps, full = map(settings.get, ("total_steps", "base_value"))
+        if self._has_ended or total_steps is None or not full:
+            return
+        num_updates = self._num_updates()
+        if num_updates < total_steps:
+            return
+        inner = getattr(optimizer, "inner_optimizer", optimizer)
+        rate = float(ops.convert_to_numpy(inner.learning_rate))
+        if rate < NEGLIGIBLE * full:
+            self._has_ended = True
+            warnings.warn(
+                "The schedule of the learning rate has ended: after "
+                f"{num_updates} updates the rate is {rate:.1e}, which hardly "
+                "changes the model. The `total_steps` should be the updates of "
+                "all epochs: images // batch size * epochs. Received: "
+                f"total_steps={total_steps}",
                 stacklevel=2,
             )
 

@@ -49,6 +49,33 @@ def test_fine_tuning_that_ends_within_the_warmup():
         classifier.fit(make_images(), labels, epochs=2, verbose=0)
 
 
+@pytest.mark.parametrize(
+    "total_steps, final_value, warns",
+    [(2, 0.0, True), (2, 1e-6, True), (2, 5e-4, False), (3, 0.0, False)],
+)
+def test_a_training_that_goes_on_after_its_schedule(
+    total_steps, final_value, warns, recwarn
+):
+    model = make_denoising()
+    rate = keras_capi.optimizers.WarmupCosine(
+        1e-3, total_steps, final_value=final_value, truncate=1.0, first_step=1
+    )
+    model.compile(keras.optimizers.AdamW(rate))
+    model.fit(make_images(), batch_size=4, epochs=3, verbose=0)
+    found = [str(x.message) for x in recwarn if "has ended" in str(x.message)]
+    assert len(found) == warns
+    if warns:
+        assert "after 2 updates the rate is" in found[0]
+        assert found[0].endswith("total_steps=2")
+
+
+def test_a_schedule_that_ends_high_can_be_exceeded(recwarn):
+    model = make_model()
+    model.compile(keras_capi.optimizers.capi_optimizer(1e-3, 2, 1))
+    model.fit(make_images(), batch_size=4, epochs=3, verbose=0)
+    assert not [x for x in recwarn if "has ended" in str(x.message)]
+
+
 def test_a_part_of_a_training_may_end_there(tmp_path, recwarn):
     """What is left of an epoch after an interruption is a fit of its own."""
     model = make_denoising()
@@ -135,6 +162,9 @@ def test_times_that_scatter(monkeypatch, recwarn, seconds, scatters):
     now = [0.0]
     monkeypatch.setattr(training_hints.time, "perf_counter", lambda: now[0])
     hints = TrainingHints(epochs=9, batch_size=None)
+    model = keras.Sequential()
+    model.compile("sgd")
+    hints.set_model(model)
     for epoch in range(8):
         hints.on_epoch_begin(epoch)
         for batch, duration in enumerate(seconds[epoch * 5 :][:5]):
