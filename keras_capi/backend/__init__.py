@@ -50,6 +50,7 @@ from keras_capi.backend.processes import gather_parts
 from keras_capi.backend.processes import global_batch
 from keras_capi.backend.products import matrix_product
 from keras_capi.backend.products import weighted_sum
+from keras_capi.backend.ranking import top_k
 from keras_capi.backend.recordings import without_recordings
 from keras_capi.backend.recovery import build_optimizer
 from keras_capi.backend.recovery import restored_on_error
@@ -119,6 +120,7 @@ __all__ = [
     "split",
     "take_samples",
     "take_tokens",
+    "top_k",
     "train_step",
     "value_and_gradients",
     "weighted_sum",

@@ -26,7 +26,7 @@ def nearest_neighbors(queries, database, num_neighbors, metric="cosine"):
 
     Returns:
         Int32 array of shape `(queries, num_neighbors)`: the indices of the
-        neighbours, nearest first.
+        neighbours, nearest first. Of equally near ones, the first are taken.
 
     Raises:
         ValueError: If shapes or arguments do not fit, or a feature is not
@@ -99,7 +99,7 @@ def _search(queries, database, num_neighbors, metric):
         # The negative squared distance, up to a constant of each query.
         scores = 2 * scores - ops.sum(ops.square(database), axis=-1)
     count = min(num_neighbors, len(database))
-    scores, indices = ops.top_k(scores, count)
+    scores, indices = backend.top_k(scores, count)
     return ops.convert_to_numpy(scores), ops.convert_to_numpy(indices)
 
 

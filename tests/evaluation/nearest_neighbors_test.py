@@ -47,3 +47,15 @@ def test_bad_input(arguments, message):
     }
     with pytest.raises(ValueError, match=message):
         nearest_neighbors(**arguments)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "l2"])
+@pytest.mark.parametrize("num_copies", [3, 25, 200])
+def test_of_equal_neighbours_the_first_are_taken(metric, num_copies):
+    """As of patches without content, of which there may be many."""
+    # So that all products are exact.
+    signs = np.sign(vectors(6, width=16)).astype("float32")
+    database = np.repeat(signs, num_copies, axis=0)
+    expected = np.argsort(-signs @ database.T, axis=1, kind="stable")[:, :10]
+    found = nearest_neighbors(signs, database, 10, metric)
+    np.testing.assert_array_equal(found, expected)
