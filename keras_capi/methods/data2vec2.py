@@ -171,7 +171,7 @@ class Data2Vec2(Pretraining):
         hidden = take_patches(targets, inputs["predict_indices"])
         losses = {"feature_loss": ops.mean(_errors(hidden, outputs[0]))}
         if self.class_weight:
-            num_masks = inputs["visible_indices"].shape[1]
+            num_masks = ops.shape(inputs["visible_indices"])[1]
             average = ops.repeat(ops.mean(targets, axis=1), num_masks, axis=0)
             losses["class_loss"] = ops.mean(_errors(average, outputs[1]))
         return {**losses, "target_deviation": feature_deviation(targets)}
@@ -214,7 +214,7 @@ class Data2Vec2(Pretraining):
             self.encoder, images, visible_indices, training
         )
         visible_indices, predict_indices = (
-            ops.reshape(indices, (-1, indices.shape[-1]))
+            ops.reshape(indices, (-1, ops.shape(indices)[-1]))
             for indices in (visible_indices, predict_indices)
         )
         decoded = self.decoder(

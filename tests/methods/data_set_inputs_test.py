@@ -304,6 +304,12 @@ def _own_indices(kind):
     visible, predicted = order[:, :5], order[:, 5:11]
     if kind == "MAE":
         return {"visible_indices": visible, "predict_indices": predicted}
+    if kind == "Data2Vec2":
+        masks = np.stack([order, order[:, ::-1]], axis=1)
+        return {
+            "visible_indices": masks[..., :5],
+            "predict_indices": masks[..., 5:11],
+        }
     blocks = {
         "visible_indices": visible[:, None],
         "predict_indices": predicted.reshape(4, 2, 3),
@@ -320,7 +326,9 @@ def _own_indices(kind):
     keras.backend.backend() != "tensorflow",
     reason="only TensorFlow compiles a step without knowing a size",
 )
-@pytest.mark.parametrize("kind", ["MAE", "IJEPA", "IJEPA with masks"])
+@pytest.mark.parametrize(
+    "kind", ["MAE", "IJEPA", "IJEPA with masks", "Data2Vec2"]
+)
 def test_batches_may_differ_in_the_number_of_indices(kind):
     import tensorflow as tf
 

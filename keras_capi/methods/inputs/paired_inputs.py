@@ -86,6 +86,6 @@ def _check_pairs(inputs):
 def _each_mask(indices):
     """Flattens the masks of all images to one row each."""
     return {
-        name: ops.reshape(indices[name], (-1, indices[name].shape[-1]))
+        name: ops.reshape(indices[name], (-1, ops.shape(indices[name])[-1]))
         for name in INDEX_NAMES
     }

@@ -19,7 +19,7 @@ def take_patches(tokens, indices):
     Returns:
         Tensor of shape `(batch * masks, picked, width)`.
     """
-    _, num_masks, count = indices.shape
+    _, num_masks, count = ops.shape(indices)
     indices = ops.reshape(indices, (-1, num_masks * count))
     return ops.reshape(
         gather_tokens(tokens, indices), (-1, count, tokens.shape[-1])
