@@ -23,12 +23,38 @@ def gather_tokens(tokens, indices):
     Returns:
         Tensor of shape `(batch, picked, width)`.
 
+    Raises:
+        ValueError: If a list or NumPy array has indices of no token. What
+            those in a tensor select depends on the backend.
+
     Example:
 
     >>> tokens = keras.ops.reshape(keras.ops.arange(6.0), (2, 3, 1))
     >>> keras_capi.ops.gather_tokens(tokens, keras.ops.array([[2], [0]]))
     """
-    return backend.take_tokens(ops.convert_to_tensor(tokens), to_int32(indices))
+    tokens = ops.convert_to_tensor(tokens)
+    check_known_indices("indices", indices, tokens.shape[1])
+    return backend.take_tokens(tokens, to_int32(indices))
+
+
+def check_known_indices(name, indices, num_tokens):
+    """Raises a `ValueError` for indices of no token, if their values are known.
+
+    A tensor's may be on another device, and the host would have to wait.
+
+    Args:
+        name: String. Name of the argument.
+        indices: Integer array, list or tensor, or `None`.
+        num_tokens: Integer, or `None` if it is not known.
+    """
+    if num_tokens is None or not isinstance(indices, np.ndarray | list | tuple):
+        return
+    values = np.asarray(indices)
+    if values.size and not (values.min() >= 0 and values.max() < num_tokens):
+        raise ValueError(
+            f"`{name}` must be in [0, {num_tokens}). "
+            f"Received: values from {values.min()} to {values.max()}"
+        )
 
 
 def to_int32(indices):

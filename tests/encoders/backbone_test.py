@@ -26,6 +26,15 @@ def test_predictions_do_not_see_each_other():
     np.testing.assert_allclose(together[:, 2:3], alone, atol=1e-5)
 
 
+@pytest.mark.parametrize("bad", [-1, 16])
+def test_predictions_of_no_patch(bad):
+    """The last patch, or NaN, would be predicted on some backends."""
+    backbone = make_backbone()
+    visible = np.array([[0, 1], [4, 5]], "int32")
+    with pytest.raises(ValueError, match=r"`indices` must be in \[0, 16\)"):
+        backbone.predict_masked(make_images(2), visible, visible * 0 + bad)
+
+
 def test_the_encoder_sees_the_visible_patches_only():
     backbone = make_backbone()
     visible = np.tile(np.array([[0, 1, 4]], "int32"), (2, 1))

@@ -34,6 +34,21 @@ def test_gathers_with_any_integers(dtype):
     np.testing.assert_array_equal(to_numpy(outputs), EXPECTED)
 
 
+@pytest.mark.parametrize("kind", [np.array, list])
+@pytest.mark.parametrize("bad", [-1, 6, 2**40])
+def test_indices_of_no_token(kind, bad):
+    """Backends would wrap around, return NaN, or read the next sample."""
+    indices = kind([[5, 0], [2, bad], [3, 4]])
+    rule = rf"`indices` must be in \[0, 6\).*Received: values from.*{bad}"
+    with pytest.raises(ValueError, match=rule):
+        gather_tokens(TOKENS, indices)
+
+
+def test_no_indices():
+    empty = np.zeros((3, 0), "int32")
+    assert tuple(gather_tokens(TOKENS, empty).shape) == (3, 0, 4)
+
+
 def test_gradient_goes_to_the_picked_tokens():
     weights = np.random.default_rng(1).normal(size=(3, 2, 4)).astype("float32")
     indices = ops.convert_to_tensor(INDICES)
