@@ -1,5 +1,7 @@
 """What SwAV and DeepCluster have in common, by their authors' names."""
 
+import itertools
+
 import numpy as np
 
 import keras_capi
@@ -71,14 +73,14 @@ def count_batches(state, prefix, number):
 
 def batch_of(arrays, prefix="", step=...):
     """Views with the batch first, in Keras's layout."""
-    if f"{prefix}views_{len(VIEW_NAMES)}" in arrays:
-        raise ValueError("views must be of one or two resolutions")
-    return {
+    batch = {}
+    names = itertools.chain(
+        VIEW_NAMES, map("size_{:03}_views".format, itertools.count())
+    )
+    while (place := f"{prefix}views_{len(batch)}") in arrays:
         # From (view, batch, channel, row, column).
-        name: arrays[f"{prefix}views_{i}"][step].transpose(1, 0, 3, 4, 2)
-        for i, name in enumerate(VIEW_NAMES)
-        if f"{prefix}views_{i}" in arrays
-    }
+        batch[next(names)] = arrays[place][step].transpose(1, 0, 3, 4, 2)
+    return batch
 
 
 def make_optimizer(model, config, total_steps, batch_size):

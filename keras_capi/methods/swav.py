@@ -72,6 +72,8 @@ class SwAV(MultiCropClusteringMixin, Pretraining):
         preferably larger than the views; or a dictionary with your own views,
         `{"global_views": (batch, 2, height, width, channels), "local_views":
         (batch, count, ...)}`, the latter of a different size, or left out.
+        Views of further sizes may have other names that end in `"_views"`; they
+        are counted in alphabetical order.
 
     Output shape:
         Dictionary of the encoder's features, see `keras_capi.encoders.Encoder`.

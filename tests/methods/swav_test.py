@@ -98,6 +98,30 @@ def test_views_as_published():
     assert views.interpolation == "bilinear"
 
 
+@pytest.mark.parametrize("name", ["SwAV", "DINO"])
+def test_views_of_a_third_size(name):
+    """Which are one more kind; those of one size need not be one kind."""
+    keras.utils.set_random_seed(0)
+    model = make_swav()
+    if name == "DINO":
+        model = keras_capi.methods.DINO(make_vit(), num_prototypes=8)
+    tiny = make_images(8, 4, 4).reshape(4, 2, 4, 4, 3)
+    local = VIEWS["local_views"]
+    parts = {**VIEWS, "local_views": local[:, :1], "more_views": local[:, 1:]}
+
+    def loss(**inputs):
+        losses = model.compute_losses(model.prepare(inputs, False), False)
+        return to_numpy(losses[f"{name.lower()}_loss"])
+
+    whole = loss(**VIEWS)
+    assert loss(**parts) == pytest.approx(whole, rel=1e-5)
+    with_tiny = loss(**VIEWS, tiny_views=tiny)
+    assert with_tiny != pytest.approx(whole, rel=1e-5)
+    assert loss(**parts, tiny_views=tiny) == pytest.approx(with_tiny, rel=1e-5)
+    with pytest.raises(ValueError, match="`tiny_views` must have rank 5"):
+        loss(**VIEWS, tiny_views=tiny[0])
+
+
 def test_without_local_views_by_any_encoder():
     views = keras_capi.layers.MultiCrop(16, num_local_views=0)
     model = compiled(

@@ -14,8 +14,26 @@ from keras_capi.validation import check_images
 from keras_capi.validation import is_array
 from keras_capi.validation import known_shape
 
-# The order in which views are counted.
+# Views of further sizes have names that end like these.
 VIEW_NAMES = ("global_views", "local_views")
+ENDING = "_views"
+
+
+def list_views(inputs):
+    """Returns the names of views in the order in which these are counted.
+
+    The authors of SwAV allow for any number of sizes.
+
+    Args:
+        inputs: Dictionary.
+    """
+    usual = [name for name in VIEW_NAMES if name in inputs]
+    further = [
+        name
+        for name in sorted(inputs)
+        if name.endswith(ENDING) and name not in VIEW_NAMES
+    ]
+    return usual + further
 
 
 def built_views(views, encoder):
@@ -50,8 +68,8 @@ def check_views(inputs, encoder):
             check_images(inputs["images"], 1, encoder.image_shape[-1])
         return
     counts = {}
-    for name in VIEW_NAMES:
-        if name not in inputs or not is_array(inputs[name]):
+    for name in list_views(inputs):
+        if not is_array(inputs[name]):
             continue
         check_image_groups(name, inputs[name], "views", encoder)
         counts[name] = inputs[name].shape[0]
@@ -170,7 +188,7 @@ def encode_all_views(encoder, inputs, training=False):
 
     Args:
         encoder: `keras_capi.encoders.Encoder`.
-        inputs: Dictionary with some of `VIEW_NAMES`, see `encode_views`.
+        inputs: Dictionary with views by name, see `encode_views`.
         training: Boolean. Whether to apply stochastic depth.
 
     Returns:
@@ -178,8 +196,7 @@ def encode_all_views(encoder, inputs, training=False):
     """
     features = [
         encode_views(encoder, inputs[name], training)
-        for name in VIEW_NAMES
-        if name in inputs
+        for name in list_views(inputs)
     ]
     return ops.concatenate(features, axis=1)
 
