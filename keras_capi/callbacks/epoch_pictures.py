@@ -8,6 +8,7 @@ from keras_capi.optional_imports import import_optional
 from keras_capi.paths import as_path
 from keras_capi.validation import check_output
 from keras_capi.validation import check_positive_integer
+from keras_capi.visualization.check_pictures import check_pictures
 from keras_capi.visualization.picture_grid import scale_to_unit
 
 WRITERS = "tensorboard.summary.writer.event_file_writer"
@@ -45,7 +46,7 @@ class EpochPictures(keras.callbacks.Callback):
                 f"Received: pictures.shape={np.shape(pictures)}"
             )
         self.images = images
-        self.pictures = pictures
+        self.pictures = check_pictures(pictures)
         self.folder = as_path(folder, "folder")
         check_output("folder", self.folder, is_folder=True)
         self.every = every

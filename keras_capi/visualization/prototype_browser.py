@@ -6,6 +6,7 @@ from keras_capi.optional_imports import import_optional
 from keras_capi.validation import check_integers
 from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_positive_integer
+from keras_capi.visualization.check_pictures import check_pictures
 from keras_capi.visualization.picture_grid import scale_to_unit
 from keras_capi.visualization.to_rgb import to_rgb
 
@@ -114,7 +115,8 @@ def prototype_browser(
     Raises:
         ImportError: If matplotlib is not installed.
         ValueError: If there are fewer images than `num_patches`, `pictures` are
-            not as many or of another size, or a cluster does not exist.
+            not as many or of another size or range, or a cluster does not
+            exist.
 
     Example:
 
@@ -145,7 +147,7 @@ def prototype_browser(
             f"Received: pictures.shape={np.shape(pictures)}, "
             f"images.shape={np.shape(images)}"
         )
-    pictures = to_rgb(pictures)
+    pictures = to_rgb(check_pictures(pictures))
     found = nearest_patches(model, images, num_patches)
     size = model.student.patch_size
     margin = context * size

@@ -5,6 +5,7 @@ from keras_capi.ops.tokens import extract_patches
 from keras_capi.validation import check_images
 from keras_capi.validation import check_positive_integer
 from keras_capi.validation import check_seed
+from keras_capi.visualization.check_pictures import to_unit
 from keras_capi.visualization.picture_grid import scale_to_unit
 from keras_capi.visualization.restored_images import restored_images
 from keras_capi.visualization.restored_images import with_seed
@@ -208,25 +209,3 @@ def as_colors(values, images, pictures):
     covariance = np.mean(centred * (pictures - target_mean), axes)
     slope = covariance / np.maximum(variance, 1e-12)
     return np.clip((values - mean) * slope + target_mean, 0.0, 1.0)
-
-
-def to_unit(pictures):
-    """Returns pictures as floats in [0, 1].
-
-    Args:
-        pictures: Array of uint8, or of such floats.
-
-    Raises:
-        ValueError: If they are something else.
-    """
-    pictures = np.asarray(pictures)
-    if pictures.dtype == np.uint8:
-        return pictures.astype("float32") / 255.0
-    # Rounding errors pass.
-    low, high = pictures.min(), pictures.max()
-    if not -1e-3 <= low <= high <= 1.001:
-        raise ValueError(
-            "`pictures` must be uint8, or floats in [0, 1]. Received: "
-            f"dtype {pictures.dtype}, values from {low} to {high}"
-        )
-    return pictures.astype("float32")

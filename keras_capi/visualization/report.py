@@ -11,6 +11,7 @@ from keras_capi.paths import as_path
 from keras_capi.validation import check_output
 from keras_capi.validation import check_positive_integer
 from keras_capi.version import __version__
+from keras_capi.visualization.check_pictures import check_pictures
 from keras_capi.visualization.health_verdict import describe_measures
 from keras_capi.visualization.health_verdict import health_verdict
 from keras_capi.visualization.picture_grid import scale_to_unit
@@ -67,8 +68,8 @@ def write_report(
         ImportError: If Jinja2, matplotlib, Pillow or scikit-learn is not
             installed.
         ValueError: If there are no images, if `pictures` does not have one for
-            each, if the model is of another kind, or if the page cannot be
-            written.
+            each or has other values, if the model is of another kind, or if
+            the page cannot be written.
 
     Example:
 
@@ -96,7 +97,7 @@ def write_report(
             "`model` must be one of `keras_capi.methods`. "
             f"Received: {type(model).__name__}"
         )
-    images, pictures = np.asarray(images), np.asarray(pictures)
+    images, pictures = np.asarray(images), check_pictures(pictures)
     if num_steps is None and getattr(model, "optimizer", None):
         num_steps = int(ops.convert_to_numpy(model.optimizer.iterations))
     # Read once, as it may be a file.

@@ -3,11 +3,11 @@ from keras import ops
 
 from keras_capi.validation import check_images
 from keras_capi.validation import check_seed
+from keras_capi.visualization.check_pictures import to_unit
 from keras_capi.visualization.picture_grid import scale_to_unit
 from keras_capi.visualization.reconstruction_pictures import GREY
 from keras_capi.visualization.reconstruction_pictures import as_colors
 from keras_capi.visualization.reconstruction_pictures import check_same_shape
-from keras_capi.visualization.reconstruction_pictures import to_unit
 from keras_capi.visualization.restored_images import with_seed
 
 

@@ -104,6 +104,8 @@ def test_bad_arguments(tmp_path):
             FeatureImages(IMAGES, tmp_path / folder)
     with pytest.raises(ValueError, match="`pictures` must be one for each"):
         FeatureImages(IMAGES, tmp_path, pictures=IMAGES[:2])
+    with pytest.raises(ValueError, match="uint8, or floats in .*from -2.0"):
+        FeatureImages(IMAGES, tmp_path, pictures=np.full(IMAGES.shape, -2.0))
     with pytest.raises(ValueError, match="`images` must be an array of shape"):
         FeatureImages(IMAGES[0], tmp_path)
 

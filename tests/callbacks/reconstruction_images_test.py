@@ -42,7 +42,7 @@ def test_pictures_do_not_change_the_training(tmp_path):
 
 def test_bad_arguments(tmp_path):
     with pytest.raises(ValueError, match="`pictures` must have the shape"):
-        ReconstructionImages(IMAGES, tmp_path, IMAGES[:, :8])
+        ReconstructionImages(IMAGES, tmp_path, 0.0 * IMAGES[:, :8])
     with pytest.raises(ValueError, match="seed"):
         ReconstructionImages(IMAGES, tmp_path, seed=-1)
     callback = ReconstructionImages(IMAGES, tmp_path)

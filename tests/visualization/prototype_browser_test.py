@@ -80,3 +80,12 @@ def test_pictures_of_other_images():
     for pictures in (IMAGES[:2], IMAGES[:, :8]):
         with pytest.raises(ValueError, match="as many as `images`"):
             prototype_browser(model, IMAGES, pictures, num_patches=1)
+
+
+@pytest.mark.parametrize(
+    "value, dtype", [(3000, "uint16"), (-2.0, "float32"), (255.0, "float32")]
+)
+def test_pictures_of_other_values(value, dtype):
+    pictures = np.full(IMAGES.shape, value, dtype)
+    with pytest.raises(ValueError, match=f"uint8, or floats.*dtype {dtype}"):
+        prototype_browser(make_model(), IMAGES, pictures)

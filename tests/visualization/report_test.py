@@ -234,6 +234,11 @@ def test_bad_arguments_are_found_before_the_work(monkeypatch, tmp_path):
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     with pytest.raises(ValueError, match="Received: 3 and 12"):
         write_report(tmp_path / "a.html", None, IMAGES, IMAGES[:3])
+    # They would be drawn white.
+    sixteen_bits = np.full(IMAGES.shape, 3000, "uint16")
+    monkeypatch.delattr("keras_capi.visualization.report.model_health")
+    with pytest.raises(ValueError, match="uint8, or floats in .*uint16"):
+        write_report(tmp_path / "a.html", make_model(), IMAGES, sixteen_bits)
     for folder in (tmp_path, "~"):
         with pytest.raises(ValueError, match="`path` must be a file"):
             write_report(folder, None, IMAGES)
