@@ -41,10 +41,10 @@ def dot_product_attention(
 
         if jax.default_backend() == "cpu":
             return _in_parts(query, key, value, bias)
-    scale = None
+    scale = query.shape[-1] ** -0.5
     if BACKEND == "tensorflow" and query.dtype == "float16":
         # Keras scales the scores, which may have overflowed by then.
-        query, scale = query * query.shape[-1] ** -0.5, 1.0
+        query, scale = query * scale, 1.0
     return ops.dot_product_attention(query, key, value, bias=bias, scale=scale)
 
 

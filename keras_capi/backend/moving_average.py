@@ -29,7 +29,8 @@ def move_average(averages, variables, momentum, applied):
     for average, variable in pairs:
         if not keras.backend.is_float_dtype(average.dtype):
             continue
-        old, new = average.value, ops.stop_gradient(variable.value)
+        # Read once. TensorFlow would do so for each operation.
+        old, new = (ops.convert_to_tensor(x.value) for x in (average, variable))
         moved = old + ops.cast(rate, old.dtype) * (new - old)
         average.assign(ops.where(moves, moved, old))
 

@@ -186,16 +186,18 @@ class RotaryAttention(Attention):
                 )
         *query, fused = self._project_together(inputs, context)
         count = self.num_heads
-        angles = rotary_angles(coordinates, self.rotary_frequencies)
+        frequencies = self.rotary_frequencies
+        if not frequencies.trainable:
+            # TensorFlow would compute gradients of what is frozen, too.
+            frequencies = ops.stop_gradient(frequencies)
+        angles = rotary_angles(coordinates, frequencies)
         if not query:
             # Queries and keys rotate by the same angles, so they rotate
             # together.
             turning, value = backend.split(fused, (2 * count, count), 2)
             turned = apply_rotary(turning, *angles)
             return *backend.split(turned, (count, count), 2), value
-        context_angles = rotary_angles(
-            context_coordinates, self.rotary_frequencies
-        )
+        context_angles = rotary_angles(context_coordinates, frequencies)
         key, value = backend.split(fused, (count, count), 2)
         return (
             apply_rotary(query[0], *angles),

@@ -66,11 +66,9 @@ def rotary_angles(coordinates, frequencies):
     frequencies = ops.cast(frequencies, "float32")
     # Written out: a sum of two terms is no work for a matrix unit, and some of
     # these would round the angles to low precision.
-    angles = (
-        coordinates[..., :1] * frequencies[0]
-        + coordinates[..., 1:] * frequencies[1]
-    )
-    angles = ops.expand_dims(angles, -2)
+    row, column = backend.split(coordinates, (1, 1), -1)
+    of_row, of_column = backend.split(frequencies, (1, 1), 0)
+    angles = ops.expand_dims(row * of_row + column * of_column, -2)
     return ops.cos(angles), ops.sin(angles)
 
 

@@ -1,5 +1,6 @@
 import dataclasses
 
+import keras
 import numpy as np
 import pytest
 from helpers import to_numpy
@@ -204,6 +205,23 @@ def test_frequencies_train_if_asked_before_or_after_the_build():
         assert layer.rotary_frequencies.trainable
         layer.trainable = False
         assert not layer.rotary_frequencies.trainable
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow",
+    reason="The others know which weights are frozen.",
+)
+@pytest.mark.parametrize("trains", [False, True])
+def test_gradient_of_frequencies_is_computed_only_to_train_them(trains):
+    import tensorflow as tf
+
+    layer = RotaryAttention(2)
+    layer.trains_frequencies = trains
+    layer.build((None, 6, 16))
+    with tf.GradientTape() as tape:
+        total = keras.ops.sum(layer(TOKENS, COORDINATES))
+    gradient = tape.gradient(total, layer.rotary_frequencies.value)
+    assert (gradient is not None) == trains
 
 
 def test_missing_coordinates():
