@@ -139,7 +139,7 @@ def _compare_neighbors(colors, bins, ours):
             for x in (ours, theirs)
         ]
         differ = np.abs(distances[0] - distances[1])
-        repeated = np.diff(np.sort(theirs, axis=-1)).min() == 0
+        repeated = (np.diff(np.sort(theirs, axis=-1)) == 0).any()
         return DIFFERENT if repeated or differ.max() > 1e-3 else 0.0
 
     return compare

@@ -110,8 +110,10 @@ def _forward(arrays, config):
     )
     losses = model.compute_losses(batch, training=False)
     losses = {name: to_numpy(value) for name, value in losses.items()}
-    weight = config["wtl2"]
-    adversarial = (1.0 - weight) * losses["adversarial_loss"]
+    weight = model.loss_weights["pixel_loss"]
+    adversarial = (
+        model.loss_weights["adversarial_loss"] * losses["adversarial_loss"]
+    )
     _, (gradient,) = value_and_gradients(
         lambda images: binary_cross_entropy(discriminator(images[0]), 1.0),
         [ops.convert_to_tensor(made)],

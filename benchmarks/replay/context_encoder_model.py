@@ -23,6 +23,7 @@ def make_model(arrays, config, discriminator_rate=0.0):
     num_channels = arrays["images"].shape[-1]
     state = under(arrays, "weights/")
     kernels = _kernels(state)
+    weight = config["wtl2"]
     model = keras_capi.methods.ContextEncoder(
         make_encoder(config, num_channels),
         make_corruption(config, num_channels),
@@ -31,9 +32,14 @@ def make_model(arrays, config, discriminator_rate=0.0):
             learning_rate=discriminator_rate,
             beta_1=config["beta1"],
         ),
-        pixel_weight=config["wtl2"],
+        # With 1 there would be no discriminator.
+        pixel_weight=min(weight, 0.5),
         overlap_weight=_overlap_weight(arrays, config),
     )
+    model.loss_weights = {
+        "pixel_loss": weight,
+        "adversarial_loss": _adversarial_weight(arrays, weight),
+    }
     assign(pairs_of(state, model))
     return model
 
@@ -62,6 +68,21 @@ def make_corruption(config, num_channels):
         )
     return keras_capi.layers.CenterRegion(
         config["overlap"], mean=normalization, std=normalization
+    )
+
+
+def _adversarial_weight(arrays, pixel_weight):
+    if pixel_weight < 1:
+        return 1.0 - pixel_weight
+    # The authors' code adds all of the adversarial loss then, their words leave
+    # nothing of it; the array tells.
+    adversarial, pixels, total = (
+        float(arrays[f"loss/{name}"])
+        for name in ("adversarial", "l2_weighted", "generator")
+    )
+    return min(
+        (1.0, 1.0 - pixel_weight),
+        key=lambda x: abs(x * adversarial + pixel_weight * pixels - total),
     )
 
 

@@ -32,10 +32,9 @@ def replay(arrays, description):
     config = description["configuration"]
     result = Replay(inputs=_inputs(arrays, config))
     result.add("forward", _forward(arrays, config))
-    for kind in config["levels"]:
-        forward, losses = _corruption(arrays, config, kind)
-        result.add("forward", forward)
-        result.add("losses", losses)
+    forward, losses = _corruptions(arrays, config)
+    result.add("forward", forward)
+    result.add("losses", losses)
     result.add("losses", _losses(arrays, config))
     result.add("gradients", _gradients(arrays, config))
     losses, schedules, final = _training(arrays, config)
@@ -111,17 +110,25 @@ def _forward(arrays, config):
     }
 
 
-def _corruption(arrays, config, kind):
-    # Whether the emphasis counts here, is not said; the main kind tells.
-    loss = arrays[f"losses_by_noise/{config['main']}"]
-    plain = abs(loss - arrays["loss_plain"]) < abs(loss - arrays["loss"])
-    model = make_model(arrays, config, kind, plain)
-    batch = _batch(arrays, model)
-    pixels = batch["corrupted_images"] * NORMALIZATION + NORMALIZATION
-    return (
-        {f"corrupted/{kind}": pixels},
-        {f"losses_by_noise/{kind}": _loss(model, batch)},
-    )
+def _corruptions(arrays, config):
+    """Returns corrupted images and their losses, each by name."""
+    images, plain, weighted = {}, {}, {}
+    for kind in config["levels"]:
+        model = make_model(arrays, config, kind, plain=True)
+        batch = _batch(arrays, model)
+        images[f"corrupted/{kind}"] = (
+            batch["corrupted_images"] * NORMALIZATION + NORMALIZATION
+        )
+        name = f"losses_by_noise/{kind}"
+        plain[name] = _loss(model, batch)
+        weighted[name] = _loss(make_model(arrays, config, kind), batch)
+    # Whether the emphasis counts here, is not said; most of the arrays tell.
+    votes = [
+        np.sign(abs(arrays[k] - weighted[k]) - abs(arrays[k] - plain[k]))
+        for k in plain
+        if k in arrays
+    ]
+    return images, plain if sum(votes) > 0 else weighted
 
 
 def _losses(arrays, config):

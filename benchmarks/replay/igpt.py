@@ -24,7 +24,8 @@ def replay(arrays, description):
     """Returns the `Replay` of a file, see `comparison`."""
     config = description["configuration"]
     result = Replay(inputs=_inputs(arrays, config))
-    result.add("forward", _palette(arrays))
+    if "palette/centers" in arrays:
+        result.add("forward", _palette(arrays))
     for variant, causal in (("ar/", True), ("bert/", False)):
         for part in (_forward, _gradients, _training):
             for group, values in part(arrays, config, causal).items():
@@ -51,7 +52,7 @@ def _inputs(arrays, config):
             uses[name] = "loaded into the model"
         if name in ("labels", "train/labels"):
             uses[name] = "classes" if config["clf"] else "nothing depends on it"
-    return uses
+    return {name: use for name, use in uses.items() if name in arrays}
 
 
 def _palette(arrays):
@@ -150,15 +151,17 @@ def _training(arrays, config, causal):
     model = _make_model(arrays, config, causal)
     settings = config["optimizer"]
     steps = len(arrays["train/tokens"])
+    warmup = settings["warmup"]
     model.compile(
         model.published_optimizer(
-            steps,
+            # A file may end before its warm-up does.
+            max(steps, warmup + 1),
             UNUSED_BATCH_SIZE,
             learning_rate=settings["lr"],
             weight_decay=settings["weight_decay"],
             beta_1=settings["beta1"],
             beta_2=settings["beta2"],
-            warmup_steps=settings["warmup"],
+            warmup_steps=warmup,
             epsilon=settings["eps"],
         )
     )
