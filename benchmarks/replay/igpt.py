@@ -27,6 +27,8 @@ def replay(arrays, description):
     if "palette/centers" in arrays:
         result.add("forward", _palette(arrays))
     for variant, causal in (("ar/", True), ("bert/", False)):
+        if not under(arrays, variant):
+            continue
         for part in (_forward, _gradients, _training):
             for group, values in part(arrays, config, causal).items():
                 # Both have the same rate.

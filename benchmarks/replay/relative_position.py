@@ -7,6 +7,7 @@ from benchmarks.replay.comparison import Replay
 from benchmarks.replay.files import named
 from benchmarks.replay.files import under
 from benchmarks.replay.gradients import take_gradient_step
+from benchmarks.replay.patch_preparation import CELLS
 from benchmarks.replay.patch_preparation import replay_patches
 from benchmarks.replay.recording import recorded
 from benchmarks.replay.relative_position_model import as_image
@@ -24,9 +25,11 @@ from benchmarks.replay.weights import to_numpy
 def replay(arrays, description):
     """Returns the `Replay` of a file, see `comparison`."""
     config = description["configuration"]
-    patches, inputs = replay_patches(arrays, config)
-    result = Replay(inputs={**_inputs(arrays), **inputs})
-    result.add("forward", patches)
+    result = Replay(inputs=_inputs(arrays))
+    if CELLS in arrays:
+        patches, inputs = replay_patches(arrays, config)
+        result.add("forward", patches)
+        result.inputs |= inputs
     forward, losses = _forward(arrays, config)
     result.add("forward", forward)
     result.add("losses", losses)

@@ -10,6 +10,7 @@ from benchmarks.replay import context_encoder
 from benchmarks.replay import denoising_autoencoder
 from benchmarks.replay import ibot
 from benchmarks.replay import igpt
+from benchmarks.replay import relative_position
 from benchmarks.replay import simmim
 from benchmarks.replay.files import read_file
 
@@ -128,9 +129,28 @@ def test_image_gpt_without_a_palette():
     assert parity.compare(arrays, replay).passed
 
 
+def test_image_gpt_of_one_kind():
+    arrays, config = stored("igpt")
+    arrays = {
+        k: v
+        for k, v in arrays.items()
+        if not k.startswith("bert/") and not k.endswith("bert_uniform")
+    }
+    replay = igpt.replay(arrays, {"configuration": config})
+    assert parity.compare(arrays, replay).passed
+
+
 def test_image_gpt_that_ends_within_its_warmup():
     arrays, config = stored("igpt")
     config["optimizer"]["warmup"] = 12
     rates = igpt._training(arrays, config, True)["schedules"]["schedule/lr"]
     expected = config["optimizer"]["lr"] * np.arange(1, len(rates) + 1) / 12
     np.testing.assert_allclose(rates, expected, rtol=1e-6)
+
+
+def test_relative_positions_of_patches_without_their_image():
+    arrays, config = stored("relative_position")
+    parts = ("image", "sampling/", "preparation/")
+    arrays = {k: v for k, v in arrays.items() if not k.startswith(parts)}
+    replay = relative_position.replay(arrays, {"configuration": config})
+    assert parity.compare(arrays, replay).passed
