@@ -93,6 +93,15 @@ def test_no_registers():
     assert predictions.shape == (4, 3, 16)
 
 
+@pytest.mark.parametrize("optimizer", ["lion", "nadam"])
+def test_no_registers_under_any_optimizer(optimizer):
+    backbone = make_backbone(num_register_tokens=0)
+    model = keras_capi.methods.DenoisingAutoencoder(backbone)
+    model.compile(optimizer)
+    logs = model.train_on_batch(make_images(), return_dict=True)
+    assert np.isfinite(logs["loss"])
+
+
 def test_stochastic_depth_is_for_training_only():
     backbone = make_backbone(drop_path_rate=0.5)
     images = make_images()

@@ -71,6 +71,8 @@ class RegisterTokens(keras.layers.Layer):
             name="registers",
             shape=(self.num_registers, tokens_shape[-1]),
             initializer=keras.initializers.RandomNormal(stddev=0.02),
+            # On TensorFlow several optimizers of Keras fail on empty weights.
+            trainable=self.num_registers > 0,
         )
 
     def call(self, tokens, coordinates):

@@ -13,7 +13,7 @@ TOKENS = np.random.default_rng(0).normal(size=(2, 6, 8)).astype("float32")
 COORDINATES = np.random.default_rng(1).uniform(size=(2, 6, 2)).astype("float32")
 
 
-def make_case(num_registers, weights, **arguments):
+def make_case(num_registers, weights, fixed=None, **arguments):
     count = num_registers + 6
     return battery.Case(
         RegisterTokens,
@@ -24,6 +24,7 @@ def make_case(num_registers, weights, **arguments):
             battery.Output((2, count, 2), "float32"),
         ),
         trainable=weights,
+        non_trainable=fixed or {},
     )
 
 
@@ -32,7 +33,7 @@ CASES = {
     "zeros": make_case(
         8, {"registers": (8, 8)}, coordinates="zeros", scale_to_visible=False
     ),
-    "none": make_case(0, {"registers": (0, 8)}),
+    "none": make_case(0, {}, fixed={"registers": (0, 8)}),
 }
 
 
