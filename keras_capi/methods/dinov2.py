@@ -13,9 +13,10 @@ from keras_capi.methods.inputs.hidden_patches import find_hidden
 from keras_capi.methods.inputs.hidden_patches import hidden_weights
 from keras_capi.methods.inputs.hidden_patches import take_patches
 from keras_capi.methods.inputs.mask_form import MASK
+from keras_capi.methods.inputs.view_inputs import add_smaller_views
 from keras_capi.methods.inputs.view_inputs import check_view_masks
 from keras_capi.methods.inputs.view_inputs import encode_view_patches
-from keras_capi.methods.inputs.view_inputs import encode_views
+from keras_capi.methods.inputs.view_inputs import list_views
 from keras_capi.methods.inputs.view_inputs import mask_views
 from keras_capi.methods.inputs.view_sizes import view_sizes
 from keras_capi.methods.shared.distillation import FIRST_TEMPERATURE
@@ -248,10 +249,8 @@ class DINOv2(NetworkOptimizerMixin, DINO):
         )
         spread = sum(koleo(x) for x in ops.unstack(features, axis=1))
         # The authors divide by one pair too many where all views are large.
-        share = 1.0 if "local_views" in inputs else 2 / 3
-        if "local_views" in inputs:
-            others = encode_views(self.student, inputs["local_views"], training)
-            features = ops.concatenate([features, others], axis=1)
+        share = 1.0 if len(list_views(inputs)) > 1 else 2 / 3
+        features = add_smaller_views(features, self.student, inputs, training)
         head = self.patch_head or self.head
         patch_scores = head(take_patches(patches, places))
         return {

@@ -1,5 +1,4 @@
 import keras
-from keras import ops
 
 from keras_capi.fitting.schedule_settings import schedule_settings
 from keras_capi.layers.masking.blockwise_masking import BlockwiseMasking
@@ -8,9 +7,9 @@ from keras_capi.layers.tokens.mask_token import MaskToken
 from keras_capi.layers.views.multi_crop import MultiCrop
 from keras_capi.methods.dino import DINO
 from keras_capi.methods.inputs.mask_form import MASK
+from keras_capi.methods.inputs.view_inputs import add_smaller_views
 from keras_capi.methods.inputs.view_inputs import check_view_masks
 from keras_capi.methods.inputs.view_inputs import encode_view_patches
-from keras_capi.methods.inputs.view_inputs import encode_views
 from keras_capi.methods.inputs.view_inputs import mask_views
 from keras_capi.methods.inputs.view_sizes import view_sizes
 from keras_capi.methods.shared.distillation import FIRST_TEMPERATURE
@@ -228,9 +227,7 @@ class IBOT(DINO):
         features, patches = encode_view_patches(
             self.student, views, training, mask, self.mask_token
         )
-        if "local_views" in inputs:
-            others = encode_views(self.student, inputs["local_views"], training)
-            features = ops.concatenate([features, others], axis=1)
+        features = add_smaller_views(features, self.student, inputs, training)
         return {
             "class_loss": view_cross_entropy(
                 targets, self.head(features), self.student_temperature

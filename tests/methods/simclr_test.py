@@ -113,6 +113,10 @@ def test_a_rotary_encoder_trains_all_that_it_uses():
             {**VIEWS, "local_views": VIEWS["global_views"][:, :, :8, :8]},
             "two of each image",
         ),
+        (
+            {**VIEWS, "more_views": VIEWS["global_views"]},
+            "two of each image",
+        ),
         (IMAGES[..., :1], "3 channels"),
     ],
 )

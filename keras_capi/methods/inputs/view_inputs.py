@@ -111,7 +111,7 @@ def check_two_views(inputs):
         inputs: Dictionary of arrays or tensors.
     """
     views = inputs.get("global_views")
-    if "local_views" in inputs or (
+    if list_views(inputs) not in ([], ["global_views"]) or (
         views is not None and tuple(views.shape[1:2]) != (2,)
     ):
         shapes = {name: tuple(x.shape) for name, x in inputs.items()}
@@ -199,6 +199,27 @@ def encode_all_views(encoder, inputs, training=False):
         for name in list_views(inputs)
     ]
     return ops.concatenate(features, axis=1)
+
+
+def add_smaller_views(features, encoder, inputs, training=False):
+    """Returns the features of the global views, and behind them of all others.
+
+    Args:
+        features: Tensor of shape `(batch, views, global_dim)`, of the global
+            views.
+        encoder: `keras_capi.encoders.Encoder`.
+        inputs: Dictionary with views by name, see `encode_views`.
+        training: Boolean. Whether to apply stochastic depth.
+
+    Returns:
+        Tensor of shape `(batch, more views, global_dim)`.
+    """
+    others = [
+        encode_views(encoder, inputs[name], training)
+        for name in list_views(inputs)
+        if name != "global_views"
+    ]
+    return ops.concatenate([features, *others], axis=1) if others else features
 
 
 def encode_view_patches(
