@@ -39,6 +39,8 @@ def replay(arrays, description):
     result.add("losses", losses)
     result.add("schedules", schedules)
     result.add("final", final)
+    if "queue" not in arrays:
+        _add_second_names(result, arrays)
     result.noise = bias_noise(final, arrays["schedule/lr"], config["wd"])
     if "shapes" in description:
         result.keep(description["shapes"])
@@ -53,6 +55,15 @@ def _inputs(arrays):
         elif name.startswith(("views_", "train/views_")):
             uses[name] = "views"
     return {name: use for name, use in uses.items() if name in arrays}
+
+
+def _add_second_names(result, arrays):
+    """Adds what a file without a queue has under both names."""
+    for results in result.results.values():
+        for name in arrays:
+            plain = name.replace("_without_queue", "")
+            if plain in results:
+                results[name] = results[plain]
 
 
 def _forward(arrays, config):
