@@ -6,8 +6,10 @@ import numpy as np
 import keras_capi
 from benchmarks.replay.weights import to_numpy
 from keras_capi.convert.vit_keys import INDEX
+from keras_capi.convert.vit_keys import pair_entries
 
 NUM_CHANNELS = 3
+BIASES = (".q_bias", ".v_bias")
 RELATIVE = {"use_shared_rpb": "shared", "use_rpb": "per_block"}
 
 
@@ -31,6 +33,30 @@ def make_encoder(model):
         use_key_bias=False,
         layer_scale=model["init_values"],
     )
+
+
+def freeze_biases(encoder):
+    """Makes an encoder one whose queries and values have no biases either.
+
+    They stay zero, so that all else is computed as if they were not there.
+
+    Args:
+        encoder: `keras_capi.encoders.ViT` whose keys have none.
+    """
+    for block in encoder.blocks:
+        block.attention.query_bias.trainable = False
+        block.attention.value_bias.trainable = False
+
+
+def pair_with_biases(entries, state):
+    """Pairs weights with their values, without biases that no block has.
+
+    Args:
+        entries: Dictionary from names to pairs, see `pair_entries`.
+        state: Dictionary from the authors' name to array, without indices.
+    """
+    biases = {name for name in entries if name.endswith(BIASES)}
+    return pair_entries(entries, state, () if biases & set(state) else biases)
 
 
 def without_indices(state):

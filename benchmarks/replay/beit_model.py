@@ -1,11 +1,12 @@
 """BEiT as a file describes it, and where its weights go."""
 
 import keras_capi
+from benchmarks.replay.beit_encoder import freeze_biases
+from benchmarks.replay.beit_encoder import pair_with_biases
 from benchmarks.replay.beit_encoder import without_indices
 from benchmarks.replay.files import under
 from benchmarks.replay.weights import assign
 from keras_capi.convert.beit_keys import beit_entries
-from keras_capi.convert.vit_keys import pair_entries
 
 RELATIVE = {
     "use_shared_rel_pos_bias": "shared",
@@ -22,13 +23,21 @@ def make_model(arrays, config):
     """
     model = keras_capi.methods.BEiT(
         _make_encoder(config["model"], arrays["images"].shape[1]),
-        # The file has the words, so that none are made.
-        keras_capi.tokenizers.DALLETokenizer(
-            config["model"]["vocab_size"], hidden_dim=1, num_blocks=1
+        _Words(
+            config["model"]["patch_size"],
+            config["model"]["vocab_size"],
+            arrays["images"].shape[1],
+            trainable=False,
         ),
     )
+    if not config["model"].get("qkv_bias", True):
+        freeze_biases(model.encoder)
     assign(pairs_of(without_indices(under(arrays, "weights/")), model))
     return model
+
+
+class _Words(keras_capi.tokenizers.Tokenizer):
+    """Stands for the tokenizer: a file has the words, so that none are made."""
 
 
 def make_masking(sample):
@@ -48,8 +57,6 @@ def _make_encoder(model, num_channels):
     kinds = [kind for name, kind in RELATIVE.items() if model.get(name)]
     if len(kinds) > 1:
         raise ValueError("tables that are shared and of blocks are not known")
-    if not model.get("qkv_bias", True):
-        raise ValueError("queries and values without biases are not known")
     size = model["img_size"]
     height, width = size if isinstance(size, list) else (size, size)
     return keras_capi.encoders.ViT(
@@ -73,4 +80,4 @@ def pairs_of(state, model):
         state: Dictionary from the authors' name to array, without indices.
         model: `keras_capi.methods.BEiT`.
     """
-    return pair_entries(beit_entries(model), state)
+    return pair_with_biases(beit_entries(model), state)

@@ -46,15 +46,18 @@ def replay(arrays, description):
 
 def make_model(arrays, description):
     """Returns the model of a file with its initial weights."""
-    blocks = description["model"]["transformers_kwargs"]
+    sizes = description["model"]
+    blocks = sizes["transformers_kwargs"]
     config, momentum = description["clustering"], description["schedules"]
     backbone = keras_capi.models.CAPIBackbone(
-        patch_size=description["model"]["patch_size"],
-        num_layers=description["model"]["encoder_kwargs"]["depth"],
-        predictor_num_layers=description["model"]["decoder_kwargs"]["depth"],
+        patch_size=sizes["patch_size"],
+        num_layers=sizes["encoder_kwargs"]["depth"],
+        predictor_num_layers=sizes["decoder_kwargs"]["depth"],
         hidden_dim=blocks["embed_dim"],
         num_heads=blocks["block_kwargs"]["attn_kwargs"]["num_heads"],
-        num_register_tokens=description["model"]["n_registers"],
+        num_register_tokens=sizes["n_registers"],
+        register_coordinates=sizes.get("register_coordinates", "edge"),
+        scale_registers_to_visible=sizes.get("scale_reg_to_visible", True),
         drop_path_rate=blocks["drop_path_rate"],
         image_shape=(None, None, arrays["images"].shape[1]),
     )
@@ -81,10 +84,10 @@ def _schedule(config, description):
     return keras_capi.optimizers.WarmupCosine(
         config["base_value"],
         description["steps"],
-        config["warmup_iters"],
+        config.get("warmup_iters", 0),
         config.get("start_warmup_value", 0.0),
         config["final_value"],
-        config["truncate_cos"],
+        config.get("truncate_cos", 1.0),
     )
 
 
@@ -114,13 +117,14 @@ def _teacher_pairs(state, model):
 def _inputs(arrays):
     uses = {
         "images": "images of the forward pass",
-        "images_other_size": "images of the forward pass",
         "visible_indices": "mask of the forward pass",
         "predict_indices": "mask of the forward pass",
         "train/images": "images of the training steps",
         "train/visible_indices": "masks of the training steps",
         "train/predict_indices": "masks of the training steps",
     }
+    if "images_other_size" in arrays:
+        uses["images_other_size"] = "images of the forward pass"
     for name in arrays:
         if name.startswith("weights/"):
             uses[name] = "loaded into the model"

@@ -4,12 +4,13 @@ import keras
 from keras import ops
 
 import keras_capi
+from benchmarks.replay.beit_encoder import freeze_biases
+from benchmarks.replay.beit_encoder import pair_with_biases
 from benchmarks.replay.beit_encoder import without_indices
 from benchmarks.replay.files import under
 from benchmarks.replay.weights import assign
 from keras_capi.convert.data2vec_keys import data2vec_entries
 from keras_capi.convert.data2vec_keys import network_entries
-from keras_capi.convert.vit_keys import pair_entries
 
 # The authors' values of what a configuration leaves out.
 ENGINE = {
@@ -66,11 +67,11 @@ def make_model(arrays, config):
         loss_scale=1.0 if engine["loss_scale"] == -1 else engine["loss_scale"],
         ema_momentum=make_momentum(config),
     )
-    assign(
-        pair_entries(
-            data2vec_entries(model), without_indices(under(arrays, "weights/"))
-        )
-    )
+    if not config["model"].get("qkv_bias", True):
+        # The teacher's move only with the student's.
+        freeze_biases(model.encoder)
+    state = without_indices(under(arrays, "weights/"))
+    assign(pair_with_biases(data2vec_entries(model), state))
     return model
 
 
@@ -86,8 +87,6 @@ def engine_of(config):
 def _make_encoder(arrays, config):
     model = config["model"]
     _, num_channels, height, width = arrays["images"].shape
-    if not model.get("qkv_bias", True):
-        raise ValueError("queries and values without biases are not known")
     return keras_capi.encoders.ViT(
         config["patch"],
         model["depth"],
@@ -132,4 +131,4 @@ def pairs_of(model, part):
         a weight and its value in our layout.
     """
     entries = network_entries(model, part)
-    return lambda state: pair_entries(entries, state)
+    return lambda state: pair_with_biases(entries, state)

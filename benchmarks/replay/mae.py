@@ -2,10 +2,10 @@
 
 import math
 
-import keras
 import numpy as np
 
 import keras_capi
+from benchmarks.replay.beit_encoder import mean_pooled
 from benchmarks.replay.comparison import Replay
 from benchmarks.replay.files import channels_last
 from benchmarks.replay.files import named
@@ -219,16 +219,14 @@ def _features(arrays, config):
     images = channels_last(arrays["images"])
     positioned = encoder.embed(images)
     raw = encoder.encode(*positioned, normalize=False)
-    norm = keras.layers.LayerNormalization(epsilon=1e-6)
-    norm.build((None, encoder.hidden_dim))
-    norm.gamma.assign(arrays["eval/fc_norm.weight"])
-    norm.beta.assign(arrays["eval/fc_norm.bias"])
     results = {
         "eval/class_token": encoder(images)["global"],
         "eval/tokens": _tokens(encoder.encode(*positioned)),
         "eval/tokens_before_norm": _tokens(raw),
-        "eval/global_pool": norm(np.mean(to_numpy(raw["patches"]), axis=1)),
     }
+    norm = under(arrays, "eval/fc_norm.")
+    if norm:
+        results["eval/global_pool"] = mean_pooled(encoder, images, norm)
     if "images_other_size" in arrays:
         images = channels_last(arrays["images_other_size"])
         outputs = encoder.encode(*encoder.embed(images))
@@ -261,10 +259,13 @@ def _training(arrays, config):
     settings = config["train"]
     per_epoch = settings["steps_per_epoch"]
     total_steps = settings["epochs"] * per_epoch
+    warmup_steps = settings["warmup_epochs"] * per_epoch
+    if warmup_steps != int(warmup_steps):
+        raise ValueError("a warm-up that ends inside a step is not known")
     rate = keras_capi.optimizers.WarmupCosine(
         settings["lr"],
         total_steps,
-        settings["warmup_epochs"] * per_epoch,
+        int(warmup_steps),
         final_value=settings["min_lr"],
         truncate=1.0,
         warmup_endpoint=False,

@@ -230,7 +230,7 @@ def _make_rate(settings, total_steps):
         raise ValueError(f"the schedule {name} is not known")
     return keras_capi.optimizers.LateWarmup(
         schedule,
-        settings["warmup_epochs"] * per_epoch,
+        int(settings["warmup_epochs"] * per_epoch),
         settings["warmup_lr"],
     )
 

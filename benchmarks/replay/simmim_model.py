@@ -1,12 +1,13 @@
 """SimMIM as a file describes it, and where its weights go."""
 
 import keras_capi
+from benchmarks.replay.beit_encoder import freeze_biases
 from benchmarks.replay.beit_encoder import make_encoder
+from benchmarks.replay.beit_encoder import pair_with_biases
 from benchmarks.replay.beit_encoder import without_indices
 from benchmarks.replay.files import under
 from benchmarks.replay.weights import assign
 from keras_capi.convert.simmim_keys import simmim_entries
-from keras_capi.convert.vit_keys import pair_entries
 
 
 def make_model(arrays, config):
@@ -16,6 +17,8 @@ def make_model(arrays, config):
         make_encoder(config["model"]),
         make_masking(config["mask_ratio"], cell_size),
     )
+    if not config["model"]["qkv_bias"]:
+        freeze_biases(model.encoder)
     assign(pairs_of(without_indices(under(arrays, "weights/")), model))
     return model
 
@@ -34,4 +37,4 @@ def pairs_of(state, model):
         state: Dictionary from the authors' name to array, without indices.
         model: `keras_capi.methods.SimMIM`.
     """
-    return pair_entries(simmim_entries(model, state), state)
+    return pair_with_biases(simmim_entries(model, state), state)
