@@ -17,12 +17,12 @@ from benchmarks.replay.gradients import gradient_norm
 from benchmarks.replay.gradients import take_gradient_step
 from benchmarks.replay.recording import recorded
 from benchmarks.replay.rotary_trunk import FREQUENCIES
+from benchmarks.replay.schedules import warmup_cosine
 from benchmarks.replay.weights import in_their_layout
 from benchmarks.replay.weights import shapes_of
 from benchmarks.replay.weights import to_numpy
 from keras_capi.ops import pixel_targets
 from keras_capi.ops import prefix_mask
-from keras_capi.optimizers import WarmupCosine
 
 # Of an optimizer whose rate does not follow it.
 UNUSED_BATCH_SIZE = 1
@@ -137,12 +137,11 @@ def _training(arrays, config):
         model.published_optimizer(
             steps,
             UNUSED_BATCH_SIZE,
-            learning_rate=WarmupCosine(
+            learning_rate=warmup_cosine(
                 settings["lr"],
                 steps,
                 settings["warmup"],
                 start_value=settings["lr"] / max(settings["warmup"], 1),
-                truncate=1.0,
             ),
             weight_decay=settings["weight_decay"],
             clip_norm=settings["clip"] or None,

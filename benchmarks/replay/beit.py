@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 
-import keras_capi
 from benchmarks.replay.beit_encoder import mean_pooled
 from benchmarks.replay.beit_encoder import position_index
 from benchmarks.replay.beit_encoder import without_indices
@@ -19,6 +18,7 @@ from benchmarks.replay.gradients import gradient_norm
 from benchmarks.replay.gradients import take_gradient_step
 from benchmarks.replay.groups import names_by_decay
 from benchmarks.replay.recording import recorded
+from benchmarks.replay.schedules import warmup_cosine
 from benchmarks.replay.varied_masks import draw_masks
 from benchmarks.replay.varied_masks import varied_masks_judge
 from benchmarks.replay.weights import in_their_layout
@@ -173,7 +173,7 @@ def _total_steps(settings):
 
 
 def _compile(model, config):
-    settings, WarmupCosine = config["train"], keras_capi.optimizers.WarmupCosine
+    settings = config["train"]
     total_steps = _total_steps(settings)
     warmup_steps = settings.get("warmup_steps", -1)
     if warmup_steps <= 0:
@@ -181,20 +181,17 @@ def _compile(model, config):
     weight_decay = settings["weight_decay"]
     end = settings.get("weight_decay_end")
     if end is not None and end != weight_decay:
-        weight_decay = WarmupCosine(
-            weight_decay, total_steps, final_value=end, truncate=1.0
-        )
+        weight_decay = warmup_cosine(weight_decay, total_steps, final_value=end)
     beta_1, beta_2 = settings.get("opt_betas") or (0.9, 0.999)
     model.compile(
         model.published_optimizer(
             total_steps,
             config["batch"],
-            learning_rate=WarmupCosine(
+            learning_rate=warmup_cosine(
                 settings["lr"],
                 total_steps,
                 warmup_steps,
                 final_value=settings["min_lr"],
-                truncate=1.0,
             ),
             weight_decay=weight_decay,
             clip_norm=settings["clip_grad"] or None,

@@ -11,6 +11,7 @@ from benchmarks.replay.files import channels_last
 from benchmarks.replay.files import named
 from benchmarks.replay.files import under
 from benchmarks.replay.gradients import take_gradient_step
+from benchmarks.replay.schedules import warmup_cosine
 from benchmarks.replay.weights import assign
 from benchmarks.replay.weights import in_their_layout
 from benchmarks.replay.weights import shapes_of
@@ -81,13 +82,13 @@ def make_model(arrays, description):
 
 
 def _schedule(config, description):
-    return keras_capi.optimizers.WarmupCosine(
+    return warmup_cosine(
         config["base_value"],
         description["steps"],
         config.get("warmup_iters", 0),
-        config.get("start_warmup_value", 0.0),
-        config["final_value"],
-        config.get("truncate_cos", 1.0),
+        start_value=config.get("start_warmup_value", 0.0),
+        final_value=config["final_value"],
+        truncate=config.get("truncate_cos", 1.0),
     )
 
 

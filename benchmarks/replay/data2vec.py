@@ -17,6 +17,7 @@ from benchmarks.replay.gradients import gradient_norm
 from benchmarks.replay.gradients import take_gradient_step
 from benchmarks.replay.groups import names_by_decay
 from benchmarks.replay.recording import recorded
+from benchmarks.replay.schedules import warmup_cosine
 from benchmarks.replay.varied_masks import draw_masks
 from benchmarks.replay.varied_masks import varied_masks_judge
 from benchmarks.replay.weights import in_their_layout
@@ -220,23 +221,21 @@ def _gradients(arrays, config):
 
 def _compile(model, arrays, config):
     total_steps, end = config["epochs"] * config["ipe"], "weight_decay_end"
-    WarmupCosine = keras_capi.optimizers.WarmupCosine
     weight_decay = config["weight_decay"]
     if config.get(end) is not None:
-        weight_decay = WarmupCosine(
-            weight_decay, total_steps, final_value=config[end], truncate=1.0
+        weight_decay = warmup_cosine(
+            weight_decay, total_steps, final_value=config[end]
         )
     beta_1, beta_2 = config.get("opt_betas") or (0.9, 0.999)
     model.compile(
         model.published_optimizer(
             total_steps,
             len(arrays["images"]),
-            learning_rate=WarmupCosine(
+            learning_rate=warmup_cosine(
                 config["lr"],
                 total_steps,
                 config["warmup_epochs"] * config["ipe"],
                 final_value=config["min_lr"],
-                truncate=1.0,
             ),
             weight_decay=weight_decay,
             clip_norm=config["clip_grad"] or None,

@@ -18,6 +18,7 @@ from benchmarks.replay.mae_model import without_tables
 from benchmarks.replay.masks import masks_judge
 from benchmarks.replay.noise import key_bias_noise
 from benchmarks.replay.recording import recorded
+from benchmarks.replay.schedules import warmup_cosine
 from benchmarks.replay.weights import in_their_layout
 from benchmarks.replay.weights import shapes_of
 from benchmarks.replay.weights import to_numpy
@@ -262,12 +263,11 @@ def _training(arrays, config):
     warmup_steps = settings["warmup_epochs"] * per_epoch
     if warmup_steps != int(warmup_steps):
         raise ValueError("a warm-up that ends inside a step is not known")
-    rate = keras_capi.optimizers.WarmupCosine(
+    rate = warmup_cosine(
         settings["lr"],
         total_steps,
         int(warmup_steps),
         final_value=settings["min_lr"],
-        truncate=1.0,
         warmup_endpoint=False,
     )
     batch_size = len(arrays["images"])

@@ -14,6 +14,7 @@ from benchmarks.replay import data2vec
 from benchmarks.replay import mae
 from benchmarks.replay import simmim
 from benchmarks.replay.files import read_file
+from benchmarks.replay.schedules import warmup_cosine
 from keras_capi.ops import register_coordinates
 
 pytestmark = on_one_backend("How a file is read does not depend on a backend.")
@@ -151,3 +152,16 @@ def test_mae_with_a_warm_up_of_half_an_epoch(epochs):
     config["train"]["warmup_epochs"] = 0.3
     with pytest.raises(ValueError, match="inside a step"):
         mae._training(arrays, config)
+
+
+def test_a_warm_up_of_all_steps():
+    arrays, description = stored("mae")
+    config = description["configuration"]
+    settings = config["train"]
+    settings["warmup_epochs"] = settings["epochs"]
+    rates = mae._training(arrays, config)[1]["schedule/lr"]
+    expected = settings["lr"] * np.arange(len(rates)) / len(rates)
+    np.testing.assert_allclose(rates, expected, atol=1e-7)
+    schedule = warmup_cosine(2.0, 5, 5)
+    rates = [float(schedule(step)) for step in range(5)]
+    np.testing.assert_allclose(rates, np.linspace(0, 2, 5), atol=1e-6)
