@@ -61,7 +61,7 @@ def compiled_blocks(model, num_eager):
     Args:
         model: A compiled `keras.Model`, whose training step runs in this
             context.
-        num_eager: Integer or `None`, see `num_eager_steps`.
+        num_eager: What `num_eager_steps` returned.
     """
     this_step.compiles = (
         num_eager is not None
