@@ -17,12 +17,9 @@ def used_words(scores):
     Returns:
         Float32 scalar tensor.
     """
-    words = ops.reshape(ops.argmax(scores, axis=-1), (-1,))
-    # A row for each patch would take torch twelve bytes for each of the scores.
-    counts = ops.segment_sum(
-        ops.ones_like(words, dtype="float32"), words, scores.shape[-1]
-    )
-    counts = all_reduce_sum(counts)
+    size = scores.shape[-1]
+    words = ops.one_hot(ops.argmax(scores, axis=-1), size, dtype="float32")
+    counts = all_reduce_sum(ops.sum(ops.reshape(words, (-1, size)), axis=0))
     shares = counts / ops.sum(counts)
     entropy = -ops.sum(shares * ops.log(ops.maximum(shares, 1e-30)))
     return ops.exp(entropy)
