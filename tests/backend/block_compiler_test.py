@@ -276,7 +276,7 @@ def test_rematerialization_of_what_was_compiled(compiles, num_graphs):
     with keras.RematScope(mode="full"):
         model = make_mae()
     tokens = randn(2, 4, model.encoder.hidden_dim).requires_grad_()
-    with block_compiler.compiled_blocks(model, True):
+    with block_compiler.compiled_blocks(model, 0):
         outputs = model.encoder.blocks[0](tokens)
         with pytest.warns(UserWarning, match="eagerly"):
             block_compiler._give_up(RuntimeError())
