@@ -53,6 +53,16 @@ def peak_memory(backend):
     return jax.devices()[0].memory_stats()["peak_bytes_in_use"] / 2**30
 
 
+def memory_in_use():
+    """Returns what torch's tensors take now, in GiB; forgets the peak."""
+    if not _is_on_gpu("torch"):
+        return 0.0
+    import torch
+
+    torch.cuda.reset_peak_memory_stats()
+    return torch.cuda.memory_allocated() / 2**30
+
+
 def product_peak(backend, precision, size=8192, repetitions=20):
     """Returns the FLOP/s of products of large square matrices.
 

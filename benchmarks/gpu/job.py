@@ -16,7 +16,7 @@ import time
 ROOT = pathlib.Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 # Not the folder of this file, whose names are none of a library's.
-sys.path.remove(str(pathlib.Path(__file__).parent))
+sys.path[:] = [x for x in sys.path if x != str(pathlib.Path(__file__).parent)]
 
 # ruff: noqa: E402
 from benchmarks.gpu.device import device_name
@@ -34,12 +34,12 @@ from benchmarks.train_step import step_flops
 WARM_UP_STEPS = 13
 
 
-def train_ours(options):
-    """Trains by `fit`, as users do.
+def prepare_ours(options):
+    """Makes a model that trains by `fit`, as users do.
 
     Returns:
-        Dictionary: the seconds of the first step and of the measured ones, and
-        the losses at both ends.
+        A function that trains for a step and returns its loss, and one that
+        trains for a number of steps.
     """
     import keras
 
@@ -70,11 +70,11 @@ def train_ours(options):
     def run(count):
         model.fit(Batches(batch, count), verbose=0)
 
-    return _timed(loss, run, options.steps)
+    return loss, run
 
 
-def train_authors(options):
-    """Trains with the authors' code; the same results as of `train_ours`."""
+def prepare_authors(options):
+    """Makes the authors' model; the same functions as of `prepare_ours`."""
     options.device = torch_device()
     module = importlib.import_module(f"benchmarks.authors.{options.method}")
     step = module.training(options)
@@ -88,7 +88,10 @@ def train_authors(options):
         for _ in range(count):
             loss()
 
-    return _timed(loss, run, options.steps)
+    return loss, run
+
+
+PREPARE = {"ours": prepare_ours, "authors": prepare_authors}
 
 
 def _timed(loss, run, steps):
@@ -98,6 +101,10 @@ def _timed(loss, run, steps):
         loss: Function that trains for a step and returns its loss.
         run: Function that trains for a number of steps.
         steps: Integer. How many to measure.
+
+    Returns:
+        Dictionary: the seconds of the first step and of the measured ones, and
+        the losses at both ends.
     """
     start = time.perf_counter()
     first_loss = loss()
@@ -115,8 +122,7 @@ def _timed(loss, run, steps):
 
 def measure(options):
     """Returns the figures of a job, see `table.py`."""
-    train = {"ours": train_ours, "authors": train_authors}[options.side]
-    trained = train(options)
+    trained = _timed(*PREPARE[options.side](options), options.steps)
     # Before the large matrices.
     memory = peak_memory(options.backend)
     peak = product_peak(
