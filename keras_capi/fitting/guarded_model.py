@@ -4,6 +4,7 @@ import functools
 import keras
 
 from keras_capi import backend
+from keras_capi.fitting.inner_optimizer import inner_optimizer
 from keras_capi.fitting.known_weights import check_known_weights
 from keras_capi.fitting.named_arguments import named_arguments
 from keras_capi.fitting.rate_callbacks import check_rate_callbacks
@@ -59,7 +60,7 @@ class GuardedModel(BaseModel):
         kwargs = named_arguments("compile", "loss", args, kwargs)
         self._chooses_compiler = kwargs.get("jit_compile", "auto") == "auto"
         super().compile(optimizer, **kwargs)
-        optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        optimizer = inner_optimizer(self.optimizer)
         if hasattr(optimizer, "assign_groups"):
             optimizer.assign_groups(self.parameter_groups())
 

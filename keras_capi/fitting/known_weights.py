@@ -1,3 +1,6 @@
+from keras_capi.fitting.inner_optimizer import inner_optimizer
+
+
 def check_known_weights(model):
     """Raises a `ValueError` if the optimizer does not know all weights.
 
@@ -7,8 +10,7 @@ def check_known_weights(model):
     Args:
         model: A `keras.Model`.
     """
-    optimizer = getattr(model, "optimizer", None)
-    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    optimizer = inner_optimizer(getattr(model, "optimizer", None))
     if optimizer is None or not optimizer.built:
         return
     known = {id(weight) for weight in optimizer._trainable_variables}

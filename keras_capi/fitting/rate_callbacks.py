@@ -1,5 +1,7 @@
 import keras
 
+from keras_capi.fitting.inner_optimizer import inner_optimizer
+
 CALLBACKS = (
     keras.callbacks.LearningRateScheduler,
     keras.callbacks.ReduceLROnPlateau,
@@ -22,8 +24,7 @@ def check_rate_callbacks(model, callbacks):
         for callback in keras.tree.flatten(callbacks)
         if isinstance(callback, CALLBACKS)
     ]
-    optimizer = getattr(model, "optimizer", None)
-    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    optimizer = inner_optimizer(getattr(model, "optimizer", None))
     if not names or optimizer is None:
         return
     if isinstance(optimizer.get_config().get("learning_rate"), dict):

@@ -1,3 +1,6 @@
+from keras_capi.fitting.inner_optimizer import inner_optimizer
+
+
 def schedule_settings(optimizer):
     """Returns the settings of an optimizer's learning rate schedule.
 
@@ -9,7 +12,7 @@ def schedule_settings(optimizer):
         `keras_capi.optimizers.WarmupCosine`; empty if the rate is not a
         schedule.
     """
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    inner = inner_optimizer(optimizer)
     # The only public way to get the schedule.
     rate = inner.get_config().get("learning_rate")
     config = rate.get("config") if isinstance(rate, dict) else None

@@ -6,6 +6,7 @@ import numpy as np
 from keras import ops
 
 from keras_capi import backend
+from keras_capi.fitting.inner_optimizer import inner_optimizer
 from keras_capi.fitting.schedule_settings import schedule_settings
 
 NUM_STEPS = 24
@@ -105,7 +106,7 @@ class TrainingHints(keras.callbacks.Callback):
         num_updates = self._num_updates()
         if num_updates < total_steps:
             return
-        inner = getattr(optimizer, "inner_optimizer", optimizer)
+        inner = inner_optimizer(optimizer)
         rate = float(ops.convert_to_numpy(inner.learning_rate))
         if rate < NEGLIGIBLE * full:
             self._has_ended = True

@@ -37,7 +37,7 @@ def gather_tokens(tokens, indices):
     return backend.take_tokens(tokens, to_int32(indices))
 
 
-def check_known_indices(name, indices, num_tokens):
+def check_known_indices(name, indices, num_tokens, what="the tokens"):
     """Raises a `ValueError` for indices of no token, if their values are known.
 
     A tensor's may be on another device, and the host would have to wait.
@@ -46,13 +46,14 @@ def check_known_indices(name, indices, num_tokens):
         name: String. Name of the argument.
         indices: Integer array, list or tensor, or `None`.
         num_tokens: Integer, or `None` if it is not known.
+        what: String. What they point at, for the message.
     """
     if num_tokens is None or not isinstance(indices, np.ndarray | list | tuple):
         return
     values = np.asarray(indices)
     if values.size and not (values.min() >= 0 and values.max() < num_tokens):
         raise ValueError(
-            f"`{name}` must be in [0, {num_tokens}). "
+            f"`{name}` must be in [0, {num_tokens}), {what}. "
             f"Received: values from {values.min()} to {values.max()}"
         )
 

@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_capi import backend
 from keras_capi.encoders.encoder_model import EncoderModel
+from keras_capi.fitting.inner_optimizer import inner_optimizer
 from keras_capi.fitting.named_arguments import named_arguments
 from keras_capi.fitting.non_finite_loss import check_finite_loss
 from keras_capi.ops.collectives import global_means
@@ -209,15 +210,11 @@ class Pretraining(EncoderModel):
         """Begins a training step, see `keras_capi.backend.train_step`."""
         # Copied, as the counter is updated in place on some backends.
         step = ops.convert_to_tensor(self.optimizer.iterations) + 0
-        optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        optimizer = inner_optimizer(self.optimizer)
+        groups = getattr(optimizer, "group_learning_rates", {})
         rates = {
             "learning_rate": optimizer.learning_rate,
-            **{
-                f"{name}_learning_rate": rate
-                for name, rate in getattr(
-                    optimizer, "group_learning_rates", {}
-                ).items()
-            },
+            **{f"{name}_learning_rate": rate for name, rate in groups.items()},
         }
         logs = {k: ops.convert_to_tensor(v) + 0.0 for k, v in rates.items()}
         self.before_update(step)

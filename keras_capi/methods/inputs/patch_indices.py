@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_capi.ops.known_axes import may_match
+from keras_capi.ops.tokens import check_known_indices
 from keras_capi.validation import is_array
 from keras_capi.validation import known_shape
 
@@ -124,14 +125,7 @@ def _to_numpy(values):
 
 
 def _check_range(name, indices, num_patches):
-    if not indices.size:
-        return
-    low, high = indices.min(), indices.max()
-    if low < 0 or high >= num_patches:
-        raise ValueError(
-            f"`{name}` must be in [0, {num_patches}), the patches of an "
-            f"image. Received: values from {low} to {high}"
-        )
+    check_known_indices(name, indices, num_patches, "the patches of an image")
 
 
 def _repeats(indices):
