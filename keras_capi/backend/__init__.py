@@ -65,6 +65,7 @@ from keras_capi.backend.this_step import compiled_alike
 from keras_capi.backend.training_step import compiled_training
 from keras_capi.backend.training_step import train_step
 from keras_capi.backend.training_step import with_logs
+from keras_capi.backend.tupled_batches import tupled_batches
 
 __all__ = [
     "SeedGenerator",
@@ -122,6 +123,7 @@ __all__ = [
     "take_tokens",
     "top_k",
     "train_step",
+    "tupled_batches",
     "value_and_gradients",
     "weighted_sum",
     "weights_listed_once",

@@ -126,7 +126,8 @@ class GuardedModel(BaseModel):
         )
         return fit_from_checkpoint(self, fit, epochs, callbacks)
 
-    def _fit(self, *args, callbacks, **kwargs):
+    def _fit(self, x, *args, callbacks, validation_data=None, **kwargs):
+        kwargs["validation_data"] = backend.tupled_batches(validation_data)
         step_logs = StepLogs(callbacks)
         # First, so that a bad loss is noticed before other callbacks record it.
         callbacks = [step_logs, *callbacks]
@@ -135,7 +136,12 @@ class GuardedModel(BaseModel):
             with self._guarded():
                 backend.check_process_group("fit")
                 backend.share_variables(self)
-                return super().fit(*args, callbacks=callbacks, **kwargs)
+                return super().fit(
+                    backend.tupled_batches(x),
+                    *args,
+                    callbacks=callbacks,
+                    **kwargs,
+                )
         finally:
             self._step_logs = former
 
@@ -144,7 +150,7 @@ class GuardedModel(BaseModel):
         with self._guarded():
             _check_batch_sizes(**kwargs)
             _check_not_empty(x)
-            return super().evaluate(x, **kwargs)
+            return super().evaluate(backend.tupled_batches(x), **kwargs)
 
     def predict(self, x=None, *args, **kwargs):
         kwargs = named_arguments("predict", "batch_size", args, kwargs)
@@ -155,7 +161,7 @@ class GuardedModel(BaseModel):
                 # Checked now: TensorFlow graphs may not know the sizes of
                 # images, and would fail halfway.
                 self.compute_output_spec(x)
-            return super().predict(x, **kwargs)
+            return super().predict(backend.tupled_batches(x), **kwargs)
 
     def train_on_batch(self, x, *args, **kwargs):
         backend.check_launched_process()
