@@ -15,8 +15,8 @@ def warn_of_raw_pixels(x):
 
     It looks at some of the images in arrays, at the first batch of a
     `keras.utils.PyDataset` or `tf.data.Dataset`, and at the first image of a
-    torch `DataLoader`. Generators are not checked, as they can be read only
-    once.
+    torch `DataLoader`. Generators and streams are not checked, as they can be
+    read only once.
 
     Args:
         x: The `x` given to `fit`.
@@ -61,5 +61,10 @@ def first_batch(x):
         return next(iter(x.take(1)), None)
     samples = getattr(x, "dataset", None)
     if hasattr(x, "collate_fn") and hasattr(samples, "__getitem__"):
-        return x.collate_fn([samples[0]])
+        try:
+            first = samples[0]
+        # Of streams, and of data sets whose samples have other names.
+        except (NotImplementedError, LookupError):
+            return None
+        return x.collate_fn([first])
     return x

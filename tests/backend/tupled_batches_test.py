@@ -75,6 +75,14 @@ def test_a_loader_of_unknown_length():
     model.fit(loader, steps_per_epoch=2, verbose=0)
 
 
+def test_samples_without_a_first_one():
+    names = ["a", "b", "c"]
+    samples = dict(zip(names, IMAGES, strict=False))
+    loader = torch.utils.data.DataLoader(samples, sampler=names, batch_size=3)
+    history = make_model().fit(loader, verbose=0).history
+    assert np.isfinite(history["loss"])
+
+
 def test_a_loader_shuffles_as_before():
     """Neither order nor random state depend on what Keras needs."""
     orders = []
