@@ -235,3 +235,15 @@ def test_an_encoder_with_rotary_positions():
     assert np.isfinite(model.train_on_batch(MASKED)[0])
     patches = model.parameter_groups()["patch_embedding"]
     assert len(patches) > 0
+
+
+def test_encoders_without_a_patch_embedding():
+    """Of their own `embed`, which the contract leaves to them."""
+    encoder = keras_capi.encoders.ConvolutionalEncoder(
+        num_stages=2, hidden_dim=16, image_shape=(16, 16, 3)
+    )
+    assert not hasattr(encoder, "patch_embedding")
+    model = make_dinov2(encoder)
+    model.compile(model.published_optimizer(10, batch_size=4))
+    assert np.isfinite(model.train_on_batch(MASKED)[0])
+    assert model.parameter_groups()["patch_embedding"] == []

@@ -115,10 +115,12 @@ class NetworkOptimizerMixin:
         first, *others = self.student.weights_by_depth()
         # A `CAPIBackbone` contains its encoder.
         encoder = getattr(self.student, "encoder", self.student)
+        # An encoder of one's own may embed patches in another way.
+        embedding = getattr(encoder, "patch_embedding", None)
         depths = [[*first, *self.mask_token.weights], *others]
         return {
             **super().parameter_groups(),
             **self.networks(),
-            "patch_embedding": encoder.patch_embedding.weights,
+            "patch_embedding": embedding.weights if embedding else [],
             **{f"depth_{depth}": x for depth, x in enumerate(depths)},
         }
