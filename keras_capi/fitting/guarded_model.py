@@ -147,6 +147,12 @@ class GuardedModel(BaseModel):
 
     def evaluate(self, x=None, *args, **kwargs):
         kwargs = named_arguments("evaluate", "y", args, kwargs)
+        if not self.compiled:
+            # Keras on torch fails later, for lack of an optimizer.
+            raise ValueError(
+                "Call `compile` before `evaluate`. Received: "
+                f"{type(self).__name__}, which is not compiled"
+            )
         with self._guarded():
             _check_batch_sizes(**kwargs)
             _check_not_empty(x)

@@ -116,3 +116,12 @@ def test_the_other_models_too():
 def test_lists_are_no_images(inputs):
     with pytest.raises(ValueError, match="stack them.*Received: a (list|tup)"):
         make_denoising().fit(inputs, verbose=0)
+
+
+@pytest.mark.parametrize("make_one", [make_denoising, make_backbone])
+def test_evaluation_needs_compile(make_one):
+    model = make_one()
+    if model.compiled:
+        model = type(model).from_config(model.get_config())
+    with pytest.raises(ValueError, match="Call `compile` before `evaluate`"):
+        model.evaluate(make_images(4), verbose=0)
