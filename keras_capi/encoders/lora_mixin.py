@@ -13,18 +13,27 @@ class LoRAMixin:
     def finish(self, lora_rank=None):
         """Ends a constructor, once the encoder has all its parts and weights.
 
+        A subclass of a finished encoder, such as `ViT`, may add parts and call
+        it again.
+
         Args:
             lora_rank: Integer or `None`, see `enable_lora`.
         """
         if lora_rank is not None:
             check_positive_integer("lora_rank", lora_rank)
             self._add_lora(lora_rank)
+        elif self.has_lora:
+            # Parts that a subclass has added are not low-rank weights.
+            self._freeze_all_but_lora()
         if not self.trainable:
             # For a frozen encoder that is loaded: Keras freezes the parts that
             # exist when the base class is initialised, and these did not.
             for layer in self.layers:
                 layer.trainable = False
         self.built = True
+        # Keras lets no parts be added after a `build`, but means that of a
+        # layer in use: constructors call it, and subclasses then go on.
+        self._tracker.unlock()
 
     def list_blocks(self):
         """Returns the transformer blocks, which LoRA applies to."""
