@@ -19,7 +19,9 @@ def take_gradient_step(model, batch, make_pairs, shapes):
     Returns:
         Dictionary from the authors' name to gradient, and the logs.
     """
-    model.compile(keras.optimizers.SGD(1.0))
+    # To trace a step that runs once takes TensorFlow longer than the step.
+    run_eagerly = keras.backend.backend() == "tensorflow"
+    model.compile(keras.optimizers.SGD(1.0), run_eagerly=run_eagerly)
     before = {id(weight): to_numpy(weight) for weight in model.weights}
     logs = model.train_on_batch(batch, return_dict=True)
     gradients = in_their_layout(
