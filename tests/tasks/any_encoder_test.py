@@ -13,6 +13,9 @@ from keras_capi.optimizers import LayerDecayAdamW
 from keras_capi.tasks import ImageClassifier
 from keras_capi.tasks import ImageSegmenter
 
+# The steps of these tasks are traced in `fine_tuning_test.py`.
+pytestmark = pytest.mark.usefixtures("untraced")
+
 ENCODERS = {
     "capi": make_backbone,
     "vit": make_vit,

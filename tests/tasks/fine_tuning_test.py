@@ -113,6 +113,7 @@ def test_functional(kind, shape):
     )
 
 
+@pytest.mark.usefixtures("untraced_once")
 @pytest.mark.parametrize("make", ["classifier", "attention", "segmenter"])
 def test_saved_alone(make, tmp_path):
     images, labels, masks = make_labelled()
@@ -140,6 +141,7 @@ def test_saved_alone(make, tmp_path):
     )
 
 
+@pytest.mark.usefixtures("untraced_once")
 @pytest.mark.parametrize("lora_first", [True, False])
 def test_lora(lora_first, tmp_path):
     images, labels, _ = make_labelled()
@@ -181,6 +183,7 @@ def test_lora_on_a_frozen_teacher(tmp_path):
         assert names == {"lora_kernel_a", "lora_kernel_b", "kernel", "bias"}
 
 
+@pytest.mark.usefixtures("untraced_once")
 def test_unfreezing_after_a_probe(tmp_path):
     images, labels, _ = make_labelled()
     backbone = make_longer_backbone()
@@ -243,6 +246,7 @@ def test_labels_that_are_no_integers():
     fit(model, images, labels.astype("float32"), epochs=1)
 
 
+@pytest.mark.usefixtures("untraced_once")
 def test_ignored_labels():
     images, _, masks = make_labelled(8)
     masks[0, 0, 0] = 255
