@@ -34,13 +34,19 @@ def check_losses(losses, loss_weights):
 
 
 def check_compiled_alone(
-    model, loss=None, metrics=None, weighted_metrics=None, **others
+    model,
+    loss=None,
+    loss_weights=None,
+    metrics=None,
+    weighted_metrics=None,
+    **others,
 ):
     """Raises a `ValueError` if a method is compiled with a loss or metrics.
 
     Args:
         model: The method.
         loss: As given to `compile`.
+        loss_weights: The same.
         metrics: The same.
         weighted_metrics: The same.
         **others: Other arguments of `compile`.
@@ -49,6 +55,14 @@ def check_compiled_alone(
         raise ValueError(
             f"{type(model).__name__} computes its own losses; call `compile` "
             f"without `loss`. Received: loss={loss}"
+        )
+    if loss_weights is not None:
+        # Keras would not use them without a loss.
+        raise ValueError(
+            f"{type(model).__name__} weighs its own losses; call `compile` "
+            "without `loss_weights`, and set them by the arguments of the "
+            "method, or as the attribute `loss_weights` of a subclass. "
+            f"Received: loss_weights={loss_weights}"
         )
     for name, given in (
         ("metrics", metrics),

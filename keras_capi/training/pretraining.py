@@ -232,8 +232,8 @@ class Pretraining(EncoderModel):
         Args:
             optimizer: A Keras optimizer, preferably from `published_optimizer`.
             **kwargs: Other arguments of `keras.Model.compile`. Do not pass a
-                `loss`, as the model has its own, nor metrics, which compare
-                with labels.
+                `loss` or `loss_weights`, as the model has its own, nor metrics,
+                which compare with labels.
         """
         check_compiled_alone(self, **kwargs)
         for part in self.list_unused_parts():

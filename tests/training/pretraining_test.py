@@ -247,6 +247,13 @@ def test_a_loss_cannot_be_given():
         make_method().compile("adam", loss="mse")
 
 
+def test_weights_of_losses_cannot_be_given():
+    """Keras would leave them out without a word."""
+    weights = {"colour_loss": 3.0}
+    with pytest.raises(ValueError, match=r"loss_weights=\{'colour_loss': 3"):
+        make_method().compile("adam", loss_weights=weights)
+
+
 @pytest.mark.parametrize("name", ["metrics", "weighted_metrics"])
 def test_metrics_cannot_be_given(name):
     with pytest.raises(ValueError, match=f"{name}=.'mse'.") as error:
