@@ -1,5 +1,6 @@
 """Checks of what a method computes and of how it is compiled."""
 
+import keras
 from keras import ops
 
 
@@ -31,6 +32,22 @@ def check_losses(losses, loss_weights):
                 "`compute_losses` must return scalars: take the mean over the "
                 f"batch. Received: {name!r} of shape {tuple(value.shape)}"
             )
+
+
+def nan_if_not_finite(loss, inputs):
+    """Returns a loss, or NaN if any of a batch's numbers is not finite.
+
+    Some methods would not notice it: colours become numbers of words and
+    clusters, and hidden patches are replaced.
+
+    Args:
+        loss: Float scalar tensor.
+        inputs: Structure of tensors: the batch.
+    """
+    for x in keras.tree.flatten(inputs):
+        if keras.backend.is_float_dtype(x.dtype):
+            loss = ops.where(ops.all(ops.isfinite(x)), loss, float("nan"))
+    return loss
 
 
 def check_compiled_alone(

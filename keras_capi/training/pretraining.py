@@ -15,6 +15,7 @@ from keras_capi.training.check_inputs import check_names
 from keras_capi.training.check_inputs import named_arrays
 from keras_capi.training.check_losses import check_compiled_alone
 from keras_capi.training.check_losses import check_losses
+from keras_capi.training.check_losses import nan_if_not_finite
 from keras_capi.training.mean_of_each import MeanOfEach
 from keras_capi.training.moving_average import check_teachers
 from keras_capi.validation import check_images
@@ -166,6 +167,7 @@ class Pretraining(EncoderModel):
             (ops.cast(loss, "float32") for loss in self.losses),
             start=ops.zeros((), "float32"),
         )
+        added = nan_if_not_finite(added, x)
         batch_size = ops.shape(keras.tree.flatten(x)[0])[0]
         results, means, weight = global_means(
             {**y_pred, ADDED_LOSS: added}, batch_size

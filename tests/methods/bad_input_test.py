@@ -238,6 +238,33 @@ def test_a_loss_that_is_not_finite_ends_the_training():
         make_model().train_on_batch(images[4:8])
 
 
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("image_gpt", np.nan),
+        ("image_gpt", -np.inf),
+        ("colorization", np.inf),
+        ("rotation", np.nan),
+    ],
+)
+def test_images_that_are_not_finite_give_no_loss(name, value):
+    """Even if they become numbers of colours, or are left out."""
+    model = CASES[name].make()
+    model.compile("sgd")
+    images = make_images(4, 16, 16)
+    assert np.isfinite(model.test_on_batch(images)[0])
+    images[3, 0, 0, 1] = value
+    assert np.isnan(model.test_on_batch(images)[0])
+
+
+def test_images_that_are_not_finite_end_a_training_on_colors():
+    model = CASES["image_gpt"].compiled()
+    images = make_images(12)
+    images[5, 3, 3] = np.nan
+    with pytest.raises(RuntimeError, match="not finite at step 2"):
+        model.fit(images, batch_size=4, shuffle=False, verbose=0)
+
+
 def test_no_patch_is_left_to_predict():
     model = make_model(masking=keras_capi.layers.InverseBlockMasking())
     with pytest.raises(ValueError, match="No patch is left to predict"):
