@@ -13,6 +13,7 @@ from keras_capi.layers.related_seed import related_seed
 from keras_capi.methods.inputs.mask_form import INDICES
 from keras_capi.methods.inputs.paired_inputs import check_paired_inputs
 from keras_capi.methods.inputs.paired_inputs import prepare_paired
+from keras_capi.methods.shared.mae_schedule import mae_schedule
 from keras_capi.methods.shared.own_decoders import try_feature_decoder
 from keras_capi.methods.shared.several_masks import encode_visible
 from keras_capi.methods.shared.several_masks import take_patches
@@ -22,7 +23,6 @@ from keras_capi.ops.average_layers import average_layers
 from keras_capi.ops.feature_deviation import feature_deviation
 from keras_capi.ops.tokens import gather_tokens
 from keras_capi.optimizers.adamw import AdamW
-from keras_capi.optimizers.warmup_cosine import WarmupCosine
 from keras_capi.training.check_trainable import check_trainable
 from keras_capi.training.grid_size import static_grid_size
 from keras_capi.training.moving_average import MovingAverage
@@ -257,12 +257,8 @@ class Data2Vec2(Pretraining):
         check_positive_integer("total_steps", total_steps)
         check_positive_integer("batch_size", batch_size)
         if not callable(learning_rate):
-            learning_rate = WarmupCosine(
-                learning_rate,
-                total_steps,
-                warmup_steps=2 * total_steps // 15,
-                truncate=1.0,
-                warmup_endpoint=False,
+            learning_rate = mae_schedule(
+                learning_rate, total_steps, 2 * total_steps // 15
             )
         return AdamW(
             **{

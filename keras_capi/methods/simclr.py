@@ -10,12 +10,12 @@ from keras_capi.methods.inputs.view_inputs import check_views
 from keras_capi.methods.inputs.view_inputs import encode_views
 from keras_capi.methods.inputs.view_inputs import prepare_views
 from keras_capi.methods.inputs.view_sizes import view_sizes
+from keras_capi.methods.shared.mae_schedule import mae_schedule
 from keras_capi.ops.losses.info_nce import contrast_views
 from keras_capi.ops.losses.info_nce import info_nce
 from keras_capi.ops.normalization import l2_normalize
 from keras_capi.optimizers.group import Group
 from keras_capi.optimizers.lars import LARS
-from keras_capi.optimizers.warmup_cosine import WarmupCosine
 from keras_capi.training.built_part import built_part
 from keras_capi.training.check_trainable import check_trainable
 from keras_capi.training.pretraining import Pretraining
@@ -169,12 +169,8 @@ class SimCLR(Pretraining):
         if learning_rate is None:
             learning_rate = 0.3 * batch_size / 256
         if not callable(learning_rate):
-            learning_rate = WarmupCosine(
-                learning_rate,
-                total_steps,
-                warmup_steps=total_steps // 10,
-                truncate=1.0,
-                warmup_endpoint=False,
+            learning_rate = mae_schedule(
+                learning_rate, total_steps, total_steps // 10
             )
         return LARS(
             **{

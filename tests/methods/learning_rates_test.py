@@ -28,7 +28,17 @@ def make(name):
 
 @pytest.mark.parametrize(
     "name",
-    ["AIM", "ContextEncoder", "DiscreteVAE", "ImageGPT", "SimMIM", "SwAV"],
+    [
+        "AIM",
+        "ContextEncoder",
+        "Data2Vec2",
+        "DiscreteVAE",
+        "ImageGPT",
+        "MAE",
+        "SimCLR",
+        "SimMIM",
+        "SwAV",
+    ],
 )
 def test_rates_that_are_none(name):
     model = make(name)

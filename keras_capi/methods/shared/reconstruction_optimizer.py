@@ -1,7 +1,7 @@
 from keras_capi.fitting.passed_on_arguments import passes_on_to
+from keras_capi.methods.shared.mae_schedule import mae_schedule
 from keras_capi.optimizers.adamw import AdamW
 from keras_capi.optimizers.group import Group
-from keras_capi.optimizers.warmup_cosine import WarmupCosine
 from keras_capi.training.vectors import list_vectors
 from keras_capi.validation import check_positive_integer
 
@@ -50,12 +50,8 @@ class ReconstructionOptimizerMixin:
         if learning_rate is None:
             learning_rate = 1.5e-4 * batch_size / 256
         if not callable(learning_rate):
-            learning_rate = WarmupCosine(
-                learning_rate,
-                total_steps,
-                warmup_steps=total_steps // 20,
-                truncate=1.0,
-                warmup_endpoint=False,
+            learning_rate = mae_schedule(
+                learning_rate, total_steps, total_steps // 20
             )
         return AdamW(
             **{
