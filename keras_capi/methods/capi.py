@@ -242,6 +242,7 @@ class CAPI(Pretraining):
         Returns:
             A Keras optimizer.
         """
+        check_positive_integer("batch_size", batch_size)
         return capi_optimizer(total_steps=total_steps, **overrides)
 
     def parameter_groups(self):

@@ -12,6 +12,7 @@ from keras_capi.methods.inputs.corrupted_inputs import prepare_corrupted
 from keras_capi.ops.losses.binary_cross_entropy import binary_cross_entropy
 from keras_capi.ops.tokens import extract_patches
 from keras_capi.ops.tokens import join_patches
+from keras_capi.optimizers.checks import check_moments
 from keras_capi.training.built_part import built_part
 from keras_capi.training.check_part import check_part
 from keras_capi.training.check_trainable import check_trainable
@@ -263,6 +264,8 @@ class ContextEncoder(Pretraining):
         """
         check_positive_integer("total_steps", total_steps)
         check_positive_integer("batch_size", batch_size)
+        check_non_negative("weight_decay", weight_decay)
+        check_moments(beta_1, beta_2, epsilon)
         # Keras keeps moments in the dtype of the weights, and 0 / 0 is NaN.
         if self.variable_dtype == "float16" and np.float16(epsilon) == 0:
             raise ValueError(

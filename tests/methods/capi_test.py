@@ -398,6 +398,13 @@ def test_a_frozen_backbone_is_refused():
         make_model(backbone)
 
 
+def test_a_batch_size_that_is_none():
+    # Though no rate depends on it, as with other methods.
+    for batch_size in (0, -1, "64", 1.5):
+        with pytest.raises(ValueError, match="`batch_size` must be a positive"):
+            make_model().published_optimizer(100, batch_size)
+
+
 @pytest.mark.skipif(IS_TORCH, reason="torch.compile takes minutes")
 def test_positions_in_chunks_of_batches_of_unknown_size():
     """Which XLA compiles, as `fit` has large models of TensorFlow compiled."""

@@ -187,6 +187,17 @@ def test_bad_arguments():
         make_context_encoder().train_on_batch(make_images(2, 16, 24))
 
 
+@pytest.mark.parametrize(
+    "name", ["weight_decay", "beta_1", "beta_2", "epsilon"]
+)
+def test_numbers_of_the_optimizer_that_are_none(name):
+    # Keras's own optimizer takes anything.
+    model = make_context_encoder()
+    for value in (-1.0, "0.5", float("nan")):
+        with pytest.raises(ValueError, match=f"`{name}` must be"):
+            model.published_optimizer(100, 64, **{name: value})
+
+
 def test_float16_weights_need_a_larger_epsilon():
     """Keras's moments are float16 too, where 1e-8 is 0, and 0 / 0 is NaN."""
     model = ContextEncoder(make_vit(dtype="float16"), seed=3)
