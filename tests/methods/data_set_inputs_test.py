@@ -32,6 +32,7 @@ MASKED = {
     "visible_mask": VISIBLE % 5 < 4,
     "predict_mask": PREDICTED % 4 < 3,
 }
+PAIRS = np.tile([0, 1], (2, 3, 1))
 NOISE = np.ones((2, 4, 4, 8), "float32")
 
 
@@ -109,6 +110,26 @@ CASES = [
             ),
             ({"visible_mask": None}, "`visible_mask` must be Boolean"),
             ({"predict_indices": PREDICTED + 0.5}, "must be integers"),
+        )
+    ),
+    *(
+        ("AIM", {"images": IMAGES, "prefix_length": np.array(lengths)}, "one f")
+        for lengths in ([5], [5, 6, 7], [[5, 6]], [5.0, 6.0])
+    ),
+    *(
+        ("RotationPrediction", {"rotated_images": VIEWS, "labels": x}, "turns")
+        for x in (np.ones((1, 2), int), np.ones((2, 1), int), np.ones((2, 2)))
+    ),
+    *(
+        (
+            "RelativePosition",
+            {"patches": VIEWS, "pairs": PAIRS[:count], "labels": labels},
+            "for 2 images",
+        )
+        for count, labels in (
+            (1, np.ones((1, 3), int)),
+            (2, np.ones((1, 3), int)),
+            (2, np.ones((2, 2), int)),
         )
     ),
     *(
@@ -261,6 +282,24 @@ def test_sizes_that_are_not_known():
 def test_sizes_that_must_be_known(name, inputs):
     with pytest.raises(ValueError, match="must be known when a step"):
         make(name).check_inputs(inputs)
+
+
+def test_labels_may_be_unknown_where_images_are():
+    numbers = unknown(None, None, dtype="int32")
+    for rotated_images in (
+        unknown(None, None, 16, 16, 3),
+        unknown(2, 4, 16, 16, 3),
+    ):
+        make("RotationPrediction").check_inputs(
+            {"rotated_images": rotated_images, "labels": numbers}
+        )
+    make("RelativePosition").check_inputs(
+        {
+            "patches": unknown(None, None, 16, 16, 3),
+            "pairs": unknown(2, 4, 2, dtype="int32"),
+            "labels": numbers,
+        }
+    )
 
 
 def test_batches_may_differ_in_patches_and_turns():

@@ -20,8 +20,8 @@ def check_corrupted_inputs(encoder, inputs):
         encoder: `keras_capi.encoders.Encoder`.
         inputs: Dictionary of arrays.
     """
-    images = inputs.get("images")
-    if images is not None and not is_array(images):
+    images = inputs["images"]
+    if not is_array(images):
         return
     if len(inputs) > 1 and set(inputs) != set(NAMES):
         raise ValueError(

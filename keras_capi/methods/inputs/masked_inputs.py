@@ -20,15 +20,13 @@ def check_masked_inputs(encoder, inputs):
         encoder: `keras_capi.encoders.Encoder`.
         inputs: Dictionary of arrays.
     """
-    images = inputs.get("images")
-    if images is not None and not is_array(images):
+    images = inputs["images"]
+    if not is_array(images):
         return
+    check_images(images, encoder.patch_size, encoder.image_shape[-1])
     if len(inputs) > 1:
         check_index_shapes(inputs)
-    patch_size = encoder.patch_size
-    check_images(images, patch_size, encoder.image_shape[-1])
-    if len(inputs) > 1:
-        rows, columns = (size // patch_size for size in images.shape[1:3])
+        rows, columns = encoder.grid_size(images.shape[1:])
         check_index_arrays(inputs, rows * columns)
 
 

@@ -6,6 +6,7 @@ from keras import ops
 from keras_capi.layers.views.patch_grid import GRID_SIDE
 from keras_capi.methods.inputs.image_groups import check_image_groups
 from keras_capi.methods.inputs.view_sizes import view_sizes
+from keras_capi.ops.known_axes import may_match
 from keras_capi.ops.positions.neighbor_pairs import NUM_RELATIONS
 from keras_capi.ops.positions.neighbor_pairs import neighbor_pairs
 from keras_capi.ops.value_range import check_value_range
@@ -54,24 +55,24 @@ def check_pair_inputs(encoder, inputs):
             f"{tuple(patches.shape)}"
         )
     if "pairs" in inputs:
-        _check_pairs(inputs["pairs"], inputs["labels"], patches.shape[1])
+        _check_pairs(inputs["pairs"], inputs["labels"], *patches.shape[:2])
 
 
-def _check_pairs(pairs, labels, num_patches):
+def _check_pairs(pairs, labels, num_images, num_patches):
     if not is_array(pairs) or not is_array(labels):
         return
     dtypes = [keras.backend.standardize_dtype(x.dtype) for x in (pairs, labels)]
     is_right = (
-        len(pairs.shape) == 3
-        and pairs.shape[-1] == 2
-        and tuple(labels.shape)[1:] == tuple(pairs.shape)[1:-1]
+        may_match(tuple(pairs.shape), (num_images, None, 2))
+        and may_match(tuple(labels.shape), tuple(pairs.shape[:-1]))
         and all(keras.backend.is_int_dtype(dtype) for dtype in dtypes)
     )
     if not is_right:
         raise ValueError(
             "`pairs` and `labels` must be integers of shapes (batch, pairs, 2) "
             f"and (batch, pairs). Received: dtypes {dtypes}, shapes "
-            f"{tuple(pairs.shape)} and {tuple(labels.shape)}"
+            f"{tuple(pairs.shape)} and {tuple(labels.shape)}, for "
+            f"{num_images} images"
         )
     check_value_range("pairs", pairs, num_patches, "the patches of an image")
     check_value_range("labels", labels, NUM_RELATIONS, "places of a neighbour")

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_capi.methods.inputs.mask_form import PREFIX
+from keras_capi.ops.known_axes import may_match
 from keras_capi.ops.value_range import check_value_range
 from keras_capi.training.grid_size import static_grid_size
 from keras_capi.validation import check_images
@@ -19,8 +20,8 @@ def check_prefix_inputs(encoder, inputs):
         encoder: `keras_capi.encoders.Encoder`.
         inputs: Dictionary of arrays.
     """
-    images = inputs.get("images")
-    if images is not None and not is_array(images):
+    images = inputs["images"]
+    if not is_array(images):
         return
     if len(inputs) > 1 and set(inputs) != {"images", NAME}:
         raise ValueError(
@@ -32,10 +33,14 @@ def check_prefix_inputs(encoder, inputs):
     if not is_array(lengths):
         return
     dtype = keras.backend.standardize_dtype(lengths.dtype)
-    if len(lengths.shape) != 1 or not keras.backend.is_int_dtype(dtype):
+    if not (
+        may_match(tuple(lengths.shape), tuple(images.shape[:1]))
+        and keras.backend.is_int_dtype(dtype)
+    ):
         raise ValueError(
-            f"`{NAME}` must be integers of shape (batch,). Received: dtype "
-            f"{dtype}, shape {tuple(lengths.shape)}"
+            f"`{NAME}` must be integers of shape (batch,), one for each image. "
+            f"Received: dtype {dtype}, shape {tuple(lengths.shape)} for "
+            f"images.shape={tuple(images.shape)}"
         )
     rows, columns = static_grid_size(images, encoder)
     check_value_range(

@@ -17,8 +17,8 @@ def check_replaced_inputs(encoder, inputs):
         encoder: `keras_capi.encoders.Encoder`.
         inputs: Dictionary of arrays.
     """
-    images = inputs.get("images")
-    if images is not None and not is_array(images):
+    images = inputs["images"]
+    if not is_array(images):
         return
     check_images(images, encoder.patch_size, encoder.image_shape[-1])
     if len(inputs) > 1:

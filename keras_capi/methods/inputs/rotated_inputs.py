@@ -6,6 +6,7 @@ from keras import ops
 from keras_capi.methods.inputs.image_groups import check_image_groups
 from keras_capi.ops.images.rotate_quarters import NUM_TURNS
 from keras_capi.ops.images.rotate_quarters import rotate_quarters
+from keras_capi.ops.known_axes import may_match
 from keras_capi.ops.value_range import check_value_range
 from keras_capi.training.grid_size import static_grid_size
 from keras_capi.validation import check_images
@@ -38,13 +39,15 @@ def check_rotated_inputs(encoder, inputs):
         "rotated_images", images, "turns", encoder, may_vary=True
     )
     dtype = keras.backend.standardize_dtype(labels.dtype)
-    if tuple(labels.shape)[1:] != (images.shape[1],) or (
-        not keras.backend.is_int_dtype(dtype)
+    if not (
+        may_match(tuple(labels.shape), tuple(images.shape[:2]))
+        and keras.backend.is_int_dtype(dtype)
     ):
         raise ValueError(
             "`labels` must be integers of shape (batch, turns), the quarter "
             f"turns of `rotated_images`. Received: dtype {dtype}, shape "
-            f"{tuple(labels.shape)}"
+            f"{tuple(labels.shape)} for rotated_images.shape="
+            f"{tuple(images.shape)}"
         )
     check_value_range("labels", labels, NUM_TURNS, "quarter turns")
 
