@@ -164,6 +164,7 @@ class DiscreteVAE(Tokenizer, Pretraining):
             name="scheduled",
             shape=(2,),
             initializer="zeros",
+            dtype="float32",
             trainable=False,
             autocast=False,
         )

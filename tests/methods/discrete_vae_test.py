@@ -48,6 +48,14 @@ def test_published_sizes():
     assert model.encoder.num_stages == 3
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_does_not_round_the_schedules(dtype):
+    model = make_vae(dtype=dtype, temperature=0.9, uniformity_weight=1e-8)
+    values = to_numpy(model.scheduled).astype("float32")
+    np.testing.assert_allclose(values, [0.9, 1e-8], rtol=1e-6)
+    assert losses_of(model)["temperature"] == pytest.approx(0.9, rel=1e-6)
+
+
 def test_words_and_pictures():
     model = make_vae()
     scores = to_numpy(model.word_scores(IMAGES))
