@@ -143,7 +143,7 @@ class ColorTargets(keras.layers.Layer):
     def _count(self, indices, shares):
         # `segment_sum` would make torch wait for the GPU.
         sums = ops.scatter_update(
-            ops.zeros((self.num_bins,)),
+            ops.zeros((self.num_bins,), "float32"),
             ops.reshape(indices, (-1, 1)),
             ops.reshape(shares, (-1,)),
             reduction="add",

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 from helpers import to_numpy
@@ -104,3 +105,16 @@ def test_published_start():
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         ColorTargets(**arguments)
+
+
+def test_counts_in_float32_where_floats_are_half_precision():
+    former, shares = keras.config.floatx(), []
+    try:
+        for dtype in ("float32", "float16"):
+            keras.config.set_floatx(dtype)
+            targets = ColorTargets(BINS, 3)
+            targets(COLORS, training=True)
+            shares.append(to_numpy(targets.shares))
+    finally:
+        keras.config.set_floatx(former)
+    np.testing.assert_allclose(*shares, rtol=1e-6)
