@@ -1,4 +1,4 @@
-"""Paths as people write them, and names as they can be written."""
+"""Paths and names as people write them, and where one may write."""
 
 import os
 import pathlib
@@ -45,3 +45,35 @@ def printable(name):
     """
     name = str(name).encode("utf-8", "backslashreplace").decode("utf-8")
     return name.replace("\0", "\\x00")
+
+
+def check_output(name, path, is_folder=False):
+    """Raises a `ValueError` unless a file or folder can be written.
+
+    To be called before the work whose results it is for.
+
+    Args:
+        name: String. The argument's name.
+        path: `pathlib.Path`.
+        is_folder: Boolean. Whether it is to be a folder. It and those above it
+            may be missing.
+    """
+    if path.exists() and path.is_dir() != is_folder:
+        expected, found = (
+            ("folder", "file") if is_folder else ("file", "folder")
+        )
+        raise ValueError(
+            f"`{name}` must be a {expected} to write. Received: "
+            f"{name}={path}, a {found}"
+        )
+    existing = next(x for x in (path, *path.absolute().parents) if x.exists())
+    if existing != path and not existing.is_dir():
+        raise ValueError(
+            f"`{name}` must be in a folder. Received: {name}={path}, and "
+            f"{existing} is a file"
+        )
+    if not os.access(existing, os.W_OK):
+        raise ValueError(
+            f"`{name}` must be where one may write. Received: {name}={path}, "
+            f"without the right to write to {existing}"
+        )

@@ -2,7 +2,6 @@
 
 import math
 import numbers
-import os
 
 import keras
 import numpy as np
@@ -140,6 +139,18 @@ def check_each(name, values, check, *arguments):
     return values
 
 
+def check_choice(name, value, choices, or_none=False):
+    """Raises a `ValueError` unless an argument is one of some strings."""
+    if or_none and value is None:
+        return
+    # What cannot be hashed is not looked up.
+    if not isinstance(value, str) or value not in choices:
+        rule = ", ".join(map(repr, choices)) + (" or None" if or_none else "")
+        raise ValueError(
+            f"`{name}` must be one of {rule}. Received: {name}={value!r}"
+        )
+
+
 def check_callable(name, value, or_else="None"):
     """Raises a `ValueError` unless an argument can be called."""
     if not callable(value):
@@ -261,38 +272,6 @@ def check_image_shape(image_shape, patch_size):
                 f"patch_size={patch_size}"
             )
     return tuple(image_shape)
-
-
-def check_output(name, path, is_folder=False):
-    """Raises a `ValueError` unless a file or folder can be written.
-
-    To be called before the work whose results it is for.
-
-    Args:
-        name: String. The argument's name.
-        path: `pathlib.Path`.
-        is_folder: Boolean. Whether it is to be a folder. It and those above it
-            may be missing.
-    """
-    if path.exists() and path.is_dir() != is_folder:
-        expected, found = (
-            ("folder", "file") if is_folder else ("file", "folder")
-        )
-        raise ValueError(
-            f"`{name}` must be a {expected} to write. Received: "
-            f"{name}={path}, a {found}"
-        )
-    existing = next(x for x in (path, *path.absolute().parents) if x.exists())
-    if existing != path and not existing.is_dir():
-        raise ValueError(
-            f"`{name}` must be in a folder. Received: {name}={path}, and "
-            f"{existing} is a file"
-        )
-    if not os.access(existing, os.W_OK):
-        raise ValueError(
-            f"`{name}` must be where one may write. Received: {name}={path}, "
-            f"without the right to write to {existing}"
-        )
 
 
 def is_array(x):

@@ -6,7 +6,7 @@ import shutil
 
 from keras_capi.callbacks.directory_lock import DirectoryLock
 from keras_capi.paths import as_path
-from keras_capi.validation import check_output
+from keras_capi.paths import check_output
 
 WEIGHTS = "model.weights.h5"
 STATE = "state.json"

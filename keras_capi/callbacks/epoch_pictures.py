@@ -6,7 +6,7 @@ import numpy as np
 from keras_capi.callbacks.images import check_callback_images
 from keras_capi.optional_imports import import_optional
 from keras_capi.paths import as_path
-from keras_capi.validation import check_output
+from keras_capi.paths import check_output
 from keras_capi.validation import check_positive_integer
 from keras_capi.visualization.check_pictures import check_pictures
 from keras_capi.visualization.picture_grid import scale_to_unit

@@ -10,6 +10,7 @@ from keras_capi.evaluation.patch_features import patch_features
 from keras_capi.evaluation.patch_pixels import patch_pixels
 from keras_capi.evaluation.segmentation import knn_segmentation
 from keras_capi.optional_imports import import_optional
+from keras_capi.validation import check_choice
 from keras_capi.validation import check_integers
 from keras_capi.validation import check_positive_integer
 
@@ -79,16 +80,8 @@ class KNNEvaluation(keras.callbacks.Callback):
         check_positive_integer("every", every)
         check_positive_integer("batch_size", batch_size)
         import_optional("sklearn.preprocessing", extra="evaluation")
-        if metric not in METRICS:
-            raise ValueError(
-                f"`metric` must be one of {METRICS}. "
-                f"Received: metric={metric!r}"
-            )
-        if network not in (*NETWORKS, None):
-            raise ValueError(
-                f"`network` must be one of {NETWORKS} or None. "
-                f"Received: network={network!r}"
-            )
+        check_choice("metric", metric, METRICS)
+        check_choice("network", network, NETWORKS, or_none=True)
         self.train = train_images, np.asarray(train_labels)
         self.test = test_images, np.asarray(test_labels)
         dimensions = {labels.ndim for _, labels in (self.train, self.test)}

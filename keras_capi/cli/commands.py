@@ -28,13 +28,13 @@ from keras_capi.cli.visualize import visualize
 from keras_capi.features.feature_file import check_feature_file
 from keras_capi.paths import as_path
 from keras_capi.paths import cache_folder
+from keras_capi.paths import check_output
 from keras_capi.recipes.recipe_file import read_recipe_file
 from keras_capi.recipes.run_folder import HISTORY_FILE
 from keras_capi.recipes.run_folder import MODEL_FILE
 from keras_capi.recipes.run_folder import PICTURES_FILE
 from keras_capi.recipes.run_folder import RECIPE_FILE
 from keras_capi.saving.preset import HUB_PREFIX
-from keras_capi.validation import check_output
 
 
 class Part(enum.StrEnum):

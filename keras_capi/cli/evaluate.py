@@ -25,7 +25,7 @@ from keras_capi.data.load_segmentation import load_segmentation
 from keras_capi.evaluation.probes.held_out import check_leaves_a_batch
 from keras_capi.features.extract_features import extract_features
 from keras_capi.paths import as_path
-from keras_capi.validation import check_output
+from keras_capi.paths import check_output
 from keras_capi.version import __version__
 
 VECTORS = ("global", "average")

@@ -22,7 +22,7 @@ from keras_capi.data.image_loader import ImageLoader
 from keras_capi.evaluation.clustered_features import clustered_features
 from keras_capi.layers.norms.imagenet_normalization import ImageNetNormalization
 from keras_capi.paths import as_path
-from keras_capi.validation import check_output
+from keras_capi.paths import check_output
 from keras_capi.visualization.attention_maps import attention_maps
 from keras_capi.visualization.feature_pictures import color_clusters
 from keras_capi.visualization.feature_pictures import principal_components

@@ -4,6 +4,7 @@ from keras_capi.convert.families import KNOWN
 from keras_capi.convert.families import read_checkpoint
 from keras_capi.convert.read_values import read_values
 from keras_capi.paths import as_path
+from keras_capi.validation import check_choice
 
 PARTS = ("student", "teacher")
 
@@ -72,10 +73,7 @@ def load_torch_checkpoint(path, part="teacher", **overrides):
     - [DINOv2 weights](https://github.com/facebookresearch/dinov2)
     - [I-JEPA weights](https://github.com/facebookresearch/ijepa)
     """
-    if part not in PARTS:
-        raise ValueError(
-            f"`part` must be one of {list(PARTS)}. Received: part={part!r}"
-        )
+    check_choice("part", part, PARTS)
     path = as_path(path)
     family, tensors = read_checkpoint(path)
     state = read_values(family.select_encoder(tensors, part, path), path)

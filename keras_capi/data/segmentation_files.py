@@ -7,6 +7,7 @@ from keras_capi.data.image_files import name_some
 from keras_capi.paths import PATH_TYPES
 from keras_capi.paths import as_path
 from keras_capi.paths import printable
+from keras_capi.validation import check_choice
 
 # The names of the splits in each data set.
 SPLITS = {
@@ -21,11 +22,7 @@ def find_segmentation_files(source, layout, split):
 
     See `keras_capi.data.load_segmentation`, which has the same arguments.
     """
-    if layout not in LAYOUTS:
-        raise ValueError(
-            f"`layout` must be one of {', '.join(map(repr, LAYOUTS))}. "
-            f"Received: layout={layout!r}"
-        )
+    check_choice("layout", layout, LAYOUTS)
     if layout == "folders":
         return _find_in_folders(*_check_pair(source, split))
     splits = SPLITS[layout]

@@ -5,6 +5,7 @@ from keras_capi.decoders.cross_attention_predictor import (
 )
 from keras_capi.decoders.fused_predictor import FusedPredictor
 from keras_capi.decoders.joint_predictor import JointPredictor
+from keras_capi.validation import check_choice
 
 # The first of each is CAPI's.
 PREDICTORS = {
@@ -21,7 +22,7 @@ def find_predictor(name):
     Args:
         name: String, one of `PREDICTORS`.
     """
-    _check_choice("predictor", name, PREDICTORS)
+    check_choice("predictor", name, PREDICTORS)
     return PREDICTORS[name]
 
 
@@ -32,7 +33,7 @@ def find_position_grid(positions, grid_size):
         positions: String, one of `POSITIONS`.
         grid_size: Tuple. Rows and columns of patches, each possibly `None`.
     """
-    _check_choice("positions", positions, POSITIONS)
+    check_choice("positions", positions, POSITIONS)
     if positions == "rotary":
         return None
     if None in grid_size:
@@ -41,11 +42,3 @@ def find_position_grid(positions, grid_size):
             f"positions. Received: positions={positions!r}, and no size"
         )
     return grid_size
-
-
-def _check_choice(name, value, choices):
-    if value not in choices:
-        raise ValueError(
-            f"`{name}` must be one of {', '.join(choices)}. "
-            f"Received: {name}={value!r}"
-        )

@@ -7,6 +7,7 @@ from keras_capi.layers.tokens.position_table import PositionTable
 from keras_capi.ops.positions.tables import patch_cells
 from keras_capi.ops.positions.tables import relative_position_index
 from keras_capi.ops.tokens import gather_tokens
+from keras_capi.validation import check_choice
 from keras_capi.validation import check_non_negative
 
 RELATIVE = ("shared", "per_block")
@@ -59,9 +60,9 @@ class ViTPositions(keras.layers.Layer):
         super().__init__(**kwargs)
         # Half precision is too coarse for positions.
         self.autocast = False
-        _check_choice("positions", kind, KINDS)
+        check_choice("positions", kind, KINDS, or_none=True)
         check_non_negative("interpolation_offset", interpolation_offset)
-        _check_choice("relative_positions", relative, RELATIVE)
+        check_choice("relative_positions", relative, RELATIVE, or_none=True)
         self.image_grid = image_grid
         self.hidden_dim = hidden_dim
         self.num_heads = num_heads
@@ -197,11 +198,3 @@ class ViTPositions(keras.layers.Layer):
             "interpolation_offset": self.interpolation_offset,
             "relative": self.relative,
         }
-
-
-def _check_choice(name, value, choices):
-    if value is not None and value not in choices:
-        raise ValueError(
-            f"`{name}` must be one of {choices} or None. "
-            f"Received: {name}={value!r}"
-        )

@@ -4,6 +4,7 @@ from keras import ops
 from keras_capi import backend
 from keras_capi.evaluation.finite_features import finite_features
 from keras_capi.ops.normalization import l2_normalize
+from keras_capi.validation import check_choice
 from keras_capi.validation import check_positive_integer
 
 METRICS = ("cosine", "l2")
@@ -59,10 +60,7 @@ def search_neighbors(queries, database, num_neighbors, metric):
         and the indices.
     """
     check_positive_integer("num_neighbors", num_neighbors)
-    if metric not in METRICS:
-        raise ValueError(
-            f"`metric` must be one of {METRICS}. Received: metric={metric!r}"
-        )
+    check_choice("metric", metric, METRICS)
     shapes = tuple(queries.shape), tuple(database.shape)
     if any(len(s) != 2 for s in shapes) or shapes[0][1] != shapes[1][1]:
         raise ValueError(

@@ -30,6 +30,7 @@ from keras_capi.ops.losses.view_cross_entropy import view_cross_entropy
 from keras_capi.ops.losses.weighted_cross_entropy import weighted_cross_entropy
 from keras_capi.optimizers.epoch_warmup import EpochWarmup
 from keras_capi.training.grid_size import static_grid_size
+from keras_capi.validation import check_choice
 from keras_capi.validation import check_non_negative
 
 CENTERINGS = ("sinkhorn", "softmax")
@@ -126,11 +127,7 @@ class DINOv2(NetworkOptimizerMixin, DINO):
         seed=None,
         **kwargs,
     ):
-        if centering not in CENTERINGS:
-            raise ValueError(
-                f"`centering` must be one of {CENTERINGS}. "
-                f"Received: centering={centering!r}"
-            )
+        check_choice("centering", centering, CENTERINGS)
         self.centering_kind = centering
         self.has_own_temperature = teacher_temperature is not None
         if teacher_temperature is None:

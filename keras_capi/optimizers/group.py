@@ -2,6 +2,7 @@ import dataclasses
 
 import keras
 
+from keras_capi.validation import check_choice
 from keras_capi.validation import check_each
 from keras_capi.validation import check_non_negative
 from keras_capi.validation import check_non_negative_integer
@@ -68,11 +69,7 @@ class Group:
             if value is not None and not callable(value):
                 check_non_negative(name, value)
         check_non_negative_integer("frozen_steps", self.frozen_steps)
-        if self.freeze not in FREEZES:
-            raise ValueError(
-                f"`freeze` must be one of {FREEZES}. "
-                f"Received: freeze={self.freeze!r}"
-            )
+        check_choice("freeze", self.freeze, FREEZES)
 
     def get_config(self):
         return {

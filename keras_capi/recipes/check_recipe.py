@@ -8,6 +8,7 @@ from keras_capi.recipes.find_classes import list_parts
 from keras_capi.recipes.find_classes import needed_settings
 from keras_capi.recipes.find_classes import settings_of_method
 from keras_capi.recipes.find_classes import settings_of_section
+from keras_capi.validation import check_choice
 from keras_capi.validation import check_positive_integer
 from keras_capi.validation import check_seed
 
@@ -49,11 +50,7 @@ def check_recipe(recipe):
     for name in {"steps", "epochs"} & set(training):
         check_positive_integer(f"training.{name}", training[name])
     check_seed("training.seed", training["seed"], or_none=False)
-    if training["precision"] not in PRECISIONS:
-        raise ValueError(
-            f"`training.precision` must be one of {', '.join(PRECISIONS)}. "
-            f"Received: training.precision={training['precision']!r}"
-        )
+    check_choice("training.precision", training["precision"], PRECISIONS)
     _check_momentum(recipe)
     palette = recipe.get(PALETTE)
     if isinstance(palette, str) and not is_fitted(palette):

@@ -3,11 +3,11 @@ import numpy as np
 
 from keras_capi.paths import PATH_TYPES
 from keras_capi.paths import as_path
+from keras_capi.paths import check_output
 from keras_capi.recipes.check_recipe import check_recipe
 from keras_capi.recipes.check_recipe import with_defaults
 from keras_capi.recipes.recipe_file import read_recipe_file
 from keras_capi.recipes.recipe_file import write_recipe_file
-from keras_capi.validation import check_output
 from keras_capi.version import __version__
 
 MODEL_FILE = "model.keras"

@@ -8,7 +8,7 @@ from keras import ops
 from keras_capi.evaluation.model_health import model_health
 from keras_capi.optional_imports import import_optional
 from keras_capi.paths import as_path
-from keras_capi.validation import check_output
+from keras_capi.paths import check_output
 from keras_capi.validation import check_positive_integer
 from keras_capi.version import __version__
 from keras_capi.visualization.check_pictures import check_pictures

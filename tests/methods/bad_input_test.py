@@ -287,7 +287,7 @@ def test_uncompiled_model():
         ({"patch_size": 0}, "patch_size=0"),
         ({"num_layers": 0}, "num_layers=0"),
         ({"drop_path_rate": 1.0}, "rate=1.0"),
-        ({"drop_path_method": "slow"}, "method=slow"),
+        ({"drop_path_method": "slow"}, "method=.slow."),
         ({"image_shape": (18, 16, 3)}, r"image_shape=\(18, 16, 3\)"),
         ({"image_shape": (16, 16)}, r"image_shape=\(16, 16\)"),
     ],

@@ -11,6 +11,7 @@ from keras_capi.layers.norms.rms_normalization import RMSNormalization
 from keras_capi.layers.related_seed import related_seed
 from keras_capi.ops.quick_gelu import quick_gelu
 from keras_capi.ops.swiglu import swiglu
+from keras_capi.validation import check_choice
 from keras_capi.validation import check_number
 
 NORMALIZATIONS = {
@@ -32,8 +33,8 @@ def check_block_parts(normalization, activation, layer_scale):
         activation: Likewise.
         layer_scale: Likewise.
     """
-    _check_choice("normalization", normalization, NORMALIZATIONS)
-    _check_choice("activation", activation, ACTIVATIONS)
+    check_choice("normalization", normalization, NORMALIZATIONS)
+    check_choice("activation", activation, ACTIVATIONS)
     if layer_scale is not None:
         check_number("layer_scale", layer_scale)
 
@@ -126,14 +127,6 @@ def hidden_sizes(activation, mlp_dim, width):
         return mlp_dim, mlp_dim
     mlp_dim = mlp_dim or -(-(8 * width // 3) // 8) * 8
     return 2 * mlp_dim, mlp_dim
-
-
-def _check_choice(name, value, choices):
-    if value not in choices:
-        raise ValueError(
-            f"`{name}` must be one of {sorted(choices)}. "
-            f"Received: {name}={value!r}"
-        )
 
 
 def rematerialized(rematerialize, layer_call, arguments):

@@ -4,6 +4,7 @@ from keras import ops
 
 from keras_capi.layers.random_state import RandomState
 from keras_capi.ops import stochastic_depth
+from keras_capi.validation import check_choice
 from keras_capi.validation import check_each
 from keras_capi.validation import check_number
 from keras_capi.validation import check_seed
@@ -69,10 +70,7 @@ class DropPath(keras.layers.Layer):
             super().__init__(**kwargs)
         check_number("rate", rate, "[0, 1)")
         check_seed("seed", seed)
-        if method not in METHODS:
-            raise ValueError(
-                f"`method` must be one of {METHODS}. Received: method={method}"
-            )
+        check_choice("method", method, METHODS)
         self.rate = rate
         self.method = method
         self.seed = seed

@@ -4,6 +4,7 @@ from keras import ops
 
 from keras_capi.ops.positions.tables import resample_positions
 from keras_capi.ops.positions.tables import sine_positions
+from keras_capi.validation import check_choice
 from keras_capi.validation import check_grid_size
 from keras_capi.validation import check_non_negative
 from keras_capi.validation import check_positive_integer
@@ -59,10 +60,7 @@ class PositionTable(keras.layers.Layer):
         super().__init__(**kwargs)
         # Half precision is too coarse for the sums of resampling.
         self.autocast = False
-        if kind not in KINDS:
-            raise ValueError(
-                f"`kind` must be one of {KINDS}. Received: kind={kind!r}"
-            )
+        check_choice("kind", kind, KINDS)
         check_positive_integer("hidden_dim", hidden_dim)
         check_non_negative("interpolation_offset", interpolation_offset)
         self.grid_size = check_grid_size(grid_size)

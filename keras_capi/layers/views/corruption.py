@@ -8,6 +8,7 @@ from keras_capi.layers.views.random_view import check_batch
 from keras_capi.ops.images.corruptions import mark_smallest
 from keras_capi.ops.images.corruptions import spread_over_pixels
 from keras_capi.ops.known_axes import may_match
+from keras_capi.validation import check_choice
 from keras_capi.validation import check_grid_size
 from keras_capi.validation import check_number
 from keras_capi.validation import check_seed
@@ -100,11 +101,7 @@ class Corruption(keras.layers.Layer):
         # half precision would round pixels.
         with keras.RematScope(mode=None):
             super().__init__(autocast=False, **kwargs)
-        if kind not in LEVELS:
-            raise ValueError(
-                f"`kind` must be one of {', '.join(LEVELS)}. "
-                f"Received: kind={kind!r}"
-            )
+        check_choice("kind", kind, LEVELS)
         check_number("level", level, LEVELS[kind])
         check_seed("seed", seed)
         self.kind = kind

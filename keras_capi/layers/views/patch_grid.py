@@ -15,6 +15,7 @@ from keras_capi.ops.images.resampling import resample_windows
 from keras_capi.ops.images.shrinking import shrinking_matrix
 from keras_capi.ops.masks.block_masks import uniform_integers
 from keras_capi.validation import check_bounds
+from keras_capi.validation import check_choice
 from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_number
 from keras_capi.validation import check_positive_integer
@@ -123,11 +124,7 @@ class PatchGrid(RandomView):
         check_non_negative_integer("gap", gap, or_none=True)
         check_non_negative_integer("jitter", jitter, or_none=True)
         check_number("shrink_rate", shrink_rate, "[0, 1]")
-        if colors not in ("dropping", "projection"):
-            raise ValueError(
-                '`colors` must be "dropping" or "projection". '
-                f"Received: {colors=}"
-            )
+        check_choice("colors", colors, ("dropping", "projection"))
         self.crop_size = crop_size
         self.gap = crop_size // 2 if gap is None else gap
         if jitter is None:

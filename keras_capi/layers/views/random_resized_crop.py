@@ -5,6 +5,7 @@ from keras_capi.layers.views.random_view import RandomView
 from keras_capi.layers.views.random_view import check_images
 from keras_capi.ops.images import resampling
 from keras_capi.validation import check_bounds
+from keras_capi.validation import check_choice
 from keras_capi.validation import check_number
 from keras_capi.validation import check_positive_integer
 
@@ -100,7 +101,8 @@ class RandomResizedCrop(RandomView):
         self.aspect_ratio = check_bounds("aspect_ratio", aspect_ratio)
         self.flip_rate = flip_rate
         self.num_views = num_views
-        self.interpolation = check_interpolation(interpolation)
+        check_choice("interpolation", interpolation, resampling.KERNELS)
+        self.interpolation = interpolation
 
     @property
     def numbers_per_image(self):
@@ -190,13 +192,3 @@ class RandomResizedCrop(RandomView):
             "num_views": self.num_views,
             "interpolation": self.interpolation,
         }
-
-
-def check_interpolation(value):
-    """Returns the name of an interpolation, or raises."""
-    if value not in resampling.KERNELS:
-        raise ValueError(
-            f"`interpolation` must be one of {sorted(resampling.KERNELS)}. "
-            f"Received: interpolation={value!r}"
-        )
-    return value

@@ -7,6 +7,7 @@ from keras_capi.ops.images.color_margin import add_margin
 from keras_capi.ops.images.color_margin import remove_margin
 from keras_capi.ops.losses.logit_laplace import logit_laplace
 from keras_capi.ops.losses.smooth_l1 import smooth_l1
+from keras_capi.validation import check_choice
 
 RECONSTRUCTIONS = ("squared", "smooth_l1", "logit_laplace")
 
@@ -22,11 +23,7 @@ class PictureComparison:
     """
 
     def __init__(self, reconstruction, num_channels, mean, standard_deviation):
-        if reconstruction not in RECONSTRUCTIONS:
-            raise ValueError(
-                f"`reconstruction` must be one of {RECONSTRUCTIONS}. "
-                f"Received: reconstruction={reconstruction!r}"
-            )
+        check_choice("reconstruction", reconstruction, RECONSTRUCTIONS)
         self.reconstruction = reconstruction
         self.mean, self.standard_deviation = channel_statistics(
             mean, standard_deviation, num_channels

@@ -2,6 +2,7 @@
 
 from keras_capi.encoders.mlp_outputs import mlp_outputs
 from keras_capi.encoders.vit import ViT
+from keras_capi.validation import check_choice
 from keras_capi.validation import check_each
 from keras_capi.validation import check_positive_integer
 
@@ -30,11 +31,7 @@ def check_target_layers(layers, num_layers, default):
 
 def check_target_outputs(target_outputs, encoder):
     """Raises a `ValueError` unless an encoder has such outputs of blocks."""
-    if target_outputs not in OUTPUTS:
-        raise ValueError(
-            f"`target_outputs` must be one of {OUTPUTS}. "
-            f"Received: target_outputs={target_outputs!r}"
-        )
+    check_choice("target_outputs", target_outputs, OUTPUTS)
     if target_outputs == "mlp" and not isinstance(encoder, ViT):
         raise ValueError(
             '`target_outputs="mlp"` takes a `keras_capi.encoders.ViT`. '

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from keras_capi.validation import check_choice
+
 STEP = 10
 # The first and last b for each a from -90 to 100.
 PUBLISHED = (
@@ -44,10 +46,7 @@ def color_bins(kind="published"):
     - [Colorful image colorization](https://arxiv.org/abs/1603.08511), section
       2.1
     """
-    if kind not in KINDS:
-        raise ValueError(
-            f"`kind` must be one of {sorted(KINDS)}. Received: kind={kind!r}"
-        )
+    check_choice("kind", kind, KINDS)
     bins = [
         (a, b)
         for a, (first, last) in zip(

@@ -1,6 +1,7 @@
 import numpy as np
 from keras import ops
 
+from keras_capi.validation import check_choice
 from keras_capi.validation import check_grid_size
 from keras_capi.validation import is_integer
 
@@ -68,11 +69,7 @@ def register_coordinates(num_registers, kind="edge"):
             "`num_registers` must be divisible by 4, one part for each side "
             f"of the image. Received: num_registers={num_registers!r}"
         )
-    if kind not in ("edge", "zeros"):
-        raise ValueError(
-            '`register_coordinates` must be "edge" or "zeros". '
-            f"Received: register_coordinates={kind!r}"
-        )
+    check_choice("register_coordinates", kind, ("edge", "zeros"))
     if kind == "zeros":
         return np.zeros((num_registers, 2), "float32")
     side = num_registers // 4

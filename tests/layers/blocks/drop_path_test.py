@@ -225,7 +225,7 @@ def test_bad_rate(rate):
 
 
 def test_bad_method():
-    message = "`method` must be one of .*'efficient', 'naive'.*method=fast"
+    message = "`method` must be one of .*'efficient', 'naive'.*method='fast'"
     with pytest.raises(ValueError, match=message):
         DropPath(0.1, "fast")
 

@@ -286,7 +286,7 @@ def test_rematerialisation_changes_no_draw(arguments):
                 "drop_path_rate": 0.1,
                 "drop_path_method": "fast",
             },
-            "`method` must be one of .*'efficient', 'naive'.*method=fast",
+            "`method` must be one of .*'efficient', 'naive'.*method='fast'",
         ),
     ],
 )

@@ -132,7 +132,7 @@ def test_initial_registers():
     [
         ((6,), "`num_registers` must be divisible by 4.*num_registers=6"),
         ((-4,), "`num_registers` must be divisible by 4.*num_registers=-4"),
-        ((4, "ring"), '"edge" or "zeros".*register_coordinates=\'ring\''),
+        ((4, "ring"), "'edge', 'zeros'.*register_coordinates='ring'"),
     ],
 )
 def test_bad_arguments(arguments, message):

@@ -151,7 +151,7 @@ def test_no_noise():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"kind": "blur"}, "`kind` must be one of gaussian, masking"),
+        ({"kind": "blur"}, "`kind` must be one of 'gaussian', 'masking'"),
         ({"kind": "masking", "level": 1.0}, r"`level` must be in \[0, 1\)"),
         ({"level": -0.1}, "`level` must be 0 or a positive number"),
         ({"mean": (0.5,) * 3}, "must be given together"),

@@ -129,7 +129,10 @@ def test_channels():
     "arguments, message",
     [
         ({"crop_size": 1}, "`crop_size` must be 2 or more"),
-        ({"colors": "none"}, '`colors` must be "dropping" or "projection"'),
+        (
+            {"colors": "none"},
+            "`colors` must be one of 'dropping', 'projection'",
+        ),
         ({"area": (3.0, 2.0)}, "`area` must be two numbers"),
     ],
 )

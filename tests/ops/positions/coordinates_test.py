@@ -87,7 +87,7 @@ def test_bad_number_of_registers(num_registers):
 
 
 def test_bad_kind():
-    message = '`register_coordinates` must be "edge" or "zeros".*=\'line\''
+    message = "`register_coordinates` must be one of 'edge', 'zeros'.*='line'"
     with pytest.raises(ValueError, match=message):
         register_coordinates(4, "line")
 
