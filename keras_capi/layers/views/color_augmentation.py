@@ -2,17 +2,16 @@ import keras
 from keras import ops
 
 from keras_capi.layers.norms.imagenet_normalization import MEAN
-from keras_capi.layers.norms.imagenet_normalization import STANDARD_DEVIATION
+from keras_capi.layers.views.normalization import check_normalization
+from keras_capi.layers.views.normalization import normalization_tensors
 from keras_capi.layers.views.random_view import RandomView
 from keras_capi.layers.views.random_view import check_images
 from keras_capi.layers.views.random_view import check_normalized
 from keras_capi.ops.colors import changes
 from keras_capi.ops.images.blur import gaussian_blur
 from keras_capi.validation import check_bounds
-from keras_capi.validation import check_each
 from keras_capi.validation import check_non_negative
 from keras_capi.validation import check_number
-from keras_capi.validation import check_positive
 
 # Random numbers of an image after those of the jitter: whether it becomes grey,
 # whether it is blurred and how much, and whether it is solarised.
@@ -196,20 +195,13 @@ class ColorAugmentation(RandomView):
         return images
 
     def _normalization(self, num_channels):
-        mean, std = self.mean, self.std
-        if mean is None:
-            if num_channels != len(MEAN):
-                return None
-            mean, std = MEAN, STANDARD_DEVIATION
-        if len(mean) != num_channels:
-            raise ValueError(
-                "`mean` and `std` must have one value for each channel of the "
-                f"images. Received: {len(mean)} values, and images of "
-                f"{num_channels} channels"
-            )
+        if self.mean is None and num_channels != len(MEAN):
+            return None
         return tuple(
-            ops.convert_to_tensor(values, "float32")[:, None, None]
-            for values in (mean, std)
+            values[:, None, None]
+            for values in normalization_tensors(
+                self.mean, self.std, num_channels
+            )
         )
 
     def compute_output_shape(self, images_shape):
@@ -236,22 +228,3 @@ class ColorAugmentation(RandomView):
             "mean": self.mean,
             "std": self.std,
         }
-
-
-def check_normalization(mean, std):
-    """Returns both arguments as tuples, or both as `None`, or raises."""
-    if mean is None and std is None:
-        return None, None
-    if mean is None or std is None:
-        raise ValueError(
-            "`mean` and `std` must be given together. "
-            f"Received: mean={mean}, std={std}"
-        )
-    mean = check_each("mean", mean, check_number)
-    std = check_each("std", std, check_positive)
-    if len(mean) != len(std):
-        raise ValueError(
-            "`mean` and `std` must have the same number of values. "
-            f"Received: mean={mean}, std={std}"
-        )
-    return mean, std

@@ -1,7 +1,7 @@
 import keras
 from keras import ops
 
-from keras_capi.layers.views.color_augmentation import check_normalization
+from keras_capi.layers.views.normalization import check_normalization
 from keras_capi.layers.views.normalization import normalization_tensors
 from keras_capi.layers.views.random_view import check_batch
 from keras_capi.ops.colors.lab import lab_to_rgb

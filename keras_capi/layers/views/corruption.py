@@ -2,7 +2,7 @@ import keras
 from keras import ops
 
 from keras_capi.layers.random_state import RandomState
-from keras_capi.layers.views.color_augmentation import check_normalization
+from keras_capi.layers.views.normalization import check_normalization
 from keras_capi.layers.views.normalization import normalization_tensors
 from keras_capi.layers.views.random_view import check_batch
 from keras_capi.ops.images.corruptions import mark_smallest

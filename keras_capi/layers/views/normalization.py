@@ -5,6 +5,28 @@ from keras import ops
 
 from keras_capi.layers.norms.imagenet_normalization import MEAN
 from keras_capi.layers.norms.imagenet_normalization import STANDARD_DEVIATION
+from keras_capi.validation import check_each
+from keras_capi.validation import check_number
+from keras_capi.validation import check_positive
+
+
+def check_normalization(mean, std):
+    """Returns both arguments as tuples, or both as `None`, or raises."""
+    if mean is None and std is None:
+        return None, None
+    if mean is None or std is None:
+        raise ValueError(
+            "`mean` and `std` must be given together. "
+            f"Received: mean={mean}, std={std}"
+        )
+    mean = check_each("mean", mean, check_number)
+    std = check_each("std", std, check_positive)
+    if len(mean) != len(std):
+        raise ValueError(
+            "`mean` and `std` must have the same number of values. "
+            f"Received: mean={mean}, std={std}"
+        )
+    return mean, std
 
 
 def normalization_tensors(mean, std, num_channels):

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_capi.layers.views.color_augmentation import check_normalization
+from keras_capi.layers.views.normalization import check_normalization
 from keras_capi.layers.views.normalization import normalization_tensors
 from keras_capi.layers.views.random_view import RandomView
 from keras_capi.layers.views.random_view import check_images
