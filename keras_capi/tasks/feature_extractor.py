@@ -2,7 +2,7 @@ from collections.abc import Iterable
 
 import keras
 
-from keras_capi.encoders.backbone_weights import check_backbone
+from keras_capi.encoders.check_backbone import check_backbone
 from keras_capi.encoders.encoder_model import EncoderModel
 from keras_capi.tasks.read_out import RULE
 from keras_capi.tasks.read_out import compute_features

@@ -3,7 +3,7 @@ import numpy as np
 from keras import ops
 
 from keras_capi import backend
-from keras_capi.encoders.backbone_weights import check_backbone
+from keras_capi.encoders.check_backbone import check_backbone
 from keras_capi.encoders.encoder_model import EncoderModel
 from keras_capi.fitting.named_arguments import named_arguments
 from keras_capi.tasks.logits_hint import warn_of_logits

@@ -3,7 +3,7 @@ from collections.abc import Iterable
 import keras
 from keras import ops
 
-from keras_capi.encoders.backbone_weights import check_backbone
+from keras_capi.encoders.check_backbone import check_backbone
 from keras_capi.layers.attention_pooling import AttentionPooling
 from keras_capi.layers.blocks.dense import Dense
 from keras_capi.saving.quantization import head_dtype

@@ -1,6 +1,6 @@
 from keras import ops
 
-from keras_capi.encoders.backbone_weights import check_backbone
+from keras_capi.encoders.check_backbone import check_backbone
 from keras_capi.ops.tokens import pad_images
 from keras_capi.validation import check_layers
 from keras_capi.validation import check_positive_integer

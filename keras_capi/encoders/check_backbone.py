@@ -1,5 +1,3 @@
-"""Checks of a backbone by the models around it."""
-
 from keras_capi.encoders.encoder import Encoder
 
 
