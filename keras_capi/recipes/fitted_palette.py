@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from keras_capi.data.augmented_images import AugmentedImages
 from keras_capi.recipes.check_recipe import PALETTE
 from keras_capi.recipes.check_recipe import is_fitted
 from keras_capi.recipes.check_recipe import with_defaults
 from keras_capi.recipes.find_classes import find_method
 from keras_capi.recipes.make_parts import naming_the_section
+from keras_capi.recipes.raw_images import raw_images
 
 # More would not change the colours much.
 NUM_IMAGES = 2048
@@ -35,29 +35,13 @@ def fitted_palette(recipe, dataset, folder):
     if folder.has_run and folder.palette.is_file():
         return np.load(folder.palette)
     encoder = with_defaults(recipe)["encoder"]
+    image_size = int(np.max(encoder["image_size"]))
     with naming_the_section(PALETTE):
         colors = find_method(recipe).fit_palette(
-            _small_images(dataset, int(np.max(encoder["image_size"]))),
+            # Cropped as in the training.
+            raw_images(dataset, image_size, NUM_IMAGES),
             encoder["num_colors"],
             seed=dataset.seed,
         )
     # Rounded to be the same for any number of threads, which add in any order.
     return colors.round(4)
-
-
-def _small_images(dataset, image_size):
-    """Returns images as the training crops them, from 0 to 255."""
-    small = AugmentedImages(
-        dataset.source,
-        image_size,
-        min(len(dataset.source), NUM_IMAGES),
-        scale=dataset.scale,
-        aspect_ratio=dataset.aspect_ratio,
-        normalization=lambda images: images,
-        key=dataset.key,
-        seed=dataset.seed,
-        max_skipped=dataset.max_skipped,
-        white_level=dataset.white_level,
-    )
-    (images,) = small.make_batch(0, 0)
-    return images.astype("uint8")

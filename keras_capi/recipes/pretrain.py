@@ -17,6 +17,7 @@ from keras_capi.recipes.find_classes import list_parts
 from keras_capi.recipes.fitted_palette import fitted_palette
 from keras_capi.recipes.make_model import make_model
 from keras_capi.recipes.propose_settings import choose_num_clusters
+from keras_capi.recipes.raw_images import raw_images
 from keras_capi.recipes.run_folder import RunFolder
 from keras_capi.recipes.saved_parts import find_saved_parts
 from keras_capi.recipes.stop_after_steps import StopAfterSteps
@@ -160,20 +161,13 @@ def _with_clusters(recipe, num_images):
 
 
 def _pictures(dataset, encoder):
-    """Returns whole images from all over the source, for the report."""
+    """Returns whole images for the report."""
     # Views may be smaller than the images that they are cropped from.
     image_size = encoder.image_shape[0] or dataset.image_size
-    whole = AugmentedImages(
-        dataset.source,
+    return raw_images(
+        dataset,
         image_size,
-        min(len(dataset.source), NUM_PICTURES),
+        NUM_PICTURES,
         scale=(1.0, 1.0),
         aspect_ratio=(1.0, 1.0),
-        normalization=lambda images: images,
-        key=dataset.key,
-        seed=dataset.seed,
-        max_skipped=dataset.max_skipped,
-        white_level=dataset.white_level,
     )
-    (images,) = whole.make_batch(0, 0)
-    return images.astype("uint8")
