@@ -7,6 +7,7 @@ from keras_capi.decoders.convolutional_decoder import ConvolutionalDecoder
 from keras_capi.encoders.convolutional_encoder import ConvolutionalEncoder
 from keras_capi.fitting.passed_on_arguments import passes_on_to
 from keras_capi.fitting.schedule_settings import schedule_settings
+from keras_capi.layers.add_state import add_state
 from keras_capi.layers.blocks.dense import Dense
 from keras_capi.layers.random_state import RandomState
 from keras_capi.methods.inputs.noise_inputs import check_noise_inputs
@@ -160,14 +161,7 @@ class DiscreteVAE(Tokenizer, Pretraining):
         self.decoder.build((None, None, None, codebook_dim))
         self.random_state = RandomState(seed)
         # Temperature and uniformity weight of the current step.
-        self.scheduled = self.add_weight(
-            name="scheduled",
-            shape=(2,),
-            initializer="zeros",
-            dtype="float32",
-            trainable=False,
-            autocast=False,
-        )
+        self.scheduled = add_state(self, "scheduled", (2,))
         self._total_steps = None
         self.scheduled.assign(self._values_at(0))
         self.built = True

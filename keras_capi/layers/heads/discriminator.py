@@ -5,6 +5,7 @@ import keras
 from keras import ops
 
 from keras_capi import backend
+from keras_capi.layers.add_state import add_state
 from keras_capi.layers.related_seed import related_seed
 from keras_capi.ops.collectives import all_reduce_sum
 from keras_capi.ops.collectives import average_tensors
@@ -149,19 +150,16 @@ class Discriminator(keras.layers.Layer):
 
     def _add_states(self, name, shapes, mean=None):
         """Adds variables: normal around a mean, or zero without one."""
-        zeros = keras.initializers.Zeros()
         return [
-            self.add_weight(
-                name=f"{name}_{i}",
-                shape=shape,
-                initializer=zeros
+            add_state(
+                self,
+                f"{name}_{i}",
+                shape,
+                initializer="zeros"
                 if mean is None
                 else keras.initializers.RandomNormal(
                     mean, DEVIATION, related_seed(self.seed, len(self.weights))
                 ),
-                dtype="float32",
-                trainable=False,
-                autocast=False,
             )
             for i, shape in enumerate(shapes)
         ]

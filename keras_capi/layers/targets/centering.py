@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from keras_capi.layers.add_state import add_state
 from keras_capi.layers.targets.score_targets import ScoreTargets
 from keras_capi.layers.targets.score_targets import as_rows
 from keras_capi.ops.collectives import all_reduce_sum
@@ -48,9 +49,7 @@ class Centering(ScoreTargets):
 
     def build(self, scores_shape):
         # Added first, as in the files of earlier versions.
-        self.center = self.add_state(
-            "center", scores_shape[-1:], keras.initializers.Zeros()
-        )
+        self.center = add_state(self, "center", scores_shape[-1:])
         super().build(scores_shape)
 
     def call(self, scores, valid=None, training=None):

@@ -2,6 +2,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_capi.layers.add_state import add_state
 from keras_capi.ops.collectives import all_reduce_sum
 from keras_capi.ops.colors.color_bins import color_bins
 from keras_capi.ops.colors.color_codes import encode_colors
@@ -99,27 +100,17 @@ class ColorTargets(keras.layers.Layer):
         self.mixing = mixing
         self.power = power
         self.gray_threshold = gray_threshold
-        self.shares = self._add_state(
-            "shares",
-            (self.num_bins,),
-            self._start,
+        self.shares = add_state(
+            self, "shares", (self.num_bins,), initializer=self._start
         )
-        self.num_batches = self._add_state("num_batches", (), "ones")
+        self.num_batches = add_state(
+            self, "num_batches", (), initializer="ones"
+        )
         self.built = True
 
     def _start(self, shape, dtype):
         start = np.array(self.prior or [1.0] * self.num_bins)
         return ops.convert_to_tensor(start / start.sum(), dtype)
-
-    def _add_state(self, name, shape, initializer):
-        return self.add_weight(
-            name=name,
-            shape=shape,
-            initializer=initializer,
-            dtype="float32",
-            trainable=False,
-            autocast=False,
-        )
 
     @property
     def num_bins(self):

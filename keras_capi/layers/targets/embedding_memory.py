@@ -2,6 +2,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_capi.layers.add_state import add_state
 from keras_capi.ops.collectives import gather_samples
 from keras_capi.validation import check_positive_integer
 
@@ -57,24 +58,14 @@ class EmbeddingMemory(keras.layers.Layer):
     def build(self, indices_shape, embeddings_shape):
         nothing = keras.initializers.Constant(NOTHING)
         rows = (self.num_images, self.num_views, embeddings_shape[-1])
-        self.embeddings = self._add_state("embeddings", rows, "float32")
-        self.indices = self._add_state(
-            "indices", (self.num_images,), "int32", nothing
+        self.embeddings = add_state(self, "embeddings", rows)
+        self.indices = add_state(
+            self, "indices", (self.num_images,), "int32", nothing
         )
-        self.labels = self._add_state(
-            "labels", (self.num_labels, self.num_images), "int32", nothing
+        self.labels = add_state(
+            self, "labels", (self.num_labels, self.num_images), "int32", nothing
         )
-        self.position = self._add_state("position", (), "int32")
-
-    def _add_state(self, name, shape, dtype, initializer="zeros"):
-        return self.add_weight(
-            name=name,
-            shape=shape,
-            initializer=initializer,
-            dtype=dtype,
-            trainable=False,
-            autocast=False,
-        )
+        self.position = add_state(self, "position", (), "int32")
 
     def call(self, indices, embeddings):
         indices, _ = gather_samples(ops.cast(indices, "int32"))

@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from keras_capi.layers.add_state import add_state
 from keras_capi.validation import check_positive_integer
 
 
@@ -48,20 +49,10 @@ class FeatureQueue(keras.layers.Layer):
                 "backbone its `image_shape`. Received: features of shape "
                 f"{tuple(input_shape)}"
             )
-        self.features = self._add_state(
-            "features", (self.size, *input_shape[1:]), "float32"
+        self.features = add_state(
+            self, "features", (self.size, *input_shape[1:])
         )
-        self._num_filled = self._add_state("num_filled", (), "int32")
-
-    def _add_state(self, name, shape, dtype):
-        return self.add_weight(
-            name=name,
-            shape=shape,
-            initializer="zeros",
-            dtype=dtype,
-            trainable=False,
-            autocast=False,
-        )
+        self._num_filled = add_state(self, "num_filled", (), "int32")
 
     @property
     def is_filled(self):

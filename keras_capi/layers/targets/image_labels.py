@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from keras_capi.layers.add_state import add_state
 from keras_capi.layers.targets.embedding_memory import NOTHING
 from keras_capi.validation import check_positive_integer
 
@@ -41,12 +42,8 @@ class ImageLabels(keras.layers.Layer):
         check_positive_integer("num_images", num_images)
         self.num_images = num_images
         self.labels, self.epoch = (
-            self.add_weight(
-                name=name,
-                shape=shape,
-                initializer=keras.initializers.Constant(value),
-                dtype="int32",
-                trainable=False,
+            add_state(
+                self, name, shape, "int32", keras.initializers.Constant(value)
             )
             for name, shape, value in (
                 ("labels", (num_images,), NOTHING),

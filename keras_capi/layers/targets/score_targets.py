@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from keras_capi.layers.add_state import add_state
 from keras_capi.validation import check_positive
 
 
@@ -34,21 +35,11 @@ class ScoreTargets(keras.layers.Layer):
         self.autocast = False
 
     def build(self, scores_shape):
-        self.current_temperature = self.add_state(
+        self.current_temperature = add_state(
+            self,
             "current_temperature",
             (),
-            keras.initializers.Constant(self.temperature),
-        )
-
-    def add_state(self, name, shape, initializer):
-        """Adds a float32 variable that is not trained."""
-        return self.add_weight(
-            name=name,
-            shape=shape,
-            initializer=initializer,
-            dtype="float32",
-            trainable=False,
-            autocast=False,
+            initializer=keras.initializers.Constant(self.temperature),
         )
 
     def assign_temperature(self, temperature):
