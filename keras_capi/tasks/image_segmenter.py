@@ -88,12 +88,12 @@ class ImageSegmenter(FineTunedModel):
         logits = self.classifier(
             self.dropout(outputs["patches"], training=training)
         )
-        logits = backbone.as_map(logits, images)
-        rows, columns = ops.shape(logits)[1:3]
         height, width = ops.shape(images)[1:3]
+        # Not rows times patch size: an encoder may resize the images.
+        padded = [n + -n % backbone.patch_size for n in (height, width)]
         logits = ops.image.resize(
-            logits,
-            (rows * backbone.patch_size, columns * backbone.patch_size),
+            backbone.as_map(logits, images),
+            padded,
             interpolation="bilinear",
             data_format="channels_last",
         )

@@ -9,6 +9,7 @@ from helpers import make_vit
 from helpers import to_numpy
 
 from keras_capi.encoders import ConvolutionalEncoder
+from keras_capi.encoders import ImageGPTEncoder
 from keras_capi.optimizers import LayerDecayAdamW
 from keras_capi.tasks import ImageClassifier
 from keras_capi.tasks import ImageSegmenter
@@ -178,3 +179,13 @@ def test_segments_images_of_any_size():
     np.testing.assert_allclose(
         logits, to_numpy(segmenter(padded))[:, :14, :17], atol=1e-6
     )
+
+
+def test_segments_images_that_the_encoder_resizes():
+    encoder = ImageGPTEncoder(1, 16, 2, image_size=4, num_colors=8)
+    segmenter = ImageSegmenter(encoder, 3)
+    images = make_images(2, 16, 24)
+    logits = to_numpy(segmenter(images))
+    assert logits.shape == segmenter.compute_output_spec(images).shape
+    segmenter.compile(keras.optimizers.SGD(0.01), LOSS)
+    segmenter.fit(images, np.zeros((2, 16, 24), "int32"), verbose=0)
