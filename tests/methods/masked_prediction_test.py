@@ -15,6 +15,9 @@ from keras_capi.models import CAPIClassifier
 from keras_capi.models import CAPISegmenter
 from keras_capi.models import FeatureExtractor
 
+# The battery traces the steps.
+pytestmark = pytest.mark.usefixtures("untraced")
+
 IMAGES = make_images(4)
 WEIGHTS = np.ones(4)
 

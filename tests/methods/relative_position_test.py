@@ -11,6 +11,9 @@ from keras_capi.layers import PatchGrid
 from keras_capi.methods import RelativePosition
 from keras_capi.ops import neighbor_pairs
 
+# The battery traces the steps.
+pytestmark = pytest.mark.usefixtures("untraced")
+
 IMAGES = make_images(4)
 PATCHES = make_images(18, 8, 8).reshape(2, 9, 8, 8, 3)
 PAIRS, LABELS = (np.stack([x, x]) for x in neighbor_pairs(3, 3))

@@ -9,6 +9,9 @@ from helpers import to_numpy
 import keras_capi
 from keras_capi.ops import sinkhorn_knopp
 
+# The battery traces the steps.
+pytestmark = pytest.mark.usefixtures("untraced")
+
 IMAGES = make_images(4)
 VIEWS = {
     "global_views": make_images(8).reshape(4, 2, 16, 16, 3),
