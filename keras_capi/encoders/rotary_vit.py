@@ -237,10 +237,6 @@ class RotaryViT(BaseModel):
         tokens, coordinates = self.register_tokens(tokens, coordinates)
         return tokens, {"coordinates": coordinates}
 
-    def check_layers(self, layers):
-        """Raises a `ValueError` unless there are blocks with these numbers."""
-        check_layers(layers, self.num_layers)
-
     def patch_coordinates(self, images, visible_indices=None):
         """Returns the coordinates of the encoded patches in `[0, 1]`.
 

@@ -7,6 +7,7 @@ from keras_capi.layers.masking.prefix_masking import PrefixMasking
 from keras_capi.methods.inputs.mask_form import PREFIX
 from keras_capi.methods.inputs.prefix_inputs import check_prefix_inputs
 from keras_capi.methods.inputs.prefix_inputs import prepare_prefixes
+from keras_capi.methods.shared.check_patches import check_patches
 from keras_capi.methods.shared.own_decoders import try_pixel_head
 from keras_capi.methods.shared.warmup_from_zero import warmup_from_zero
 from keras_capi.ops.collectives import all_reduce_sum
@@ -95,6 +96,7 @@ class AIM(Pretraining):
         super().__init__(encoder, **kwargs)
         if self.trainable:
             check_trainable("encoder", encoder)
+        check_patches(encoder)
         check_seed("seed", seed)
         with keras.RematScope(mode=None):
             self.masking = masking or PrefixMasking(seed=seed)

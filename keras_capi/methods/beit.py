@@ -7,6 +7,7 @@ from keras_capi.layers.masking.blockwise_masking import BlockwiseMasking
 from keras_capi.layers.tokens.mask_token import MaskToken
 from keras_capi.methods.inputs.mask_form import MASK
 from keras_capi.methods.inputs.token_inputs import check_token_ids
+from keras_capi.methods.shared.check_patches import check_patches
 from keras_capi.methods.shared.replaced_patches import ReplacedPatches
 from keras_capi.methods.shared.undecayed_optimizer import undecayed_optimizer
 from keras_capi.ops.losses.label_cross_entropy import label_cross_entropy
@@ -89,6 +90,7 @@ class BEiT(ReplacedPatches):
         super().__init__(encoder, **kwargs)
         if self.trainable:
             check_trainable("encoder", encoder)
+        check_patches(encoder)
         check_seed("seed", seed)
         _check_tokenizer(tokenizer, encoder)
         tokenizer.freeze()

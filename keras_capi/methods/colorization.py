@@ -5,6 +5,7 @@ from keras_capi.layers.blocks.dense import Dense
 from keras_capi.layers.targets.color_targets import ColorTargets
 from keras_capi.layers.views.color_removal import ColorRemoval
 from keras_capi.methods.inputs.gray_inputs import check_gray_inputs
+from keras_capi.methods.shared.check_patches import check_patches
 from keras_capi.methods.shared.reconstruction_optimizer import (
     ReconstructionOptimizerMixin,
 )
@@ -78,6 +79,7 @@ class Colorization(ReconstructionOptimizerMixin, Pretraining):
         super().__init__(encoder, **kwargs)
         if self.trainable:
             check_trainable("encoder", encoder)
+        check_patches(encoder)
         check_part("targets", targets, ColorTargets)
         check_part("corruption", corruption, ColorRemoval)
         num_channels = encoder.image_shape[-1]

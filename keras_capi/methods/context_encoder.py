@@ -9,6 +9,7 @@ from keras_capi.layers.views.center_region import CenterRegion
 from keras_capi.layers.views.region_corruption import RegionCorruption
 from keras_capi.methods.inputs.corrupted_inputs import check_corrupted_inputs
 from keras_capi.methods.inputs.corrupted_inputs import prepare_corrupted
+from keras_capi.methods.shared.check_patches import check_patches
 from keras_capi.ops.losses.binary_cross_entropy import binary_cross_entropy
 from keras_capi.ops.tokens import extract_patches
 from keras_capi.ops.tokens import join_patches
@@ -99,6 +100,7 @@ class ContextEncoder(Pretraining):
         super().__init__(encoder, **kwargs)
         if self.trainable:
             check_trainable("encoder", encoder)
+        check_patches(encoder)
         check_number("pixel_weight", pixel_weight, "[0, 1]")
         check_non_negative("overlap_weight", overlap_weight)
         check_seed("seed", seed)

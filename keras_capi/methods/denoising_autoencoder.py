@@ -6,6 +6,7 @@ from keras_capi.layers.views.corruption import Corruption
 from keras_capi.methods.inputs.corrupted_inputs import check_corrupted_inputs
 from keras_capi.methods.inputs.corrupted_inputs import prepare_corrupted
 from keras_capi.methods.inputs.mask_form import CORRUPTED
+from keras_capi.methods.shared.check_patches import check_patches
 from keras_capi.methods.shared.reconstruction_optimizer import (
     ReconstructionOptimizerMixin,
 )
@@ -90,6 +91,7 @@ class DenoisingAutoencoder(ReconstructionOptimizerMixin, Pretraining):
         super().__init__(encoder, **kwargs)
         if self.trainable:
             check_trainable("encoder", encoder)
+        check_patches(encoder)
         check_non_negative("corrupted_weight", corrupted_weight)
         check_non_negative("intact_weight", intact_weight)
         if corrupted_weight == intact_weight == 0:

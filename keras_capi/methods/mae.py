@@ -6,6 +6,7 @@ from keras_capi.layers.masking.random_masking import RandomMasking
 from keras_capi.methods.inputs.mask_form import INDICES
 from keras_capi.methods.inputs.masked_inputs import check_masked_inputs
 from keras_capi.methods.inputs.masked_inputs import prepare_masks
+from keras_capi.methods.shared.check_patches import check_patches
 from keras_capi.methods.shared.own_decoders import try_pixel_decoder
 from keras_capi.methods.shared.reconstruction_optimizer import (
     ReconstructionOptimizerMixin,
@@ -85,6 +86,7 @@ class MAE(ReconstructionOptimizerMixin, Pretraining):
         super().__init__(encoder, **kwargs)
         if self.trainable:
             check_trainable("encoder", encoder)
+        check_patches(encoder)
         check_seed("seed", seed)
         with keras.RematScope(mode=None):
             self.masking = masking or RandomMasking(

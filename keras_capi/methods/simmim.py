@@ -6,6 +6,7 @@ from keras_capi.layers.blocks.dense import Dense
 from keras_capi.layers.masking.cell_masking import CellMasking
 from keras_capi.layers.tokens.mask_token import MaskToken
 from keras_capi.methods.inputs.mask_form import MASK
+from keras_capi.methods.shared.check_patches import check_patches
 from keras_capi.methods.shared.replaced_patches import ReplacedPatches
 from keras_capi.methods.shared.undecayed_optimizer import undecayed_optimizer
 from keras_capi.ops.losses.masked_mean import masked_mean
@@ -84,6 +85,7 @@ class SimMIM(ReplacedPatches):
         super().__init__(encoder, **kwargs)
         if self.trainable:
             check_trainable("encoder", encoder)
+        check_patches(encoder)
         check_seed("seed", seed)
         width = encoder.hidden_dim
         bound = width**-0.5

@@ -68,8 +68,10 @@ class SGD(GroupedOptimizer):
             **kwargs,
         )
         check_number("momentum", momentum, "[0, 1)")
-        unknown = set(without_momentum) - set(self.groups)
-        if isinstance(without_momentum, str) or unknown:
+        is_sequence = hasattr(without_momentum, "__iter__") and not isinstance(
+            without_momentum, str
+        )
+        if not is_sequence or set(without_momentum) - set(self.groups):
             raise ValueError(
                 "`without_momentum` must name some of `groups`. Received: "
                 f"without_momentum={without_momentum!r}, "

@@ -106,6 +106,38 @@ def test_dictionaries_without_images(name):
             model(inputs)
 
 
+class Strided(keras_capi.encoders.ViT):
+    """Has a feature for every other patch."""
+
+    def grid_size(self, image_shape):
+        return tuple(n // 2 for n in super().grid_size(image_shape))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        keras_capi.methods.AIM,
+        keras_capi.methods.Colorization,
+        keras_capi.methods.ContextEncoder,
+        keras_capi.methods.DenoisingAutoencoder,
+        keras_capi.methods.MAE,
+        keras_capi.methods.SimMIM,
+        lambda encoder: keras_capi.methods.BEiT(
+            encoder, CASES["beit"].make().tokenizer
+        ),
+    ],
+)
+def test_encoders_of_other_patches(make):
+    """Their features are not of the patches whose pixels are predicted."""
+    resizing = keras_capi.encoders.ImageGPTEncoder(
+        1, 8, 2, image_size=(2, 3), num_colors=8
+    )
+    strided = Strided(4, 1, 8, 2, image_shape=(16, 16, 3))
+    for encoder in (resizing, strided):
+        with pytest.raises(ValueError, match="a feature for each patch"):
+            make(encoder)
+
+
 def test_bad_images_in_a_data_set():
     class Batches(keras.utils.PyDataset):
         def __len__(self):

@@ -71,5 +71,7 @@ def test_config_and_errors():
     assert clone.without_momentum == ("first",)
     with pytest.raises(ValueError, match="`without_momentum` must name some"):
         make(without_momentum=("first",))
+    with pytest.raises(ValueError, match="`without_momentum` must name some"):
+        make(without_momentum=3)
     with pytest.raises(ValueError, match="momentum=1.0"):
         make(momentum=1.0)
