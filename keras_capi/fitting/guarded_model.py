@@ -115,7 +115,7 @@ class GuardedModel(BaseModel):
         check_rate_callbacks(self, callbacks)
         check_known_weights(self)
         _check_batch_sizes(batch_size=batch_size, **kwargs)
-        _check_not_empty(x)
+        _check_given("fit", x)
         # Now, not after the first epoch.
         validation = kwargs.get("validation_data")
         is_tuple = isinstance(validation, tuple) and validation
@@ -155,14 +155,14 @@ class GuardedModel(BaseModel):
             )
         with self._guarded():
             _check_batch_sizes(**kwargs)
-            _check_not_empty(x)
+            _check_given("evaluate", x)
             return super().evaluate(backend.tupled_batches(x), **kwargs)
 
     def predict(self, x=None, *args, **kwargs):
         kwargs = named_arguments("predict", "batch_size", args, kwargs)
         with self._guarded():
             _check_batch_sizes(**kwargs)
-            _check_not_empty(x)
+            _check_given("predict", x)
             if is_array(x):
                 # Checked now: TensorFlow graphs may not know the sizes of
                 # images, and would fail halfway.
@@ -190,6 +190,15 @@ def _check_batch_sizes(**arguments):
     """Raises a `ValueError` for sizes that Keras replaces or fails on late."""
     for name in ("batch_size", "validation_batch_size"):
         check_positive_integer(name, arguments.get(name), or_none=True)
+
+
+def _check_given(method, x):
+    """Raises a `ValueError` for no images, where Keras ends in a `KeyError`."""
+    if x is None:
+        raise ValueError(
+            f"`{method}` must be given images, as `x`. Received: x=None"
+        )
+    _check_not_empty(x)
 
 
 def _check_not_empty(x):

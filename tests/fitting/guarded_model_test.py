@@ -125,3 +125,9 @@ def test_evaluation_needs_compile(make_one):
         model = type(model).from_config(model.get_config())
     with pytest.raises(ValueError, match="Call `compile` before `evaluate`"):
         model.evaluate(make_images(4), verbose=0)
+
+
+@pytest.mark.parametrize("method", ["fit", "evaluate", "predict"])
+def test_images_must_be_given(method):
+    with pytest.raises(ValueError, match=f"`{method}` must be given images"):
+        getattr(make_model(), method)()
