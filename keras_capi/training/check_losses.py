@@ -46,7 +46,9 @@ def nan_if_not_finite(loss, inputs):
     """
     for x in keras.tree.flatten(inputs):
         if keras.backend.is_float_dtype(x.dtype):
-            loss = ops.where(ops.all(ops.isfinite(x)), loss, float("nan"))
+            # A sum shows it, too, in a fraction of the time of a look at each.
+            total = ops.sum(ops.cast(x, "float32"))
+            loss = ops.where(ops.isfinite(total), loss, float("nan"))
     return loss
 
 
