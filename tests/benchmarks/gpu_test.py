@@ -6,6 +6,7 @@ import pytest
 from benchmarks import parity
 from benchmarks.gpu import jobs
 from benchmarks.gpu import run
+from benchmarks.gpu import turns
 from benchmarks.gpu.device import product_peak
 from benchmarks.gpu.table import make_table
 
@@ -115,3 +116,37 @@ def test_the_whole_command_when_tiny(tmp_path):
     assert row[0] == "| keras-capi, torch eager"
     # The first loss is about ln(16) for each part, and falls.
     assert float(row[-1].rstrip(" |")) < float(row[-2])
+
+
+def test_turns(monkeypatch, capsys):
+    """Both sides train as often, each after the other."""
+    calls = []
+
+    def prepare(side, seconds):
+        def run(count):
+            calls.append((side, count))
+            clock[0] += count * seconds
+
+        def make(options):
+            assert options.compile == turns.COMPILE["on"][side]
+            return lambda: 9.0, run
+
+        return make
+
+    clock = [0.0]
+    # It sets the variable, which is then restored.
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    monkeypatch.setattr(turns.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(turns, "hide", lambda packages: None)
+    monkeypatch.setattr(turns, "memory_in_use", lambda: 1.0)
+    monkeypatch.setattr(turns, "peak_memory", lambda backend: 3.5)
+    monkeypatch.setattr(turns, "device_name", lambda backend: "A card")
+    sides = {"ours": prepare("ours", 0.3), "authors": prepare("authors", 0.4)}
+    monkeypatch.setattr(turns, "PREPARE", sides)
+    turns.main(["--authors", "capi", "--steps", "5", "--turns", "2"])
+    once = [(side, turns.WARM_UP_STEPS) for side in sides]
+    assert calls == once + 2 * [(side, 5) for side in sides]
+    text = capsys.readouterr().out
+    assert "ours: first step 0.0 s, loss 9.0000, then 9.0000; 2.50 GiB" in text
+    assert text.count("ours 300.0 ms  authors 400.0 ms") == 2
+    assert text.endswith("ratio 0.750 (0.750 to 0.750)\n")
