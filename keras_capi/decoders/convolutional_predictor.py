@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from keras_capi import backend
+from keras_capi.decoders.known_grid_size import known_grid_size
 from keras_capi.decoders.visible_tokens import check_visible_tokens
 from keras_capi.layers.blocks.dense import Dense
 from keras_capi.layers.fan_in_uniform import fan_in_uniform
@@ -136,7 +137,7 @@ class ConvolutionalPredictor(BaseModel):
         """
         return cls(
             encoder.hidden_dim,
-            encoder.grid_size(encoder.image_shape),
+            known_grid_size(encoder),
             **arguments,
         )
 

@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from keras_capi.decoders.known_grid_size import known_grid_size
 from keras_capi.decoders.visible_tokens import check_visible_tokens
 from keras_capi.layers.blocks.block_stack import make_blocks
 from keras_capi.layers.blocks.block_stack import run_blocks
@@ -132,7 +133,7 @@ class MaskTokenDecoder(BaseModel):
         return cls(
             encoder.hidden_dim,
             encoder.patch_size**2 * encoder.image_shape[-1],
-            encoder.grid_size(encoder.image_shape),
+            known_grid_size(encoder),
             **arguments,
         )
 

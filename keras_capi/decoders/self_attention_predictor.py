@@ -3,6 +3,7 @@ import math
 import keras
 from keras import ops
 
+from keras_capi.decoders.known_grid_size import known_grid_size
 from keras_capi.decoders.mask_token_decoder import MaskTokenDecoder
 from keras_capi.decoders.visible_tokens import check_visible_tokens
 from keras_capi.layers.blocks.default_num_heads import default_num_heads
@@ -111,7 +112,7 @@ class SelfAttentionPredictor(MaskTokenDecoder):
         return cls(
             encoder.hidden_dim,
             encoder.hidden_dim,
-            encoder.grid_size(encoder.image_shape),
+            known_grid_size(encoder),
             **{
                 "hidden_dim": math.ceil(HIDDEN_DIM / unit) * unit,
                 "num_heads": num_heads,

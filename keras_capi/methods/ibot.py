@@ -154,6 +154,13 @@ class IBOT(DINO):
             seed,
             **kwargs,
         )
+        if encoder.global_dim != encoder.hidden_dim:
+            raise ValueError(
+                "`encoder` must have global features as wide as those of its "
+                "patches, since one head takes both. Received: "
+                f"encoder.global_dim={encoder.global_dim}, "
+                f"encoder.hidden_dim={encoder.hidden_dim}"
+            )
         self.loss_weights = {
             "class_loss": class_weight,
             "patch_loss": patch_weight,

@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 from backend_helpers import on_one_backend
+from helpers import make_backbone
 from helpers import make_images
 from helpers import make_vit
 from helpers import to_numpy
@@ -162,6 +163,10 @@ def test_bad_inputs(inputs, message):
     "arguments, message",
     [
         ({"encoder": keras.layers.Dense(3)}, "`encoder` must be"),
+        (
+            {"encoder": make_backbone(predictor_hidden_dim=24)},
+            "as wide as those of its patches",
+        ),
         ({"patch_temperature": 0.0}, "patch_temperature=0.0"),
         ({"patch_weight": -1.0}, "patch_weight=-1.0"),
         ({"num_patch_prototypes": 9}, "num_patch_prototypes=9"),
