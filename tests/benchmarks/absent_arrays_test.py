@@ -1,10 +1,13 @@
 """Files that do not have what the authors' code leaves out by an option."""
 
 import pytest
+from backend_helpers import on_one_backend
 
 from benchmarks import parity
 from benchmarks.replay.comparison import compare
 from benchmarks.replay.files import read_file
+
+pytestmark = on_one_backend("what is compared does not depend on the backend")
 
 
 def problems(method, arrays, description):
