@@ -183,7 +183,6 @@ def test_lora_on_a_frozen_teacher(tmp_path):
         assert names == {"lora_kernel_a", "lora_kernel_b", "kernel", "bias"}
 
 
-@pytest.mark.usefixtures("untraced_once")
 def test_unfreezing_after_a_probe(tmp_path):
     images, labels, _ = make_labelled()
     backbone = make_longer_backbone()
