@@ -95,6 +95,18 @@ def parse(file):
     return ast.parse(FILES[file].read_text())
 
 
+def listed_names(file):
+    """What the `__all__` of a folder lists."""
+    named = [
+        node.value
+        for node in parse(file).body
+        if isinstance(node, ast.Assign | ast.AnnAssign)
+        and "__all__" in ast.unparse(node)
+    ]
+    assert len(named) == 1
+    return ast.literal_eval(named[0])
+
+
 def test_finds_the_package():
     assert {
         "__init__.py",
@@ -123,14 +135,7 @@ def test_imports_point_one_way(file):
 )
 def test_packages_say_what_is_public(file):
     tree = parse(file)
-    named = [
-        node.value
-        for node in tree.body
-        if isinstance(node, ast.Assign | ast.AnnAssign)
-        and "__all__" in ast.unparse(node)
-    ]
-    assert len(named) == 1
-    public = ast.literal_eval(named[0])
+    public = listed_names(file)
     assert public == sorted(set(public))
     imported = {
         alias.asname or alias.name
@@ -146,6 +151,17 @@ def test_packages_say_what_is_public(file):
     }
     called = {"choose_backend", "share_heap"} - set(public)
     assert (imported | assigned) - called - {"__all__"} == set(public)
+
+
+@pytest.mark.parametrize("part", ["evaluation", "layers", "ops"])
+def test_folders_list_all_that_is_public_of_them(part):
+    """Unless they list nothing."""
+    listed = set(listed_names(f"{part}/__init__.py"))
+    for name in imported_names(parse(f"{part}/__init__.py")):
+        _, _, folder, *_, public = name.split(".")
+        file = f"{part}/{folder}/__init__.py"
+        if public in listed and file in FILES and listed_names(file):
+            assert public in listed_names(file), file
 
 
 @pytest.mark.parametrize("file", sorted(FILES))

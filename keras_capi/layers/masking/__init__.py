@@ -3,6 +3,7 @@
 from keras_capi.layers.masking.block_masking import BlockMasking
 from keras_capi.layers.masking.blockwise_masking import BlockwiseMasking
 from keras_capi.layers.masking.cell_masking import CellMasking
+from keras_capi.layers.masking.independent_masking import IndependentMasking
 from keras_capi.layers.masking.inverse_block_masking import InverseBlockMasking
 from keras_capi.layers.masking.inverse_square_masking import (
     InverseSquareMasking,
@@ -18,6 +19,7 @@ __all__ = [
     "BlockMasking",
     "BlockwiseMasking",
     "CellMasking",
+    "IndependentMasking",
     "InverseBlockMasking",
     "InverseSquareMasking",
     "MultiBlockMasking",

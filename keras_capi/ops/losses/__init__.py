@@ -1,5 +1,6 @@
 """Losses and targets of methods, one kind in each file."""
 
+from keras_capi.ops.losses.binary_cross_entropy import binary_cross_entropy
 from keras_capi.ops.losses.cross_entropy import entropy
 from keras_capi.ops.losses.cross_entropy import soft_cross_entropy
 from keras_capi.ops.losses.cross_entropy import soft_cross_entropy_gradient
@@ -18,6 +19,7 @@ from keras_capi.ops.losses.view_cross_entropy import view_cross_entropy
 from keras_capi.ops.losses.weighted_cross_entropy import weighted_cross_entropy
 
 __all__ = [
+    "binary_cross_entropy",
     "contrast_views",
     "entropy",
     "info_nce",
