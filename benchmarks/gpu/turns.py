@@ -29,11 +29,15 @@ from benchmarks.gpu.device import peak_memory
 from benchmarks.gpu.device import versions
 from benchmarks.gpu.job import PREPARE
 from benchmarks.gpu.job import WARM_UP_STEPS
+from benchmarks.gpu.jobs import COMPILE
 from benchmarks.pairs.worker import BACKENDS
 from benchmarks.pairs.worker import hide
 
-COMPILE = {"on": {"ours": "auto", "authors": "on"}}
-COMPILE["off"] = dict.fromkeys(COMPILE["on"], "off")
+# What `--compile` means for each side: the first of its modes, or the last.
+MODES = {
+    mode: {side: modes["torch"][place] for side, modes in COMPILE.items()}
+    for mode, place in (("off", 0), ("on", -1))
+}
 
 
 def make_parser():
@@ -45,7 +49,7 @@ def make_parser():
     parser.add_argument(
         "--precision", choices=("float32", "bfloat16"), default="bfloat16"
     )
-    parser.add_argument("--compile", choices=tuple(COMPILE), default="on")
+    parser.add_argument("--compile", choices=tuple(MODES), default="on")
     parser.add_argument("--image-size", type=int, default=224)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--clusters", type=int, default=16384)
@@ -62,7 +66,7 @@ def prepare(side, options):
         Function that trains for a number of steps.
     """
     options = argparse.Namespace(**vars(options))
-    options.compile = COMPILE[options.compile][side]
+    options.compile = MODES[options.compile][side]
     before = memory_in_use()
     start = time.perf_counter()
     loss, run = PREPARE[side](options)

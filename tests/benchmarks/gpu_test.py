@@ -128,7 +128,7 @@ def test_turns(monkeypatch, capsys):
             clock[0] += count * seconds
 
         def make(options):
-            assert options.compile == turns.COMPILE["on"][side]
+            assert options.compile == {"ours": "auto", "authors": "on"}[side]
             return lambda: 9.0, run
 
         return make
