@@ -10,8 +10,8 @@ from keras_capi.layers.tokens.patch_embedding import PatchEmbedding
 from keras_capi.layers.tokens.register_tokens import RegisterTokens
 from keras_capi.ops.normalization import rms_normalize
 from keras_capi.ops.positions.coordinates import patch_coordinates
-from keras_capi.ops.tokens import check_known_indices
 from keras_capi.ops.tokens import to_int32
+from keras_capi.ops.value_range import check_value_range
 from keras_capi.saving.base_model import BaseModel
 from keras_capi.validation import check_images
 from keras_capi.validation import check_layers
@@ -253,7 +253,9 @@ class RotaryViT(BaseModel):
         coordinates = patch_coordinates(grid_size)
         if visible_indices is None:
             return coordinates[None]
-        check_known_indices("indices", visible_indices, coordinates.shape[0])
+        check_value_range(
+            "indices", visible_indices, coordinates.shape[0], "as the patches"
+        )
         return ops.take(coordinates, to_int32(visible_indices), axis=0)
 
     def token_coordinates(self, images, visible_indices=None):

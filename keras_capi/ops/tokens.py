@@ -3,6 +3,7 @@ import numpy as np
 from keras import ops
 
 from keras_capi import backend
+from keras_capi.ops.value_range import check_value_range
 from keras_capi.validation import check_grid_size
 from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_positive_integer
@@ -33,29 +34,8 @@ def gather_tokens(tokens, indices):
     >>> keras_capi.ops.gather_tokens(tokens, keras.ops.array([[2], [0]]))
     """
     tokens = ops.convert_to_tensor(tokens)
-    check_known_indices("indices", indices, tokens.shape[1])
+    check_value_range("indices", indices, tokens.shape[1], "as the tokens")
     return backend.take_tokens(tokens, to_int32(indices))
-
-
-def check_known_indices(name, indices, num_tokens, what="the tokens"):
-    """Raises a `ValueError` for indices of no token, if their values are known.
-
-    A tensor's may be on another device, and the host would have to wait.
-
-    Args:
-        name: String. Name of the argument.
-        indices: Integer array, list or tensor, or `None`.
-        num_tokens: Integer, or `None` if it is not known.
-        what: String. What they point at, for the message.
-    """
-    if num_tokens is None or not isinstance(indices, np.ndarray | list | tuple):
-        return
-    values = np.asarray(indices)
-    if values.size and not (values.min() >= 0 and values.max() < num_tokens):
-        raise ValueError(
-            f"`{name}` must be in [0, {num_tokens}), {what}. "
-            f"Received: values from {values.min()} to {values.max()}"
-        )
 
 
 def to_int32(indices):

@@ -103,7 +103,8 @@ def test_images_that_are_not_normalised():
         ColorPalette(8)(np.zeros((2, 4, 4, 3), "uint8"))
 
 
+@pytest.mark.parametrize("kind", [np.array, list])
 @pytest.mark.parametrize("token_id", [-1, 8])
-def test_numbers_of_no_colour(token_id):
+def test_numbers_of_no_colour(token_id, kind):
     with pytest.raises(ValueError, match="`token_ids` must be from 0 to 7"):
-        ColorPalette(8).restore(np.array([0, token_id]))
+        ColorPalette(8).restore(kind([0, token_id]))

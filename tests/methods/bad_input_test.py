@@ -159,11 +159,11 @@ def with_indices(**changes):
     [
         (
             with_indices(predict_indices=np.full((4, 2), 16)),
-            r"`predict_indices` must be in \[0, 16\)",
+            r"`predict_indices` must be from 0 to 15",
         ),
         (
             with_indices(visible_indices=np.full((4, 2), -1)),
-            r"`visible_indices` must be in \[0, 16\)",
+            r"`visible_indices` must be from 0 to 15",
         ),
         (
             with_indices(predict_indices=np.full((4, 1), 2**32 + 8)),

@@ -260,7 +260,7 @@ def test_bad_arguments(arguments, message):
     [
         ({"visible_indices": PATCHES[:, :2, :4]}, "of the same masks"),
         ({"visible_indices": PATCHES[..., 3:6]}, "once at most"),
-        ({"predict_indices": PATCHES[..., 4:] + 9}, r"must be in \[0, 16\)"),
+        ({"predict_indices": PATCHES[..., 4:] + 9}, "must be from 0 to 15"),
         ({"predict_indices": PATCHES[:3, :, 4:]}, "a row for each image"),
         ({"mask": PATCHES}, "must have the keys"),
     ],

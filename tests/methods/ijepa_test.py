@@ -190,7 +190,7 @@ def test_other_maskings_and_encoders():
         ({"more": IMAGES}, "must have the keys"),
         (
             {"predict_indices": np.full((4, 2, 3), 16, "int32")},
-            r"`predict_indices` must be in \[0, 16\)",
+            r"`predict_indices` must be from 0 to 15",
         ),
         (
             {"visible_indices": np.full((4, 1, 2), 3, "int32")},

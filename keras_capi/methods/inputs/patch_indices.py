@@ -5,7 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_capi.ops.known_axes import may_match
-from keras_capi.ops.tokens import check_known_indices
+from keras_capi.ops.value_range import check_value_range
 from keras_capi.validation import is_array
 from keras_capi.validation import known_shape
 
@@ -125,7 +125,7 @@ def _to_numpy(values):
 
 
 def _check_range(name, indices, num_patches):
-    check_known_indices(name, indices, num_patches, "the patches of an image")
+    check_value_range(name, indices, num_patches, "the patches of an image")
 
 
 def _repeats(indices):
