@@ -14,13 +14,13 @@ from keras_capi.ops.collectives import all_reduce_sum
 from keras_capi.ops.losses.pixel_targets import pixel_targets
 from keras_capi.ops.masks.prefix_mask import prefix_mask
 from keras_capi.optimizers.adamw import AdamW
+from keras_capi.optimizers.checks import check_training_size
 from keras_capi.optimizers.group import Group
 from keras_capi.training.built_part import built_part
 from keras_capi.training.check_trainable import check_trainable
 from keras_capi.training.grid_size import static_grid_size
 from keras_capi.training.pretraining import Pretraining
 from keras_capi.training.vectors import list_vectors
-from keras_capi.validation import check_positive_integer
 from keras_capi.validation import check_seed
 
 # One in this many steps warms up the rate.
@@ -192,8 +192,7 @@ class AIM(Pretraining):
         Returns:
             A Keras optimizer.
         """
-        check_positive_integer("total_steps", total_steps)
-        check_positive_integer("batch_size", batch_size)
+        check_training_size(total_steps, batch_size)
         if not callable(learning_rate):
             learning_rate = warmup_from_zero(
                 learning_rate, total_steps, total_steps // WARMUP_SHARE

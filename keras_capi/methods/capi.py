@@ -17,6 +17,7 @@ from keras_capi.methods.shared.capi_weights import capi_groups
 from keras_capi.methods.shared.capi_weights import capi_layout_map
 from keras_capi.methods.shared.target_layers import check_target_layers
 from keras_capi.optimizers.capi_optimizer import capi_optimizer
+from keras_capi.optimizers.checks import check_training_size
 from keras_capi.training.check_trainable import check_trainable
 from keras_capi.training.moving_average import MovingAverage
 from keras_capi.training.pretraining import Pretraining
@@ -242,7 +243,7 @@ class CAPI(Pretraining):
         Returns:
             A Keras optimizer.
         """
-        check_positive_integer("batch_size", batch_size)
+        check_training_size(total_steps, batch_size)
         return capi_optimizer(total_steps=total_steps, **overrides)
 
     def parameter_groups(self):

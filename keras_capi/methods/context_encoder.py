@@ -14,6 +14,7 @@ from keras_capi.ops.losses.binary_cross_entropy import binary_cross_entropy
 from keras_capi.ops.tokens import extract_patches
 from keras_capi.ops.tokens import join_patches
 from keras_capi.optimizers.checks import check_moments
+from keras_capi.optimizers.checks import check_training_size
 from keras_capi.training.built_part import built_part
 from keras_capi.training.check_part import check_part
 from keras_capi.training.check_trainable import check_trainable
@@ -21,7 +22,6 @@ from keras_capi.training.grid_size import static_grid_size
 from keras_capi.training.pretraining import Pretraining
 from keras_capi.validation import check_non_negative
 from keras_capi.validation import check_number
-from keras_capi.validation import check_positive_integer
 from keras_capi.validation import check_seed
 
 # For encoders that take images of any size.
@@ -264,8 +264,7 @@ class ContextEncoder(Pretraining):
         Returns:
             A Keras optimizer.
         """
-        check_positive_integer("total_steps", total_steps)
-        check_positive_integer("batch_size", batch_size)
+        check_training_size(total_steps, batch_size)
         check_non_negative("weight_decay", weight_decay)
         check_moments(beta_1, beta_2, epsilon)
         # Keras keeps moments in the dtype of the weights, and 0 / 0 is NaN.

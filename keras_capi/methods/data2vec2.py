@@ -23,6 +23,7 @@ from keras_capi.ops.average_layers import average_layers
 from keras_capi.ops.feature_deviation import feature_deviation
 from keras_capi.ops.tokens import gather_tokens
 from keras_capi.optimizers.adamw import AdamW
+from keras_capi.optimizers.checks import check_training_size
 from keras_capi.training.check_trainable import check_trainable
 from keras_capi.training.grid_size import static_grid_size
 from keras_capi.training.moving_average import MovingAverage
@@ -254,8 +255,7 @@ class Data2Vec2(Pretraining):
         Returns:
             A Keras optimizer.
         """
-        check_positive_integer("total_steps", total_steps)
-        check_positive_integer("batch_size", batch_size)
+        check_training_size(total_steps, batch_size)
         if not callable(learning_rate):
             learning_rate = mae_schedule(
                 learning_rate, total_steps, 2 * total_steps // 15

@@ -27,6 +27,7 @@ from keras_capi.methods.shared.gather_features import gather_features
 from keras_capi.methods.shared.sample_clusters import sample_clusters
 from keras_capi.ops.losses.label_cross_entropy import label_cross_entropy
 from keras_capi.ops.losses.masked_mean import masked_mean
+from keras_capi.optimizers.checks import check_training_size
 from keras_capi.optimizers.group import Group
 from keras_capi.optimizers.sgd import SGD
 from keras_capi.training.built_part import built_part
@@ -268,8 +269,7 @@ class DeepClusterV1(TargetsBetweenEpochs):
         Returns:
             A Keras optimizer.
         """
-        check_positive_integer("total_steps", total_steps)
-        check_positive_integer("batch_size", batch_size)
+        check_training_size(total_steps, batch_size)
         return SGD(
             **{
                 "learning_rate": learning_rate,

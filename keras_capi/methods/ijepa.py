@@ -16,6 +16,7 @@ from keras_capi.ops.losses.smooth_l1 import smooth_l1
 from keras_capi.ops.normalization import layer_normalize
 from keras_capi.ops.tokens import gather_tokens
 from keras_capi.optimizers.adamw import AdamW
+from keras_capi.optimizers.checks import check_training_size
 from keras_capi.optimizers.group import Group
 from keras_capi.optimizers.warmup_cosine import WarmupCosine
 from keras_capi.training.check_trainable import check_trainable
@@ -23,7 +24,6 @@ from keras_capi.training.grid_size import static_grid_size
 from keras_capi.training.moving_average import MovingAverage
 from keras_capi.training.pretraining import Pretraining
 from keras_capi.training.vectors import list_vectors
-from keras_capi.validation import check_positive_integer
 from keras_capi.validation import check_seed
 
 BASE_MOMENTUM = 0.996
@@ -246,8 +246,7 @@ class IJEPA(Pretraining):
         Returns:
             A Keras optimizer.
         """
-        check_positive_integer("total_steps", total_steps)
-        check_positive_integer("batch_size", batch_size)
+        check_training_size(total_steps, batch_size)
         if not callable(learning_rate):
             learning_rate = falling_rate(
                 learning_rate,

@@ -18,6 +18,7 @@ from keras_capi.methods.shared.warmup_from_zero import warmup_from_zero
 from keras_capi.ops.losses.label_cross_entropy import label_cross_entropy
 from keras_capi.ops.tokens import replace_tokens
 from keras_capi.optimizers.adamw import AdamW
+from keras_capi.optimizers.checks import check_training_size
 from keras_capi.training.check_trainable import check_trainable
 from keras_capi.training.pretraining import Pretraining
 from keras_capi.validation import check_images
@@ -270,8 +271,7 @@ class ImageGPT(ColorChanceMixin, Pretraining):
         Returns:
             A Keras optimizer.
         """
-        check_positive_integer("total_steps", total_steps)
-        check_positive_integer("batch_size", batch_size)
+        check_training_size(total_steps, batch_size)
         if not callable(learning_rate):
             if warmup_steps is None:
                 warmup_steps = total_steps // 100

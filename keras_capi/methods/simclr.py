@@ -14,6 +14,7 @@ from keras_capi.methods.shared.mae_schedule import mae_schedule
 from keras_capi.ops.losses.info_nce import contrast_views
 from keras_capi.ops.losses.info_nce import info_nce
 from keras_capi.ops.normalization import l2_normalize
+from keras_capi.optimizers.checks import check_training_size
 from keras_capi.optimizers.group import Group
 from keras_capi.optimizers.lars import LARS
 from keras_capi.training.built_part import built_part
@@ -21,7 +22,6 @@ from keras_capi.training.check_trainable import check_trainable
 from keras_capi.training.pretraining import Pretraining
 from keras_capi.training.vectors import list_vectors
 from keras_capi.validation import check_positive
-from keras_capi.validation import check_positive_integer
 from keras_capi.validation import check_seed
 
 # The smallest norm that projections are divided by.
@@ -164,8 +164,7 @@ class SimCLR(Pretraining):
         Returns:
             A Keras optimizer.
         """
-        check_positive_integer("total_steps", total_steps)
-        check_positive_integer("batch_size", batch_size)
+        check_training_size(total_steps, batch_size)
         if learning_rate is None:
             learning_rate = 0.3 * batch_size / 256
         if not callable(learning_rate):

@@ -12,10 +12,10 @@ from keras_capi.methods.shared.undecayed_optimizer import undecayed_optimizer
 from keras_capi.ops.losses.masked_mean import masked_mean
 from keras_capi.ops.losses.pixel_targets import pixel_targets
 from keras_capi.optimizers.adamw import AdamW
+from keras_capi.optimizers.checks import check_training_size
 from keras_capi.optimizers.late_warmup import LateWarmup
 from keras_capi.training.check_trainable import check_trainable
 from keras_capi.validation import check_non_negative
-from keras_capi.validation import check_positive_integer
 from keras_capi.validation import check_seed
 
 # Published side of the cells that are hidden as a whole, in pixels.
@@ -166,8 +166,7 @@ class SimMIM(ReplacedPatches):
         Returns:
             A Keras optimizer.
         """
-        check_positive_integer("total_steps", total_steps)
-        check_positive_integer("batch_size", batch_size)
+        check_training_size(total_steps, batch_size)
         if learning_rate is None:
             learning_rate = 1e-4 * batch_size / 512
         if not callable(learning_rate):

@@ -29,6 +29,12 @@ def check_settable(name, rate, value):
         )
 
 
+def check_training_size(total_steps, batch_size):
+    """Raises a `ValueError` unless a training has updates of some images."""
+    check_positive_integer("total_steps", total_steps)
+    check_positive_integer("batch_size", batch_size)
+
+
 def check_moments(beta_1, beta_2, epsilon):
     """Raises a `ValueError` unless these are valid for Adam."""
     check_number("beta_1", beta_1, "[0, 1)")

@@ -398,11 +398,14 @@ def test_a_frozen_backbone_is_refused():
         make_model(backbone)
 
 
-def test_a_batch_size_that_is_none():
-    # Though no rate depends on it, as with other methods.
-    for batch_size in (0, -1, "64", 1.5):
+def test_a_size_of_training_that_is_none():
+    # Though no rate depends on the batch size, as with other methods. Without
+    # steps, the rates would not follow the published schedule.
+    for size in (0, -1, "64", 1.5, None):
         with pytest.raises(ValueError, match="`batch_size` must be a positive"):
-            make_model().published_optimizer(100, batch_size)
+            make_model().published_optimizer(100, size)
+        with pytest.raises(ValueError, match="`total_steps` must be a positiv"):
+            make_model().published_optimizer(size, 64)
 
 
 @pytest.mark.skipif(IS_TORCH, reason="torch.compile takes minutes")

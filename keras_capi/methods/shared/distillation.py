@@ -3,6 +3,7 @@
 from keras_capi.fitting.schedule_settings import schedule_settings
 from keras_capi.methods.shared.falling_rate import falling_rate
 from keras_capi.optimizers.adamw import AdamW
+from keras_capi.optimizers.checks import check_training_size
 from keras_capi.optimizers.group import Group
 from keras_capi.optimizers.warmup_cosine import WarmupCosine
 from keras_capi.training.vectors import list_vectors
@@ -103,8 +104,7 @@ def distillation_optimizer(
         epochs: Integer. Epochs of the published training, ten of which warm up.
         **overrides: Other arguments of `keras_capi.optimizers.AdamW`.
     """
-    check_positive_integer("total_steps", total_steps)
-    check_positive_integer("batch_size", batch_size)
+    check_training_size(total_steps, batch_size)
     if learning_rate is None:
         learning_rate = 5e-4 * batch_size / 256
     if not callable(learning_rate):

@@ -6,11 +6,11 @@ from keras_capi.fitting.passed_on_arguments import passes_on_to
 from keras_capi.layers.views.multi_crop import MultiCrop
 from keras_capi.methods.inputs.view_inputs import check_views
 from keras_capi.methods.inputs.view_sizes import view_sizes
+from keras_capi.optimizers.checks import check_training_size
 from keras_capi.optimizers.group import Group
 from keras_capi.optimizers.larc import LARC
 from keras_capi.optimizers.warmup_cosine import WarmupCosine
 from keras_capi.validation import check_non_negative
-from keras_capi.validation import check_positive_integer
 
 # The learning rate warms up over ten of them.
 PUBLISHED_EPOCHS = 800
@@ -101,8 +101,7 @@ class MultiCropClusteringMixin:
         Returns:
             A Keras optimizer.
         """
-        check_positive_integer("total_steps", total_steps)
-        check_positive_integer("batch_size", batch_size)
+        check_training_size(total_steps, batch_size)
         if frozen_steps is None:
             frozen_steps = total_steps * self.frozen_epochs // PUBLISHED_EPOCHS
         if learning_rate is None:

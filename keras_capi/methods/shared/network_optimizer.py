@@ -2,11 +2,11 @@ import math
 
 from keras_capi.fitting.passed_on_arguments import passes_on_to
 from keras_capi.optimizers.adamw import AdamW
+from keras_capi.optimizers.checks import check_training_size
 from keras_capi.optimizers.depth_groups import depth_groups
 from keras_capi.optimizers.group import Group
 from keras_capi.validation import check_non_negative
 from keras_capi.validation import check_number
-from keras_capi.validation import check_positive_integer
 
 
 class NetworkOptimizerMixin:
@@ -58,8 +58,7 @@ class NetworkOptimizerMixin:
         Returns:
             A Keras optimizer.
         """
-        check_positive_integer("total_steps", total_steps)
-        check_positive_integer("batch_size", batch_size)
+        check_training_size(total_steps, batch_size)
         check_number("layer_decay", layer_decay, "(0, 1]")
         check_non_negative(
             "patch_embedding_multiplier", patch_embedding_multiplier

@@ -1,9 +1,9 @@
 from keras_capi.fitting.passed_on_arguments import passes_on_to
 from keras_capi.methods.shared.mae_schedule import mae_schedule
 from keras_capi.optimizers.adamw import AdamW
+from keras_capi.optimizers.checks import check_training_size
 from keras_capi.optimizers.group import Group
 from keras_capi.training.vectors import list_vectors
-from keras_capi.validation import check_positive_integer
 
 
 class ReconstructionOptimizerMixin:
@@ -45,8 +45,7 @@ class ReconstructionOptimizerMixin:
         Returns:
             A Keras optimizer.
         """
-        check_positive_integer("total_steps", total_steps)
-        check_positive_integer("batch_size", batch_size)
+        check_training_size(total_steps, batch_size)
         if learning_rate is None:
             learning_rate = 1.5e-4 * batch_size / 256
         if not callable(learning_rate):

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_capi.optimizers.adamw import AdamW
+from keras_capi.optimizers.checks import check_training_size
 from keras_capi.optimizers.warmup_cosine import WarmupCosine
 from keras_capi.validation import check_non_negative
 from keras_capi.validation import check_positive
@@ -108,8 +109,7 @@ def tokenizer_optimizer(total_steps, batch_size, learning_rate, **overrides):
         learning_rate: Float or schedule.
         **overrides: Other arguments of `keras_capi.optimizers.AdamW`.
     """
-    check_positive_integer("total_steps", total_steps)
-    check_positive_integer("batch_size", batch_size)
+    check_training_size(total_steps, batch_size)
     if not callable(learning_rate):
         check_non_negative("learning_rate", learning_rate)
         learning_rate = WarmupCosine(

@@ -2,8 +2,8 @@
 
 from keras_capi.methods.shared.falling_rate import falling_rate
 from keras_capi.optimizers.adamw import AdamW
+from keras_capi.optimizers.checks import check_training_size
 from keras_capi.optimizers.group import Group
-from keras_capi.validation import check_positive_integer
 
 
 def undecayed_optimizer(total_steps, batch_size, learning_rate, **arguments):
@@ -17,8 +17,7 @@ def undecayed_optimizer(total_steps, batch_size, learning_rate, **arguments):
             cosine down to 1e-5.
         **arguments: Other arguments of `keras_capi.optimizers.AdamW`.
     """
-    check_positive_integer("total_steps", total_steps)
-    check_positive_integer("batch_size", batch_size)
+    check_training_size(total_steps, batch_size)
     if not callable(learning_rate):
         learning_rate = falling_rate(
             learning_rate,
