@@ -15,7 +15,9 @@ from keras_capi.layers import DINOHead
 from keras_capi.layers import SwAVHead
 from keras_capi.methods.inputs.corrupted_inputs import check_corrupted_inputs
 from keras_capi.methods.inputs.gray_inputs import check_gray_inputs
-from keras_capi.methods.inputs.masked_inputs import check_index_shapes
+from keras_capi.methods.inputs.mask_form import BLOCKS
+from keras_capi.methods.inputs.paired_inputs import check_paired_shapes
+from keras_capi.methods.inputs.patch_indices import check_index_shapes
 from keras_capi.methods.inputs.token_inputs import check_token_ids
 
 IMAGES = make_images(2)
@@ -262,6 +264,32 @@ def test_sizes_that_are_not_known():
     check_index_shapes({"images": unknown(None, 16, 16, 3), **masks})
     with pytest.raises(ValueError, match="a row for each image"):
         check_index_shapes({"images": unknown(3, 16, 16, 3), **masks})
+    paired = {
+        "images": unknown(None, 16, 16, 3),
+        "visible_indices": unknown(None, 3, 5, dtype="int32"),
+        "predict_indices": unknown(2, None, 4, dtype="int32"),
+    }
+    check_paired_shapes(paired)
+    paired["predict_indices"] = unknown(2, 4, 4, dtype="int32")
+    with pytest.raises(ValueError, match="of the same masks"):
+        check_paired_shapes(paired)
+
+
+def test_masks_of_a_layer_may_be_unknown_where_indices_are():
+    indices, mask = unknown(2, 3, 5, dtype="int32"), (None, 3, 5)
+
+    def draw(images, grid_size):
+        return {
+            "visible_indices": indices,
+            "predict_indices": indices,
+            "predict_mask": unknown(*mask, dtype="bool"),
+        }
+
+    images = unknown(None, 16, 16, 3)
+    BLOCKS.draw(draw, images, (4, 4))
+    mask = (2, 4, 5)
+    with pytest.raises(ValueError, match="Booleans of these shapes"):
+        BLOCKS.draw(draw, images, (4, 4))
 
 
 @pytest.mark.parametrize(

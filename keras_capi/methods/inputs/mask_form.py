@@ -7,6 +7,7 @@ import keras
 from keras_capi.layers.masking.grid_masking import GridMasking
 from keras_capi.layers.views.corruption import Corruption
 from keras_capi.methods.inputs.view_sizes import view_sizes
+from keras_capi.ops.known_axes import may_match
 from keras_capi.training.check_encoder import check_encoder
 from keras_capi.training.tried_part import describe
 from keras_capi.training.tried_part import try_part
@@ -128,7 +129,7 @@ class MaskForm:
             and self._has_axes(x, sizes)
             for name, x in drawn.items()
         ) and all(
-            tuple(drawn[mask].shape) == tuple(drawn[name].shape)
+            may_match(tuple(drawn[mask].shape), tuple(drawn[name].shape))
             for mask, name in self.masks.items()
             if mask in drawn
         )

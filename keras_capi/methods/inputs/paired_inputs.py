@@ -8,6 +8,7 @@ from keras_capi.methods.inputs.patch_indices import INDEX_NAMES
 from keras_capi.methods.inputs.patch_indices import check_index_arrays
 from keras_capi.methods.inputs.patch_indices import check_index_shapes
 from keras_capi.methods.inputs.patch_indices import mark_invalid
+from keras_capi.ops.known_axes import may_match
 from keras_capi.ops.tokens import indices_are_distinct
 from keras_capi.ops.tokens import to_int32
 from keras_capi.training.grid_size import static_grid_size
@@ -27,7 +28,7 @@ def check_paired_inputs(encoder, inputs):
         return
     check_images(images, encoder.patch_size, encoder.image_shape[-1])
     if len(inputs) > 1:
-        _check_pairs(inputs)
+        check_paired_shapes(inputs)
         rows, columns = encoder.grid_size(images.shape[1:])
         check_index_arrays(_each_mask(inputs), rows * columns)
 
@@ -51,7 +52,7 @@ def prepare_paired(encoder, masking, num_masks, inputs):
     check_images(images, encoder.patch_size, encoder.image_shape[-1])
     grid_size = static_grid_size(images, encoder)
     if len(inputs) > 1:
-        _check_pairs(inputs)
+        check_paired_shapes(inputs)
     else:
         # A masking only needs to know how many masks to draw.
         rows = ops.zeros((ops.shape(images)[0] * num_masks,))
@@ -71,10 +72,15 @@ def prepare_paired(encoder, masking, num_masks, inputs):
     return mark_invalid(images, indices, valid, num_patches)
 
 
-def _check_pairs(inputs):
+def check_paired_shapes(inputs):
+    """Raises a `ValueError` unless both kinds of indices are of the same masks.
+
+    Args:
+        inputs: Dictionary of arrays or tensors.
+    """
     check_index_shapes(inputs, blocks=True)
     shapes = [tuple(inputs[name].shape) for name in INDEX_NAMES]
-    if shapes[0][:-1] != shapes[1][:-1]:
+    if not may_match(shapes[0][:-1], shapes[1][:-1]):
         raise ValueError(
             "`visible_indices` and `predict_indices` must be of the same "
             f"masks. Received: shapes {shapes[0]} and {shapes[1]}"
