@@ -6,6 +6,7 @@ function or class with a numeric argument fails here until it has a line.
 """
 
 import inspect
+import json
 import math
 import re
 import types
@@ -97,6 +98,14 @@ def stand_ins(tmp_path_factory):
     }
 
 
+def fill_in(arguments, stand_ins):
+    """The arguments, with what some of the strings stand for."""
+    return {
+        key: stand_ins.get(value, value) if isinstance(value, str) else value
+        for key, value in arguments.items()
+    }
+
+
 def test_the_table_is_up_to_date():
     assert len(PUBLIC) > 80
     assert sorted(BASE) == sorted(SWEPT)
@@ -109,10 +118,7 @@ def test_the_table_is_up_to_date():
 @pytest.mark.parametrize("name", sorted(BASE))
 def test_a_bad_number_is_refused_by_its_name(name, stand_ins):
     function = PUBLIC[name]
-    base = {
-        key: stand_ins.get(value, value) if isinstance(value, str) else value
-        for key, value in BASE[name].items()
-    }
+    base = fill_in(BASE[name], stand_ins)
     function(**base)
     faults = []
     for argument in numeric_arguments(name):
@@ -125,3 +131,33 @@ def test_a_bad_number_is_refused_by_its_name(name, stand_ins):
             except Exception as error:
                 faults.append((argument, value, error))
     assert not faults
+
+
+def as_numpy(value):
+    """The same numbers, as what was computed from an array has them."""
+    if isinstance(value, list | tuple):
+        return type(value)(map(as_numpy, value))
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    return np.array(value)[()]
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "torch",
+    reason="Arguments are checked before the backend has a part in it.",
+)
+@pytest.mark.parametrize("name", sorted(BASE))
+def test_numbers_of_numpy(name, stand_ins):
+    """Such as `num_classes=labels.max() + 1`."""
+    function = PUBLIC[name]
+    base = fill_in(BASE[name], stand_ins)
+    parameters = inspect.signature(function).parameters
+    values = {
+        argument: base.get(argument, parameters[argument].default)
+        for argument in numeric_arguments(name)
+    }
+    if values.get("seed", 0) is None:
+        values["seed"] = 3
+    made = function(**{**base, **{k: as_numpy(x) for k, x in values.items()}})
+    if isinstance(made, keras.Layer):
+        json.dumps(keras.saving.serialize_keras_object(made))

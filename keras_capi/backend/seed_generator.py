@@ -10,6 +10,8 @@ class SeedGenerator(keras.random.SeedGenerator):
     """
 
     def __init__(self, seed=None):
+        # Keras refuses NumPy's integers.
+        seed = None if seed is None else int(seed)
         with on_host():
             super().__init__(seed)
 

@@ -101,7 +101,8 @@ class ConvolutionalPredictor(BaseModel):
             self.convolutions = [
                 GroupedConvolution(
                     hidden_dim,
-                    kernel_size,
+                    # Keras refuses NumPy's integers.
+                    int(kernel_size),
                     num_groups,
                     kernel_initializer=kernel_initializer.clone(),
                     bias_initializer=fan_in_uniform(fan_in),

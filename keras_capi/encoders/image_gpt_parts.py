@@ -17,8 +17,9 @@ def make_table(count, width, deviation, name, dtype):
         dtype: Dtype policy.
     """
     table = keras.layers.Embedding(
-        count,
-        width,
+        # Keras refuses NumPy's integers.
+        int(count),
+        int(width),
         keras.initializers.RandomNormal(stddev=deviation),
         dtype=dtype,
         name=name,

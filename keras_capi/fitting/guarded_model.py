@@ -114,7 +114,8 @@ class GuardedModel(BaseModel):
         backend.check_launched_process()
         check_rate_callbacks(self, callbacks)
         check_known_weights(self)
-        _check_batch_sizes(batch_size=batch_size, **kwargs)
+        kwargs = _with_plain_sizes({"batch_size": batch_size, **kwargs})
+        batch_size = kwargs.pop("batch_size")
         _check_given("fit", x)
         # Now, not after the first epoch.
         validation = kwargs.get("validation_data")
@@ -154,14 +155,14 @@ class GuardedModel(BaseModel):
                 f"{type(self).__name__}, which is not compiled"
             )
         with self._guarded():
-            _check_batch_sizes(**kwargs)
+            kwargs = _with_plain_sizes(kwargs)
             _check_given("evaluate", x)
             return super().evaluate(backend.tupled_batches(x), **kwargs)
 
     def predict(self, x=None, *args, **kwargs):
         kwargs = named_arguments("predict", "batch_size", args, kwargs)
         with self._guarded():
-            _check_batch_sizes(**kwargs)
+            kwargs = _with_plain_sizes(kwargs)
             _check_given("predict", x)
             if is_array(x):
                 # Checked now: TensorFlow graphs may not know the sizes of
@@ -186,10 +187,18 @@ class GuardedModel(BaseModel):
             return super().predict_on_batch(*args, **kwargs)
 
 
-def _check_batch_sizes(**arguments):
-    """Raises a `ValueError` for sizes that Keras replaces or fails on late."""
+def _with_plain_sizes(arguments):
+    """Returns arguments with batch sizes that Keras takes, or raises an error.
+
+    Keras would replace or fail late on others, and NumPy's integers fail on
+    torch.
+    """
+    sizes = {}
     for name in ("batch_size", "validation_batch_size"):
         check_positive_integer(name, arguments.get(name), or_none=True)
+        if arguments.get(name) is not None:
+            sizes[name] = int(arguments[name])
+    return {**arguments, **sizes}
 
 
 def _check_given(method, x):

@@ -17,4 +17,7 @@ def related_seed(seed, number):
         Integer, or `None` if `seed` is `None`.
     """
     check_seed("seed", seed)
-    return None if seed is None else (seed + number * SEED_SPACING) % SEED_END
+    if seed is None:
+        return None
+    # Keras refuses NumPy's integers.
+    return (int(seed) + number * SEED_SPACING) % SEED_END

@@ -127,4 +127,4 @@ def choose_num_clusters(num_images, maximum):
 
 
 def _power_of_two(limit):
-    return 2 ** max(limit.bit_length() - 1, 0)
+    return 2 ** max(int(limit).bit_length() - 1, 0)

@@ -99,6 +99,22 @@ def test_sizes_of_batches(size):
             call()
 
 
+def test_sizes_of_batches_from_numpy():
+    """Which torch's own loader refuses."""
+    model, images = make_denoising(), make_images()
+    size = np.int64(len(images))
+    history = model.fit(
+        images,
+        batch_size=size,
+        validation_data=(images,),
+        validation_batch_size=size,
+        verbose=0,
+    ).history
+    assert np.isfinite(history["loss"] + history["val_loss"]).all()
+    model.evaluate(images, batch_size=size, verbose=0)
+    model.predict(images, batch_size=size, verbose=0)
+
+
 def test_the_other_models_too():
     backbone = make_backbone()
     for model in (

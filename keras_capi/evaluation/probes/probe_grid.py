@@ -47,7 +47,7 @@ class ProbeGrid(keras.Model):
         # The authors truncate at the values -2 and 2, not at two standard
         # deviations.
         draw = keras.initializers.RandomNormal(
-            stddev=0.02, seed=keras.random.SeedGenerator(seed)
+            stddev=0.02, seed=keras.random.SeedGenerator(int(seed))
         )
 
         def initializer(shape, dtype):

@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from keras_capi import backend
+from keras_capi.validation import is_integer
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
@@ -22,6 +23,9 @@ class Dense(keras.layers.Dense):
     """
 
     def __init__(self, units, **kwargs):
+        if is_integer(units):
+            # Keras refuses NumPy's integers, such as `labels.max() + 1`.
+            units = int(units)
         # A `keras.RematScope` is for blocks. On TensorFlow it cannot pass on
         # whether this is training.
         with keras.RematScope(mode=None):

@@ -30,7 +30,7 @@ def count_stages(patch_size):
         patch_size: Integer, a power of two.
     """
     check_positive_integer("patch_size", patch_size)
-    num_stages = patch_size.bit_length() - 1
+    num_stages = int(patch_size).bit_length() - 1
     if patch_size != 2**num_stages or not num_stages:
         raise ValueError(
             "`patch_size` must be 2, 4, 8 or another power of two. Received: "

@@ -80,7 +80,7 @@ def sinkhorn_knopp(
             f"clusters. Received: sample_axis={sample_axis!r} for "
             f"logits.shape={tuple(logits.shape)}"
         )
-    sample_axis %= rank
+    sample_axis = int(sample_axis) % rank
     cluster_axis = rank - 1
     highest = ops.max(logits, axis=sample_axis, keepdims=True)
     if across_replicas:
