@@ -111,6 +111,39 @@ def test_the_table_is_up_to_date():
     assert sorted(BASE) == sorted(SWEPT)
 
 
+def described_arguments(name, section):
+    """What a section of a docstring says of each argument."""
+    text = inspect.getdoc(PUBLIC[name]) or ""
+    text = text.partition(f"\n{section}:\n")[2].split("\n\n")[0]
+    parts = re.split(r"^ {4}(\w+): ", text, flags=re.MULTILINE)[1:]
+    texts = [" ".join(part.split()) for part in parts[1::2]]
+    return dict(zip(parts[::2], texts, strict=True))
+
+
+def test_defaults_are_documented():
+    required = inspect.Parameter.empty
+    signatures = {name: inspect.signature(x) for name, x in PUBLIC.items()}
+    undocumented = [
+        (name, argument)
+        for name in PUBLIC
+        for argument, text in described_arguments(name, "Args").items()
+        if signatures[name].parameters[argument].default is not required
+        and "Defaults to" not in text
+    ]
+    assert not undocumented
+
+
+def test_arguments_of_calls_are_documented():
+    faults = {}
+    for name, layer in PUBLIC.items():
+        documented = set(described_arguments(name, "Call arguments"))
+        if documented and "call" in vars(layer):
+            taken = set(inspect.signature(layer.call).parameters) - {"self"}
+            faults[name] = (taken - {"training"}) ^ (documented - {"training"})
+    assert len(faults) > 30
+    assert not {name: names for name, names in faults.items() if names}
+
+
 @pytest.mark.skipif(
     keras.backend.backend() != "torch",
     reason="Arguments are checked before the backend has a part in it.",

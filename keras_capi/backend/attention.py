@@ -54,9 +54,10 @@ def attention_weights(query, key, bias=None, mask=None, causal=False):
     Args:
         query: Float tensor of shape `(batch, queries, num_heads, size)`.
         key: Float tensor of shape `(batch, keys, num_heads, size)`.
-        bias: Optional float tensor, added to the scaled scores.
-        mask: Optional Boolean tensor of shape `(batch or 1, queries, keys)`,
-            `True` where to attend.
+        bias: Float tensor, added to the scaled scores, or `None`. Defaults to
+            `None`.
+        mask: Boolean tensor of shape `(batch or 1, queries, keys)`, `True`
+            where to attend, or `None`. Defaults to `None`.
         causal: Boolean. Whether to hide keys that come after a query's own.
             Defaults to `False`.
 

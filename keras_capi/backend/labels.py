@@ -16,7 +16,7 @@ def refuse_labels(loss, labels, num_classes, ignored=None):
         loss: Scalar tensor.
         labels: Tensor of any shape.
         num_classes: Number of classes, which count from 0.
-        ignored: A label that is ignored, or `None`.
+        ignored: A label that is ignored, or `None`. Defaults to `None`.
     """
     if BACKEND != "jax":
         return loss

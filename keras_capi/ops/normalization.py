@@ -77,7 +77,8 @@ def rms_normalize(x, epsilon=1e-5, scale=None):
     Args:
         x: Float tensor of shape `(..., width)`.
         epsilon: Float. Added to the mean square. Defaults to `1e-5`.
-        scale: Optional float tensor of shape `(width,)` to multiply by.
+        scale: Float tensor of shape `(width,)` to multiply by, or `None`.
+            Defaults to `None`.
 
     Returns:
         Tensor of the shape and dtype of `x`.

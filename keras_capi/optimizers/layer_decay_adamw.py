@@ -26,7 +26,7 @@ class LayerDecayAdamW(AdamW):
         learning_rate: Float or schedule. Learning rate of the head. Defaults to
             `1e-3`.
         num_layers: Integer. Number of blocks of the encoder,
-            `backbone.num_layers`.
+            `backbone.num_layers`. Defaults to `24`.
         layer_decay: Float in `(0, 1]`. The smaller, the less early layers
             change. Defaults to `0.75`.
         weight_decay: Float. Defaults to `0.05`.

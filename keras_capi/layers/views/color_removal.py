@@ -34,6 +34,7 @@ class ColorRemoval(keras.layers.Layer):
 
     Call arguments:
         images: Float tensor of shape `(batch, height, width, 3)`, normalised.
+        grid_size: Not used; other corruptions need it.
 
     Output shape:
         `{"corrupted_images": (batch, height, width, num_channels), "colors":
