@@ -127,6 +127,12 @@ class FineTunedModel(EncoderModel):
                 "Labels must be one array: convert a list with `np.array`. "
                 f"Received: a {type(labels).__name__} of {len(labels)}"
             )
+        # Objects or strings; tensors are always of numbers.
+        if getattr(getattr(labels, "dtype", None), "kind", "f") in "OSU":
+            raise ValueError(
+                "Labels must be numbers: the number of the class, not its "
+                f"name. Received: labels of dtype {labels.dtype}"
+            )
         if not is_array(labels) or not _takes_classes(self.loss):
             return
         labels = ops.convert_to_numpy(labels)
@@ -141,35 +147,51 @@ class FineTunedModel(EncoderModel):
                 f"num_classes={self.num_classes}"
             )
 
+    def _check_given(self, images, labels):
+        if is_array(images):
+            _check_has_labels(labels)
+        self.check_labels(labels)
+
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
+        _check_has_labels(y)
         loss = super().compute_loss(x, y, y_pred, sample_weight, training)
-        if y is None or not _takes_classes(self.loss):
+        if not _takes_classes(self.loss):
             return loss
         ignored = _ignored_class(self.loss)
         return backend.refuse_labels(loss, y, self.num_classes, ignored)
 
     def fit(self, x=None, y=None, *args, **kwargs):
         kwargs = named_arguments("fit", "batch_size", args, kwargs)
-        self.check_labels(y)
+        self._check_given(x, y)
         # Checked now, not after the first epoch.
         validation_data = kwargs.get("validation_data")
         if isinstance(validation_data, tuple | list):
-            self.check_labels(validation_data[1])
+            self._check_given(*(*validation_data, None, None)[:2])
         return super().fit(x, y, **kwargs)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
-        self.check_labels(y)
+        self._check_given(x, y)
         return super().evaluate(x, y, *args, **kwargs)
 
     def train_on_batch(self, x, y=None, *args, **kwargs):
-        self.check_labels(y)
+        self._check_given(x, y)
         return super().train_on_batch(x, y, *args, **kwargs)
 
     def test_on_batch(self, x, y=None, *args, **kwargs):
-        self.check_labels(y)
+        self._check_given(x, y)
         return super().test_on_batch(x, y, *args, **kwargs)
+
+
+def _check_has_labels(labels):
+    if labels is None:
+        # Keras fails in the loss, with an error about a dtype.
+        raise ValueError(
+            "Images must have labels: give arrays as `fit(images, labels)` and "
+            "`validation_data=(images, labels)`, and data sets of such pairs. "
+            "Received: images alone"
+        )
 
 
 def _takes_classes(loss):

@@ -330,6 +330,32 @@ def test_integer_labels_that_are_classes(loss):
         np.testing.assert_array_equal(weight, value)
 
 
+def test_images_without_labels():
+    """Keras says "Invalid dtype: object", whatever it was given."""
+    model = ImageClassifier(make_backbone(), 2, freeze_backbone=True)
+    model.compile("sgd", LOSSES.SparseCategoricalCrossentropy(from_logits=True))
+    images, labels = make_images(), np.array([0, 1, 0, 1])
+    data_set = keras_capi.data.RandomCrops(list(images), 16, 2, 1)
+    for call in (
+        lambda: model.fit(images, verbose=0),
+        lambda: model.fit(data_set, verbose=0),
+        lambda: model.fit(images, labels, validation_data=(images,), verbose=0),
+        lambda: model.evaluate(images, verbose=0),
+        lambda: model.train_on_batch(images),
+        lambda: model.test_on_batch(images),
+    ):
+        with pytest.raises(ValueError, match="Images must have labels"):
+            call()
+
+
+@pytest.mark.parametrize("dtype", [str, object])
+def test_names_of_classes_as_labels(dtype):
+    model = ImageClassifier(make_backbone(), 2, freeze_backbone=True)
+    model.compile("sgd", LOSSES.SparseCategoricalCrossentropy(from_logits=True))
+    with pytest.raises(ValueError, match="number of the class, not its name"):
+        model.fit(make_images(), np.array(["cat", "dog"] * 2, dtype), verbose=0)
+
+
 def test_bad_arguments():
     backbone = make_backbone()
     with pytest.raises(ValueError, match="`pooling` must be one of.*'max'"):
