@@ -19,7 +19,7 @@ def l2_normalize(x, epsilon):
     check_positive("epsilon", epsilon)
     x = ops.cast(x, "float32")
     squared_norm = ops.sum(ops.square(x), axis=-1, keepdims=True)
-    return x * ops.rsqrt(ops.maximum(squared_norm, epsilon**2))
+    return x * ops.rsqrt(ops.maximum(squared_norm, float(epsilon) ** 2))
 
 
 def layer_normalize(x, epsilon=1e-5):

@@ -96,9 +96,10 @@ class AdamW(GroupedOptimizer):
             gradient_accumulation_steps,
             **kwargs,
         )
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
+        # TensorFlow's fused update refuses NumPy's floats, of 64 bits.
+        self.beta_1 = float(beta_1)
+        self.beta_2 = float(beta_2)
+        self.epsilon = float(epsilon)
         self.clip_norm = clip_norm
         self.clip_scope = check_clipping(clip_norm, clip_scope)
 

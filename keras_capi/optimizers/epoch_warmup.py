@@ -45,8 +45,9 @@ class EpochWarmup(keras.optimizers.schedules.LearningRateSchedule):
         check_non_negative("final_value", final_value)
         check_non_negative_integer("warmup_epochs", warmup_epochs)
         check_positive_integer("steps_per_epoch", steps_per_epoch)
-        self.start_value = start_value
-        self.final_value = final_value
+        # On TensorFlow, NumPy's floats would make float64 of the values.
+        self.start_value = float(start_value)
+        self.final_value = float(final_value)
         self.warmup_epochs = warmup_epochs
         self.steps_per_epoch = steps_per_epoch
 

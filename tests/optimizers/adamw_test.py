@@ -107,6 +107,16 @@ def test_equals_torch(initial, gradients, betas):
         )
 
 
+def test_settings_of_numpy(initial, gradients):
+    """Of 64 bits, which TensorFlow's fused update refuses."""
+    first, second = (
+        train(initial, gradients, AdamW(beta_1=beta, beta_2=beta, epsilon=beta))
+        for beta in (0.75, np.float64(0.75))
+    )
+    for name in SHAPES:
+        assert_close(first[name], second[name])
+
+
 def test_groups_multiply(initial, gradients):
     """A variable may be in several; what the model names besides is ignored."""
     optimizer = AdamW(

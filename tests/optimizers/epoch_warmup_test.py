@@ -24,6 +24,11 @@ def test_equals_the_authors_values():
     np.testing.assert_allclose(to_numpy(schedule(steps)), expected, atol=1e-7)
 
 
+def test_values_of_numpy():
+    value = EpochWarmup(np.float64(0.1), np.float64(0.2), 3, 2)(1)
+    assert keras.backend.standardize_dtype(value.dtype) == "float32"
+
+
 def test_equals_linspace():
     schedule = EpochWarmup(0.04, 0.07, 5, 3)
     values = [float(schedule(step)) for step in range(21)]

@@ -45,7 +45,8 @@ class Centering(ScoreTargets):
     def __init__(self, temperature=0.04, momentum=0.9, **kwargs):
         super().__init__(temperature, **kwargs)
         check_number("momentum", momentum, "[0, 1]")
-        self.momentum = momentum
+        # TensorFlow does not multiply float32 by NumPy's floats, of 64 bits.
+        self.momentum = float(momentum)
 
     def build(self, scores_shape):
         # Added first, as in the files of earlier versions.

@@ -105,6 +105,8 @@ def rebalancing_weights(prior, mixing=0.5, power=1.0):
     """
     check_number("mixing", mixing, "[0, 1]")
     check_non_negative("power", power)
+    # TensorFlow does not multiply float32 by NumPy's floats, of 64 bits.
+    mixing, power = float(mixing), float(power)
     prior = ops.cast(prior, "float32")
     mixed = (1.0 - mixing) * prior + mixing / prior.shape[0]
     rarest = ops.min(ops.where(mixed > 0, mixed, 1.0))

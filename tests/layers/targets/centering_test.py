@@ -27,6 +27,16 @@ def softmax(x):
     return exponentials / exponentials.sum(axis=-1, keepdims=True)
 
 
+def test_a_momentum_of_numpy():
+    """Of 64 bits, by which TensorFlow multiplies no float32."""
+    outputs = []
+    for momentum in (0.75, np.float64(0.75)):
+        layer = Centering(momentum=momentum)
+        layer(SCORES, training=True)
+        outputs.append(to_numpy(layer.center))
+    np.testing.assert_array_equal(*outputs)
+
+
 def test_the_center_moves_after_its_use():
     layer = Centering(temperature=0.5, momentum=0.75)
     for _ in range(2):
