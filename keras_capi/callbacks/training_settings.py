@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-from keras_capi.fitting.training_hints import batch_size_of
+from keras_capi.fitting.batch_size_of import batch_size_of
 from keras_capi.validation import is_array
 from keras_capi.version import __version__
 

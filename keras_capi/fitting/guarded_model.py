@@ -4,10 +4,12 @@ import functools
 import keras
 
 from keras_capi import backend
+from keras_capi.fitting.batch_size_of import batch_size_of
 from keras_capi.fitting.inner_optimizer import inner_optimizer
 from keras_capi.fitting.known_weights import check_known_weights
 from keras_capi.fitting.named_arguments import named_arguments
 from keras_capi.fitting.rate_callbacks import check_rate_callbacks
+from keras_capi.fitting.raw_pixels import examined_batch
 from keras_capi.fitting.raw_pixels import warn_of_raw_pixels
 from keras_capi.fitting.resume import fit_from_checkpoint
 from keras_capi.fitting.step_logs import StepLogs
@@ -55,6 +57,13 @@ class GuardedModel(BaseModel):
             `keras_capi.optimizers.AdamW`, to its variables.
         """
         return {}
+
+    def check_batch_size(self, batch_size):
+        """Raises a `ValueError` if nothing can be learned from such batches.
+
+        Args:
+            batch_size: Integer, or `None` if it is not known.
+        """
 
     def compile(self, optimizer="rmsprop", *args, **kwargs):
         kwargs = named_arguments("compile", "loss", args, kwargs)
@@ -120,12 +129,22 @@ class GuardedModel(BaseModel):
         # Now, not after the first epoch.
         validation = kwargs.get("validation_data")
         is_tuple = isinstance(validation, tuple) and validation
-        _check_not_empty(validation[0] if is_tuple else validation)
-        warn_of_raw_pixels(x)
+        validation = validation[0] if is_tuple else validation
+        _check_not_empty(validation)
+        validation_batch_size = kwargs.get("validation_batch_size")
+        self.check_batch_size(
+            batch_size_of(validation, validation_batch_size or batch_size)
+        )
+        batch = examined_batch(x)
+        warn_of_raw_pixels(batch)
+        images_per_step = batch_size_of(x, batch_size, batch)
+        self.check_batch_size(images_per_step)
         fit = functools.partial(
             self._fit, x, y, batch_size, verbose=verbose, **kwargs
         )
-        return fit_from_checkpoint(self, fit, epochs, callbacks)
+        return fit_from_checkpoint(
+            self, fit, epochs, callbacks, images_per_step
+        )
 
     def _fit(self, x, *args, callbacks, validation_data=None, **kwargs):
         kwargs["validation_data"] = backend.tupled_batches(validation_data)
@@ -157,6 +176,7 @@ class GuardedModel(BaseModel):
         with self._guarded():
             kwargs = _with_plain_sizes(kwargs)
             _check_given("evaluate", x)
+            self.check_batch_size(batch_size_of(x, kwargs.get("batch_size")))
             return super().evaluate(backend.tupled_batches(x), **kwargs)
 
     def predict(self, x=None, *args, **kwargs):
@@ -174,11 +194,13 @@ class GuardedModel(BaseModel):
         backend.check_launched_process()
         check_known_weights(self)
         _check_not_empty(x)
+        self.check_batch_size(batch_size_of(x, None))
         with self._guarded():
             return super().train_on_batch(x, *args, **kwargs)
 
     def test_on_batch(self, x, *args, **kwargs):
         _check_not_empty(x)
+        self.check_batch_size(batch_size_of(x, None))
         with self._guarded():
             return super().test_on_batch(x, *args, **kwargs)
 

@@ -10,23 +10,15 @@ LARGEST_MEAN = 10.0
 NUM_EXAMINED = 16
 
 
-def warn_of_raw_pixels(x):
+def warn_of_raw_pixels(batch):
     """Warns if images seem to be in 0 to 255 instead of normalised.
 
-    It looks at some of the images in arrays, at the first batch of a
-    `keras.utils.PyDataset` or `tf.data.Dataset`, and at the first image of a
-    torch `DataLoader`. Generators and streams are not checked, as they can be
-    read only once.
-
     Args:
-        x: The `x` given to `fit`.
+        batch: Arrays or a batch, see `examined_batch`.
     """
-    if getattr(x, "is_normalized", False):
-        # It would count this batch as read.
-        return
-    x = first_batch(x)
-    x = x[0] if isinstance(x, tuple | list) and x else x
-    images = x.get("images") if isinstance(x, dict) else x
+    if isinstance(batch, tuple | list) and batch:
+        batch = batch[0]
+    images = batch.get("images") if isinstance(batch, dict) else batch
     if not is_array(images) or len(images.shape) != 4 or not len(images):
         return
     step = -(-images.shape[0] // NUM_EXAMINED)
@@ -42,6 +34,20 @@ def warn_of_raw_pixels(x):
             f"to {float(examined.max()):.0f}",
             stacklevel=4,
         )
+
+
+def examined_batch(x):
+    """Returns what can be looked at before a training.
+
+    These are the arrays themselves, the first batch of a
+    `keras.utils.PyDataset` or `tf.data.Dataset`, and the first image of a torch
+    `DataLoader`. Generators and streams are not read, as they can be read only
+    once, nor this package's data sets, which would count the batch as read.
+
+    Args:
+        x: The `x` given to `fit`.
+    """
+    return None if getattr(x, "is_normalized", False) else first_batch(x)
 
 
 def first_batch(x):

@@ -10,10 +10,9 @@ from keras_capi.fitting.history_file import drop_repeated_rows
 from keras_capi.fitting.joined_history import JoinedHistory
 from keras_capi.fitting.non_finite_loss import NonFiniteLossError
 from keras_capi.fitting.training_hints import TrainingHints
-from keras_capi.fitting.training_hints import batch_size_of
 
 
-def fit_from_checkpoint(model, fit, epochs, callbacks):
+def fit_from_checkpoint(model, fit, epochs, callbacks, batch_size=None):
     """Runs Keras's `fit`, from the newest checkpoint if there is one.
 
     Args:
@@ -27,6 +26,7 @@ def fit_from_checkpoint(model, fit, epochs, callbacks):
             and the batch to continue with; `skip(model, batch)` does so after a
             batch whose loss is not finite, or returns `None`; `release()` is
             called however the training ends.
+        batch_size: Integer, or `None` if it is not known. Defaults to `None`.
 
     Returns:
         The `EpochHistory` of this run only, and of all of it.
@@ -39,9 +39,7 @@ def fit_from_checkpoint(model, fit, epochs, callbacks):
         callbacks = callbacks.callbacks
     if isinstance(callbacks, keras.callbacks.Callback):
         callbacks = [callbacks]
-    x, y, batch_size = fit.args
-    hints = TrainingHints(epochs, batch_size_of(x, batch_size))
-    callbacks = [*(callbacks or ()), hints]
+    callbacks = [*(callbacks or ()), TrainingHints(epochs, batch_size)]
     checkpoints = [c for c in callbacks if hasattr(c, "restore")]
     if not checkpoints or not model.compiled:
         return fit(epochs=epochs, callbacks=[*callbacks, EpochHistory()])
@@ -61,7 +59,7 @@ def fit_from_checkpoint(model, fit, epochs, callbacks):
     (checkpoint,) = checkpoints
     history = JoinedHistory(callbacks)
     fit = functools.partial(fit, callbacks=[*callbacks, history])
-    if y is None:
+    if fit.args[1] is None:
         # In order; otherwise it is unknown which batches come next. Labelled
         # images may be sorted, and must then be shuffled.
         fit = functools.partial(fit, shuffle=False)

@@ -15,7 +15,6 @@ SECONDS = 0.5
 WILD_RATIO = 3.0
 # Share of the median below which nobody waited for a step.
 AT_ONCE = 0.1
-DEFAULT_BATCH_SIZE = 32  # of Keras
 # Share of its full value below which a learning rate changes nothing.
 NEGLIGIBLE = 0.01
 
@@ -143,28 +142,3 @@ class TrainingHints(keras.callbacks.Callback):
                 "doctor` shows cores, threads and load.",
                 stacklevel=2,
             )
-
-
-def batch_size_of(x, batch_size):
-    """Returns the batch size of `fit`, or `None` if it is unknown.
-
-    Args:
-        x: The `x` given to `fit`.
-        batch_size: The `batch_size` given to `fit`.
-    """
-    images = x.get("images") if isinstance(x, dict) else x
-    if hasattr(images, "shape"):
-        return min(batch_size or DEFAULT_BATCH_SIZE, images.shape[0])
-    known = getattr(x, "batch_size", None)
-    if isinstance(known, int):
-        return known
-    if isinstance(x, keras.utils.PyDataset) and x.num_batches:
-        return _first_length(x[0])
-    # For `tf.data`.
-    return _first_length(getattr(x, "element_spec", ()))
-
-
-def _first_length(batch):
-    for leaf in keras.tree.flatten(batch):
-        return (getattr(leaf, "shape", None) or (None,))[0]
-    return None

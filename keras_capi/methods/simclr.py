@@ -10,6 +10,7 @@ from keras_capi.methods.inputs.view_inputs import check_views
 from keras_capi.methods.inputs.view_inputs import encode_views
 from keras_capi.methods.inputs.view_inputs import prepare_views
 from keras_capi.methods.inputs.view_sizes import view_sizes
+from keras_capi.methods.shared.check_several_images import check_several_images
 from keras_capi.methods.shared.mae_schedule import mae_schedule
 from keras_capi.ops.losses.info_nce import contrast_views
 from keras_capi.ops.losses.info_nce import info_nce
@@ -38,7 +39,7 @@ class SimCLR(Pretraining):
     of all images of the batch, over all devices. There is no teacher, and
     nothing that could collapse, but it needs many other images to compare with,
     so large batches. As crops are compared, each image should show a single
-    subject.
+    subject. Batches of one image are refused.
 
     Args:
         encoder: `keras_capi.encoders.Encoder`.
@@ -104,6 +105,9 @@ class SimCLR(Pretraining):
             self.head = head or SimCLRHead(dtype=self.dtype_policy, name="head")
             built_part("head", self.head, (None, None, encoder.global_dim))
         self.built = True
+
+    def check_batch_size(self, batch_size):
+        check_several_images(self, batch_size, "set `batch_size`")
 
     def check_inputs(self, inputs):
         check_views(inputs, self.encoder)

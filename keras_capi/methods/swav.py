@@ -7,6 +7,7 @@ from keras_capi.layers.targets.feature_queue import FeatureQueue
 from keras_capi.methods.inputs.view_inputs import built_views
 from keras_capi.methods.inputs.view_inputs import encode_all_views
 from keras_capi.methods.inputs.view_inputs import prepare_views
+from keras_capi.methods.shared.check_several_images import check_several_images
 from keras_capi.methods.shared.multi_crop_clustering import (
     MultiCropClusteringMixin,
 )
@@ -156,6 +157,11 @@ class SwAV(MultiCropClusteringMixin, Pretraining):
     def num_prototypes(self):
         """The number of prototypes that an image is distributed over."""
         return self.prototypes.num_prototypes
+
+    def check_batch_size(self, batch_size):
+        if self.queue is None:
+            remedy = "set `batch_size`, or a `queue_size`"
+            check_several_images(self, batch_size, remedy)
 
     def prepare(self, inputs, training):
         self.check_inputs(inputs)

@@ -8,8 +8,8 @@ from helpers import make_model
 
 import keras_capi
 from keras_capi.fitting import training_hints
+from keras_capi.fitting.batch_size_of import batch_size_of
 from keras_capi.fitting.training_hints import TrainingHints
-from keras_capi.fitting.training_hints import batch_size_of
 
 pytestmark = pytest.mark.usefixtures("untraced")
 
@@ -144,6 +144,8 @@ def test_batch_sizes():
         data = tf.data.Dataset.from_tensor_slices(images)
         assert batch_size_of(data.batch(3, drop_remainder=True), None) == 3
         assert batch_size_of(data.batch(3), None) is None
+        batch = next(iter(data.batch(3)))
+        assert batch_size_of(data.batch(3), None, batch) == 3
 
 
 @pytest.mark.parametrize(
