@@ -14,10 +14,10 @@ def cluster_usage(model, images, batch_size=64):
     Args:
         model: `keras_capi.models.CAPI`.
         images: Float array of shape `(samples, height, width, channels)`, as
-            the model takes them, with at least `batch_size` samples.
-        batch_size: Integer. Assignments are balanced over this many images:
-            best use the batch size of training. A remainder is left out.
-            Defaults to `64`.
+            the model takes them.
+        batch_size: Integer. Assignments are balanced over this many images, or
+            all if there are fewer: best use the batch size of training. A
+            remainder is left out. Defaults to `64`.
 
     Returns:
         Dictionary of floats: `"mean_assignment_entropy"`, in nats,
@@ -25,7 +25,7 @@ def cluster_usage(model, images, batch_size=64):
         perplexity of each patch's best cluster without balancing.
 
     Raises:
-        ValueError: If there are fewer images than `batch_size`.
+        ValueError: If there are no images.
 
     Example:
 

@@ -19,10 +19,10 @@ def clustering_health(model, images, batch_size=64, seed=0):
     Args:
         model: `keras_capi.models.CAPI`.
         images: Float array of shape `(samples, height, width, channels)`, as
-            the model takes them, with at least `batch_size` samples.
-        batch_size: Integer. Assignments are balanced over this many images:
-            best use the batch size of training. A remainder is left out.
-            Defaults to `64`.
+            the model takes them.
+        batch_size: Integer. Assignments are balanced over this many images, or
+            all if there are fewer: best use the batch size of training. A
+            remainder is left out. Defaults to `64`.
         seed: Integer. Seed of the permutation that measures the effect of
             chance. Defaults to `0`.
 
@@ -49,7 +49,7 @@ def clustering_health(model, images, batch_size=64, seed=0):
           the entropy of the clusters. 1 if the position alone decides.
 
     Raises:
-        ValueError: If there are fewer images than `batch_size`.
+        ValueError: If there are no images.
 
     Example:
 
@@ -64,10 +64,11 @@ def clustering_health(model, images, batch_size=64, seed=0):
     """
     check_positive_integer("batch_size", batch_size)
     check_seed("seed", seed, or_none=False)
-    if len(images) < batch_size:
+    batch_size = min(batch_size, len(images))
+    if not batch_size:
         raise ValueError(
-            "`images` must have at least `batch_size` samples. Received: "
-            f"images.shape={tuple(images.shape)}, batch_size={batch_size}"
+            "`images` must have at least one sample. Received: "
+            f"images.shape={tuple(images.shape)}"
         )
     features, nearest, soft, assigned, entropies = [], [], [], [], []
     for start in range(0, len(images) - batch_size + 1, batch_size):

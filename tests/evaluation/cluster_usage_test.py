@@ -42,6 +42,11 @@ def test_collapse_shows():
     assert usage["nearest_clusters"] == pytest.approx(1.0)
 
 
-def test_too_few_images():
-    with pytest.raises(ValueError, match="`images` must have at least"):
-        cluster_usage(make_model(), make_images(4), batch_size=5)
+def test_few_images_are_one_batch():
+    model, images = make_model(), make_images(4)
+    assert cluster_usage(model, images) == cluster_usage(model, images, 4)
+
+
+def test_no_images():
+    with pytest.raises(ValueError, match="`images` must have at least one"):
+        cluster_usage(make_model(), make_images(4)[:0])

@@ -77,6 +77,15 @@ def test_feature_spread():
     )
 
 
-def test_too_few_images():
-    with pytest.raises(ValueError, match="`images` must have at least"):
-        clustering_health(make_model(), make_images(4), batch_size=5)
+def test_few_images_are_one_batch():
+    model, images = make_model(), make_images(4)
+    health = clustering_health(model, images)
+    assert health == clustering_health(model, images, batch_size=4)
+    assert np.isfinite(
+        list(clustering_health(model, images[:1]).values())
+    ).all()
+
+
+def test_no_images():
+    with pytest.raises(ValueError, match="`images` must have at least one"):
+        clustering_health(make_model(), make_images(4)[:0])
