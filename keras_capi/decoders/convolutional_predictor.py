@@ -5,6 +5,7 @@ from keras_capi import backend
 from keras_capi.decoders.known_grid_size import known_grid_size
 from keras_capi.decoders.visible_tokens import check_visible_tokens
 from keras_capi.layers.blocks.dense import Dense
+from keras_capi.layers.build_in_constructor import build_in_constructor
 from keras_capi.layers.fan_in_uniform import fan_in_uniform
 from keras_capi.layers.grouped_convolution import GroupedConvolution
 from keras_capi.layers.random_state import RandomState
@@ -126,7 +127,7 @@ class ConvolutionalPredictor(BaseModel):
         self.num_groups = num_groups
         self.noise_deviation = noise_deviation
         self.seed = seed
-        self.build((None, None, hidden_dim))
+        build_in_constructor(self, (None, None, hidden_dim))
 
     @classmethod
     def for_encoder(cls, encoder, **arguments):

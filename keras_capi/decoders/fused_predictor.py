@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from keras_capi.layers.build_in_constructor import build_in_constructor
 from keras_capi.saving.base_model import BaseModel
 from keras_capi.validation import check_positive_integer
 
@@ -49,7 +50,7 @@ class FusedPredictor(BaseModel):
         check_positive_integer("hidden_dim", hidden_dim)
         self.hidden_dim = hidden_dim
         self.blocks = []
-        self.build((None, None, hidden_dim))
+        build_in_constructor(self, (None, None, hidden_dim))
 
     @classmethod
     def for_encoder(cls, encoder, dtype, name, **sizes):

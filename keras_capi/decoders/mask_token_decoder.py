@@ -7,6 +7,7 @@ from keras_capi.layers.blocks.block_stack import make_blocks
 from keras_capi.layers.blocks.block_stack import run_blocks
 from keras_capi.layers.blocks.dense import Dense
 from keras_capi.layers.blocks.new_initializer import new_initializer
+from keras_capi.layers.build_in_constructor import build_in_constructor
 from keras_capi.layers.tokens.position_table import PositionTable
 from keras_capi.ops.tokens import gather_tokens
 from keras_capi.saving.base_model import BaseModel
@@ -120,7 +121,7 @@ class MaskTokenDecoder(BaseModel):
         self.hidden_dim = hidden_dim
         self.num_heads = num_heads
         self.mlp_dim = mlp_dim
-        self.build((None, None, context_dim))
+        build_in_constructor(self, (None, None, context_dim))
 
     @classmethod
     def for_encoder(cls, encoder, **arguments):

@@ -3,6 +3,7 @@ from keras import ops
 
 from keras_capi.layers.blocks.block_stack import make_blocks
 from keras_capi.layers.blocks.drop_path import DropPath
+from keras_capi.layers.build_in_constructor import build_in_constructor
 from keras_capi.layers.tokens.coordinate_table import make_coordinate_table
 from keras_capi.ops.normalization import rms_normalize
 from keras_capi.saving.base_model import BaseModel
@@ -78,7 +79,7 @@ class RotaryPredictor(BaseModel):
         self.context_dim = context_dim or hidden_dim
         self.mlp_dim = mlp_dim
         self.seed = seed
-        self.build((None, None, self.context_dim))
+        build_in_constructor(self, (None, None, self.context_dim))
 
     @classmethod
     def for_encoder(cls, encoder, hidden_dim, num_heads, **arguments):

@@ -1,3 +1,4 @@
+from keras_capi.layers.build_in_constructor import allow_parts
 from keras_capi.validation import check_positive_integer
 
 
@@ -31,9 +32,7 @@ class LoRAMixin:
             for layer in self.layers:
                 layer.trainable = False
         self.built = True
-        # Keras lets no parts be added after a `build`, but means that of a
-        # layer in use: constructors call it, and subclasses then go on.
-        self._tracker.unlock()
+        allow_parts(self)
 
     def list_blocks(self):
         """Returns the transformer blocks, which LoRA applies to."""

@@ -5,6 +5,7 @@ from keras_capi.encoders.encoder_inputs import check_visible_indices
 from keras_capi.layers.blocks.block_stack import make_blocks
 from keras_capi.layers.blocks.block_stack import run_blocks
 from keras_capi.layers.blocks.drop_path import DropPath
+from keras_capi.layers.build_in_constructor import build_in_constructor
 from keras_capi.layers.tokens.coordinate_table import make_coordinate_table
 from keras_capi.layers.tokens.patch_embedding import PatchEmbedding
 from keras_capi.layers.tokens.register_tokens import RegisterTokens
@@ -140,7 +141,7 @@ class RotaryViT(BaseModel):
         self.mlp_dim = mlp_dim
         self.num_channels = num_channels
         self.seed = seed
-        self.build((None, None, None, num_channels))
+        build_in_constructor(self, (None, None, None, num_channels))
 
     def build(self, images_shape):
         self.patch_embedding.build(images_shape)
