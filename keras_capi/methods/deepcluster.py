@@ -10,9 +10,9 @@ from keras_capi.layers.targets.embedding_memory import EmbeddingMemory
 from keras_capi.methods.inputs.numbered_images import check_known_numbers
 from keras_capi.methods.inputs.numbered_images import check_numbered
 from keras_capi.methods.inputs.numbered_images import list_batches
-from keras_capi.methods.inputs.view_inputs import built_views
 from keras_capi.methods.inputs.view_inputs import encode_all_views
 from keras_capi.methods.inputs.view_inputs import prepare_views
+from keras_capi.methods.inputs.view_inputs import several_sizes
 from keras_capi.methods.shared.between_epochs import TargetsBetweenEpochs
 from keras_capi.methods.shared.multi_crop_clustering import PUBLISHED_EPOCHS
 from keras_capi.methods.shared.multi_crop_clustering import (
@@ -126,9 +126,7 @@ class DeepCluster(MultiCropClusteringMixin, TargetsBetweenEpochs):
         self.encoder = encoder
         # A `keras.RematScope` is meant for the blocks, see `RotaryViT`.
         with keras.RematScope(mode=None):
-            self.views = built_views(views, encoder) or clustering_views(
-                encoder, seed
-            )
+            self.views = several_sizes(views, encoder, clustering_views, seed)
             self.head = head or SwAVHead(dtype=self.dtype_policy, name="head")
             features = keras.KerasTensor((None, encoder.global_dim))
             built_part("head", self.head, features.shape)

@@ -4,11 +4,11 @@ from keras_capi.fitting.passed_on_arguments import passes_on_to
 from keras_capi.layers.heads.dino_head import DINOHead
 from keras_capi.layers.targets.centering import Centering
 from keras_capi.layers.views.multi_crop import MultiCrop
-from keras_capi.methods.inputs.view_inputs import built_views
 from keras_capi.methods.inputs.view_inputs import check_views
 from keras_capi.methods.inputs.view_inputs import encode_all_views
 from keras_capi.methods.inputs.view_inputs import encode_views
 from keras_capi.methods.inputs.view_inputs import prepare_views
+from keras_capi.methods.inputs.view_inputs import several_sizes
 from keras_capi.methods.inputs.view_sizes import view_sizes
 from keras_capi.methods.shared.distillation import distillation_groups
 from keras_capi.methods.shared.distillation import distillation_optimizer
@@ -127,9 +127,7 @@ class DINO(Pretraining):
         self.student = encoder
         # A `keras.RematScope` is meant for the blocks, see `RotaryViT`.
         with keras.RematScope(mode=None):
-            self.views = built_views(views, encoder) or self.make_views(
-                encoder, seed
-            )
+            self.views = several_sizes(views, encoder, self.make_views, seed)
             self.moving_average = MovingAverage(
                 self.base_momentum if ema_momentum is None else ema_momentum
             )

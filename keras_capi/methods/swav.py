@@ -4,9 +4,9 @@ from keras import ops
 from keras_capi.layers.heads.swav_head import SwAVHead
 from keras_capi.layers.heads.unit_prototypes import UnitPrototypes
 from keras_capi.layers.targets.feature_queue import FeatureQueue
-from keras_capi.methods.inputs.view_inputs import built_views
 from keras_capi.methods.inputs.view_inputs import encode_all_views
 from keras_capi.methods.inputs.view_inputs import prepare_views
+from keras_capi.methods.inputs.view_inputs import several_sizes
 from keras_capi.methods.shared.check_several_images import check_several_images
 from keras_capi.methods.shared.multi_crop_clustering import (
     MultiCropClusteringMixin,
@@ -135,9 +135,7 @@ class SwAV(MultiCropClusteringMixin, Pretraining):
         self.encoder = encoder
         # A `keras.RematScope` is meant for the blocks, see `RotaryViT`.
         with keras.RematScope(mode=None):
-            self.views = built_views(views, encoder) or clustering_views(
-                encoder, seed
-            )
+            self.views = several_sizes(views, encoder, clustering_views, seed)
             self.head = head or SwAVHead(dtype=self.dtype_policy, name="head")
             built_part("head", self.head, (None, encoder.global_dim))
             width = self.head.compute_output_spec(

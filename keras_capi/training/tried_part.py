@@ -57,13 +57,27 @@ class _Call(keras.Operation):
 def _call(part, tensors, kwargs):
     if _has_weights_to_make(part):
         return part(*_zeros(tensors), **kwargs)
+    return call_on(part, tensors, **kwargs)
+
+
+def call_on(function, tensors, **kwargs):
+    """Calls a function on symbolic tensors, or on zeros if it cannot do that.
+
+    Args:
+        function: Callable. It must not make weights.
+        tensors: List of `keras.KerasTensor`.
+        **kwargs: Further arguments of the function.
+
+    Returns:
+        What the function returns, in symbolic tensors or tensors.
+    """
     try:
-        return _Call(part, kwargs)(*tensors)
+        return _Call(function, kwargs)(*tensors)
     except Exception as error:
         # It may look at values, which training with `run_eagerly` allows.
         try:
             with keras.StatelessScope():
-                return part(*_zeros(tensors), **kwargs)
+                return function(*_zeros(tensors), **kwargs)
         except Exception:
             raise error from None
 

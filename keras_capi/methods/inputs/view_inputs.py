@@ -3,12 +3,14 @@
 import keras
 from keras import ops
 
+from keras_capi.layers.views.multi_crop import MultiCrop
 from keras_capi.methods.inputs.image_groups import check_image_groups
 from keras_capi.methods.inputs.mask_form import MASK
 from keras_capi.methods.inputs.view_sizes import view_sizes
 from keras_capi.ops.known_axes import may_match
 from keras_capi.training.built_part import built_part
 from keras_capi.training.grid_size import static_grid_size
+from keras_capi.training.tried_encoder import try_smaller_images
 from keras_capi.training.tried_part import describe
 from keras_capi.validation import check_images
 from keras_capi.validation import is_array
@@ -34,6 +36,24 @@ def list_views(inputs):
         if name.endswith(ENDING) and name not in VIEW_NAMES
     ]
     return usual + further
+
+
+def several_sizes(views, encoder, make, seed):
+    """Returns a layer of views of several sizes, the user's or a default.
+
+    Args:
+        views: As for `built_views`, like `encoder`.
+        make: Function from the encoder and the seed to the default layer.
+        seed: Integer or `None`.
+
+    Raises:
+        ValueError: If it is not a layer, cannot be built for the encoder's
+            images, or has views that the encoder cannot take.
+    """
+    views = built_views(views, encoder) or make(encoder, seed)
+    if isinstance(views, MultiCrop) and views.num_local_views:
+        try_smaller_images(encoder, views.local_size)
+    return views
 
 
 def built_views(views, encoder):

@@ -3,12 +3,13 @@
 Each function takes the user's layer, or `None`, which is not tried, and the
 `keras_capi.encoders.Encoder`. It raises a `ValueError` if the layer is none,
 cannot be called like the layer that the function names, or returns something
-else.
+else. Where decoders are given visible patches, so are encoders, and are tried.
 """
 
 import keras
 
 from keras_capi.methods.inputs.view_sizes import view_sizes
+from keras_capi.training.tried_encoder import try_fewer_patches
 from keras_capi.training.tried_part import try_decoder
 
 BATCH = 2
@@ -17,6 +18,7 @@ BLOCKS = 3
 
 def try_pixel_decoder(decoder, encoder):
     """Tries a layer to call like `keras_capi.decoders.MaskTokenDecoder`."""
+    try_fewer_patches(encoder, view_sizes(encoder)[0])
     grid_size, visible, hidden = _count_patches(encoder)
     try_decoder(
         "decoder",
@@ -35,6 +37,7 @@ def try_pixel_decoder(decoder, encoder):
 
 def try_feature_predictor(predictor, encoder):
     """Tries a layer to call like `SelfAttentionPredictor`."""
+    try_fewer_patches(encoder, view_sizes(encoder)[0])
     grid_size, visible, hidden = _count_patches(encoder)
     try_decoder(
         "predictor",
@@ -55,6 +58,7 @@ def try_feature_predictor(predictor, encoder):
 
 def try_feature_decoder(decoder, encoder):
     """Tries a layer to call like `ConvolutionalPredictor`."""
+    try_fewer_patches(encoder, view_sizes(encoder)[0])
     grid_size, visible, _ = _count_patches(encoder)
     try_decoder(
         "decoder",
