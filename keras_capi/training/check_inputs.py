@@ -38,7 +38,9 @@ def check_names(inputs, instead_of_images=()):
     needed = ("images", *instead_of_images)
     if not any(name in inputs for name in needed):
         raise ValueError(
-            f"Inputs must have {' or '.join(map(repr, needed))}. "
+            f"Inputs must have {' or '.join(map(repr, needed))}. Of other "
+            "dictionaries, pass on the images: `dataset.map(lambda x: "
+            'x["image"])`. '
             f"Received: a dictionary of {sorted(inputs)}"
         )
 

@@ -106,6 +106,19 @@ def test_dictionaries_without_images(name):
             model(inputs)
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_labels_in_dictionaries(name):
+    """Left out, or refused by a message that says what to do."""
+    model = CASES[name].compiled()
+    inputs = {"images": make_images(), "label": np.zeros((4, 1))}
+    try:
+        model.check_inputs(inputs)
+    except ValueError as error:
+        assert "such as labels" in str(error)
+        assert "dataset.map(lambda x: x[" in str(error)
+        assert "['images', 'label']" in str(error)
+
+
 class Strided(keras_capi.encoders.ViT):
     """Has a feature for every other patch."""
 

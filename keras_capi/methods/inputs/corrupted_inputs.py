@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_capi.methods.inputs.mask_form import CORRUPTED
+from keras_capi.methods.inputs.wrong_names import wrong_names
 from keras_capi.ops.known_axes import may_match
 from keras_capi.training.grid_size import static_grid_size
 from keras_capi.validation import check_images
@@ -24,10 +25,7 @@ def check_corrupted_inputs(encoder, inputs):
     if not is_array(images):
         return
     if len(inputs) > 1 and set(inputs) != set(NAMES):
-        raise ValueError(
-            "Inputs with corrupted images must have the keys "
-            f"{sorted(NAMES)}. Received: {sorted(inputs)}"
-        )
+        raise wrong_names("corrupted images", NAMES, inputs)
     check_images(images, encoder.patch_size, encoder.image_shape[-1])
     shapes = {k: known_shape(k, v) for k, v in inputs.items() if is_array(v)}
     if not all(may_match(shape, shapes["images"]) for shape in shapes.values()):

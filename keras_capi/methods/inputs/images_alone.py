@@ -14,7 +14,9 @@ def check_images_alone(encoder, inputs):
     if set(inputs) != {"images"}:
         raise ValueError(
             "This method takes no masks: inputs must have only the key "
-            f"'images'. Received: {sorted(inputs)}"
+            "'images'. Leave out what a data set has besides, such as labels: "
+            '`dataset.map(lambda x: x["images"])`. '
+            f"Received: {sorted(inputs)}"
         )
     images = inputs["images"]
     if is_array(images):

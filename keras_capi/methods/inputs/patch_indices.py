@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_capi.methods.inputs.wrong_names import wrong_names
 from keras_capi.ops.known_axes import may_match
 from keras_capi.ops.value_range import check_value_range
 from keras_capi.validation import is_array
@@ -24,10 +25,7 @@ def check_index_shapes(inputs, blocks=False):
     either = " or (batch, blocks, count)" if blocks else ""
     expected = {"images", *INDEX_NAMES}
     if set(inputs) != expected:
-        raise ValueError(
-            f"Inputs with masks must have the keys {sorted(expected)}. "
-            f"Received: {sorted(inputs)}"
-        )
+        raise wrong_names("masks", expected, inputs)
     for name in INDEX_NAMES:
         indices = inputs[name]
         shape = known_shape(name, indices) if is_array(indices) else None

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_capi.methods.inputs.mask_form import PREFIX
+from keras_capi.methods.inputs.wrong_names import wrong_names
 from keras_capi.ops.known_axes import may_match
 from keras_capi.ops.value_range import check_value_range
 from keras_capi.training.grid_size import static_grid_size
@@ -24,10 +25,7 @@ def check_prefix_inputs(encoder, inputs):
     if not is_array(images):
         return
     if len(inputs) > 1 and set(inputs) != {"images", NAME}:
-        raise ValueError(
-            "Inputs with prefixes must have the keys "
-            f"{sorted(('images', NAME))}. Received: {sorted(inputs)}"
-        )
+        raise wrong_names("prefixes", ("images", NAME), inputs)
     check_images(images, encoder.patch_size, encoder.image_shape[-1])
     lengths = inputs.get(NAME)
     if not is_array(lengths):

@@ -3,6 +3,7 @@
 import keras
 
 from keras_capi.methods.inputs.mask_form import MASK
+from keras_capi.methods.inputs.wrong_names import wrong_names
 from keras_capi.ops.known_axes import may_match
 from keras_capi.training.grid_size import static_grid_size
 from keras_capi.validation import check_images
@@ -48,10 +49,7 @@ def prepare_replaced(encoder, masking, inputs):
 
 def _check_mask(encoder, inputs):
     if set(inputs) != {"images", "mask"}:
-        raise ValueError(
-            "Inputs with masks must have the keys ['images', 'mask']. "
-            f"Received: {sorted(inputs)}"
-        )
+        raise wrong_names("masks", ("images", "mask"), inputs)
     images, mask = inputs["images"], inputs["mask"]
     shape = known_shape("mask", mask) if is_array(mask) else None
     rows, columns = static_grid_size(images, encoder)

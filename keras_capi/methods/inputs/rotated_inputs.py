@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_capi.methods.inputs.image_groups import check_image_groups
+from keras_capi.methods.inputs.wrong_names import wrong_names
 from keras_capi.ops.images.rotate_quarters import NUM_TURNS
 from keras_capi.ops.images.rotate_quarters import rotate_quarters
 from keras_capi.ops.known_axes import may_match
@@ -28,10 +29,7 @@ def check_rotated_inputs(encoder, inputs):
             check_images(images, encoder.patch_size, encoder.image_shape[-1])
         return
     if not set(NAMES) <= set(inputs):
-        raise ValueError(
-            "Inputs with rotated images must have the keys "
-            f"{sorted(NAMES)}. Received: {sorted(inputs)}"
-        )
+        raise wrong_names("rotated images", NAMES, inputs)
     images, labels = (inputs[name] for name in NAMES)
     if not is_array(images) or not is_array(labels):
         return
