@@ -49,7 +49,8 @@ class ImageLoader:
             `patch_size`. Defaults to `224`.
         crop_ratio: Float in `(0, 1]`. The share of the resized image that the
             crop keeps, along the side that limits it. Defaults to `0.875`.
-        patch_size: Integer. Must divide `image_size`. Defaults to `14`.
+        patch_size: Integer. That of your encoder; must divide `image_size`.
+            Defaults to `14`.
         batch_size: Integer. Number of images in a batch. There are fewer where
             sizes change, and at the end. Defaults to `32`.
         normalization: Callable that turns a uint8 batch into floats. `None` is
@@ -196,8 +197,8 @@ def _check_image_size(image_size, patch_size):
     ):
         raise ValueError(
             "`image_size` must be an integer, (height, width) or None, and "
-            "divisible by `patch_size`. Received: "
-            f"image_size={image_size!r}, patch_size={patch_size}"
+            "divisible by `patch_size`, which should be that of your encoder. "
+            f"Received: image_size={image_size!r}, patch_size={patch_size}"
         )
     return tuple(int(n) for n in size)
 

@@ -190,7 +190,11 @@ def test_sixteen_bits(tmp_path):
         (np.zeros((2, 9, 9, 4), "uint8"), {}, r"uint8 .*shape \(9, 9, 4\)"),
         (np.zeros((9, 9, 4), "uint8"), {}, r"uint8 .*shape \(9, 9, 4\)"),
         (np.zeros((9, 9, 4), "uint8"), {}, r"uint8 .*shape \(9, 9, 4\)"),
-        ([np.zeros((9, 9, 3), "uint8")], {"image_size": 100}, "divisible by"),
+        (
+            [np.zeros((9, 9, 3), "uint8")],
+            {"image_size": 100},
+            "that of your encoder",
+        ),
         ([np.zeros((9, 9, 3), "uint8")], {"crop_ratio": 0}, r"in \(0, 1\]"),
         ([np.zeros((9, 9, 3), "uint8")], {"batch_size": 0}, "positive"),
         ([np.zeros((9, 9, 3), "uint8")], {"normalization": 5}, "a function"),
