@@ -18,6 +18,7 @@ from benchmarks.replay.groups import names_by_decay
 from benchmarks.replay.masks import masks_judge
 from benchmarks.replay.noise import key_bias_noise
 from benchmarks.replay.recording import recorded
+from benchmarks.replay.schedules import warmup_cosine
 from benchmarks.replay.weights import in_their_layout
 from benchmarks.replay.weights import shapes_of
 from benchmarks.replay.weights import to_numpy
@@ -192,11 +193,10 @@ def _compile(model, arrays, config):
         model.published_optimizer(
             settings["max_update"],
             len(arrays["images"]),
-            learning_rate=keras_capi.optimizers.WarmupCosine(
+            learning_rate=warmup_cosine(
                 settings["lr"],
                 settings["max_update"],
                 settings["warmup_updates"],
-                truncate=1.0,
                 warmup_endpoint=False,
             ),
             weight_decay=settings["weight_decay"],

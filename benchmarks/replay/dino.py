@@ -18,6 +18,7 @@ from benchmarks.replay.groups import names_by_decay
 from benchmarks.replay.groups import trained_names
 from benchmarks.replay.noise import key_bias_noise
 from benchmarks.replay.recording import recorded
+from benchmarks.replay.schedules import warmup_cosine
 from benchmarks.replay.views import by_view
 from benchmarks.replay.views import flat
 from benchmarks.replay.weights import in_their_layout
@@ -172,21 +173,19 @@ def _compile(model, arrays, config):
         model.published_optimizer(
             total_steps,
             arrays["global_views"].shape[1],
-            learning_rate=keras_capi.optimizers.WarmupCosine(
+            learning_rate=warmup_cosine(
                 config["lr"],
                 total_steps,
                 config["warmup_epochs"] * config["steps_per_epoch"],
                 final_value=config["min_lr"],
-                truncate=1.0,
             ),
             frozen_steps=(
                 config["freeze_last_layer"] * config["steps_per_epoch"]
             ),
-            weight_decay=keras_capi.optimizers.WarmupCosine(
+            weight_decay=warmup_cosine(
                 config["weight_decay"],
                 total_steps,
                 final_value=config["weight_decay_end"],
-                truncate=1.0,
             ),
             clip_norm=config["clip_grad"] or None,
         )

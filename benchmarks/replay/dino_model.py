@@ -2,6 +2,7 @@
 
 import keras_capi
 from benchmarks.replay.files import under
+from benchmarks.replay.schedules import warmup_cosine
 from benchmarks.replay.weights import assign
 from keras_capi.convert.dino_keys import network_entries
 from keras_capi.convert.vit_keys import pair_entries
@@ -41,11 +42,10 @@ def make_model(arrays, config, teacher_temperature):
         student_temperature=config["student_temp"],
         teacher_temperature=teacher_temperature,
         center_momentum=config["center_momentum"],
-        ema_momentum=keras_capi.optimizers.WarmupCosine(
+        ema_momentum=warmup_cosine(
             config["momentum_teacher"],
             total_steps,
             final_value=1.0,
-            truncate=1.0,
         ),
     )
     for name in ("student", "teacher"):

@@ -5,6 +5,7 @@ import numpy as np
 import keras_capi
 from benchmarks.replay.files import under
 from benchmarks.replay.groups import trained_names
+from benchmarks.replay.schedules import warmup_cosine
 from benchmarks.replay.weights import assign
 from benchmarks.replay.weights import shapes_of
 from benchmarks.replay.weights import to_numpy
@@ -73,11 +74,10 @@ def make_model(arrays, config, combination, temperature):
         class_weight=config["dino_weight"],
         patch_weight=config["ibot_weight"],
         koleo_weight=config["koleo_weight"],
-        ema_momentum=keras_capi.optimizers.WarmupCosine(
+        ema_momentum=warmup_cosine(
             config["momentum_teacher"],
             total_steps_of(config),
             final_value=1.0,
-            truncate=1.0,
         ),
     )
     for part in ("student", "teacher"):

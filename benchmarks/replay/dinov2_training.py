@@ -2,7 +2,6 @@
 
 import numpy as np
 
-import keras_capi
 from benchmarks.replay.dinov2_model import centers_as_theirs
 from benchmarks.replay.dinov2_model import make_model
 from benchmarks.replay.dinov2_model import names_of_trained
@@ -17,29 +16,27 @@ from benchmarks.replay.dinov2_step import run_recorded
 from benchmarks.replay.files import named
 from benchmarks.replay.groups import multipliers
 from benchmarks.replay.groups import names_of
+from benchmarks.replay.schedules import warmup_cosine
 from benchmarks.replay.weights import in_their_layout
 from benchmarks.replay.weights import to_numpy
 
 
 def compile_as_published(model, config):
     total_steps, per_epoch = total_steps_of(config), config["steps_per_epoch"]
-    WarmupCosine = keras_capi.optimizers.WarmupCosine
     model.compile(
         model.published_optimizer(
             total_steps,
             config["batch"],
-            learning_rate=WarmupCosine(
+            learning_rate=warmup_cosine(
                 config["lr"],
                 total_steps,
                 config["warmup_epochs"] * per_epoch,
                 final_value=config["min_lr"],
-                truncate=1.0,
             ),
-            weight_decay=WarmupCosine(
+            weight_decay=warmup_cosine(
                 config["weight_decay"],
                 total_steps,
                 final_value=config["weight_decay_end"],
-                truncate=1.0,
             ),
             frozen_steps=config["freeze_last_layer_epochs"] * per_epoch,
             clip_norm=config["clip_grad"] or None,

@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 
-import keras_capi
 from benchmarks.replay.comparison import DIFFERENT
 from benchmarks.replay.comparison import Replay
 from benchmarks.replay.files import channels_last
@@ -21,6 +20,7 @@ from benchmarks.replay.ibot_model import step_of_the_batch
 from benchmarks.replay.ibot_model import total_steps_of
 from benchmarks.replay.noise import key_bias_noise
 from benchmarks.replay.recording import recorded
+from benchmarks.replay.schedules import warmup_cosine
 from benchmarks.replay.views import by_view
 from benchmarks.replay.weights import assign
 from benchmarks.replay.weights import in_their_layout
@@ -238,23 +238,20 @@ def _without_second_names(names, config):
 
 def _compile(model, config):
     total_steps, per_epoch = total_steps_of(config), config["ipe"]
-    WarmupCosine = keras_capi.optimizers.WarmupCosine
     model.compile(
         model.published_optimizer(
             total_steps,
             config["batch"],
-            learning_rate=WarmupCosine(
+            learning_rate=warmup_cosine(
                 config["lr"] * config["batch"] / 256,
                 total_steps,
                 config["warmup_epochs"] * per_epoch,
                 final_value=config["min_lr"],
-                truncate=1.0,
             ),
-            weight_decay=WarmupCosine(
+            weight_decay=warmup_cosine(
                 config["weight_decay"],
                 total_steps,
                 final_value=config["weight_decay_end"],
-                truncate=1.0,
             ),
             frozen_steps=config["freeze_last_layer"] * per_epoch,
             clip_norm=config["clip_grad"] or None,

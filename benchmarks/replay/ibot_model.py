@@ -4,6 +4,7 @@ from keras import ops
 
 import keras_capi
 from benchmarks.replay.files import under
+from benchmarks.replay.schedules import warmup_cosine
 from benchmarks.replay.weights import assign
 from keras_capi.convert.ibot_keys import network_entries
 from keras_capi.convert.ibot_keys import paired_model
@@ -53,11 +54,10 @@ def make_model(arrays, config, step=None):
         patch_temperature=temperatures[1],
         class_weight=config["lambda1"],
         patch_weight=config["lambda2"],
-        ema_momentum=keras_capi.optimizers.WarmupCosine(
+        ema_momentum=warmup_cosine(
             config["momentum_teacher"],
             total_steps_of(config),
             final_value=1.0,
-            truncate=1.0,
         ),
     )
     state = under(arrays, "weights/")

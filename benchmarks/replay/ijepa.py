@@ -14,6 +14,7 @@ from benchmarks.replay.ijepa_model import pairs_of
 from benchmarks.replay.ijepa_model import without_tables
 from benchmarks.replay.noise import key_bias_noise
 from benchmarks.replay.recording import recorded
+from benchmarks.replay.schedules import warmup_cosine
 from benchmarks.replay.weights import in_their_layout
 from benchmarks.replay.weights import shapes_of
 from benchmarks.replay.weights import to_numpy
@@ -184,25 +185,24 @@ def _compile(model, arrays, config):
     settings = config["optimization"]
     per_epoch = settings["ipe"]
     total_steps = int(settings["ipe_scale"] * settings["epochs"] * per_epoch)
-    schedule = {"truncate": 1.0, "first_step": 1}
     model.compile(
         model.published_optimizer(
             total_steps,
             len(arrays["images"]),
-            learning_rate=keras_capi.optimizers.WarmupCosine(
+            learning_rate=warmup_cosine(
                 settings["lr"],
                 total_steps,
                 int(settings["warmup"] * per_epoch),
                 start_value=settings["start_lr"],
                 final_value=settings["final_lr"],
                 warmup_endpoint=False,
-                **schedule,
+                first_step=1,
             ),
-            weight_decay=keras_capi.optimizers.WarmupCosine(
+            weight_decay=warmup_cosine(
                 settings["weight_decay"],
                 total_steps,
                 final_value=settings["final_weight_decay"],
-                **schedule,
+                first_step=1,
             ),
         )
     )

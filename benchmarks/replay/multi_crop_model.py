@@ -10,6 +10,7 @@ from benchmarks.replay.comparison import TOLERANCES
 from benchmarks.replay.comparison import Noise
 from benchmarks.replay.patch_trunk import PatchTrunk
 from benchmarks.replay.patch_trunk import trunk_entries
+from benchmarks.replay.schedules import warmup_cosine
 from keras_capi.convert.vit_keys import linear_keys
 from keras_capi.methods.inputs.view_inputs import VIEW_NAMES
 
@@ -88,13 +89,12 @@ def make_optimizer(model, config, total_steps, batch_size):
     return model.published_optimizer(
         total_steps,
         batch_size,
-        learning_rate=keras_capi.optimizers.WarmupCosine(
+        learning_rate=warmup_cosine(
             config["base_lr"],
             total_steps,
             config["warmup_epochs"] * config["steps_per_epoch"],
             start_value=config["start_warmup"],
             final_value=config["final_lr"],
-            truncate=1.0,
         ),
         frozen_steps=config["freeze_prototypes_niters"],
         weight_decay=config["wd"],

@@ -11,6 +11,7 @@ from benchmarks.replay.files import under
 from benchmarks.replay.gradients import take_gradient_step
 from benchmarks.replay.groups import names_by_decay
 from benchmarks.replay.recording import recorded
+from benchmarks.replay.schedules import warmup_cosine
 from benchmarks.replay.simclr_model import make_model
 from benchmarks.replay.simclr_model import pairs_of
 from benchmarks.replay.views import by_view
@@ -148,11 +149,10 @@ def _compile(model, config):
     }[config["learning_rate_scaling"]]
     num_examples = config["num_examples"]
     total_steps = num_examples * config["epochs"] // batch_size + 1
-    rate = keras_capi.optimizers.WarmupCosine(
+    rate = warmup_cosine(
         config["learning_rate"] * scale,
         total_steps,
         round(config["warmup_epochs"] * num_examples // batch_size),
-        truncate=1.0,
         warmup_endpoint=False,
     )
     model.compile(

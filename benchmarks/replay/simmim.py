@@ -18,6 +18,7 @@ from benchmarks.replay.gradients import gradient_norm
 from benchmarks.replay.gradients import take_gradient_step
 from benchmarks.replay.masks import masks_judge
 from benchmarks.replay.recording import recorded
+from benchmarks.replay.schedules import warmup_cosine
 from benchmarks.replay.simmim_model import make_masking
 from benchmarks.replay.simmim_model import make_model
 from benchmarks.replay.simmim_model import pairs_of
@@ -212,8 +213,8 @@ def _make_rate(settings, total_steps):
     scheduler = settings["lr_scheduler"]
     name = scheduler["name"]
     if name == "cosine":
-        schedule = keras_capi.optimizers.WarmupCosine(
-            base, total_steps, final_value=settings["min_lr"], truncate=1.0
+        schedule = warmup_cosine(
+            base, total_steps, final_value=settings["min_lr"]
         )
     elif name in ("multistep", "step"):
         if name == "step":

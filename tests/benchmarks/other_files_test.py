@@ -11,8 +11,16 @@ from benchmarks import parity
 from benchmarks.replay import beit
 from benchmarks.replay import capi
 from benchmarks.replay import data2vec
+from benchmarks.replay import dino
+from benchmarks.replay import dinov2_model
+from benchmarks.replay import dinov2_training
+from benchmarks.replay import ibot
+from benchmarks.replay import ijepa
 from benchmarks.replay import mae
+from benchmarks.replay import multi_crop_model
+from benchmarks.replay import simclr
 from benchmarks.replay import simmim
+from benchmarks.replay import swav
 from benchmarks.replay.files import read_file
 from benchmarks.replay.schedules import warmup_cosine
 from keras_capi.ops import register_coordinates
@@ -165,3 +173,69 @@ def test_a_warm_up_of_all_steps():
     schedule = warmup_cosine(2.0, 5, 5)
     rates = [float(schedule(step)) for step in range(5)]
     np.testing.assert_allclose(rates, np.linspace(0, 2, 5), atol=1e-6)
+
+
+def compile_dino(arrays, config):
+    model = dino.make_model(arrays, config, 0.04)
+    dino._compile(model, arrays, config)
+    return model.optimizer
+
+
+def compile_dinov2(arrays, config):
+    combination = dinov2_model.own_combination(config)
+    model = dinov2_model.make_model(arrays, config, combination, 0.04)
+    dinov2_training.compile_as_published(model, config)
+    return model.optimizer
+
+
+def compile_ibot(arrays, config):
+    model = ibot.make_model(arrays, config)
+    ibot._compile(model, config)
+    return model.optimizer
+
+
+def compile_ijepa(arrays, config):
+    model = ijepa.make_model(arrays, config)
+    ijepa._compile(model, arrays, config)
+    return model.optimizer
+
+
+def compile_simclr(arrays, config):
+    model = simclr.make_model(arrays, config)
+    simclr._compile(model, config)
+    return model.optimizer
+
+
+def compile_swav(arrays, config):
+    model = swav.make_model(arrays, config)
+    total_steps = config["epochs"] * config["steps_per_epoch"]
+    return multi_crop_model.make_optimizer(model, config, total_steps, 4)
+
+
+@pytest.mark.parametrize(
+    ("method", "compile_model", "part", "name"),
+    [
+        ("dino", compile_dino, "configuration", "warmup_epochs"),
+        ("dinov2", compile_dinov2, "configuration", "warmup_epochs"),
+        ("ibot", compile_ibot, None, "warmup_epochs"),
+        ("ijepa", compile_ijepa, None, "warmup"),
+        ("simclr", compile_simclr, "configuration", "warmup_epochs"),
+        ("swav", compile_swav, "configuration", "warmup_epochs"),
+    ],
+)
+def test_each_optimizer_may_warm_up_all_the_time(
+    method, compile_model, part, name
+):
+    arrays, description = stored(method)
+    config = description[part] if part else description
+    settings = config.get("optimization", config)
+    settings[name] = settings["epochs"]
+    optimizer = compile_model(arrays, config)
+    rates = []
+    for step in range(5):
+        optimizer.iterations.assign(step)
+        rates.append(float(optimizer.learning_rate))
+    # Straight upwards.
+    steps = np.diff(rates)
+    assert steps[0] > 0
+    np.testing.assert_allclose(steps, steps[0], rtol=1e-3)
