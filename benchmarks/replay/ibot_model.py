@@ -94,7 +94,10 @@ def patch_temperature(config):
         config["ipe"],
     )
     start = config["pred_start_epoch"] * config["ipe"]
-    return lambda step: schedule(ops.maximum(step - start, 0))
+    first = config["warmup_teacher_patch_temp"]
+    return lambda step: ops.where(
+        step < start, first, schedule(ops.maximum(step - start, 0))
+    )
 
 
 TEMPERATURES = {"class": class_temperature, "patch": patch_temperature}

@@ -15,6 +15,7 @@ from benchmarks.replay import dino
 from benchmarks.replay import dinov2_model
 from benchmarks.replay import dinov2_training
 from benchmarks.replay import ibot
+from benchmarks.replay import ibot_model
 from benchmarks.replay import ijepa
 from benchmarks.replay import mae
 from benchmarks.replay import multi_crop_model
@@ -239,3 +240,20 @@ def test_each_optimizer_may_warm_up_all_the_time(
     steps = np.diff(rates)
     assert steps[0] > 0
     np.testing.assert_allclose(steps, steps[0], rtol=1e-3)
+
+
+@pytest.mark.parametrize("warmup_epochs", [0, 1, 2])
+def test_ibot_before_it_predicts_patches(warmup_epochs):
+    _, config = stored("ibot")
+    config |= {
+        "pred_start_epoch": 2,
+        "warmup_teacher_temp_epochs": warmup_epochs,
+        "warmup_teacher_patch_temp": 0.04,
+        "teacher_patch_temp": 0.07,
+        "ipe": 1,
+    }
+    temperature = ibot_model.patch_temperature(config)
+    values = [float(temperature(step)) for step in range(5)]
+    rise = {0: [], 1: [0.04], 2: [0.04, 0.07]}[warmup_epochs]
+    expected = [0.04, 0.04, *rise, 0.07, 0.07, 0.07][:5]
+    np.testing.assert_allclose(values, expected, atol=1e-7)
