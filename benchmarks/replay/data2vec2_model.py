@@ -71,6 +71,7 @@ def make_model(arrays, config):
             kernel_size=decoder.get("decoder_kernel", 3),
             num_groups=decoder.get("decoder_groups", 16),
             noise_deviation=config["image"].get("mask_noise_std", 0.01),
+            convolution_dim=decoder.get("decoder_dim"),
         ),
         num_masks=num_masks,
         target_layers=tuple(range(depth - top + 1, depth + 1)),
@@ -101,6 +102,8 @@ def make_momentum(config):
     """Returns that of the moving average, which counts updates from 1."""
     start, end = config["ema_decay"], config["ema_end_decay"]
     num_steps = config["ema_anneal_end_step"]
+    if num_steps == 1:
+        return end
     return keras.optimizers.schedules.PolynomialDecay(
         start + (end - start) / num_steps, num_steps - 1, end
     )

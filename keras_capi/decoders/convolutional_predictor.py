@@ -30,7 +30,7 @@ class ConvolutionalPredictor(BaseModel):
 
     Args:
         hidden_dim: Integer, divisible by `num_groups`. Width of the encoder's
-            tokens, of the convolutions and of the predictions.
+            tokens and of the predictions.
         grid_size: Tuple of two integers: rows and columns of patches.
         num_layers: Integer. Number of convolutions. Defaults to `6`.
         kernel_size: Integer. Side of the convolutions' kernels, in patches.
@@ -39,6 +39,10 @@ class ConvolutionalPredictor(BaseModel):
             `16`.
         noise_deviation: Float. Standard deviation of the normal noise at hidden
             patches. It is only added in training. Defaults to `0.01`.
+        convolution_dim: Integer, divisible by `num_groups`, or `None` for
+            `hidden_dim`. Width of the convolutions; published is 1024 for
+            tokens of width 1280. The first convolution is residual only if both
+            widths are equal. Defaults to `None`.
         seed: Integer or `None`. Seed of the noise. Defaults to `None`.
 
     Call arguments:
@@ -74,14 +78,17 @@ class ConvolutionalPredictor(BaseModel):
         kernel_size=3,
         num_groups=16,
         noise_deviation=0.01,
+        convolution_dim=None,
         seed=None,
         **kwargs,
     ):
         # Rematerialisation would draw different noise in the backward pass.
         with keras.RematScope(mode=None):
             super().__init__(**kwargs)
+            width = hidden_dim if convolution_dim is None else convolution_dim
             for name, value in (
                 ("hidden_dim", hidden_dim),
+                ("convolution_dim", width),
                 ("num_layers", num_layers),
                 ("kernel_size", kernel_size),
                 ("num_groups", num_groups),
@@ -89,33 +96,39 @@ class ConvolutionalPredictor(BaseModel):
                 check_positive_integer(name, value)
             check_non_negative("noise_deviation", noise_deviation)
             check_seed("seed", seed)
-            if hidden_dim % num_groups:
-                raise ValueError(
-                    "`hidden_dim` must be divisible by `num_groups`. Received: "
-                    f"hidden_dim={hidden_dim}, num_groups={num_groups}"
-                )
+            for name, value in (
+                ("hidden_dim", hidden_dim),
+                ("convolution_dim", width),
+            ):
+                if value % num_groups:
+                    raise ValueError(
+                        f"`{name}` must be divisible by `num_groups`. "
+                        f"Received: {name}={value}, num_groups={num_groups}"
+                    )
             # torch's defaults, which the authors' code does not change.
             kernel_initializer = keras.initializers.VarianceScaling(
                 1 / 3, "fan_in", "uniform"
             )
-            fan_in = hidden_dim // num_groups * kernel_size**2
+            sizes = [hidden_dim, *[width] * (num_layers - 1)]
             self.convolutions = [
                 GroupedConvolution(
-                    hidden_dim,
+                    width,
                     # Keras refuses NumPy's integers.
                     int(kernel_size),
                     num_groups,
                     kernel_initializer=kernel_initializer.clone(),
-                    bias_initializer=fan_in_uniform(fan_in),
+                    bias_initializer=fan_in_uniform(
+                        size // num_groups * kernel_size**2
+                    ),
                     dtype=self.dtype_policy,
                     name=f"convolution_{index}",
                 )
-                for index in range(num_layers)
+                for index, size in enumerate(sizes)
             ]
             self.prediction = Dense(
                 hidden_dim,
                 kernel_initializer=kernel_initializer.clone(),
-                bias_initializer=fan_in_uniform(hidden_dim),
+                bias_initializer=fan_in_uniform(width),
                 dtype=self.dtype_policy,
                 name="prediction",
             )
@@ -126,6 +139,7 @@ class ConvolutionalPredictor(BaseModel):
         self.kernel_size = kernel_size
         self.num_groups = num_groups
         self.noise_deviation = noise_deviation
+        self.convolution_dim = convolution_dim
         self.seed = seed
         build_in_constructor(self, (None, None, hidden_dim))
 
@@ -144,9 +158,11 @@ class ConvolutionalPredictor(BaseModel):
         )
 
     def build(self, patches_shape, *args):
+        size = self.hidden_dim
         for convolution in self.convolutions:
-            convolution.build((None, None, None, self.hidden_dim))
-        self.prediction.build((None, None, self.hidden_dim))
+            convolution.build((None, None, None, size))
+            size = convolution.filters
+        self.prediction.build((None, None, size))
 
     def call(self, patches, visible_indices, grid_size=None, training=None):
         check_visible_tokens(patches, visible_indices)
@@ -160,8 +176,10 @@ class ConvolutionalPredictor(BaseModel):
         grid = ops.reshape(grid, (-1, rows, columns, self.hidden_dim))
         for convolution in self.convolutions:
             normalized = layer_normalize(convolution(grid))
-            grid = grid + backend.gelu(ops.cast(normalized, grid.dtype))
-        patches = ops.reshape(grid, (-1, rows * columns, self.hidden_dim))
+            filled = backend.gelu(ops.cast(normalized, grid.dtype))
+            same = grid.shape[-1] == filled.shape[-1]
+            grid = grid + filled if same else filled
+        patches = ops.reshape(grid, (-1, rows * columns, grid.shape[-1]))
         return self.prediction(patches)
 
     def fill_grid(self, patches, visible_indices, num_patches, training=None):
@@ -203,5 +221,6 @@ class ConvolutionalPredictor(BaseModel):
             "kernel_size": self.kernel_size,
             "num_groups": self.num_groups,
             "noise_deviation": self.noise_deviation,
+            "convolution_dim": self.convolution_dim,
             "seed": self.seed,
         }

@@ -32,9 +32,33 @@ CASE = battery.Case(
 )
 
 
+NARROW = battery.Case(
+    ConvolutionalPredictor,
+    {
+        "hidden_dim": 16,
+        "grid_size": (2, 3),
+        "num_layers": 2,
+        "num_groups": 4,
+        "convolution_dim": 8,
+        "noise_deviation": 0.0,
+    },
+    (TOKENS, INDICES),
+    battery.Output((2, 6, 16)),
+    trainable={
+        "convolution_0/kernel": (3, 3, 4, 8),
+        "convolution_0/bias": (8,),
+        "convolution_1/kernel": (3, 3, 2, 8),
+        "convolution_1/bias": (8,),
+        "prediction/kernel": (8, 16),
+        "prediction/bias": (16,),
+    },
+)
+
+
+@pytest.mark.parametrize("case", [CASE, NARROW], ids=["equal", "narrow"])
 @pytest.mark.parametrize("check", battery.CHECKS)
-def test_battery(check):
-    check(CASE)
+def test_battery(check, case):
+    check(case)
 
 
 def make_predictor():
@@ -93,6 +117,33 @@ def test_layers_by_numpy():
         x.reshape(2, 6, 16) @ kernel + bias,
         atol=1e-4,
     )
+
+
+def test_first_of_narrow_convolutions_is_not_residual():
+    predictor = ConvolutionalPredictor(
+        16, (2, 3), num_layers=2, num_groups=4, convolution_dim=8
+    )
+    grid, residual = filled_grid().reshape(2, 2, 3, 16), 0.0
+    for convolution in predictor.convolutions:
+        x = to_numpy(convolution(grid))
+        x = x - x.mean(axis=-1, keepdims=True)
+        x = x / np.sqrt(np.square(x).mean(axis=-1, keepdims=True) + 1e-5)
+        x = to_numpy(backend.gelu(keras.ops.convert_to_tensor(x)))
+        grid = residual = x + residual
+    expected = to_numpy(predictor.prediction(grid)).reshape(2, 6, 16)
+    outputs = to_numpy(predictor(TOKENS, INDICES))
+    np.testing.assert_allclose(outputs, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("hidden_dim", "convolution_dim", "name"),
+    [(18, 16, "hidden_dim"), (16, 18, "convolution_dim")],
+)
+def test_groups_divide_both_widths(hidden_dim, convolution_dim, name):
+    with pytest.raises(ValueError, match=f"`{name}` must be divisible"):
+        ConvolutionalPredictor(
+            hidden_dim, (2, 3), num_groups=4, convolution_dim=convolution_dim
+        )
 
 
 def test_convolution_as_a_product_is_the_same(monkeypatch):
