@@ -18,6 +18,7 @@ from benchmarks.replay.gradients import gradient_norm
 from benchmarks.replay.gradients import take_gradient_step
 from benchmarks.replay.masks import masks_judge
 from benchmarks.replay.recording import recorded
+from benchmarks.replay.schedules import LinearDecay
 from benchmarks.replay.schedules import warmup_cosine
 from benchmarks.replay.simmim_model import make_masking
 from benchmarks.replay.simmim_model import make_model
@@ -210,18 +211,23 @@ def _gradients(arrays, config):
 def _make_rate(settings, total_steps):
     """Returns the schedule that a configuration describes."""
     per_epoch, base = settings["steps_per_epoch"], settings["base_lr"]
+    warmup_steps = int(settings["warmup_epochs"] * per_epoch)
     scheduler = settings["lr_scheduler"]
     name = scheduler["name"]
     if name == "cosine":
         schedule = warmup_cosine(
             base, total_steps, final_value=settings["min_lr"]
         )
+    elif name == "linear":
+        schedule = LinearDecay(base, total_steps, warmup_steps)
     elif name in ("multistep", "step"):
         if name == "step":
             every, factor = scheduler["decay_epochs"], scheduler["decay_rate"]
             milestones = range(every, settings["epochs"] + 1, every)
         else:
             milestones, factor = scheduler["multisteps"], scheduler["gamma"]
+        # Keras's schedule needs one, which need not come.
+        milestones = list(milestones) or [settings["epochs"] + 1]
         factors = factor ** np.arange(len(milestones) + 1)
         schedule = keras.optimizers.schedules.PiecewiseConstantDecay(
             [epoch * per_epoch - 1 for epoch in milestones],
@@ -230,9 +236,7 @@ def _make_rate(settings, total_steps):
     else:
         raise ValueError(f"the schedule {name} is not known")
     return keras_capi.optimizers.LateWarmup(
-        schedule,
-        int(settings["warmup_epochs"] * per_epoch),
-        settings["warmup_lr"],
+        schedule, warmup_steps, settings["warmup_lr"]
     )
 
 

@@ -47,6 +47,15 @@ def test_losses_of_ibot_are_weighted():
             [0.1, 0.1, 0.55, 1.0, 1.0, 0.1],
         ),
         ({"name": "cosine"}, [0.1, 0.1, 0.55, 0.75, 0.5, 0.25]),
+        ({"name": "linear"}, [0.1, 0.1, 0.55, 1.0, 0.7525, 0.505]),
+        (
+            {"name": "step", "decay_epochs": 9, "decay_rate": 0.1},
+            [0.1, 0.1, 0.55, 1.0, 1.0, 1.0],
+        ),
+        (
+            {"name": "multistep", "multisteps": [], "gamma": 0.1},
+            [0.1, 0.1, 0.55, 1.0, 1.0, 1.0],
+        ),
     ],
 )
 def test_schedules_of_simmim(scheduler, rates):
@@ -68,9 +77,10 @@ def test_a_schedule_that_is_not_known_is_refused():
     settings = {
         "steps_per_epoch": 2,
         "base_lr": 1.0,
-        "lr_scheduler": {"name": "linear"},
+        "warmup_epochs": 1,
+        "lr_scheduler": {"name": "tanh"},
     }
-    with pytest.raises(ValueError, match="the schedule linear is not known"):
+    with pytest.raises(ValueError, match="the schedule tanh is not known"):
         simmim._make_rate(settings, 6)
 
 
