@@ -73,7 +73,9 @@ def make_encoder(state, path, overrides):
         path,
         overrides,
         num_register_tokens=0 if registers is None else registers.shape[1],
-        interpolation_offset=0.1,
+        # The authors changed both when they added registers.
+        interpolation_offset=0.1 if registers is None else 0.0,
+        interpolation_antialias=registers is not None,
         layer_scale=1e-5 if scaled else None,
     )
 

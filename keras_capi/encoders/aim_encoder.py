@@ -9,6 +9,7 @@ FIXED = {
     "num_register_tokens": 0,
     "positions": "sine",
     "interpolation_offset": 0.0,
+    "interpolation_antialias": False,
     "relative_positions": None,
     "use_bias": False,
     "use_key_bias": False,

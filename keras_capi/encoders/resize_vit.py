@@ -90,6 +90,7 @@ def _copy_positions(old, new):
             old.image_grid,
             new.image_grid,
             old.interpolation_offset,
+            old.interpolation_antialias,
         )
         new.table.table.assign(
             ops.concatenate([old.table.table[:rest], patches])

@@ -90,6 +90,8 @@ class ViT(Encoder):
         attention_dropout_rate: Float in `[0, 1)`. Share of the attention
             weights that are dropped in training, as in data2vec, see
             `keras_capi.layers.AttentionDropout`. Defaults to `0.0`.
+        interpolation_antialias: Boolean. Whether the table is resampled with
+            antialiasing, as in DINOv2 with registers. Defaults to `False`.
 
     Call arguments and output:
         Those of `keras_capi.encoders.Encoder`; the prefix is the class token
@@ -137,6 +139,7 @@ class ViT(Encoder):
         seed=None,
         lora_rank=None,
         attention_dropout_rate=0.0,
+        interpolation_antialias=False,
         **kwargs,
     ):
         check_non_negative_integer("num_register_tokens", num_register_tokens)
@@ -174,6 +177,7 @@ class ViT(Encoder):
                 positions,
                 interpolation_offset,
                 relative_positions,
+                interpolation_antialias,
                 dtype=self.dtype_policy,
                 name="positions",
             )
@@ -293,8 +297,4 @@ class ViT(Encoder):
         return split_by_depth(self.weights, blocks, behind)
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            **vit_config(self),
-            "lora_rank": self.lora_rank,
-        }
+        return {**super().get_config(), **vit_config(self)}

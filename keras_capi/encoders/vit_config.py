@@ -29,6 +29,7 @@ def vit_config(vit):
         "num_register_tokens": prefix.num_registers,
         "positions": positions.kind,
         "interpolation_offset": positions.interpolation_offset,
+        "interpolation_antialias": positions.interpolation_antialias,
         "relative_positions": positions.relative,
         **{name: block[name] for name in FROM_BLOCKS},
         "drop_path_rate": vit.drop_path.rate,
@@ -39,4 +40,5 @@ def vit_config(vit):
         ),
         "token_initializer": prefix.get_config()["initializer"],
         "seed": vit.seed,
+        "lora_rank": vit.lora_rank,
     }

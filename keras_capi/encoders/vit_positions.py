@@ -33,6 +33,8 @@ class ViTPositions(keras.layers.Layer):
         kind: `"learned"`, `"sine"` or `None`. The table.
         interpolation_offset: Float, see `keras_capi.ops.resample_positions`.
         relative: `None`, `"shared"` or `"per_block"`. The biases.
+        interpolation_antialias: Boolean, see
+            `keras_capi.ops.resample_positions`.
 
     Call arguments:
         grid_size: Tuple of two integers or scalar tensors: rows and columns of
@@ -55,6 +57,7 @@ class ViTPositions(keras.layers.Layer):
         kind="learned",
         interpolation_offset=0.0,
         relative=None,
+        interpolation_antialias=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -71,6 +74,7 @@ class ViTPositions(keras.layers.Layer):
         self.num_prefix_tokens = num_prefix_tokens
         self.kind = kind
         self.interpolation_offset = interpolation_offset
+        self.interpolation_antialias = bool(interpolation_antialias)
         self.relative = relative
         self.table = None
         if (kind or relative) and None in image_grid:
@@ -86,6 +90,7 @@ class ViTPositions(keras.layers.Layer):
                 kind,
                 class_token,
                 interpolation_offset,
+                interpolation_antialias,
                 dtype=self.dtype_policy,
                 name="table",
             )
@@ -197,4 +202,5 @@ class ViTPositions(keras.layers.Layer):
             "kind": self.kind,
             "interpolation_offset": self.interpolation_offset,
             "relative": self.relative,
+            "interpolation_antialias": self.interpolation_antialias,
         }

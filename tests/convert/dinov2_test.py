@@ -91,7 +91,7 @@ def test_encoders(content, tmp_path):
     encoder = load_torch_checkpoint(path, num_heads=3)
     expected = {**SIZES, "mlp_dim": 144, "activation": "gelu"}
     expected |= {"layer_scale": 1e-5, "num_register_tokens": 0}
-    expected |= {"interpolation_offset": 0.1}
+    expected |= {"interpolation_offset": 0.1, "interpolation_antialias": False}
     assert expected.items() <= encoder.get_config().items()
     tokens = method_arrays("dinov2")["teacher_global/x_norm_clstoken"]
     assert_close(encoder(views())["global"], tokens)
@@ -123,6 +123,14 @@ def test_registers_and_gates(tmp_path):
     registers = to_numpy(encoder.prefix_tokens.registers)
     np.testing.assert_array_equal(registers, content["register_tokens"][0])
     assert encoder(views())["feature_map"].shape == (8, 8, 8, 36)
+    # The published ones resample positions in another way than those without.
+    config = encoder.get_config()
+    assert config["interpolation_offset"] == 0.0
+    assert config["interpolation_antialias"] is True
+    encoder = load_torch_checkpoint(
+        path, num_heads=3, interpolation_antialias=False
+    )
+    assert encoder.get_config()["interpolation_antialias"] is False
 
 
 @pytest.mark.parametrize("centering", ["sinkhorn", "softmax"])

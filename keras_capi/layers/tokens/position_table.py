@@ -29,6 +29,7 @@ class PositionTable(keras.layers.Layer):
             Defaults to `True`.
         interpolation_offset: Float, see `keras_capi.ops.resample_positions`.
             Defaults to `0.0`.
+        interpolation_antialias: Boolean, likewise. Defaults to `False`.
 
     Call arguments:
         grid_size: Optional tuple of two integers or scalar tensors: rows and
@@ -55,6 +56,7 @@ class PositionTable(keras.layers.Layer):
         kind="learned",
         class_token=True,
         interpolation_offset=0.0,
+        interpolation_antialias=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -68,6 +70,7 @@ class PositionTable(keras.layers.Layer):
         self.kind = kind
         self.class_token = bool(class_token)
         self.interpolation_offset = interpolation_offset
+        self.interpolation_antialias = bool(interpolation_antialias)
 
     def build(self):
         rows, columns = self.grid_size
@@ -106,6 +109,7 @@ class PositionTable(keras.layers.Layer):
             self.grid_size,
             self.grid_size if grid_size is None else grid_size,
             self.interpolation_offset,
+            self.interpolation_antialias,
         )[None]
 
     def call(self, grid_size=None):
@@ -122,4 +126,5 @@ class PositionTable(keras.layers.Layer):
             "kind": self.kind,
             "class_token": self.class_token,
             "interpolation_offset": self.interpolation_offset,
+            "interpolation_antialias": self.interpolation_antialias,
         }

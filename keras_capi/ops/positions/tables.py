@@ -8,6 +8,8 @@ from keras_capi.validation import check_positive_integer
 
 # The parameter of the kernel with which torch resizes images and tables.
 TORCH_CUBIC = -0.75
+# With antialiasing.
+PIL_CUBIC = -0.5
 
 
 def sine_positions(grid_size, hidden_dim):
@@ -53,8 +55,10 @@ def sine_positions(grid_size, hidden_dim):
     ).astype("float32")
 
 
-def resample_positions(table, grid_size, new_grid_size, offset=0.0):
-    """Resizes a table of patch positions bicubically, without antialiasing.
+def resample_positions(
+    table, grid_size, new_grid_size, offset=0.0, antialias=False
+):
+    """Resizes a table of patch positions bicubically.
 
     Args:
         table: Float tensor of shape `(rows * columns, hidden_dim)`, row-major.
@@ -63,6 +67,9 @@ def resample_positions(table, grid_size, new_grid_size, offset=0.0):
         offset: Float. Added to the new rows and columns when the scale is
             computed, as some authors do to avoid rounding problems: `0.1` in
             DINO, iBOT and DINOv2. Defaults to `0.0`.
+        antialias: Boolean. Whether all positions count where an axis shrinks,
+            as in DINOv2 with registers, instead of the four that are nearest.
+            Defaults to `False`.
 
     Returns:
         Float32 tensor of shape `(new rows * new columns, hidden_dim)`. If the
@@ -96,7 +103,7 @@ def resample_positions(table, grid_size, new_grid_size, offset=0.0):
         ]
         offset = ops.where(ops.logical_and(*same), 0.0, offset)
     rows, columns = (
-        cubic_interpolation_matrix(old, new, offset)
+        cubic_interpolation_matrix(old, new, offset, antialias)
         for old, new in zip(grid_size, new_grid_size, strict=True)
     )
     width = table.shape[-1]
@@ -106,24 +113,34 @@ def resample_positions(table, grid_size, new_grid_size, offset=0.0):
     return ops.reshape(table, (-1, width))
 
 
-def cubic_interpolation_matrix(size, new_size, offset=0.0):
+def cubic_interpolation_matrix(size, new_size, offset=0.0, antialias=False):
     """Returns the matrix that resizes one axis like torch's bicubic mode.
 
     A row holds the weights of one output: the cubic kernel with `a = -0.75`
-    between half-pixel centres, with edge values repeated. It is not widened
-    where the axis shrinks: there is no antialiasing. Each row sums to 1.
+    between half-pixel centres, with edge values repeated. With antialiasing, as
+    torch has it, `a` is -0.5, the kernel is widened where the axis shrinks, and
+    what lies beyond the edges does not count. Each row sums to 1.
 
     Args:
         size: Integer. Values along the axis.
         new_size: Integer or integer scalar tensor. Values of the result.
         offset: Float or scalar tensor. The scale is
             `(new_size + offset) / size`. Defaults to `0.0`.
+        antialias: Boolean. Defaults to `False`.
 
     Returns:
         Float32 tensor of shape `(new_size, size)`.
     """
     centers, count = _centers_and_count(new_size)
-    centers = (centers / ((count + offset) / size) - 0.5)[:, None]
+    scale = (count + offset) / size
+    if antialias:
+        # An axis whose size stays the same is left alone.
+        scale = ops.where(ops.equal(count, float(size)), 1.0, scale)
+    centers = (centers / scale - 0.5)[:, None]
+    if antialias:
+        distances = ops.abs(centers - ops.arange(0, size, dtype="float32"))
+        weights = _cubic_kernel(distances * ops.minimum(scale, 1.0), PIL_CUBIC)
+        return weights / ops.sum(weights, axis=1, keepdims=True)
     near = ops.floor(centers) + ops.arange(-1.0, 3.0, dtype="float32")
     weights = _cubic_kernel(ops.abs(centers - near))
     places = ops.clip(near, 0.0, size - 1.0)

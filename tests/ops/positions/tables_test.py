@@ -64,6 +64,12 @@ def resample(table, new_grid, offset):
     return table.swapaxes(0, 1).reshape(-1, table.shape[-1])
 
 
+# Of the squares of 0 to 4, by the new size.
+EXPECTED_OF_TORCH = {
+    2: [1.135134, 10.280912],
+    3: [0.169231, 4.195349, 13.338459],
+    7: [-0.058252, 0.360111, 1.653062, 4.0, 7.367347, 12.415513, 16.407768],
+}
 # Smaller, larger, one axis as it was.
 NEW_GRIDS = [(2, 3), (7, 9), (4, 3), (1, 5)]
 
@@ -77,31 +83,74 @@ def test_equals_numpy(new_grid, offset):
     np.testing.assert_allclose(to_numpy(result), expected, atol=5e-6)
 
 
+@pytest.mark.parametrize("antialias", [False, True])
 @pytest.mark.parametrize("offset", [0.0, 0.1])
-def test_the_same_grid_is_left_alone(offset):
+def test_the_same_grid_is_left_alone(offset, antialias):
     table = GENERATOR.normal(size=(20, 6)).astype("float32")
-    result = resample_positions(table, (4, 5), (4, 5), offset)
+    result = resample_positions(table, (4, 5), (4, 5), offset, antialias)
     np.testing.assert_array_equal(to_numpy(result), table)
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.1])
+@pytest.mark.parametrize("new_grid", NEW_GRIDS)
+def test_antialiasing_equals_numpy(new_grid, offset):
+    """A wider kernel where an axis shrinks, none of it beyond the edges."""
+    table = GENERATOR.normal(size=(4, 5, 6))
+    expected = table
+    for axis, new_size in enumerate(new_grid):
+        size = table.shape[axis]
+        scale = (new_size + offset) / size if new_size != size else 1.0
+        matrix = np.array(
+            [
+                [
+                    cubic(((i + 0.5) / scale - j - 0.5) * min(scale, 1.0), -0.5)
+                    for j in range(size)
+                ]
+                for i in range(new_size)
+            ]
+        )
+        matrix /= matrix.sum(axis=1, keepdims=True)
+        expected = np.moveaxis(
+            np.tensordot(matrix, expected, (1, axis)), 0, axis
+        )
+    result = resample_positions(
+        table.reshape(20, 6), (4, 5), new_grid, offset, antialias=True
+    )
+    np.testing.assert_allclose(
+        to_numpy(result), expected.reshape(-1, 6), atol=5e-6
+    )
+
+
+def test_antialiasing_by_torch():
+    """As `torch.nn.functional.interpolate` does."""
+    table = np.repeat(np.arange(5.0)[:, None] ** 2, 2, axis=1).reshape(10, 1)
+    for new_size, expected in EXPECTED_OF_TORCH.items():
+        result = resample_positions(
+            table, (5, 2), (new_size, 2), antialias=True
+        )
+        rows = to_numpy(result).reshape(new_size, 2)
+        np.testing.assert_allclose(rows[:, 0], expected, atol=1e-5)
+        np.testing.assert_allclose(rows[:, 1], expected, atol=1e-5)
 
 
 @pytest.mark.skipif(
     BACKEND != "tensorflow", reason="the others know each image size"
 )
 @pytest.mark.parametrize("offset", [0.0, 0.1])
-def test_a_grid_of_unknown_size(offset):
+@pytest.mark.parametrize("antialias", [False, True])
+def test_a_grid_of_unknown_size(offset, antialias):
     import tensorflow as tf
 
     table = GENERATOR.normal(size=(20, 6)).astype("float32")
 
     @tf.function(input_signature=[(tf.TensorSpec((), "int32"),) * 2])
     def run(grid):
-        return resample_positions(table, (4, 5), grid, offset), patch_cells(
-            grid
-        )
+        positions = resample_positions(table, (4, 5), grid, offset, antialias)
+        return positions, patch_cells(grid)
 
     for grid in ((4, 5), *NEW_GRIDS):
         positions, cells = run(tuple(map(tf.constant, grid)))
-        expected = resample_positions(table, (4, 5), grid, offset)
+        expected = resample_positions(table, (4, 5), grid, offset, antialias)
         np.testing.assert_allclose(
             to_numpy(positions), to_numpy(expected), atol=1e-5
         )
