@@ -2,6 +2,8 @@
 
 import re
 
+import numpy as np
+
 from keras_capi.convert import dino_keys
 from keras_capi.convert.plain_names import renamed
 from keras_capi.convert.vit_checkpoint import check_method
@@ -25,6 +27,8 @@ LOSSES = {
 }
 HEADS = ("dino_head", "ibot_head")
 MASK_TOKEN = "mask_token"
+# The class token's position and 37 x 37 of patches: 518 pixels of 14.
+NUM_PUBLISHED = 1 + 37**2
 # Blocks are stored in chunks, where they keep their numbers in the whole.
 CHUNK = re.compile(r"\bblocks\.\d+\.(\d+)\.")
 
@@ -68,14 +72,19 @@ def make_encoder(state, path, overrides):
     """Creates the encoder that the arrays belong to."""
     scaled = any(name.endswith(".ls1.gamma") for name in state)
     registers = state.get("register_tokens")
+    # The authors changed both for the files with registers that they published.
+    # Their training code, which has registers too, does as it did before.
+    positions = state.get("pos_embed", np.empty(0))
+    is_published = registers is not None and (
+        positions.shape[1:2] == (NUM_PUBLISHED,)
+    )
     return make_vit(
         state,
         path,
         overrides,
         num_register_tokens=0 if registers is None else registers.shape[1],
-        # The authors changed both when they added registers.
-        interpolation_offset=0.1 if registers is None else 0.0,
-        interpolation_antialias=registers is not None,
+        interpolation_offset=0.0 if is_published else 0.1,
+        interpolation_antialias=is_published,
         layer_scale=1e-5 if scaled else None,
     )
 

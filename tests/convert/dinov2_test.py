@@ -123,14 +123,29 @@ def test_registers_and_gates(tmp_path):
     registers = to_numpy(encoder.prefix_tokens.registers)
     np.testing.assert_array_equal(registers, content["register_tokens"][0])
     assert encoder(views())["feature_map"].shape == (8, 8, 8, 36)
-    # The published ones resample positions in another way than those without.
-    config = encoder.get_config()
-    assert config["interpolation_offset"] == 0.0
-    assert config["interpolation_antialias"] is True
+
+
+@pytest.mark.parametrize("patches", [64, 37 * 37])
+@pytest.mark.parametrize("registers", [0, 4])
+def test_positions_are_resampled_as_published(patches, registers, tmp_path):
+    content = published()
+    content["pos_embed"] = torch.zeros(1, 1 + patches, 36)
+    if registers:
+        content["register_tokens"] = torch.zeros(1, registers, 36)
+    path = saved(tmp_path, content)
+    # The published ones with registers have other positions than those without.
+    antialias = bool(registers and patches == 37 * 37)
+    expected = {
+        "interpolation_offset": 0.0 if antialias else 0.1,
+        "interpolation_antialias": antialias,
+    }
+    encoder = load_torch_checkpoint(path, num_heads=3)
+    assert expected.items() <= encoder.get_config().items()
     encoder = load_torch_checkpoint(
-        path, num_heads=3, interpolation_antialias=False
+        path, num_heads=3, interpolation_antialias=not antialias
     )
-    assert encoder.get_config()["interpolation_antialias"] is False
+    expected["interpolation_antialias"] = not antialias
+    assert expected.items() <= encoder.get_config().items()
 
 
 @pytest.mark.parametrize("centering", ["sinkhorn", "softmax"])
