@@ -15,7 +15,7 @@ class LayerDecayAdamW(AdamW):
     late ones have to learn the task. The learning rate of a block is
     `layer_decay` times that of the next block; the head has the full rate, the
     patch embedding the smallest. Weight decay applies to matrices, not to
-    biases and norm scales.
+    biases, norm scales, class token, registers and learnt positions.
 
     The model names the groups by depth: with `L` blocks `"depth_0"` is the
     patch embedding, tokens and positions, `"depth_1"` to `"depth_L"` are the

@@ -92,7 +92,10 @@ class FineTunedModel(EncoderModel):
         depths[-1] += [x for x in self.weights if id(x) not in own]
         return {
             **{f"depth_{depth}": x for depth, x in enumerate(depths)},
-            "vectors": [x for x in self.weights if len(x.shape) < 2],
+            "vectors": [
+                *(x for x in self.weights if len(x.shape) < 2),
+                *self.backbone.list_tokens(),
+            ],
         }
 
     def compile(self, *args, **kwargs):

@@ -80,6 +80,37 @@ def test_rates_follow_the_depth():
         )
 
 
+def test_what_does_not_decay():
+    """As for the authors of MAE and BEiT: no token and no position."""
+    vit = make_vit(
+        num_layers=2,
+        num_register_tokens=2,
+        positions="learned",
+        relative_positions="shared",
+    )
+    model = ImageClassifier(vit, 2)
+    exempt = {id(weight) for weight in model.parameter_groups()["vectors"]}
+    decay = {
+        weight.path.split("/", 1)[1]
+        for weight in vit.weights
+        if id(weight) not in exempt
+    }
+    kernels = ("query_key_value", "output_projection")
+    assert decay == {
+        "patch_embedding/kernel",
+        "positions/bias_0/table",
+        *(
+            f"block_{index}/{name}/kernel"
+            for index in range(2)
+            for name in (
+                *(f"attention/{kernel}" for kernel in kernels),
+                "mlp_hidden",
+                "mlp_output",
+            )
+        ),
+    }
+
+
 @pytest.mark.parametrize(
     "pooling", ["global", "average", "attention", "average_before_norm"]
 )
