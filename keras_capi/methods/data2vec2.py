@@ -240,7 +240,8 @@ class Data2Vec2(Pretraining):
         """Returns the published optimizer and its schedule.
 
         All weights decay: the authors' code marks vectors as exempt, but
-        ignores the marks.
+        ignores the marks. Their Adam adds epsilon before the bias correction,
+        ours after it, which shows where gradients are nearly as small as it.
 
         Args:
             total_steps: Integer. Updates of the whole training. The learning
