@@ -6,6 +6,8 @@ from keras_capi import backend
 from keras_capi.encoders.check_backbone import check_backbone
 from keras_capi.encoders.encoder_model import EncoderModel
 from keras_capi.fitting.named_arguments import named_arguments
+from keras_capi.tasks.check_labelled import check_has_labels
+from keras_capi.tasks.check_labelled import check_labelled
 from keras_capi.tasks.logits_hint import warn_of_logits
 from keras_capi.validation import check_number
 from keras_capi.validation import check_positive_integer
@@ -150,15 +152,11 @@ class FineTunedModel(EncoderModel):
                 f"num_classes={self.num_classes}"
             )
 
-    def _check_given(self, images, labels):
-        if is_array(images):
-            _check_has_labels(labels)
-        self.check_labels(labels)
-
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
-        _check_has_labels(y)
+        if self.loss is not None:
+            check_has_labels(y)
         loss = super().compute_loss(x, y, y_pred, sample_weight, training)
         if not _takes_classes(self.loss):
             return loss
@@ -167,34 +165,31 @@ class FineTunedModel(EncoderModel):
 
     def fit(self, x=None, y=None, *args, **kwargs):
         kwargs = named_arguments("fit", "batch_size", args, kwargs)
-        self._check_given(x, y)
+        self._check(x, y, kwargs.get("class_weight"))
         # Checked now, not after the first epoch.
         validation_data = kwargs.get("validation_data")
         if isinstance(validation_data, tuple | list):
-            self._check_given(*(*validation_data, None, None)[:2])
+            self._check(*validation_data[:2])
         return super().fit(x, y, **kwargs)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
-        self._check_given(x, y)
+        self._check(x, y)
         return super().evaluate(x, y, *args, **kwargs)
 
     def train_on_batch(self, x, y=None, *args, **kwargs):
-        self._check_given(x, y)
+        self._check(x, y)
         return super().train_on_batch(x, y, *args, **kwargs)
 
     def test_on_batch(self, x, y=None, *args, **kwargs):
-        self._check_given(x, y)
+        self._check(x, y)
         return super().test_on_batch(x, y, *args, **kwargs)
 
-
-def _check_has_labels(labels):
-    if labels is None:
-        # Keras fails in the loss, with an error about a dtype.
-        raise ValueError(
-            "Images must have labels: give arrays as `fit(images, labels)` and "
-            "`validation_data=(images, labels)`, and data sets of such pairs. "
-            "Received: images alone"
-        )
+    def _check(self, images, labels=None, class_weight=None):
+        self.check_labels(labels)
+        # Without a loss to compile, there may be losses without labels.
+        if getattr(self, "loss", None) is not None:
+            takes_classes = _takes_classes(self.loss)
+            check_labelled(self, images, labels, takes_classes, class_weight)
 
 
 def _takes_classes(loss):

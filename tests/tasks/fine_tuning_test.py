@@ -246,6 +246,37 @@ def test_labels_that_are_no_integers():
 
 
 @pytest.mark.usefixtures("untraced_once")
+@pytest.mark.parametrize("kind", ["classes", "pixels"])
+def test_labels_that_do_not_belong_to_the_images(kind):
+    images = make_images()
+    if kind == "classes":
+        model = keras_capi.tasks.ImageClassifier(make_backbone(), 3)
+        labels, one_hot = np.arange(4) % 3, np.eye(3)[[0, 1, 2, 0]]
+        wrong = np.zeros((4, 2, 2), "int32")
+    else:
+        model = keras_capi.tasks.ImageSegmenter(make_backbone(), 3)
+        labels = np.zeros((4, 16, 16), "int32")
+        one_hot, wrong = np.eye(3)[labels], labels[:, ::2, ::2]
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("sgd", loss)
+    for bad, message in (
+        (None, "Images must have labels"),
+        (one_hot, "CategoricalCrossentropy`. Received: labels of shape"),
+        (wrong, "Labels must have shape"),
+    ):
+        for method in (model.fit, model.evaluate, model.train_on_batch):
+            with pytest.raises(ValueError, match=message):
+                method(images, bad)
+        with pytest.raises(ValueError, match=message):
+            model.fit(images, labels, validation_data=(images, bad))
+    with pytest.raises(ValueError, match="must be one array of shape"):
+        model.fit({"images": images}, labels)
+    if kind == "pixels":
+        with pytest.raises(ValueError, match="give `sample_weight`"):
+            model.fit(images, labels, class_weight={0: 1.0, 1: 1.0, 2: 1.0})
+    assert model.optimizer.iterations == 0
+
+
 def test_ignored_labels():
     images, _, masks = make_labelled(8)
     masks[0, 0, 0] = 255
