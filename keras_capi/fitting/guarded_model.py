@@ -1,5 +1,6 @@
 import contextlib
 import functools
+import math
 
 import keras
 
@@ -131,6 +132,8 @@ class GuardedModel(BaseModel):
         is_tuple = isinstance(validation, tuple) and validation
         validation = validation[0] if is_tuple else validation
         _check_not_empty(validation)
+        if validation is None:
+            validation = _held_out(x, kwargs.get("validation_split"))
         validation_batch_size = kwargs.get("validation_batch_size")
         self.check_batch_size(
             batch_size_of(validation, validation_batch_size or batch_size)
@@ -230,6 +233,14 @@ def _check_given(method, x):
             f"`{method}` must be given images, as `x`. Received: x=None"
         )
     _check_not_empty(x)
+
+
+def _held_out(x, validation_split):
+    """Returns the images that Keras takes from arrays for validation."""
+    images = next(iter(x.values()), None) if isinstance(x, dict) else x
+    if not validation_split or not is_array(images):
+        return None
+    return images[math.floor(len(images) * (1.0 - validation_split)) :]
 
 
 def _check_not_empty(x):

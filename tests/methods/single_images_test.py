@@ -53,6 +53,7 @@ def test_methods_that_compare_images_refuse_single_ones(make):
         lambda: model.fit(views),
         lambda: model.fit(Batches(1)),
         lambda: model.fit(images, validation_data=images[:1]),
+        lambda: model.fit(images, validation_split=0.25),
         lambda: model.fit(**many, validation_batch_size=1),
         lambda: model.evaluate(images, batch_size=1),
         lambda: model.train_on_batch(images[:1]),
