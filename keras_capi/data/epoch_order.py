@@ -33,7 +33,7 @@ def check_fills_a_batch(num_images, samples_per_image, batch_size, share):
     """
     if num_images * samples_per_image // share[1] < batch_size:
         raise ValueError(
-            "There must be enough images for a batch: take a smaller one, "
+            "There must be enough images for a batch: lower `batch_size`, "
             "or raise `samples_per_image`. Received: "
             f"{num_images} images, batch_size={batch_size}, share={share}"
         )

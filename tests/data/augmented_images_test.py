@@ -231,7 +231,7 @@ def test_bad_shards(tmp_path):
         ({"image_size": 0}, "`image_size` must be a positive"),
         (
             {"batch_size": 5},
-            "enough images.*`samples_per_image`.*4 images, batch_size=5",
+            "lower `batch_size`.*`samples_per_image`.*4 images, batch_size=5",
         ),
         ({"scale": (0.5, 2)}, "`scale` must be.*<= 1.*Received"),
         ({"aspect_ratio": 3}, "`aspect_ratio` must be two numbers"),
