@@ -220,6 +220,11 @@ def check_images(images, patch_size, num_channels):
                 "resize or crop the images. Received: "
                 f"images.shape={shape}, patch_size={patch_size}"
             )
+    check_normalized(images)
+
+
+def check_normalized(images):
+    """Raises a `ValueError` if images are integers, so not normalised."""
     dtype = keras.backend.standardize_dtype(images.dtype)
     if not keras.backend.is_float_dtype(dtype):
         raise ValueError(

@@ -3,9 +3,9 @@ import numpy as np
 from keras import ops
 
 from keras_capi.layers.norms.channel_statistics import channel_statistics
-from keras_capi.layers.views.random_view import check_normalized
 from keras_capi.ops.colors.nearest_colors import nearest_colors
 from keras_capi.ops.value_range import check_value_range
+from keras_capi.validation import check_normalized
 from keras_capi.validation import check_positive_integer
 
 

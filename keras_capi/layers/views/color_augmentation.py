@@ -6,11 +6,11 @@ from keras_capi.layers.views.normalization import check_normalization
 from keras_capi.layers.views.normalization import normalization_tensors
 from keras_capi.layers.views.random_view import RandomView
 from keras_capi.layers.views.random_view import check_images
-from keras_capi.layers.views.random_view import check_normalized
 from keras_capi.ops.colors import changes
 from keras_capi.ops.images.blur import gaussian_blur
 from keras_capi.validation import check_bounds
 from keras_capi.validation import check_non_negative
+from keras_capi.validation import check_normalized
 from keras_capi.validation import check_number
 
 # Random numbers of an image after those of the jitter: whether it becomes grey,

@@ -5,11 +5,11 @@ from keras import ops
 from keras_capi.layers.views.color_augmentation import ColorAugmentation
 from keras_capi.layers.views.random_resized_crop import RandomResizedCrop
 from keras_capi.layers.views.random_view import RandomView
-from keras_capi.layers.views.random_view import check_normalized
 from keras_capi.validation import check_bounds
 from keras_capi.validation import check_each
 from keras_capi.validation import check_non_negative
 from keras_capi.validation import check_non_negative_integer
+from keras_capi.validation import check_normalized
 from keras_capi.validation import check_number
 from keras_capi.validation import is_integer
 

@@ -8,7 +8,6 @@ from keras_capi.layers.views.normalization import check_normalization
 from keras_capi.layers.views.normalization import normalization_tensors
 from keras_capi.layers.views.random_view import RandomView
 from keras_capi.layers.views.random_view import check_images
-from keras_capi.layers.views.random_view import check_normalized
 from keras_capi.ops.colors.aberration import drop_colors
 from keras_capi.ops.colors.aberration import project_colors
 from keras_capi.ops.images.resampling import resample_windows
@@ -17,6 +16,7 @@ from keras_capi.ops.masks.block_masks import uniform_integers
 from keras_capi.validation import check_bounds
 from keras_capi.validation import check_choice
 from keras_capi.validation import check_non_negative_integer
+from keras_capi.validation import check_normalized
 from keras_capi.validation import check_number
 from keras_capi.validation import check_positive_integer
 

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_capi.layers.random_state import RandomState
+from keras_capi.validation import check_normalized
 from keras_capi.validation import check_seed
 
 
@@ -109,17 +110,6 @@ class RandomView(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "seed": self.seed}
-
-
-def check_normalized(images):
-    """Raises a `ValueError` if images are integers, so not normalised."""
-    dtype = keras.backend.standardize_dtype(images.dtype)
-    if not keras.backend.is_float_dtype(dtype):
-        raise ValueError(
-            "`images` must be floating point, normalised (see "
-            "`keras_capi.layers.ImageNetNormalization`). "
-            f"Received: images.dtype={dtype}"
-        )
 
 
 def check_batch(images):
