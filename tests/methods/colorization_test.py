@@ -132,7 +132,7 @@ def test_the_prior_is_counted_in_training_alone():
     ("inputs", "message"),
     [
         (IMAGES[..., :1], "3 channels"),
-        ({"corrupted_images": IMAGES}, "with the colours beside them"),
+        ({"corrupted_images": IMAGES}, "colours beside gray images"),
         (
             {"corrupted_images": IMAGES, "colors": IMAGES[..., :2]},
             "`colors` must have shape",
