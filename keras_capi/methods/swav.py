@@ -12,6 +12,7 @@ from keras_capi.methods.shared.multi_crop_clustering import (
     MultiCropClusteringMixin,
 )
 from keras_capi.methods.shared.multi_crop_clustering import clustering_views
+from keras_capi.ops.clustering.sinkhorn import NO_EPSILON
 from keras_capi.ops.clustering.sinkhorn import sinkhorn_knopp
 from keras_capi.ops.losses.cross_entropy import entropy
 from keras_capi.ops.losses.view_cross_entropy import take_views
@@ -200,6 +201,7 @@ class SwAV(MultiCropClusteringMixin, Pretraining):
         assignments = sinkhorn_knopp(
             together / self.epsilon,
             self.num_iterations,
+            NO_EPSILON,
             sample_axis=0,
             across_replicas=True,
         )

@@ -15,7 +15,8 @@ def sinkhorn(logits, num_iterations=3, epsilon=1e-8):
             matrix[:, cluster] /= matrix[:, cluster].sum() + epsilon
         for sample in range(num_samples):
             total = matrix[sample].sum()
-            if total > 1e-3 or iteration < num_iterations - 1:
+            is_last = 0 < iteration == num_iterations - 1
+            if total > 1e-3 or not is_last:
                 total += epsilon
             matrix[sample] /= total
     return matrix

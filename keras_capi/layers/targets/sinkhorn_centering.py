@@ -3,6 +3,7 @@ from keras import ops
 
 from keras_capi.layers.targets.score_targets import ScoreTargets
 from keras_capi.layers.targets.score_targets import as_rows
+from keras_capi.ops.clustering.sinkhorn import NO_EPSILON
 from keras_capi.ops.clustering.sinkhorn import sinkhorn_knopp
 from keras_capi.validation import check_positive_integer
 
@@ -56,7 +57,7 @@ class SinkhornCentering(ScoreTargets):
         if valid is not None:
             rows = ops.where(valid[:, None], rows, NOTHING)
         targets = sinkhorn_knopp(
-            rows, self.num_iterations, across_replicas=True
+            rows, self.num_iterations, NO_EPSILON, across_replicas=True
         )
         return ops.reshape(targets, ops.shape(scores))
 

@@ -15,6 +15,8 @@ NOTHING = -1e8
 FAR = -50.0
 # The published epsilon has no effect on larger sums over the clusters.
 SMALL = 1e-3
+# For methods whose authors add none: less than any sum over the clusters.
+NO_EPSILON = 1e-30
 # The largest ratio between the scales of two clusters.
 LARGEST = 1e20
 
@@ -46,7 +48,9 @@ def sinkhorn_knopp(
             samples gets no assignments.
         num_iterations: Integer. Number of iterations. Defaults to `3`.
         epsilon: Float. Added to every divisor, except in the last step for
-            samples with sums so small that it would matter. Defaults to `1e-8`.
+            samples with sums so small that it would matter. If that is the only
+            iteration, it counts for all samples but those whose logits are all
+            50 or more below the others'. Defaults to `1e-8`.
         sample_axis: Integer. The axis of the samples to balance over, so that
             positionwise balancing needs no transposed copy. Defaults to `-2`.
         across_replicas: Boolean. Whether to balance over the samples of all
@@ -121,9 +125,11 @@ def sinkhorn_knopp(
     total = ops.sum(assignments, axis=-1)
     balanced = _balance(sample_scale, total, epsilon)
     # For samples with sums so small that epsilon would matter, the sum itself
-    # is the divisor.
+    # is the divisor. One iteration is as published: only several make up for
+    # epsilon, where a sample is not far from all others.
+    is_small = sample_scale * total <= SMALL if num_iterations > 1 else is_far
     exact = ops.where(total > 0, 1.0 / ops.maximum(total, 1e-37), 0.0)
-    scale = ops.where(sample_scale * total > SMALL, balanced, exact)
+    scale = ops.where(is_small, exact, balanced)
     return assignments * scale[..., None]
 
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from helpers import to_numpy
 from layers import battery
+from ops.numpy_sinkhorn import sinkhorn
 
 from keras_capi.layers import SinkhornCentering
-from keras_capi.ops import sinkhorn_knopp
 
 SCORES = np.random.default_rng(0).normal(size=(4, 2, 5)).astype("float32")
 
@@ -25,11 +25,22 @@ def test_battery(check):
 
 def test_all_rows_are_balanced_together():
     targets = to_numpy(SinkhornCentering(0.5)(SCORES))
-    expected = sinkhorn_knopp(SCORES.reshape(8, 5) / 0.5)
-    expected = to_numpy(expected).reshape(4, 2, 5)
+    expected = sinkhorn(SCORES.reshape(8, 5) / 0.5).reshape(4, 2, 5)
     np.testing.assert_allclose(targets, expected, atol=1e-6)
     np.testing.assert_allclose(targets.sum(axis=-1), 1.0, atol=1e-5)
     np.testing.assert_allclose(targets.sum(axis=(0, 1)), 8 / 5, rtol=0.1)
+
+
+@pytest.mark.parametrize("num_iterations", [1, 3])
+def test_nothing_is_added_to_sums(num_iterations):
+    """Unlike in CAPI, whose authors add 1e-8: some sums are smaller."""
+    scores = np.random.default_rng(1).normal(size=(64, 16), scale=16)
+    layer = SinkhornCentering(1.0, num_iterations)
+    expected = sinkhorn(scores, num_iterations, epsilon=0.0)
+    added = sinkhorn(scores, num_iterations)
+    assert abs(added - expected).max() > 1e-4
+    targets = to_numpy(layer(scores.astype("float32")))
+    np.testing.assert_allclose(targets, expected, atol=2e-5)
 
 
 def test_what_is_padded_has_no_share():

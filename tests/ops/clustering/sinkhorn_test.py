@@ -76,7 +76,18 @@ def test_extreme_logits_stay_finite(offset):
     assert outputs.min() >= 0 and outputs.max() <= 1 + 1e-6
 
 
-@pytest.mark.parametrize("num_iterations", [1, 3, 20])
+@pytest.mark.parametrize("epsilon", [1e-8, 1e-30])
+def test_one_iteration_is_as_published(epsilon):
+    """Samples with little in any cluster sum to less than 1."""
+    logits = np.random.default_rng(1).normal(size=(64, 16), scale=16)
+    expected = sinkhorn(logits, 1, epsilon)
+    has_small = expected.sum(axis=-1).min() < 0.5
+    assert has_small == (epsilon == 1e-8)
+    outputs = sinkhorn_knopp(logits.astype("float32"), 1, epsilon)
+    np.testing.assert_allclose(to_numpy(outputs), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("num_iterations", [3, 20])
 @pytest.mark.parametrize("scale", [1e2, 1e4, 1e6])
 @pytest.mark.parametrize("shape", [(7, 5), (64, 16), (16, 256)])
 def test_large_logits_give_every_sample_an_assignment(
