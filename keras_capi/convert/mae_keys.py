@@ -34,16 +34,16 @@ def matches(tensors):
     """Tells whether tensors, by their plain names, are of MAE.
 
     Bare encoders of other methods have the same names, but only in MAE the
-    class token has no position.
+    class token has no position, unless it was fine-tuned.
     """
     tensors = {encoder_name(key): value for key, value in tensors.items()}
     if not is_vit(tensors):
         return False
-    table = tensors["pos_embed"]
     return (
         "decoder_embed.weight" in tensors
         or FINE_TUNED[0] in tensors
-        or (table.ndim == 3 and not table[:, :1].any())
+        or any(HEAD.fullmatch(name) for name in tensors)
+        or not _has_class_position(tensors)
     )
 
 
@@ -58,8 +58,8 @@ def select_encoder(tensors, part, path):
 
 def make_encoder(state, path, overrides):
     """Creates the encoder that the arrays belong to."""
-    # Positions are fixed unless the model was fine-tuned.
-    positions = "learned" if FINE_TUNED[0] in state else "sine"
+    fine_tuned = FINE_TUNED[0] in state or _has_class_position(state)
+    positions = "learned" if fine_tuned else "sine"
     return make_vit(state, path, overrides, positions=positions)
 
 
@@ -69,7 +69,7 @@ def paired_encoder(state, encoder):
     state = {k: v for k, v in state.items() if k not in FINE_TUNED}
     optional = ("norm.weight", "norm.bias") if fine_tuned else ()
     pairs = pair_entries(vit_entries(encoder, state), state, optional)
-    if not fine_tuned:
+    if not fine_tuned and not _has_class_position(state):
         check_sines("pos_embed", state["pos_embed"], _grid_size(encoder), True)
     return pairs
 
@@ -130,3 +130,9 @@ def mae_entries(model, names=()):
 
 def _grid_size(encoder):
     return encoder.grid_size(encoder.image_shape)
+
+
+def _has_class_position(tensors):
+    """Returns whether the class token has a position, from fine-tuning."""
+    table = tensors["pos_embed"]
+    return table.ndim != 3 or bool(table[:, :1].any())

@@ -18,9 +18,10 @@ def load_torch_checkpoint(path, part="teacher", **overrides):
     running any code in it. It may be:
 
     - CAPI: the published files, and checkpoints of the training code.
-    - MAE: encoders, with or without decoder, and fine-tuned ones. The latter
-      have no final norm of the tokens, so that the encoder's keeps its initial
-      values; use the features of `encode(..., normalize=False)`.
+    - MAE: encoders, with or without decoder, and fine-tuned ones. Those that
+      average the patches have no final norm of the tokens, so that the
+      encoder's keeps its initial values; use the features of `encode(...,
+      normalize=False)`.
     - DINO, iBOT: encoders, and full checkpoints. Vision transformers only.
     - DINOv2: encoders, including those with registers or gated MLPs, and
       checkpoints of trainings.

@@ -112,6 +112,23 @@ def test_a_linear_classifier_is_left_out(tmp_path):
     assert_close(encoder(images())["global"], "eval/class_token")
 
 
+def test_fine_tuned_with_class_token(tmp_path):
+    content = mae_encoder()
+    content["pos_embed"] = content["pos_embed"] + 0.1
+    head = {"head.weight": torch.ones(5, 48), "head.bias": torch.zeros(5)}
+    encoder = load_torch_checkpoint(
+        saved(tmp_path, {"model": {**content, **head}}), num_heads=3
+    )
+    expected = {"positions": "learned", "interpolation_offset": 0.0}
+    assert expected.items() <= encoder.get_config().items()
+    np.testing.assert_array_equal(
+        to_numpy(encoder.positions.table.table), content["pos_embed"][0]
+    )
+    # With the positions that the arrays are of.
+    encoder.positions.table.table.assign(mae_encoder()["pos_embed"][0].numpy())
+    assert_close(encoder(images())["global"], "eval/class_token")
+
+
 def test_overrides(tmp_path):
     path = saved(tmp_path, {"model": mae_encoder()})
     encoder = load_torch_checkpoint(
