@@ -92,6 +92,7 @@ class DeepCluster(MultiCropClusteringMixin, TargetsBetweenEpochs):
 
     loss_weights = {"cluster_loss": 1.0}
     instead_of_images = ("global_views",)
+    other_inputs = ("indices",)
     frozen_epochs = PUBLISHED_EPOCHS
 
     def __init__(

@@ -91,6 +91,8 @@ class DINO(Pretraining):
 
     loss_weights = {"dino_loss": 1.0}
     instead_of_images = ("global_views",)
+    # Names of inputs beside views.
+    other_inputs: tuple[str, ...] = ()
     # Epochs of the published training: the rate warms up over ten of them, and
     # the prototypes are frozen during the first.
     published_epochs = 100
@@ -194,7 +196,7 @@ class DINO(Pretraining):
         return self.centering.choose(self.teacher_head(features))
 
     def check_inputs(self, inputs):
-        check_views(inputs, self.student)
+        check_views(inputs, self.student, self.other_inputs)
 
     def prepare(self, inputs, training):
         self.check_inputs(inputs)

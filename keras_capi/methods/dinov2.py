@@ -106,6 +106,7 @@ class DINOv2(NetworkOptimizerMixin, DINO):
     - [DINOv2](https://arxiv.org/abs/2304.07193)
     """
 
+    other_inputs = ("mask",)
     base_momentum = 0.992
 
     def __init__(

@@ -105,6 +105,7 @@ class IBOT(DINO):
     - [iBOT](https://arxiv.org/abs/2111.07832)
     """
 
+    other_inputs = ("mask",)
     published_epochs = 800
 
     def __init__(
@@ -133,10 +134,9 @@ class IBOT(DINO):
         # They follow the optimizer's schedule instead.
         unset = tuple(k for k, v in temperatures.items() if v is None)
         temperatures.update(dict.fromkeys(unset, FIRST_TEMPERATURE))
-        if not callable(temperatures["patch_temperature"]):
-            check_positive(
-                "patch_temperature", temperatures["patch_temperature"]
-            )
+        temperature = temperatures["patch_temperature"]
+        if not callable(temperature):
+            check_positive("patch_temperature", temperature)
         check_own_prototypes(num_patch_prototypes)
         check_non_negative("class_weight", class_weight)
         check_non_negative("patch_weight", patch_weight)

@@ -91,8 +91,12 @@ CASES = [
         for name in ("IBOT", "DINOv2")
     ),
     *(
-        (name, {"global_views": views, "indices": np.arange(2)}, message)
-        for name in ("DINO", "SwAV", "DeepCluster")
+        (name, {"global_views": views, **numbers}, message)
+        for name, numbers in (
+            ("DINO", {}),
+            ("SwAV", {}),
+            ("DeepCluster", {"indices": np.arange(2)}),
+        )
         for views, message in (
             (IMAGES, "`global_views` must have rank 5"),
             (VIEWS[..., :15, :], "width .* divisible by the patch size"),

@@ -1,6 +1,6 @@
 """Images without colours, together with the colours."""
 
-from keras_capi.methods.inputs.wrong_names import wrong_names
+from keras_capi.methods.inputs.wrong_names import refuse_other_names
 from keras_capi.ops.known_axes import may_match
 from keras_capi.validation import check_images
 from keras_capi.validation import is_array
@@ -22,8 +22,7 @@ def check_gray_inputs(encoder, stride, inputs):
         if is_array(inputs["images"]):
             check_images(inputs["images"], encoder.patch_size, 3)
         return
-    if not set(inputs) >= NAMES:
-        raise wrong_names("colours beside gray images", NAMES, inputs)
+    refuse_other_names("colours beside gray images", NAMES, inputs, NAMES)
     images, colors = inputs["corrupted_images"], inputs["colors"]
     if not is_array(images) or not is_array(colors):
         return

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_capi.methods.inputs.wrong_names import refuse_other_names
 from keras_capi.ops.gumbel_softmax import exponential_noise
 from keras_capi.ops.known_axes import may_match
 from keras_capi.training.tried_part import describe
@@ -18,6 +19,7 @@ def check_noise_inputs(encoder, vocabulary_size, inputs):
         vocabulary_size: Integer. Number of words.
         inputs: Dictionary of arrays.
     """
+    refuse_other_names("noise", ("noise",), inputs)
     images = inputs.get("images")
     if not is_array(images):
         return

@@ -6,6 +6,7 @@ from keras import ops
 from keras_capi.layers.views.patch_grid import GRID_SIDE
 from keras_capi.methods.inputs.image_groups import check_image_groups
 from keras_capi.methods.inputs.view_sizes import view_sizes
+from keras_capi.methods.inputs.wrong_names import refuse_other_names
 from keras_capi.ops.known_axes import may_match
 from keras_capi.ops.positions.neighbor_pairs import NUM_RELATIONS
 from keras_capi.ops.positions.neighbor_pairs import neighbor_pairs
@@ -14,6 +15,7 @@ from keras_capi.training.tried_part import describe
 from keras_capi.validation import check_images
 from keras_capi.validation import is_array
 
+NAMES = ("patches", "pairs", "labels")
 PAIRS, LABELS = neighbor_pairs(GRID_SIDE, GRID_SIDE)
 
 
@@ -38,6 +40,7 @@ def check_pair_inputs(encoder, inputs):
         encoder: `keras_capi.encoders.Encoder`.
         inputs: Dictionary of arrays.
     """
+    refuse_other_names("patches", NAMES, inputs, ("patches",))
     if "patches" not in inputs:
         if is_array(inputs.get("images")):
             check_images(inputs["images"], 1, encoder.image_shape[-1])

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_capi.methods.inputs.image_groups import check_image_groups
-from keras_capi.methods.inputs.wrong_names import wrong_names
+from keras_capi.methods.inputs.wrong_names import refuse_other_names
 from keras_capi.ops.images.rotate_quarters import NUM_TURNS
 from keras_capi.ops.images.rotate_quarters import rotate_quarters
 from keras_capi.ops.known_axes import may_match
@@ -23,13 +23,12 @@ def check_rotated_inputs(encoder, inputs):
         encoder: `keras_capi.encoders.Encoder`.
         inputs: Dictionary of arrays.
     """
-    if not set(NAMES) & set(inputs):
+    refuse_other_names("rotated images", NAMES, inputs, NAMES)
+    if "rotated_images" not in inputs:
         images = inputs.get("images")
         if is_array(images):
             check_images(images, encoder.patch_size, encoder.image_shape[-1])
         return
-    if not set(NAMES) <= set(inputs):
-        raise wrong_names("rotated images", NAMES, inputs)
     images, labels = (inputs[name] for name in NAMES)
     if not is_array(images) or not is_array(labels):
         return

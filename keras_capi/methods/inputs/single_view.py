@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from keras_capi.methods.inputs.wrong_names import refuse_other_names
 from keras_capi.validation import check_images
 from keras_capi.validation import is_array
 
@@ -16,6 +17,7 @@ def check_single_views(inputs, encoder):
         inputs: Dictionary of arrays.
         encoder: `keras_capi.encoders.Encoder`.
     """
+    refuse_other_names("views", ("views", "indices"), inputs)
     for name, size in (("images", 1), ("views", encoder.patch_size)):
         if is_array(inputs.get(name)):
             check_images(inputs[name], size, encoder.image_shape[-1])

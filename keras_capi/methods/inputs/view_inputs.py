@@ -7,6 +7,7 @@ from keras_capi.layers.views.multi_crop import MultiCrop
 from keras_capi.methods.inputs.image_groups import check_image_groups
 from keras_capi.methods.inputs.mask_form import MASK
 from keras_capi.methods.inputs.view_sizes import view_sizes
+from keras_capi.methods.inputs.wrong_names import refuse_other_names
 from keras_capi.ops.known_axes import may_match
 from keras_capi.training.built_part import built_part
 from keras_capi.training.grid_size import static_grid_size
@@ -76,19 +77,24 @@ def built_views(views, encoder):
     return built_part("views", views, shape)
 
 
-def check_views(inputs, encoder):
+def check_views(inputs, encoder, others=()):
     """Raises a `ValueError` if arrays of images or views do not fit.
 
     Args:
         inputs: Dictionary of arrays.
         encoder: `keras_capi.encoders.Encoder`.
+        others: Tuple of strings. What else the method takes. Defaults to `()`.
     """
-    if "global_views" not in inputs:
+    given = list_views(inputs)
+    needed = ("global_views",) if given else ()
+    names = {*VIEW_NAMES, *given, *others}
+    refuse_other_names("views", names, inputs, needed)
+    if not given:
         if is_array(inputs.get("images")):
             check_images(inputs["images"], 1, encoder.image_shape[-1])
         return
     counts = {}
-    for name in list_views(inputs):
+    for name in given:
         if not is_array(inputs[name]):
             continue
         check_image_groups(name, inputs[name], "views", encoder)

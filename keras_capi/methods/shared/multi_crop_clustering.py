@@ -45,9 +45,11 @@ class MultiCropClusteringMixin:
 
     # Published epochs at the start during which the prototypes are frozen.
     frozen_epochs = 1
+    # Names of inputs beside views.
+    other_inputs: tuple[str, ...] = ()
 
     def check_inputs(self, inputs):
-        check_views(inputs, self.encoder)
+        check_views(inputs, self.encoder, self.other_inputs)
 
     def choose_prototypes(self, features):
         """Assigns images to the prototypes, softly, each by itself.
