@@ -1,3 +1,5 @@
+import itertools
+
 import keras
 from keras import ops
 
@@ -7,6 +9,11 @@ from keras_capi.validation import check_number
 
 # A teacher is only used for inference, without randomness.
 WITHOUT_CHANCE = {"drop_path_rate": 0.0, "attention_dropout_rate": 0.0}
+CONFIG_RULE = (
+    "A part that a teacher copies must have a `get_config` that returns all "
+    "arguments of its constructor, which takes `name` and passes on "
+    "`**kwargs`: the copy is made by `from_config`"
+)
 
 
 class MovingAverage:
@@ -51,18 +58,19 @@ class MovingAverage:
             name: String. The name of the copy.
             **overrides: Other changes to its configuration, for entries that it
                 has.
+
+        Raises:
+            ValueError: If the part cannot be made again from its configuration.
         """
         overrides = {**WITHOUT_CHANCE, **overrides}
-        config = {**part.get_config(), "name": name}
-        config.update((k, v) for k, v in overrides.items() if k in config)
-        config.pop("trainable_parts", None)
-        average = type(part).from_config(config)
+        average = _made_again(part, name, overrides)
         if not average.built:
             config = part.get_build_config()
             if type(part).build is keras.Layer.build:
                 built_part("part", average, config["input_shape"])
             else:
                 average.build_from_config(config)
+        _check_alike(part, average)
         average.trainable = False
         copy_weights(part, average)
         self.pairs = (*self.pairs, (part, average))
@@ -113,6 +121,32 @@ class MovingAverage:
                     f"{average.name!r} with {len(average.trainable_variables)} "
                     "weights that train"
                 )
+
+
+def _made_again(part, name, overrides):
+    try:
+        config = {**part.get_config(), "name": name}
+        config.update((k, v) for k, v in overrides.items() if k in config)
+        config.pop("trainable_parts", None)
+        return type(part).from_config(config)
+    # A user's class may raise anything.
+    except Exception as error:
+        raise ValueError(
+            f"{CONFIG_RULE}. Received: {type(part).__name__}, which raises the "
+            "error above"
+        ) from error
+
+
+def _check_alike(part, average):
+    shapes = (
+        [tuple(weight.shape) for weight in x.weights] for x in (part, average)
+    )
+    for shape, copied in itertools.zip_longest(*shapes):
+        if shape != copied:
+            raise ValueError(
+                f"{CONFIG_RULE}. Received: {type(part).__name__}, which has a "
+                f"weight of shape {shape} where its copy has {copied}"
+            )
 
 
 def check_teachers(model):

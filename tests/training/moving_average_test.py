@@ -113,6 +113,52 @@ def test_copies_only_infer():
     )
 
 
+class Forgetful(keras.layers.Dense):
+    def get_config(self):
+        return {**super().get_config(), "units": 3}
+
+
+class Unmade(keras.layers.Dense):
+    def __init__(self):
+        super().__init__(4)
+
+
+@pytest.mark.parametrize(
+    "layer, received",
+    [
+        (Forgetful(4), r"Forgetful, .* shape \(2, 4\) .* copy has \(2, 3\)"),
+        (Unmade(), "Unmade, which raises the error above"),
+    ],
+)
+def test_parts_that_their_config_does_not_describe(layer, received):
+    layer.build((None, 2))
+    with pytest.raises(ValueError, match=f"a `get_config`.*{received}"):
+        MovingAverage().follow(layer, name="copy")
+
+
+class OfOneWidth(keras_capi.encoders.Encoder):
+    """Has arguments that the base class does not know."""
+
+    def __init__(self, depth=1, **kwargs):
+        super().__init__(4, 1, 16, 0, (16, 16, 3))
+        self.depth = depth
+        self.blocks = [keras.layers.Dense(16) for _ in range(depth)]
+        for block in self.blocks:
+            block.build((None, None, 16))
+        self.finish()
+
+
+@pytest.mark.parametrize("method", ["IJEPA", "DINO", "Data2Vec"])
+def test_own_encoders_that_cannot_be_copied(method):
+    """Their message comes first: not one about what a copy lacks."""
+    make = getattr(keras_capi.methods, method)
+    with pytest.raises(
+        ValueError,
+        match=r"a `get_config` that returns.*OfOneWidth, .* copy has None",
+    ):
+        make(OfOneWidth(2))
+
+
 def test_random_numbers_do_not_follow():
     layer = keras.layers.Dropout(0.5, seed=1)
     layer.build((None, 2))
