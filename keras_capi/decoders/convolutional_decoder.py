@@ -1,9 +1,9 @@
 import keras
 
-from keras_capi.layers.residual_convolutions import ResidualConvolutions
+from keras_capi.layers.convolution_stages import build_stages
+from keras_capi.layers.convolution_stages import make_stages
+from keras_capi.layers.convolution_stages import run_stages
 from keras_capi.validation import check_positive_integer
-
-KERNEL_SIZE = 4
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
@@ -44,25 +44,12 @@ class ConvolutionalDecoder(keras.layers.Layer):
         self.num_stages = num_stages
         self.hidden_dim = hidden_dim
         self.num_channels = num_channels
-        self.convolutions = [
-            keras.layers.Conv2DTranspose(
-                hidden_dim,
-                KERNEL_SIZE,
-                strides=2,
-                padding="same",
-                data_format="channels_last",
-                activation="relu",
-                dtype=self.dtype_policy,
-                name=f"convolution_{index}",
-            )
-            for index in range(num_stages)
-        ]
-        self.residuals = [
-            ResidualConvolutions(
-                dtype=self.dtype_policy, name=f"residual_{index}"
-            )
-            for index in range(num_stages)
-        ]
+        self.convolutions, self.residuals = make_stages(
+            keras.layers.Conv2DTranspose,
+            num_stages,
+            hidden_dim,
+            self.dtype_policy,
+        )
         self.head = keras.layers.Conv2D(
             num_channels,
             1,
@@ -72,21 +59,15 @@ class ConvolutionalDecoder(keras.layers.Layer):
         )
 
     def build(self, features_shape):
-        shape = features_shape
-        for convolution, residual in zip(
-            self.convolutions, self.residuals, strict=True
-        ):
-            convolution.build(shape)
-            shape = (None, None, None, self.hidden_dim)
-            residual.build(shape)
-        self.head.build(shape)
+        width = build_stages(
+            self.convolutions, self.residuals, features_shape[-1]
+        )
+        self.head.build((None, None, None, width))
 
     def call(self, features):
-        for convolution, residual in zip(
-            self.convolutions, self.residuals, strict=True
-        ):
-            features = residual(convolution(features))
-        return self.head(features)
+        return self.head(
+            run_stages(self.convolutions, self.residuals, features)
+        )
 
     def compute_output_shape(self, features_shape):
         count, rows, columns, _ = features_shape

@@ -2,12 +2,13 @@ import keras
 from keras import ops
 
 from keras_capi.encoders.encoder import Encoder
-from keras_capi.layers.residual_convolutions import ResidualConvolutions
+from keras_capi.layers.convolution_stages import build_stages
+from keras_capi.layers.convolution_stages import make_stages
+from keras_capi.layers.convolution_stages import run_stages
 from keras_capi.ops.positions.tables import patch_cells
+from keras_capi.ops.positions.visible_positions import visible_positions
 from keras_capi.ops.tokens import gather_tokens
 from keras_capi.validation import check_positive_integer
-
-KERNEL_SIZE = 4
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
@@ -64,51 +65,21 @@ class ConvolutionalEncoder(Encoder):
             **kwargs,
         )
         self.num_stages = num_stages
-        self.convolutions = [
-            keras.layers.Conv2D(
-                hidden_dim,
-                KERNEL_SIZE,
-                strides=2,
-                padding="same",
-                data_format="channels_last",
-                activation="relu",
-                dtype=self.dtype_policy,
-                name=f"convolution_{index}",
-            )
-            for index in range(num_stages)
-        ]
-        self.residuals = [
-            ResidualConvolutions(
-                dtype=self.dtype_policy, name=f"residual_{index}"
-            )
-            for index in range(num_stages)
-        ]
+        self.convolutions, self.residuals = make_stages(
+            keras.layers.Conv2D, num_stages, hidden_dim, self.dtype_policy
+        )
         self.blocks = self.residuals[-1:]
-        shape = (None, None, None, self.image_shape[-1])
-        for convolution, residual in zip(
-            self.convolutions, self.residuals, strict=True
-        ):
-            convolution.build(shape)
-            shape = (None, None, None, hidden_dim)
-            residual.build(shape)
+        build_stages(self.convolutions, self.residuals, self.image_shape[-1])
         self.finish()
 
     def embed(self, images, visible_indices=None):
-        features = images
-        for convolution, residual in zip(
-            self.convolutions, self.residuals, strict=True
-        ):
-            features = residual(convolution(features))
+        features = run_stages(self.convolutions, self.residuals, images)
         _, rows, columns, _ = ops.shape(features)
         tokens = ops.reshape(features, (-1, rows * columns, self.hidden_dim))
         positions = patch_cells((rows, columns))[None]
         if visible_indices is not None:
-            count = ops.shape(visible_indices)[0]
             tokens = gather_tokens(tokens, visible_indices)
-            positions = gather_tokens(
-                ops.repeat(positions, count, axis=0), visible_indices
-            )
-        return tokens, positions
+        return tokens, visible_positions(positions, visible_indices)
 
     def encode(
         self,

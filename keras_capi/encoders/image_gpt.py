@@ -14,6 +14,7 @@ from keras_capi.layers.color_palette import ColorPalette
 from keras_capi.layers.norms.rms_normalization import RMSNormalization
 from keras_capi.layers.tokens.prefix_tokens import PrefixTokens
 from keras_capi.ops.images.resize_images import resize_images
+from keras_capi.ops.positions.visible_positions import visible_positions
 from keras_capi.ops.tokens import gather_tokens
 from keras_capi.ops.tokens import replace_tokens
 from keras_capi.validation import check_grid_size
@@ -168,11 +169,7 @@ class ImageGPTEncoder(Encoder):
         positions = ops.cast(table, "float32")[None]
         if visible_indices is not None:
             tokens = gather_tokens(tokens, visible_indices)
-            batch_size = ops.shape(visible_indices)[0]
-            positions = gather_tokens(
-                ops.repeat(positions, batch_size, axis=0), visible_indices
-            )
-        return tokens, positions
+        return tokens, visible_positions(positions, visible_indices)
 
     def encode(
         self,

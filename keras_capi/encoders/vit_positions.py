@@ -6,7 +6,7 @@ from keras_capi.layers.tokens.position_table import KINDS
 from keras_capi.layers.tokens.position_table import PositionTable
 from keras_capi.ops.positions.tables import patch_cells
 from keras_capi.ops.positions.tables import relative_position_index
-from keras_capi.ops.tokens import gather_tokens
+from keras_capi.ops.positions.visible_positions import visible_positions
 from keras_capi.validation import check_choice
 from keras_capi.validation import check_non_negative
 
@@ -119,12 +119,7 @@ class ViTPositions(keras.layers.Layer):
         if self.biases or not parts:
             parts.append(self._cells(grid_size))
         positions = ops.concatenate(parts, axis=-1)
-        if visible_indices is None:
-            return positions
-        batch_size = ops.shape(visible_indices)[0]
-        return gather_tokens(
-            ops.repeat(positions, batch_size, axis=0), visible_indices
-        )
+        return visible_positions(positions, visible_indices)
 
     def _cells(self, grid_size):
         for own, size in zip(self.image_grid, grid_size, strict=True):
