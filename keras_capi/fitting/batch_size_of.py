@@ -13,7 +13,7 @@ def batch_size_of(x, batch_size, batch=None):
             size is unknown where a `tf.data.Dataset` leaves it open. Defaults
             to `None`.
     """
-    images = next(iter(x.values()), None) if isinstance(x, dict) else x
+    images = first_array(x)
     if hasattr(images, "shape"):
         return min(batch_size or DEFAULT_BATCH_SIZE, images.shape[0])
     known = getattr(x, "batch_size", None)
@@ -25,6 +25,11 @@ def batch_size_of(x, batch_size, batch=None):
         return None
     known = _first_length(x.element_spec)
     return _first_length(batch) if known is None else known
+
+
+def first_array(x):
+    """Returns the first array of a dictionary, or what else is given."""
+    return next(iter(x.values()), None) if isinstance(x, dict) else x
 
 
 def _first_length(batch):

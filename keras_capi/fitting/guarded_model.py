@@ -6,6 +6,7 @@ import keras
 
 from keras_capi import backend
 from keras_capi.fitting.batch_size_of import batch_size_of
+from keras_capi.fitting.batch_size_of import first_array
 from keras_capi.fitting.inner_optimizer import inner_optimizer
 from keras_capi.fitting.known_weights import check_known_weights
 from keras_capi.fitting.named_arguments import named_arguments
@@ -237,7 +238,7 @@ def _check_given(method, x):
 
 def _held_out(x, validation_split):
     """Returns the images that Keras takes from arrays for validation."""
-    images = next(iter(x.values()), None) if isinstance(x, dict) else x
+    images = first_array(x)
     if not validation_split or not is_array(images):
         return None
     return images[math.floor(len(images) * (1.0 - validation_split)) :]
