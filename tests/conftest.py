@@ -25,11 +25,10 @@ os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 # no fused multiplication and addition, which processors have since AVX2. Small
 # code is made in less time as one part than as up to 32, for as many threads.
 # XLA ends a process whose flags it does not know: for a version that does.
-if (
-    os.environ.get("KERAS_BACKEND") == "jax"
-    and platform.machine() in ("AMD64", "x86_64")
-    and importlib.metadata.version("jaxlib").startswith("0.10.")
-):
+JAX_IS_KNOWN = os.environ.get(
+    "KERAS_BACKEND"
+) == "jax" and importlib.metadata.version("jaxlib").startswith("0.10.")
+if JAX_IS_KNOWN and platform.machine() in ("AMD64", "x86_64"):
     os.environ.setdefault(
         "XLA_FLAGS",
         "--xla_cpu_use_fusion_emitters=false --xla_cpu_max_isa=AVX "
@@ -117,6 +116,34 @@ if keras.backend.backend() == "tensorflow" and not os.environ.get(
     "USUAL_SEEDS"
 ):
     keep_kernels()
+
+
+def lower_with_few_dialects():
+    """Lets JAX load only the dialects of MLIR that its operations lower to.
+
+    For each computation it loads all others, too, such as those of GPUs. That
+    takes a sixth of the time that a single operation needs to compile, and
+    tests run thousands by themselves.
+    """
+    from jax._src.interpreters import mlir
+
+    def make_ir_context():
+        context = mlir.JaxIrContext()
+        context.append_dialect_registry(mlir.upstream_dialects)
+        context.set_thread_pool(mlir.global_thread_pool)
+        context.dialects["func"]
+        mlir.dialects.sdy.register_dialect(context)
+        mlir.dialects.mhlo.register_mhlo_dialect(context)
+        mlir.dialects.chlo.register_dialect(context)
+        mlir.dialects.hlo.register_dialect(context)
+        return context
+
+    mlir.make_ir_context = make_ir_context
+
+
+# Speed is all that differs. `ALL_DIALECTS=1` has it as it is for users.
+if JAX_IS_KNOWN and not os.environ.get("ALL_DIALECTS"):
+    lower_with_few_dialects()
 
 
 @pytest.fixture(autouse=True)
