@@ -201,23 +201,22 @@ class _Patches:
         self.ignore_labels = check_integers("ignore_labels", ignore_labels)
         refuse_negative_labels(f"{name}_masks", masks, self.ignore_labels)
 
-    def all(self, images=slice(None)):
+    def of(self, images=slice(None)):
         """Returns the features and pixels of all patches of some images."""
         return (
             self.features[images].reshape(-1, self.features.shape[-1]),
             self.pixels[images].reshape(-1, self.pixels.shape[-1]),
         )
 
-    def labelled(self, images=slice(None)):
-        """Likewise, of the patches whose most frequent label is not ignored."""
-        features, pixels = self.all(images)
-        kept = ~np.isin(majority_vote(pixels), self.ignore_labels)
-        if not kept.any():
+    def are_labelled(self, pixels):
+        """Returns whether the most frequent label of patches is not ignored."""
+        labelled = ~np.isin(majority_vote(pixels), self.ignore_labels)
+        if not labelled.any():
             raise ValueError(
                 "Training images must have patches with labels that are not "
                 f"ignored. Received: ignore_labels={self.ignore_labels}"
             )
-        return features[kept], pixels[kept]
+        return labelled
 
 
 def _choose_and_test(train, test, predict, candidates, share, seed):
@@ -225,20 +224,22 @@ def _choose_and_test(train, test, predict, candidates, share, seed):
     check_seed("seed", seed, or_none=False)
 
     def scores(known, unknown, candidates):
+        # On all patches, as published, also those without a vote.
         features, queries = standardize(known[0], unknown[0])
+        labelled = train.are_labelled(known[1])
         return {
             candidate: segmentation_scores(
                 unknown[1], predicted, train.ignore_labels
             )
             for candidate, predicted in predict(
-                features, known[1], queries, candidates
+                features[labelled], known[1][labelled], queries, candidates
             )
         }
 
     validation, best = {}, candidates[0]
     if len(candidates) > 1:
         kept, held = map(np.sort, split_held_out(train.count, share, seed))
-        results = scores(train.labelled(kept), train.all(held), candidates)
+        results = scores(train.of(kept), train.of(held), candidates)
         validation = {key: x["mean_iou"] for key, x in results.items()}
         best = best_of(validation)
-    return best, scores(train.labelled(), test.all(), [best])[best], validation
+    return best, scores(train.of(), test.of(), [best])[best], validation

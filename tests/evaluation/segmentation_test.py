@@ -59,8 +59,8 @@ def reference(train, test, predict):
     train, test = train.reshape(-1, 5), test.reshape(-1, 5)
     pixels = cut(train_masks)
     kept = [mode(patch) not in IGNORED for patch in pixels]
-    scaler = StandardScaler().fit(train[kept])
-    train, test = scaler.transform(train[kept]), scaler.transform(test)
+    scaler = StandardScaler().fit(train)
+    train, test = scaler.transform(train)[kept], scaler.transform(test)
     predicted = predict(train, pixels[kept], test)
     return scores_of(cut(test_masks), predicted)
 
