@@ -6,6 +6,11 @@ from keras_capi.evaluation.probes.shuffled_batches import ShuffledBatches
 from keras_capi.optimizers import AdamW
 from keras_capi.optimizers import Group
 
+# The authors divide the loss by the number of their probes, 120 of four
+# features. AdamW cancels it but for its epsilon of 1e-8, which slows down
+# queries and keys, whose gradients are small at first.
+EPSILON = 120 * 1e-8
+
 
 def train_probes(
     features,
@@ -63,6 +68,7 @@ def train_probes(
         ProbeSchedule(num_steps),
         weight_decay=1.0,
         beta_2=0.95,
+        epsilon=EPSILON,
         groups={
             "probes": Group(
                 learning_rate_multiplier=[

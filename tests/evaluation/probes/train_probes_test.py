@@ -59,12 +59,16 @@ def numpy_probe(batches, kernel, rate, decay):
             moments[index] = [mean, square]
             mean = mean / (1 - 0.9**step)
             root = np.sqrt(square / (1 - 0.95**step))
-            weights[index] = weights[index] - step_rate * mean / (root + 1e-8)
+            # That of a mean over the authors' 120 probes.
+            update = (mean / 120) / (root / 120 + 1e-8)
+            weights[index] = weights[index] - step_rate * update
     return weights
 
 
-def test_linear_grid_equals_each_probe_alone():
+@pytest.mark.parametrize("scale", [1.0, 1e-6])  # which gradients follow
+def test_linear_grid_equals_each_probe_alone(scale):
     features, labels = make_data(6)
+    features *= scale
     rates = (0.3, 3.0)  # so that the decay shows after a few steps
     model = train({"global": features}, labels, rates, DECAYS)
     (probes,) = model.probes["global"]
