@@ -22,6 +22,8 @@ from keras_capi.validation import check_ratio
 from keras_capi.validation import check_seed
 
 STRENGTHS = tuple(10.0 ** np.linspace(-6, 5, 8))
+# As published. The default would stop early where regularisation is weak.
+TOLERANCE = 1e-12
 
 
 def knn_segmentation(
@@ -164,9 +166,15 @@ def logistic_segmentation(
 
     def predict(train, pixels, queries, candidates):
         labels = majority_vote(pixels)
+        if (labels == labels[0]).all():
+            raise ValueError(
+                "Training images must have patches of at least 2 classes, also "
+                "without those that are held out. Received: only class "
+                f"{labels[0]} in {len(labels)} patches"
+            )
         for strength in candidates:
             regression = linear_model.LogisticRegression(
-                C=strength, max_iter=max_iterations
+                C=strength, max_iter=max_iterations, tol=TOLERANCE
             )
             predicted = regression.fit(train, labels).predict(queries)
             yield strength, np.repeat(predicted[:, None], pixels.shape[1], 1)

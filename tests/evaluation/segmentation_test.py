@@ -82,7 +82,7 @@ def reference_knn(num_neighbors, metric):
 def reference_logistic(strength):
     def predict(train, pixels, test):
         labels = [mode(patch) for patch in pixels]
-        model = LogisticRegression(C=strength, max_iter=1000)
+        model = LogisticRegression(C=strength, max_iter=1000, tol=1e-12)
         labels = model.fit(train, labels).predict(test)
         return np.repeat(labels[:, None], PATCH * PATCH, axis=1)
 
@@ -105,10 +105,11 @@ def test_knn_equals_scikit_learn(num_neighbors, metric):
     assert 0.2 < expected["mean_iou"] < 0.95
 
 
-def test_logistic_equals_scikit_learn():
-    train, test = make_data(8, 0), make_data(5, 1)
-    scores = logistic_segmentation(*train, *test, IGNORED, (0.1,))
-    expected = reference(train, test, reference_logistic(0.1))
+@pytest.mark.parametrize("strength", [0.1, 1e5])
+def test_logistic_equals_scikit_learn(strength):
+    train, test = make_data(2, 0), make_data(9, 50)
+    scores = logistic_segmentation(*train, *test, IGNORED, (strength,))
+    expected = reference(train, test, reference_logistic(strength))
     assert only(scores) == pytest.approx(expected)
     assert 0.2 < expected["mean_iou"] < 0.95
 
@@ -181,6 +182,12 @@ def test_bad_input(function):
     ):
         with pytest.raises(ValueError, match=message):
             function(*data, *test, IGNORED)
+
+
+def test_regression_needs_two_classes():
+    (features, masks), test = make_data(6, 0), make_data(3, 1)
+    with pytest.raises(ValueError, match="2 classes.*Received: only class 3"):
+        logistic_segmentation(features, 0 * masks + 3, *test, IGNORED)
 
 
 def test_negative_labels_may_be_ignored():
