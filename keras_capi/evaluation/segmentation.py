@@ -1,5 +1,7 @@
 """Segments images from frozen patch features, and scores the result."""
 
+import warnings
+
 import numpy as np
 
 from keras_capi.evaluation.knn_classification import neighbor_candidates
@@ -133,7 +135,8 @@ def logistic_segmentation(
         strengths: Tuple of floats to choose from: values of `C`, the inverse
             strength of the regularisation. Defaults to eight from 1e-6 to 1e5.
         max_iterations: Integer. Largest number of iterations of the solver.
-            Defaults to `1000`.
+            Where regularisation is weak it often stops there, as published,
+            without a warning. Defaults to `1000`.
         validation_share: Float in (0, 1). Share of the training images that the
             choice is made on. Not used if there is nothing to choose. Defaults
             to `0.1`.
@@ -161,6 +164,7 @@ def logistic_segmentation(
     - [CAPI](https://arxiv.org/abs/2502.08769), section 4 (evaluation)
     """
     linear_model = import_optional("sklearn.linear_model", extra="evaluation")
+    exceptions = import_optional("sklearn.exceptions", extra="evaluation")
     strengths = check_each("strengths", strengths, check_positive)
     check_positive_integer("max_iterations", max_iterations)
 
@@ -176,7 +180,11 @@ def logistic_segmentation(
             regression = linear_model.LogisticRegression(
                 C=strength, max_iter=max_iterations, tol=TOLERANCE
             )
-            predicted = regression.fit(train, labels).predict(queries)
+            with warnings.catch_warnings():
+                # Of each weak regularisation, with advice on other arguments.
+                warnings.simplefilter("ignore", exceptions.ConvergenceWarning)
+                regression.fit(train, labels)
+            predicted = regression.predict(queries)
             yield strength, np.repeat(predicted[:, None], pixels.shape[1], 1)
 
     best, scores, validation = _choose_and_test(

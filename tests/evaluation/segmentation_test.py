@@ -184,6 +184,15 @@ def test_bad_input(function):
             function(*data, *test, IGNORED)
 
 
+def test_stops_after_the_last_iteration_without_a_warning():
+    train, test = make_data(8, 0), make_data(5, 1)
+    few, many = (
+        logistic_segmentation(*train, *test, IGNORED, (1e5,), max_iterations=n)
+        for n in (1, 1000)
+    )
+    assert few["mean_iou"] != many["mean_iou"]
+
+
 def test_regression_needs_two_classes():
     (features, masks), test = make_data(6, 0), make_data(3, 1)
     with pytest.raises(ValueError, match="2 classes.*Received: only class 3"):
