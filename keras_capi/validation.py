@@ -208,7 +208,7 @@ def check_images(images, patch_size, num_channels):
             "`images` must have rank 4: (batch, height, width, channels). "
             f"Received: images.shape={shape}"
         )
-    if shape[-1] != num_channels:
+    if known_channels(images) != num_channels:
         raise ValueError(
             f"`images` must have {num_channels} channels, on the last axis. "
             f"Received: images.shape={shape}"
@@ -245,6 +245,18 @@ def known_shape(name, x):
             "expand_animations=False)`. Received: a tensor of unknown shape"
         )
     return tuple(x.shape)
+
+
+def known_channels(images):
+    """Returns the number of channels of images, or raises if it is unknown."""
+    shape = known_shape("images", images)
+    if not shape or shape[-1] is None:
+        raise ValueError(
+            "`images` must have a known number of channels, on the last axis. "
+            "Set it in the data set, for example by `tf.io.decode_image(..., "
+            f"channels=3)`. Received: images.shape={shape}"
+        )
+    return shape[-1]
 
 
 def check_layers(layers, num_layers):

@@ -7,6 +7,7 @@ from keras_capi.ops.colors.nearest_colors import nearest_colors
 from keras_capi.ops.value_range import check_value_range
 from keras_capi.validation import check_normalized
 from keras_capi.validation import check_positive_integer
+from keras_capi.validation import known_channels
 
 
 @keras.saving.register_keras_serializable(package="keras_capi")
@@ -104,7 +105,7 @@ class ColorPalette(keras.layers.Layer):
 
     def _check_images(self, images):
         check_normalized(images)
-        if images.shape[-1] != self.num_channels:
+        if known_channels(images) != self.num_channels:
             raise ValueError(
                 f"`images` must have {self.num_channels} channels, on the last "
                 f"axis. Received: images.shape={tuple(images.shape)}"

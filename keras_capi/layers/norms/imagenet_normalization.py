@@ -2,6 +2,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_capi.validation import known_channels
+
 MEAN = (0.485, 0.456, 0.406)
 STANDARD_DEVIATION = (0.229, 0.224, 0.225)
 
@@ -48,6 +50,7 @@ class ImageNetNormalization(keras.layers.Layer):
         self.built = True
 
     def call(self, images):
+        known_channels(images)
         _check_channels(images.shape)
         scale = ops.convert_to_tensor(self._scale, "float32")
         offset = ops.convert_to_tensor(self._offset, "float32")

@@ -12,6 +12,7 @@ from keras_capi.validation import check_bounds
 from keras_capi.validation import check_non_negative
 from keras_capi.validation import check_normalized
 from keras_capi.validation import check_number
+from keras_capi.validation import known_channels
 
 # Random numbers of an image after those of the jitter: whether it becomes grey,
 # whether it is blurred and how much, and whether it is solarised.
@@ -148,7 +149,8 @@ class ColorAugmentation(RandomView):
         return self.map_images(lambda images: images, images)
 
     def transform(self, images, numbers):
-        normalization = self._normalization(images.shape[-1])
+        # Not only blurred, in case they are RGB.
+        normalization = self._normalization(known_channels(images))
         # Channels first: each is then a matrix, to multiply with those of the
         # blur.
         images = ops.transpose(images, (0, 3, 1, 2))

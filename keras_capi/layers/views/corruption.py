@@ -152,7 +152,7 @@ class Corruption(keras.layers.Layer):
         # So that its static shape is known in a graph.
         noise = ops.reshape(ops.cast(noise, "float32"), noise_shape)
         images = ops.cast(images, "float32")
-        mean, std = normalization_tensors(self.mean, self.std, shape[-1])
+        mean, std = normalization_tensors(self.mean, self.std, images.shape[-1])
         if self.kind == "gaussian":
             mask = ops.ones(shape, "bool")
             corrupted = images + noise * (self.level / std)

@@ -19,6 +19,7 @@ from keras_capi.validation import check_non_negative_integer
 from keras_capi.validation import check_normalized
 from keras_capi.validation import check_number
 from keras_capi.validation import check_positive_integer
+from keras_capi.validation import known_channels
 
 # Rows and columns of the grid.
 GRID_SIDE = 3
@@ -156,7 +157,8 @@ class PatchGrid(RandomView):
     def transform(self, images, numbers):
         ends = np.cumsum(self._counts)[:-1].tolist()
         grid, shrunk, side, kept, noise = ops.split(numbers, ends, axis=1)
-        _, height, width, num_channels = ops.shape(images)
+        _, height, width, _ = ops.shape(images)
+        num_channels = known_channels(images)
         windows = self.windows(grid, (height, width))
         crop_size = self.crop_size
         patches = resample_windows(

@@ -6,6 +6,8 @@ from keras import ops
 from keras_capi.layers.random_state import RandomState
 from keras_capi.validation import check_normalized
 from keras_capi.validation import check_seed
+from keras_capi.validation import known_channels
+from keras_capi.validation import known_shape
 
 
 class RandomView(keras.layers.Layer):
@@ -73,7 +75,8 @@ class RandomView(keras.layers.Layer):
         return self.map_images(transform, images)
 
     def _check_numbers(self, numbers, images):
-        shape, leading = tuple(numbers.shape), tuple(images.shape[:-3])
+        shape = known_shape("numbers", numbers)
+        leading = known_shape("images", images)[:-3]
         count = self.numbers_per_image
         is_right = bool(shape) and (shape[-1] is None or not shape[-1] % count)
         if is_right and None not in (*shape, *leading):
@@ -98,7 +101,7 @@ class RandomView(keras.layers.Layer):
             What `function` returns, with the leading axes of `images` and in
             the compute dtype.
         """
-        check_images(images.shape)
+        check_images(known_shape("images", images))
         shape = ops.shape(images)
         images = ops.reshape(ops.cast(images, "float32"), (-1, *shape[-3:]))
 
@@ -113,13 +116,17 @@ class RandomView(keras.layers.Layer):
 
 
 def check_batch(images):
-    """Raises a `ValueError` unless images are a batch, and normalised."""
+    """Raises a `ValueError` unless images are a batch, and normalised.
+
+    The number of channels must be known.
+    """
     check_normalized(images)
-    if len(images.shape) != 4:
+    if len(known_shape("images", images)) != 4:
         raise ValueError(
             "`images` must have rank 4: (batch, height, width, channels). "
             f"Received: images.shape={tuple(images.shape)}"
         )
+    known_channels(images)
 
 
 def check_images(shape):

@@ -66,12 +66,12 @@ class RegionCorruption(keras.layers.Layer):
         if region is None:
             region = self.draw_mask(image_size)
         _check_region(region, images)
-        shape = ops.shape(images)
+        shape, num_channels = ops.shape(images), images.shape[-1]
         mask = ops.reshape(ops.cast(region, "bool"), (-1, *image_size, 1))
         mask = ops.broadcast_to(mask, shape)
-        mean, std = normalization_tensors(self.mean, self.std, shape[-1])
-        fill = ops.convert_to_tensor(for_channels(FILL, shape[-1]), "float32")
-        fill = (fill - mean) / std
+        mean, std = normalization_tensors(self.mean, self.std, num_channels)
+        fill = for_channels(FILL, num_channels)
+        fill = (ops.convert_to_tensor(fill, "float32") - mean) / std
         images = ops.cast(images, "float32")
         return {
             "corrupted_images": ops.cast(
