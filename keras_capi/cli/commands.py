@@ -18,6 +18,7 @@ from keras_capi.cli.app import WhiteLevelOption
 from keras_capi.cli.app import app
 from keras_capi.cli.doctor import doctor
 from keras_capi.cli.evaluate import evaluate
+from keras_capi.cli.load_model import NUM_CHANNELS
 from keras_capi.cli.load_model import choose_image_size
 from keras_capi.cli.load_model import choose_white_level
 from keras_capi.cli.load_model import load_keras_file
@@ -262,10 +263,14 @@ def _read_settings(path):
 def _load_pictures(path):
     with naming_the_file(path, "The file must be an array, undamaged"):
         pictures = np.load(path)
-    if getattr(pictures, "ndim", 0) != 4 or pictures.dtype != np.uint8:
+    shape = getattr(pictures, "shape", ())
+    is_rgb = len(shape) == 4 and shape[-1] == NUM_CHANNELS
+    if not is_rgb or pictures.dtype != np.uint8:
+        kind = f"shape {shape}, dtype {pictures.dtype}" if shape else pictures
         raise ValueError(
             "Pictures must be a uint8 array of shape (count, height, width, "
-            f"3). Received: {path} with {pictures!r:.80}"
+            "3); in Python, `keras_capi.visualization.write_report` takes "
+            f"images of other channels. Received: {path} with {kind!s:.80}"
         )
     return pictures
 

@@ -20,6 +20,8 @@ from keras_capi.saving.weights_file import check_size
 from keras_capi.saving.weights_file import has_known_size
 from keras_capi.training.pretraining import Pretraining
 
+NUM_CHANNELS = 3
+
 
 def load_model(name):
     """Loads the model that `--model` names.
@@ -32,8 +34,22 @@ def load_model(name):
         model around it, or `None`.
 
     Raises:
-        ValueError: If nothing has that name, or it contains no encoder.
+        ValueError: If nothing has that name, it contains no encoder, or one
+            for other images than commands read.
     """
+    encoder, model = _load_model(name)
+    num_channels = encoder.image_shape[-1]
+    # Now, not after reading all images.
+    if num_channels != NUM_CHANNELS:
+        raise ValueError(
+            "Commands read images as RGB, so that a model must take 3 "
+            "channels. In Python, `predict` of the model takes arrays of "
+            f"others. Received: {name} with {num_channels} channels"
+        )
+    return encoder, model
+
+
+def _load_model(name):
     path = as_path(name, "--model")
     if (path / MODEL_FILE).is_file():
         path = path / MODEL_FILE

@@ -58,6 +58,24 @@ def test_report(tmp_path):
     assert (tmp_path / "a.html").is_file()
 
 
+@pytest.mark.parametrize(
+    "pictures",
+    [
+        np.zeros((2, 16, 16, 1), "uint8"),
+        np.zeros((2, 16, 16, 13), "uint8"),
+        np.zeros((2, 16, 16, 3), "float32"),
+        np.zeros((16, 16, 3), "uint8"),
+    ],
+    ids=lambda pictures: f"{pictures.shape}, {pictures.dtype}",
+)
+def test_a_report_of_other_pictures_is_refused(pictures, tmp_path):
+    make_model().save(tmp_path / "model.keras")
+    np.save(tmp_path / "pictures.npy", pictures)
+    message = str(run("report", tmp_path).exception)
+    assert "`keras_capi.visualization.write_report` takes" in message
+    assert f"shape {pictures.shape}, dtype {pictures.dtype}" in message
+
+
 def test_a_report_says_how_it_was_trained(tmp_path):
     pictures = np.random.default_rng(0).integers(0, 256, (9, 16, 16, 3))
     np.save(tmp_path / "pictures.npy", pictures.astype("uint8"))

@@ -66,6 +66,19 @@ def test_other_models_are_refused(tmp_path):
         load_model(tmp_path)
 
 
+@pytest.mark.parametrize("num_channels", [1, 4, 13])
+@pytest.mark.parametrize("is_file", [True, False])
+def test_models_for_other_channels_are_refused(num_channels, is_file, tmp_path):
+    encoder = make_vit(image_shape=(16, 16, num_channels))
+    if is_file:
+        encoder.save(tmp_path / "model.keras")
+    else:
+        encoder.save_to_preset(tmp_path)
+    rule = f"`predict` .* takes arrays .*with {num_channels} channels"
+    with pytest.raises(ValueError, match=rule):
+        load_model(str(tmp_path))
+
+
 def test_the_white_level_of_a_run(tmp_path):
     assert choose_white_level(str(tmp_path), None) is None
     recipe = tmp_path / "recipe.yaml"
