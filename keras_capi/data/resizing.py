@@ -26,9 +26,9 @@ def resize_shorter_side(image, size):
 
     Raises:
         ImportError: If Pillow is not installed.
-        ValueError: If the result would have more than twice
-            `PIL.Image.MAX_IMAGE_PIXELS` pixels, the most that Pillow opens; for
-            example that of a strip one pixel wide.
+        ValueError: If the image is of another shape or dtype, or if the result
+            would have more than twice `PIL.Image.MAX_IMAGE_PIXELS` pixels, the
+            most that Pillow opens; for example that of a strip one pixel wide.
 
     Example:
 
@@ -37,6 +37,20 @@ def resize_shorter_side(image, size):
     """
     check_positive_integer("size", size)
     pillow = import_optional("PIL.Image", extra="images")
+    image = np.asarray(image)
+    if (
+        image.dtype != np.uint8
+        or image.ndim != 3
+        or image.shape[-1] != 3
+        or not image.size
+    ):
+        # Pillow would take the fourth of four channels for transparency, and
+        # multiply the others by it.
+        raise ValueError(
+            "`image` must be a uint8 array of shape (height, width, 3); "
+            "`keras.layers.Resizing` takes others. "
+            f"Received: shape {image.shape}, dtype {image.dtype}"
+        )
     height, width = image.shape[:2]
     scale = size / min(height, width)
     wanted = round(height * scale), round(width * scale)

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -37,6 +38,32 @@ def test_is_antialiased():
 def test_bad_size():
     with pytest.raises(ValueError, match="`size` must be"):
         resize_shorter_side(np.zeros((4, 4, 3), "uint8"), 0)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype"),
+    [
+        # Pillow would multiply three channels by the fourth.
+        ((8, 8, 4), "uint8"),
+        ((8, 8, 13), "uint8"),
+        ((8, 8, 1), "uint8"),
+        ((8, 8), "uint8"),
+        ((0, 8, 3), "uint8"),
+        ((8, 8, 3), "uint16"),
+        ((8, 8, 3), "float64"),
+    ],
+)
+def test_other_arrays_are_refused(shape, dtype):
+    with pytest.raises(ValueError, match="uint8 array.*Resizing.*Received"):
+        resize_shorter_side(np.zeros(shape, dtype), 4)
+
+
+def test_tensors():
+    image = np.random.default_rng(0).integers(0, 256, (8, 9, 3), "uint8")
+    np.testing.assert_array_equal(
+        resize_shorter_side(keras.ops.convert_to_tensor(image), 4),
+        resize_shorter_side(image, 4),
+    )
 
 
 def make_strip(shape):
