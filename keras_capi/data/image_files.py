@@ -18,6 +18,21 @@ from keras_capi.paths import printable
 from keras_capi.validation import is_array
 
 EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+# What Pillow raises for damaged files.
+READ_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
 # Of one image. An array of rank 3 with a longer last axis holds grey images.
 MOST_CHANNELS = 4
 
@@ -86,32 +101,19 @@ class ImageError(ValueError):
     """Raised for an image that cannot be used; says why."""
 
 
-def _read_errors():
-    """Returns the errors that Pillow raises for damaged files."""
-    pillow = import_optional("PIL.Image", extra="images")
-    return (
-        ArithmeticError,
-        AssertionError,
-        AttributeError,
-        EOFError,
-        LookupError,
-        OSError,
-        RuntimeError,
-        SyntaxError,
-        TypeError,
-        ValueError,
-        struct.error,
-        zlib.error,
-        pillow.DecompressionBombError,
-    )
-
-
 @contextlib.contextmanager
 def image_errors():
     """Turns Pillow's errors for damaged images into an `ImageError`."""
+    pillow = import_optional("PIL.Image", extra="images")
     try:
         yield
-    except _read_errors() as error:
+    except pillow.DecompressionBombError as error:
+        raise ImageError(
+            "Images must not be larger than Pillow allows: cut them into "
+            "smaller ones or, if you trust the files, set "
+            f"`PIL.Image.MAX_IMAGE_PIXELS = None`. Received: {error}"
+        ) from error
+    except READ_ERRORS as error:
         raise ImageError(str(error) or type(error).__name__) from error
 
 

@@ -81,6 +81,18 @@ def test_corrupt_images_are_named_and_skipped(tmp_path):
     assert list(images) == ["good.png"]
 
 
+def test_images_too_large_for_pillow(tmp_path, monkeypatch):
+    for size in (10, 40):
+        image = Image.new("RGB", (size, size))
+        image.save(tmp_path / f"{size}.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 400)
+    advice = "smaller ones or.*MAX_IMAGE_PIXELS = None.*1600 pixels"
+    with pytest.warns(UserWarning, match=advice):
+        assert list(load_images(tmp_path)) == ["10.png"]
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    assert list(load_images(tmp_path)) == ["10.png", "40.png"]
+
+
 def test_folder_without_images(tmp_path):
     with pytest.raises(ValueError, match="folder must contain .*: /"):
         load_images(tmp_path)
