@@ -33,8 +33,11 @@ READ_ERRORS = (
     struct.error,
     zlib.error,
 )
-# Of one image. An array of rank 3 with a longer last axis holds grey images.
+# Of one image. An array of rank 3 with a longer last axis holds grey images,
+# unless these would be strips, at least twice as high as wide, of few pixels:
+# that is one image with many channels, such as the 13 of Sentinel-2.
 MOST_CHANNELS = 4
+STRIP_RATIO, STRIP_WIDTH = 2, 16
 
 
 def find_images(paths):
@@ -176,7 +179,11 @@ def is_single_image(images):
         return True
     # Tables have a shape, too.
     shape = images.shape if is_array(images) else ()
-    return len(shape) == 2 or (len(shape) == 3 and shape[-1] <= MOST_CHANNELS)
+    if len(shape) != 3:
+        return len(shape) == 2
+    _, height, width = shape
+    is_strip = width <= STRIP_WIDTH and height >= STRIP_RATIO * width
+    return width <= MOST_CHANNELS or is_strip
 
 
 def skipped_message(skipped, total):

@@ -134,6 +134,21 @@ def test_sources():
         make_dataset(np.zeros((9, 9, 4), "uint8"))
 
 
+@pytest.mark.parametrize("shape", [(64, 64, 13), (32, 40, 6), (20, 32, 16)])
+def test_many_channels_are_no_grey_images(shape):
+    image = np.zeros(shape, "uint8")
+    with pytest.raises(ValueError, match="must be several images"):
+        keras_capi.data.AugmentedImages(image, image_size=8, batch_size=2)
+    with pytest.raises(ValueError, match="Images must be .*RandomCrops"):
+        keras_capi.data.ImageLoader(image)
+
+
+@pytest.mark.parametrize("shape", [(5, 8, 8), (5, 28, 28), (5, 64, 17)])
+def test_grey_images_in_one_array(shape):
+    images = np.zeros(shape, "uint8")
+    assert len(keras_capi.data.ImageLoader(images).names) == 5
+
+
 def test_iterators_of_paths(tmp_path):
     folder = write_folder(tmp_path / "images", 4)
     dataset = make_dataset(folder.glob("*.png"))
