@@ -23,6 +23,7 @@ from keras_capi.backend.free_memory import keeps_memory
 from keras_capi.backend.free_memory import share_heap
 from keras_capi.backend.gathering import add_to_samples
 from keras_capi.backend.gathering import split
+from keras_capi.backend.gathering import take_rows
 from keras_capi.backend.gathering import take_samples
 from keras_capi.backend.gathering import take_tokens
 from keras_capi.backend.gradients import dense_gradients
@@ -119,6 +120,7 @@ __all__ = [
     "share_heap",
     "share_variables",
     "split",
+    "take_rows",
     "take_samples",
     "take_tokens",
     "top_k",

@@ -41,6 +41,25 @@ def take_tokens(tokens, indices):
     return ops.take(flat_tokens, indices + offsets[:, None], axis=0)
 
 
+def take_rows(table, indices):
+    """Looks up rows of a learnt table.
+
+    A take alone would do the same, but TensorFlow's gradient is sparse then,
+    with one slice for each use of a row. Keras's optimizers, like
+    `keras.ops.square`, square the slices of a row one by one instead of their
+    sum, so second moments and norms for clipping come out wrong. The gradient
+    of a product is dense.
+
+    Args:
+        table: Variable or tensor of shape `(rows, ...)`.
+        indices: Integer tensor of any shape.
+
+    Returns:
+        Tensor of the shape of `indices` and the further axes of the table.
+    """
+    return ops.take(ops.multiply(table, 1.0), indices, axis=0)
+
+
 def split(x, sizes, axis):
     """Splits a tensor along an axis into parts of the given sizes."""
     if BACKEND == "torch":

@@ -1,11 +1,11 @@
 import keras
 from keras import ops
 
+from keras_capi import backend
 from keras_capi.encoders.encoder import Encoder
 from keras_capi.encoders.encoder_inputs import check_encoder_inputs
 from keras_capi.encoders.fine_tuning_mixin import split_by_depth
 from keras_capi.encoders.image_gpt_parts import draw_attention
-from keras_capi.encoders.image_gpt_parts import look_up
 from keras_capi.encoders.image_gpt_parts import make_table
 from keras_capi.layers.blocks.block_stack import block_attention
 from keras_capi.layers.blocks.block_stack import make_blocks
@@ -164,7 +164,7 @@ class ImageGPTEncoder(Encoder):
             token_ids: Integer tensor of shape `(batch, rows * columns)`.
             visible_indices: As for `embed`.
         """
-        tokens = look_up(self.color_embedding, token_ids)
+        tokens = backend.take_rows(self.color_embedding.embeddings, token_ids)
         table = self.position_embedding.embeddings
         positions = ops.cast(table, "float32")[None]
         if visible_indices is not None:

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_capi import backend
 from keras_capi.layers.blocks.block_stack import run_blocks_on_next
 
 
@@ -28,26 +29,6 @@ def make_table(count, width, deviation, name, dtype):
     return table
 
 
-def look_up(table, token_ids):
-    """Looks up vectors in a table.
-
-    Calling the table would do the same, but TensorFlow's gradient is sparse
-    then, with one slice for each use of a row. Keras's optimizers, like
-    `keras.ops.square`, square the slices of a row one by one instead of their
-    sum, so Adam's second moments come out wrong. The gradient of a product is
-    dense.
-
-    Args:
-        table: Result of `make_table`.
-        token_ids: Integer tensor of any shape.
-
-    Returns:
-        Tensor of that shape with one more axis.
-    """
-    vectors = ops.multiply(table.embeddings, 1.0)
-    return ops.take(vectors, token_ids, axis=0)
-
-
 def encode_next(encoder, token_ids, caches, place):
     """Like `encode`, for one position, given those before it.
 
@@ -63,7 +44,8 @@ def encode_next(encoder, token_ids, caches, place):
         the next position.
     """
     dtype = encoder.compute_dtype
-    token = ops.cast(look_up(encoder.color_embedding, token_ids), dtype)
+    table = encoder.color_embedding.embeddings
+    token = ops.cast(backend.take_rows(table, token_ids), dtype)
     start = ops.cast(encoder.start_token.class_token, dtype)
     token = ops.where(ops.equal(place, 0), start, token)
     positions = ops.cast(encoder.position_embedding.embeddings, "float32")

@@ -1,8 +1,10 @@
 """Small layers of the standard vision transformer: prefix, positions, scale."""
 
+import keras
 import numpy as np
 import pytest
 from helpers import to_numpy
+from keras import ops
 from layers import battery
 
 from keras_capi.layers import LayerNormalization
@@ -132,6 +134,29 @@ def test_relative_bias():
     bias = to_numpy(layer(index))
     np.testing.assert_array_equal(
         bias, table[to_numpy(index)].transpose(0, 3, 1, 2)
+    )
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "expected"),
+    [
+        (keras.optimizers.Adam(0.1), [-0.1, 0.1]),
+        (keras.optimizers.SGD(1.0, clipnorm=1.0), [-0.6, 0.8]),
+        (keras.optimizers.SGD(1.0, global_clipnorm=1.0), [-0.6, 0.8]),
+    ],
+)
+def test_uses_of_a_relative_bias_are_summed(optimizer, expected):
+    """Keras would square TensorFlow's slices, one for each use."""
+    inputs = keras.Input((2, 2), dtype="int32")
+    layer = RelativePositionBias((1, 1), 1)
+    model = keras.Model(inputs, layer(inputs))
+    # The first bias is used twice, with gradients of 1 and 2.
+    model.compile(optimizer, lambda weights, bias: ops.sum(weights * bias))
+    index = np.array([[[0, 0], [1, 2]]], "int32")
+    weights = np.array([[[[1, 2], [-4, 0]]]], "float32")
+    model.train_on_batch(index, weights)
+    np.testing.assert_allclose(
+        to_numpy(layer.table)[:2, 0], expected, atol=1e-5
     )
 
 

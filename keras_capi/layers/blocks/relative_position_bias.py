@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from keras_capi import backend
 from keras_capi.validation import check_grid_size
 from keras_capi.validation import check_positive_integer
 
@@ -50,7 +51,7 @@ class RelativePositionBias(keras.layers.Layer):
         )
 
     def call(self, index):
-        bias = ops.take(self.table, index, axis=0)
+        bias = backend.take_rows(self.table, index)
         return ops.transpose(bias, (0, 3, 1, 2))
 
     def compute_output_shape(self, index_shape):
