@@ -18,6 +18,7 @@ from keras_capi.cli.load_model import choose_white_level
 from keras_capi.cli.load_model import load_model
 from keras_capi.cli.score_table import SCORES
 from keras_capi.cli.score_table import score_table
+from keras_capi.cli.shared_images import warn_of_shared_images
 from keras_capi.data.image_files import name_some
 from keras_capi.data.image_loader import ImageLoader
 from keras_capi.data.load_labelled_images import load_labelled_images
@@ -162,6 +163,7 @@ def evaluate(
             load_segmentation(pair, size, white_level=white_level)
             for pair in ((train, train_masks), (test, test_masks))
         ]
+        warn_of_shared_images(*(images for images, _ in data))
         features = _extract(backbone, data, ("feature_map",), size, batch_size)
         scores = _score_segmentation(names, features, data, labels)
     else:
@@ -170,6 +172,7 @@ def evaluate(
             "probe_batch_size": probe_batch_size,
         }
         data = _load_classes(train, test, size, white_level)
+        warn_of_shared_images(*(images for images, _ in data))
         if names != ["knn"]:
             # Before the features, which take long.
             check_leaves_a_batch(

@@ -134,6 +134,24 @@ def test_segmentation(model, masks, tmp_path):
     assert "mean iou" in result.output
 
 
+@pytest.mark.parametrize("kind", ["classes", "masks"])
+def test_warns_of_test_images_in_the_training(model, classes, masks, kind):
+    arguments = {
+        "classes": [
+            *("--train", classes / "test", "--test", classes / "test"),
+        ],
+        "masks": [
+            *("--train", masks / "train" / "images"),
+            *("--train-masks", masks / "train" / "masks"),
+            *("--test", masks / "train" / "images"),
+            *("--test-masks", masks / "train" / "masks"),
+        ],
+    }[kind]
+    with pytest.warns(UserWarning, match="test images that are"):
+        result = run("--model", model, *arguments)
+    assert result.exit_code == 0, result.output
+
+
 def test_images_of_twelve_bits(model, tmp_path):
     """Taken for 16 they are nearly black, of which a warning tells."""
     generator = np.random.default_rng(0)
