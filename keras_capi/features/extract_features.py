@@ -82,7 +82,7 @@ def extract_features(
     _check_shapes_agree(extractor, loader)
     batches = _run(extractor, loader, verbose)
     if output is None:
-        return _collect(batches)
+        return _collect(batches, len(loader.names))
     names = []
     attributes = {
         "keras_capi_version": __version__,
@@ -162,15 +162,21 @@ def _run(extractor, loader, verbose):
         progress.update(step, finalize=True)
 
 
-def _collect(batches):
+def _collect(batches, count):
     names, collected = [], {}
     for batch_names, values in batches:
+        rows = slice(len(names), len(names) + len(batch_names))
         names += batch_names
         for name, value in values.items():
-            collected.setdefault(name, []).append(value)
+            if name not in collected:
+                # Parts to be joined would take the memory twice.
+                shape = (count, *value.shape[1:])
+                collected[name] = np.empty(shape, value.dtype)
+            collected[name][rows] = value
     _check_any(names)
+    # Without the rows of images that could not be read.
     return names, {
-        name: np.concatenate(parts) for name, parts in collected.items()
+        name: values[: len(names)] for name, values in collected.items()
     }
 
 

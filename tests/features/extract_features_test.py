@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shutil
+import tracemalloc
 
 import h5py
 import numpy as np
@@ -16,6 +17,7 @@ from keras_capi.data import ImageLoader
 from keras_capi.encoders import ImageGPTEncoder
 from keras_capi.features import extract_features
 from keras_capi.features.careful_file import CarefulFile
+from keras_capi.features.extract_features import _collect
 from keras_capi.tasks import FeatureExtractor
 
 FEATURES = ("global", "average", "registers", "feature_map", "layer_1")
@@ -50,6 +52,23 @@ def test_in_memory(image_size):
     for name in FEATURES:
         assert features[name].dtype == np.float32
         np.testing.assert_allclose(features[name], expected[name], atol=1e-5)
+
+
+def test_memory_of_many_batches():
+    batches = (
+        ([str(index)], {"feature_map": np.ones((1, 64, 64), "float32")})
+        for index in range(100)
+    )
+    tracemalloc.start()
+    try:
+        names, features = _collect(batches, count=102)  # two are damaged
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert features["feature_map"].shape == (100, 64, 64)
+    assert features["feature_map"].all()
+    # Not twice, once in parts and once joined.
+    assert peak < 1.5 * features["feature_map"].nbytes
 
 
 def test_hdf5(tmp_path):
