@@ -210,11 +210,15 @@ def _load_classes(train, test, image_size, white_level):
     images, labels, classes = load_labelled_images(
         train, image_size, white_level=white_level
     )
+    if len(classes) < 2:
+        raise ValueError(
+            "--train must have at least 2 classes, or all scores would be 1. "
+            f"Received: {train} with {name_some(classes)}"
+        )
     test_images, test_labels, test_classes = load_labelled_images(
         test, image_size, white_level=white_level
     )
-    unknown = sorted(set(test_classes) - set(classes))
-    if unknown:
+    if unknown := sorted(set(test_classes) - set(classes)):
         raise ValueError(
             "The classes of --test must be among those of --train. Received: "
             f"{test} with {name_some(unknown)}"

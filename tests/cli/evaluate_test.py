@@ -203,6 +203,7 @@ def test_a_preset_has_the_same_scores(model, classes, tmp_path):
         ({"--ignore-labels": "sky"}, "must be integers.*sky"),
         ({"--image-size": "3"}, "at least 4.*: 3"),
         ({"--train": "{test}", "--test": "{train}"}, "among.*1: a"),
+        ({"--train": "{single}"}, "at least 2 classes.*with 1: b"),
         ({"--test": "missing"}, "existing folder.*missing"),
         ({"--model": "missing.keras"}, "must be a file missing.keras"),
         ({"--model": "missing"}, "A preset must be.*'missing'"),
@@ -226,6 +227,8 @@ def test_errors_say_the_rule(model, classes, tmp_path, changes, message):
     for name in ("bad", "other", "unknown"):
         places[name] = tmp_path / f"{name}.keras"
     places["bad"].write_text("not a model")
+    places["single"] = tmp_path / "single"
+    shutil.copytree(classes / "test" / "b", places["single"] / "b")
     places["unfinished"] = tmp_path
     (tmp_path / "recipe.yaml").write_text("images: photos")
 
