@@ -12,6 +12,8 @@ from helpers import to_numpy
 from keras_capi.convert.vit_keys import pair_entries
 from keras_capi.convert.vit_keys import vit_entries
 from keras_capi.encoders import ViT
+from keras_capi.optimizers import LARS
+from keras_capi.optimizers import Group
 from keras_capi.tasks import FeatureExtractor
 from keras_capi.tasks import ImageClassifier
 
@@ -86,6 +88,42 @@ def test_mae_probed(mae):
     normalized = to_numpy(probe(images, training=True))
     expected = (tokens - tokens.mean(0)) / np.sqrt(tokens.var(0) + 1e-6)
     np.testing.assert_allclose(normalized, expected, atol=1e-4)
+
+
+def test_mae_probe_trained(mae):
+    """With LARS, which scales the steps of the kernel, not of the bias."""
+    arrays, images, vit = mae
+    probe = ImageClassifier(
+        vit, 3, freeze_backbone=True, batch_normalization=True
+    )
+    tokens = arrays["eval/class_token"].astype("float64")
+    tokens = (tokens - tokens.mean(0)) / np.sqrt(tokens.var(0) + 1e-6)
+    kernel, bias = (to_numpy(x) for x in probe.classifier.weights)
+    labels = np.arange(len(tokens)) % 3
+    moments = [0.0, 0.0]
+    for _ in range(5):
+        logits = tokens @ kernel + bias
+        error = np.exp(logits - logits.max(axis=1, keepdims=True))
+        error /= error.sum(axis=1, keepdims=True)
+        error = (error - np.eye(3)[labels]) / len(tokens)
+        step = tokens.T @ error
+        step *= 0.001 * np.linalg.norm(kernel) / np.linalg.norm(step)
+        moments = [
+            0.9 * moment + part
+            for moment, part in zip(moments, (step, error.sum(0)), strict=True)
+        ]
+        kernel, bias = kernel - 0.5 * moments[0], bias - 0.5 * moments[1]
+    no_decay = Group(weight_decay_multiplier=0.0)
+    probe.compile(
+        LARS(0.5, weight_decay=0.0, groups={"vectors": no_decay}),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    probe.fit(images, labels, batch_size=len(images), epochs=5, verbose=0)
+    for weight, expected in zip(
+        probe.classifier.weights, (kernel, bias), strict=True
+    ):
+        np.testing.assert_allclose(to_numpy(weight), expected, atol=2e-5)
+    assert np.abs(bias).max() > 1e-2
 
 
 @pytest.mark.parametrize("name", ["class tokens", "token and mean"])
