@@ -1,3 +1,4 @@
+import keras
 from keras import ops
 
 from keras_capi.ops.images.resize_images import resize_images
@@ -28,7 +29,10 @@ class Tokenizer(BaseModel):
     """
 
     def __init__(self, patch_size, vocabulary_size, num_channels, **kwargs):
-        super().__init__(**kwargs)
+        # A `keras.RematScope` is meant for the blocks, see `RotaryViT`. On
+        # TensorFlow it could not pass on whether this is training.
+        with keras.RematScope(mode=None):
+            super().__init__(**kwargs)
         check_positive_integer("patch_size", patch_size)
         check_positive_integer("vocabulary_size", vocabulary_size)
         check_positive_integer("num_channels", num_channels)

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 from backend_helpers import COMPILATIONS
 from backend_helpers import compile_layer
+from helpers import make_images
 from helpers import to_numpy
+from methods.cases import CASES
 
 from keras_capi import layers
 
@@ -45,6 +47,15 @@ def test_changes_neither_numbers_nor_state(make):
         results.append((losses, *state))
     for plain, again in zip(*results, strict=True):
         np.testing.assert_allclose(again, plain, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["aim", "beit", "ijepa"])
+def test_methods_train(name):
+    """Blocks get Boolean masks, a head and a tokenizer arguments by name."""
+    with keras.RematScope("full"):
+        model = CASES[name].make()
+    model.compile("sgd", jit_compile=False)
+    assert np.isfinite(model.train_on_batch(make_images(2))[0])
 
 
 def test_targets_are_not_computed_again():

@@ -56,6 +56,11 @@ def run_blocks(
         The output of each block, a tensor of the shape of `tokens`.
     """
     arguments = {k: v for k, v in arguments.items() if v is not None}
+    if "attention_mask" in arguments:
+        # TensorFlow cannot differentiate blocks in a `keras.RematScope` that
+        # are given a Boolean tensor.
+        mask = arguments["attention_mask"]
+        arguments["attention_mask"] = ops.cast(mask, "int8")
     samples = None
     if drop_path is not None:
         if drop_path_rates is not None:

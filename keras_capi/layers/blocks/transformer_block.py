@@ -204,6 +204,8 @@ class TransformerBlock(keras.layers.Layer):
         attention_mask=None,
         attention_dropout_sample=None,
     ):
+        if attention_mask is not None:
+            attention_mask = ops.cast(attention_mask, "bool")
         tensors = (
             coordinates,
             context,

@@ -45,7 +45,10 @@ class PatchMLP(keras.layers.Layer):
     """
 
     def __init__(self, output_dim, num_layers=12, hidden_dim=2048, **kwargs):
-        super().__init__(**kwargs)
+        # A `keras.RematScope` is meant for the blocks, see `RotaryViT`. It
+        # could not pass on the `grid_size`.
+        with keras.RematScope(mode=None):
+            super().__init__(**kwargs)
         check_positive_integer("output_dim", output_dim)
         check_non_negative_integer("num_layers", num_layers)
         check_positive_integer("hidden_dim", hidden_dim)
