@@ -84,4 +84,5 @@ def rms_normalize(x, epsilon=1e-5, scale=None):
         Tensor of the shape and dtype of `x`.
     """
     check_positive("epsilon", epsilon)
+    x = ops.convert_to_tensor(x)
     return backend.rms_normalization(x, scale, epsilon)

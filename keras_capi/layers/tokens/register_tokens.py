@@ -93,8 +93,9 @@ class RegisterTokens(keras.layers.Layer):
             coordinates: Float tensor of shape `(batch or 1, tokens, 2)`.
 
         Returns:
-            Tensor of shape `(batch or 1, num_registers + tokens, 2)`.
+            Float32 tensor of shape `(batch or 1, num_registers + tokens, 2)`.
         """
+        coordinates = ops.cast(coordinates, "float32")
         if not self.num_registers:
             return coordinates
         own = ops.convert_to_tensor(self.register_coordinates)

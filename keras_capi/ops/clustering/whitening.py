@@ -1,6 +1,7 @@
 """Whitening: principal components scaled to equal variance."""
 
 import numpy as np
+from keras import ops
 
 from keras_capi.ops.finite import check_finite
 from keras_capi.validation import check_positive_integer
@@ -48,6 +49,7 @@ def fit_whitening(features, num_components):
             "`num_components` must be at most the width of the features. "
             f"Received: num_components={num_components}, width={width}"
         )
+    features = ops.convert_to_numpy(features)
     mean = np.mean(features, axis=0, dtype="float64")
     check_finite("features", mean)
     centered = features - mean

@@ -31,5 +31,5 @@ def shared_cross_entropy(indices, shares, logits):
     """
     logits = ops.cast(logits, "float32")
     scores = class_scores("indices", indices, logits)
-    shared = ops.sum(ops.multiply(shares, scores), axis=-1)
+    shared = ops.sum(ops.cast(shares, "float32") * scores, axis=-1)
     return ops.logsumexp(logits, axis=-1) - shared

@@ -49,7 +49,8 @@ def view_cross_entropy(targets, logits, temperature, target_views=None):
     else:
         own = take_views(log_probabilities, target_views)
     others = total - own
-    entropies = -ops.sum(ops.multiply(targets, others), axis=(1, 2))
+    targets = ops.cast(targets, "float32")
+    entropies = -ops.sum(targets * others, axis=(1, 2))
     return ops.mean(entropies) / (num_targets * (num_views - 1))
 
 

@@ -35,5 +35,6 @@ def weighted_cross_entropy(targets, logits, weights, temperature):
     log_probabilities = ops.log_softmax(
         ops.cast(logits, "float32") / temperature, axis=-1
     )
-    errors = -ops.sum(ops.multiply(targets, log_probabilities), axis=-1)
+    targets = ops.cast(targets, "float32")
+    errors = -ops.sum(targets * log_probabilities, axis=-1)
     return ops.sum(errors * ops.cast(weights, "float32"))

@@ -88,8 +88,11 @@ def scale_to_bounding_box(coordinates, reference):
         reference: Float tensor of shape `(..., others, 2)`, also in `[0, 1]`.
 
     Returns:
-        Float tensor of shape `(..., tokens, 2)`.
+        Float32 tensor of shape `(..., tokens, 2)`.
     """
+    coordinates, reference = (
+        ops.cast(x, "float32") for x in (coordinates, reference)
+    )
     above = below = reference
     if not is_integer(reference.shape[-2]):
         # Exporters from JAX do not support a minimum over an unknown number of

@@ -1,6 +1,7 @@
 """Resamples tables of relative positions for images of other sizes."""
 
 import numpy as np
+from keras import ops
 
 from keras_capi.validation import check_grid_size
 
@@ -41,7 +42,7 @@ def resample_relative_positions(table, grid_size, new_grid_size):
     """
     grid_size = check_grid_size(grid_size)
     new_grid_size = check_grid_size(new_grid_size, "new_grid_size")
-    table = np.asarray(table, "float32")
+    table = ops.convert_to_numpy(table).astype("float32", copy=False)
     if grid_size == new_grid_size:
         return table
     rows, columns = (2 * size - 1 for size in grid_size)

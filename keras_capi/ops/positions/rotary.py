@@ -97,6 +97,7 @@ def apply_rotary(x, cosine, sine):
     - [RoFormer](https://arxiv.org/abs/2104.09864)
     - [CAPI](https://arxiv.org/abs/2502.08769), appendix A (architecture)
     """
+    x, cosine, sine = map(ops.convert_to_tensor, (x, cosine, sine))
     if x.shape[-1] % 2:
         raise ValueError(
             "The head size must be even, for the two halves of a rotation. "
