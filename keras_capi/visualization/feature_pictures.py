@@ -82,7 +82,8 @@ def feature_pictures(images, feature_maps, cluster_maps=None):
 
     Raises:
         ImportError: If matplotlib or scikit-learn is not installed.
-        ValueError: If the lists differ in length.
+        ValueError: If the lists differ in length, or if `images` have other
+            values, as those of normalised images.
 
     Example:
 

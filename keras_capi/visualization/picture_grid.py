@@ -1,6 +1,7 @@
 import numpy as np
 
 from keras_capi.optional_imports import import_optional
+from keras_capi.visualization.check_pictures import check_pictures
 from keras_capi.visualization.to_rgb import to_rgb
 
 
@@ -23,7 +24,8 @@ def picture_grid(columns, titles=None):
 
     Raises:
         ImportError: If matplotlib is not installed.
-        ValueError: If the lists are empty or differ in length.
+        ValueError: If the lists are empty or differ in length, or if pictures
+            have other values, as those of normalised images.
 
     Example:
 
@@ -47,6 +49,9 @@ def picture_grid(columns, titles=None):
             "All columns, and the titles, must have the same length. "
             f"Received: lengths {counts}, {len(titles)} titles"
         )
+    pictures = [x for column in columns.values() for x in column if x.ndim > 2]
+    for picture in pictures:
+        check_pictures(picture)
     figure = figure_module.Figure(
         figsize=(2.4 * len(columns), 2.4 * len(titles)), layout="constrained"
     )

@@ -27,6 +27,20 @@ def test_images_of_any_channels(count):
     np.testing.assert_array_equal(drawn.get_array()[0, 0], colors)
 
 
+@pytest.mark.parametrize("name", ["image", "other"])
+@pytest.mark.parametrize(
+    "picture",
+    [np.full((4, 4, 3), 2.5), np.full((4, 4, 13), 4095, "uint16")],
+    ids=["normalised", "16 bits"],
+)
+def test_pictures_that_would_be_cut_off(picture, name):
+    good = np.zeros((4, 4, 3))
+    columns = {"image": [good] * 2, "other": [good] * 2}
+    columns[name] = [good, picture]
+    with pytest.raises(ValueError, match=r"uint8, or floats in \[0, 1\]"):
+        picture_grid(columns)
+
+
 def test_lengths_differ():
     picture = np.zeros((8, 12, 3))
     with pytest.raises(ValueError, match=r"lengths \[2, 1\]"):
