@@ -33,6 +33,8 @@ from keras_capi.visualization.spread_indices import spread_indices
 
 MAPS = ("components", "clusters", "predictor", "registers", "prefix")
 NUM_CHARACTERS = 60
+# Matplotlib's pictures have less than 2 ** 16 pixels along a side.
+MOST_ROWS = 250
 ATTENTION = ("predictor", "registers", "prefix")
 
 
@@ -90,6 +92,11 @@ def visualize(
         )
     files = find_images(images)
     files = [files[i] for i in spread_indices(len(files), num_images)]
+    if out.suffix and len(files) > MOST_ROWS:
+        raise ValueError(
+            f"--out must be a folder for more than {MOST_ROWS} images, each of "
+            f"which is a row of a picture. Received: {out}, {len(files)} images"
+        )
     loader = ImageLoader(
         files,
         choose_image_size(backbone, image_size),

@@ -109,6 +109,17 @@ def test_a_folder_of_pictures(model, photos, tmp_path, drawn):
         assert columns["predictor"][0].shape == (5, 8)
 
 
+def test_more_images_than_a_picture_has_rows(model, tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for index in range(251):
+        Image.new("RGB", (16, 16)).save(photos / f"{index}.png")
+    out = tmp_path / "all.png"
+    options = (photos, "--model", model, "--num-images", 300, "--out", out)
+    message = str(run(*options).exception)
+    assert "must be a folder for more than 250 images" in message
+
+
 def test_images_of_all_classes_are_drawn(model, tmp_path, drawn):
     """Not the first files, which are all of one folder."""
     for index in range(24):
