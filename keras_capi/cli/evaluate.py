@@ -5,7 +5,6 @@ import pathlib
 from typing import Annotated
 
 import keras
-import numpy as np
 import typer
 
 from keras_capi import evaluation
@@ -13,16 +12,14 @@ from keras_capi.cli.app import BatchSizeOption
 from keras_capi.cli.app import ModelOption
 from keras_capi.cli.app import WhiteLevelOption
 from keras_capi.cli.app import split_names
+from keras_capi.cli.labelled_folders import load_classes
+from keras_capi.cli.labelled_folders import load_masks
 from keras_capi.cli.load_model import choose_image_size
 from keras_capi.cli.load_model import choose_white_level
 from keras_capi.cli.load_model import load_model
 from keras_capi.cli.score_table import SCORES
 from keras_capi.cli.score_table import score_table
-from keras_capi.cli.shared_images import warn_of_shared_images
-from keras_capi.data.image_files import name_some
 from keras_capi.data.image_loader import ImageLoader
-from keras_capi.data.load_labelled_images import load_labelled_images
-from keras_capi.data.load_segmentation import load_segmentation
 from keras_capi.evaluation.probes.held_out import check_leaves_a_batch
 from keras_capi.features.extract_features import extract_features
 from keras_capi.paths import as_path
@@ -159,11 +156,9 @@ def evaluate(
             "test_masks": str(test_masks),
             "ignore_labels": labels,
         }
-        data = [
-            load_segmentation(pair, size, white_level=white_level)
-            for pair in ((train, train_masks), (test, test_masks))
-        ]
-        warn_of_shared_images(*(images for images, _ in data))
+        data = load_masks(
+            (train, train_masks), (test, test_masks), size, white_level
+        )
         features = _extract(backbone, data, ("feature_map",), size, batch_size)
         scores = _score_segmentation(names, features, data, labels)
     else:
@@ -171,8 +166,7 @@ def evaluate(
             "probe_steps": probe_steps,
             "probe_batch_size": probe_batch_size,
         }
-        data = _load_classes(train, test, size, white_level)
-        warn_of_shared_images(*(images for images, _ in data))
+        data = load_classes(train, test, size, white_level)
         if names != ["knn"]:
             # Before the features, which take long.
             check_leaves_a_batch(
@@ -203,29 +197,6 @@ def _split_integers(value):
             "--ignore-labels must be integers, separated by commas. "
             f"Received: {value}"
         ) from error
-
-
-def _load_classes(train, test, image_size, white_level):
-    """Returns pairs of images and labels, for the training and test folder."""
-    images, labels, classes = load_labelled_images(
-        train, image_size, white_level=white_level
-    )
-    if len(classes) < 2:
-        raise ValueError(
-            "--train must have at least 2 classes, or all scores would be 1. "
-            f"Received: {train} with {name_some(classes)}"
-        )
-    test_images, test_labels, test_classes = load_labelled_images(
-        test, image_size, white_level=white_level
-    )
-    if unknown := sorted(set(test_classes) - set(classes)):
-        raise ValueError(
-            "The classes of --test must be among those of --train. Received: "
-            f"{test} with {name_some(unknown)}"
-        )
-    # A test folder may lack classes, and would number the others differently.
-    numbers = np.array([classes.index(name) for name in test_classes])
-    return [(images, labels), (test_images, numbers[test_labels])]
 
 
 def _extract(backbone, data, names, image_size, batch_size):

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from keras_capi.cli.shared_images import warn_of_shared_images
+from keras_capi.cli.labelled_folders import warn_of_shared_images
 
 IMAGES = np.random.default_rng(0).integers(0, 255, (7, 8, 8, 3), "uint8")
 
