@@ -6,6 +6,7 @@ from keras_capi.callbacks.images import feature_map_shape
 from keras_capi.evaluation.knn_classification import knn_classification
 from keras_capi.evaluation.nearest_neighbors import METRICS
 from keras_capi.evaluation.negative_labels import refuse_negative_labels
+from keras_capi.evaluation.one_class import refuse_one_class
 from keras_capi.evaluation.patch_features import patch_features
 from keras_capi.evaluation.patch_pixels import patch_pixels
 from keras_capi.evaluation.segmentation import knn_segmentation
@@ -29,8 +30,9 @@ class KNNEvaluation(keras.callbacks.Callback):
     Args:
         train_images: Float array of shape `(samples, height, width, channels)`,
             as the model takes them.
-        train_labels: Integer array of shape `(samples,)` to classify images, or
-            `(samples, height, width)` to segment them.
+        train_labels: Integer array of shape `(samples,)`, with at least 2
+            classes, to classify images, or `(samples, height, width)` to
+            segment them.
         test_images: Float array of shape `(tests, height, width, channels)`.
         test_labels: Integer array, of a shape like that of `train_labels`.
         num_neighbors: Integer. Number of neighbours, or all if there are fewer.
@@ -98,6 +100,8 @@ class KNNEvaluation(keras.callbacks.Callback):
         ):
             check_callback_images(images, f"{name}_images")
             self._check_labels(name, images, labels)
+        if dimensions == {1}:
+            refuse_one_class("train_labels", self.train[1])
         self.num_neighbors = num_neighbors
         self.metric = metric
         self.network = network

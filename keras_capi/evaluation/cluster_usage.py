@@ -25,7 +25,7 @@ def cluster_usage(model, images, batch_size=64):
         perplexity of each patch's best cluster without balancing.
 
     Raises:
-        ValueError: If there are no images.
+        ValueError: If there are no images, or the model has no clusters.
 
     Example:
 

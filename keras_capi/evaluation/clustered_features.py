@@ -23,10 +23,14 @@ def clustered_features(model, images, batch_size=64, features=None):
     Returns:
         Float32 array of shape `(samples, rows, columns, width)`.
 
+    Raises:
+        ValueError: If the model has no clusters.
+
     Example:
 
     >>> features = keras_capi.evaluation.clustered_features(model, images)
     """
+    check_clusters(model)
     if model.target_layers == (model.encoder.num_layers,):
         if features is None:
             features = patch_features(model, images, batch_size)
@@ -41,3 +45,13 @@ def clustered_features(model, images, batch_size=64, features=None):
     )
     grid_size = model.encoder.grid_size(images.shape[1:])
     return features.reshape(len(features), *grid_size, -1)
+
+
+def check_clusters(model):
+    """Raises a `ValueError` unless a model has clusters."""
+    if not hasattr(model, "clustering"):
+        raise ValueError(
+            "The model must have clusters, as `keras_capi.methods.CAPI` with "
+            "an `OnlineClustering` has. "
+            f"Received: {type(model).__name__}"
+        )

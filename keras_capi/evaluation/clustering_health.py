@@ -49,7 +49,7 @@ def clustering_health(model, images, batch_size=64, seed=0):
           the entropy of the clusters. 1 if the position alone decides.
 
     Raises:
-        ValueError: If there are no images.
+        ValueError: If there are no images, or the model has no clusters.
 
     Example:
 

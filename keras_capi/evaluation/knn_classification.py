@@ -3,6 +3,7 @@ import numpy as np
 from keras_capi.evaluation.majority_vote import majority_vote
 from keras_capi.evaluation.nearest_neighbors import METRICS
 from keras_capi.evaluation.nearest_neighbors import search_neighbors
+from keras_capi.evaluation.one_class import refuse_one_class
 from keras_capi.evaluation.probes.held_out import best_of
 from keras_capi.evaluation.probes.held_out import split_held_out
 from keras_capi.evaluation.probes.standardize import standardize
@@ -35,7 +36,8 @@ def knn_classification(
     Args:
         train_features: Float array of shape `(samples, width)`, one vector for
             each image.
-        train_labels: Integer array of shape `(samples,)`, counted from 0.
+        train_labels: Integer array of shape `(samples,)`, counted from 0, of
+            at least 2 classes.
         test_features: Float array of shape `(tests, width)`.
         test_labels: Integer array of shape `(tests,)`.
         num_neighbors: Tuple of integers to choose from. Those that exceed the
@@ -83,6 +85,7 @@ def knn_classification(
             ("test", test_features, test_labels),
         )
     )
+    refuse_one_class("train_labels", train_labels)
     candidates = neighbor_candidates(num_neighbors, metrics)
     check_ratio("validation_share", validation_share)
     check_seed("seed", seed, or_none=False)

@@ -1,6 +1,7 @@
 import numpy as np
 from keras import ops
 
+from keras_capi.evaluation.clustered_features import check_clusters
 from keras_capi.evaluation.clustered_features import clustered_features
 from keras_capi.optional_imports import import_optional
 from keras_capi.validation import check_integers
@@ -37,7 +38,7 @@ def nearest_patches(model, images, num_patches=8, batch_size=64):
     """
     check_positive_integer("num_patches", num_patches)
     check_positive_integer("batch_size", batch_size)
-    _check_clusters(model)
+    check_clusters(model)
     if len(images) < num_patches:
         raise ValueError(
             "There must be an image for each of `num_patches`. Received: "
@@ -127,7 +128,7 @@ def prototype_browser(
     patches_module = import_optional("matplotlib.patches", extra="demo")
     check_positive_integer("num_patches", num_patches)
     check_non_negative_integer("context", context)
-    _check_clusters(model)
+    check_clusters(model)
     num_clusters = model.clustering.num_clusters
     if clusters is None:
         clusters = range(min(16, num_clusters))
@@ -168,11 +169,3 @@ def prototype_browser(
             axes.set(xticks=(), yticks=())
         axes_row[0].set_ylabel(str(cluster), rotation=0, ha="right")
     return figure
-
-
-def _check_clusters(model):
-    if not hasattr(model, "clustering"):
-        raise ValueError(
-            "The model must have clusters, as `keras_capi.methods.CAPI` has. "
-            f"Received: {type(model).__name__}"
-        )

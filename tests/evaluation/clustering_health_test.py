@@ -1,14 +1,21 @@
 import numpy as np
 import pytest
 from helpers import make_images
+from helpers import make_mae
 from helpers import make_model
+from helpers import make_vit
 from helpers import to_numpy
 from scipy.special import logsumexp
 from sklearn.metrics import mutual_info_score
 
+from keras_capi.evaluation import cluster_usage
+from keras_capi.evaluation import clustered_features
 from keras_capi.evaluation import clustering_health
 from keras_capi.evaluation.clustering_health import feature_spread
 from keras_capi.evaluation.clustering_health import positional_information
+from keras_capi.layers import DistilledTargets
+from keras_capi.layers import LatentTargets
+from keras_capi.methods import CAPI
 
 
 def entropy(shares):
@@ -89,3 +96,17 @@ def test_few_images_are_one_batch():
 def test_no_images():
     with pytest.raises(ValueError, match="`images` must have at least one"):
         clustering_health(make_model(), make_images(4)[:0])
+
+
+@pytest.mark.parametrize("measure", [clustering_health, cluster_usage])
+@pytest.mark.parametrize("targets", [LatentTargets, DistilledTargets])
+def test_models_without_clusters(measure, targets):
+    model = make_model()
+    other = CAPI(model.student, clustering=targets())
+    with pytest.raises(ValueError, match="must have clusters.*CAPI"):
+        measure(other, make_images(4))
+
+
+def test_features_that_nothing_clusters():
+    with pytest.raises(ValueError, match="must have clusters.*MAE"):
+        clustered_features(make_mae(make_vit()), make_images(4))

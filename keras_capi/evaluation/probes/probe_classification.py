@@ -1,6 +1,7 @@
 import numpy as np
 
 from keras_capi.evaluation.any_match_accuracy import any_match_accuracy
+from keras_capi.evaluation.one_class import refuse_one_class
 from keras_capi.evaluation.probes.held_out import check_leaves_a_batch
 from keras_capi.evaluation.probes.held_out import split_held_out
 from keras_capi.evaluation.probes.probe_inputs import check_labels
@@ -48,8 +49,8 @@ def probe_classification(
             vectors `"global"` and `"average"`, their concatenation,
             `"global+average"`, is probed, too. Features are not standardised,
             and may be memory-mapped.
-        train_labels: Integer array of shape `(samples,)`: the classes, from 0.
-            The largest one defines the number of classes.
+        train_labels: Integer array of shape `(samples,)`: the classes, from 0,
+            at least two. The largest one defines the number of classes.
         test_features: Dictionary like `train_features`.
         test_labels: Integer array of shape `(samples,)`, or `(samples, labels)`
             padded with -1, of which each is a right answer. Samples without a
@@ -113,6 +114,7 @@ def probe_classification(
         ranks=(1,),
         smallest=0,
     )
+    refuse_one_class("train_labels", train_labels)
     num_classes = int(train_labels.max()) + 1
     test_labels = check_labels(
         "test_labels",
