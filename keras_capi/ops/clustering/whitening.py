@@ -49,7 +49,9 @@ def fit_whitening(features, num_components):
             "`num_components` must be at most the width of the features. "
             f"Received: num_components={num_components}, width={width}"
         )
-    features = ops.convert_to_numpy(features)
+    if not isinstance(features, np.ndarray):
+        # It would copy an array, which may fill half of the memory.
+        features = ops.convert_to_numpy(features)
     mean = np.mean(features, axis=0, dtype="float64")
     check_finite("features", mean)
     centered = features - mean
