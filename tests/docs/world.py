@@ -58,11 +58,12 @@ def write_files(folder):
         write_images(folder / name, 4)
     write_images(folder / "streets" / "images", 4)
     write_images(folder / "streets" / "masks", 4, mode="L")
-    for split in ("train", "test"):
+    # No image may be among both.
+    for seed, split in enumerate(("train", "test")):
         for label in ("daisy", "rose"):
-            write_images(folder / "flowers" / split / label, 4)
-            write_images(folder / "digits" / split / label, 18)
-        write_images(folder / "streets" / split / "images", 6)
+            write_images(folder / "flowers" / split / label, 4, seed=seed)
+            write_images(folder / "digits" / split / label, 18, seed=seed)
+        write_images(folder / "streets" / split / "images", 6, seed=seed)
         write_images(folder / "streets" / split / "masks", 6, mode="L")
     ade20k = folder / "ADEChallengeData2016"
     write_images(ade20k / "images" / "validation", 2, suffix=".jpg")
