@@ -73,14 +73,14 @@ class FineTunedModel(EncoderModel):
             self.backbone.trainable = not freeze
         unused = self._list_unused_parts()
         if not freeze:
-            for part in self.backbone.list_unused_parts(False, False):
+            for part in _list_unused(self.backbone, False, False):
                 if not part.trainable and part not in unused:
                     # A head before this one did not use it.
                     self.backbone.unfreeze(part)
         self._freeze_unused()
 
     def _list_unused_parts(self):
-        return self.backbone.list_unused_parts(self.uses_global, self.normalize)
+        return _list_unused(self.backbone, self.uses_global, self.normalize)
 
     def _freeze_unused(self):
         # Weights without a gradient would still decay, and Keras warns about
@@ -190,6 +190,18 @@ class FineTunedModel(EncoderModel):
         if getattr(self, "loss", None) is not None:
             takes_classes = _takes_classes(self.loss)
             check_labelled(self, images, labels, takes_classes, class_weight)
+
+
+def _list_unused(backbone, uses_global, normalize):
+    """Returns the parts of a backbone that a head does not use.
+
+    The feature of the image is made of the map, so that what it does not need,
+    the map does not need either.
+    """
+    unused = list(backbone.list_unused_parts(True, normalize))
+    if not uses_global:
+        unused += backbone.list_unused_parts(False, normalize)
+    return unused
 
 
 def _takes_classes(loss):

@@ -220,3 +220,30 @@ def test_segments_images_that_the_encoder_resizes():
     assert logits.shape == segmenter.compute_output_spec(images).shape
     segmenter.compile(keras.optimizers.SGD(0.01), LOSS)
     segmenter.fit(images, np.zeros((2, 16, 24), "int32"), verbose=0)
+
+
+@pytest.mark.parametrize(
+    "pooling", ["global", "average", "average_before_norm", None]
+)
+def test_blocks_behind_the_features_do_not_decay(pooling):
+    """Image GPT has its features in the middle of its blocks."""
+    encoder = ImageGPTEncoder(
+        3, 16, 2, image_size=4, num_colors=8, feature_layer=1
+    )
+    if pooling is None:
+        model, labels = ImageSegmenter(encoder, 2), np.zeros((4, 16, 16), int)
+    else:
+        model, labels = ImageClassifier(encoder, 2, pooling), LABELS
+    model.compile(keras.optimizers.AdamW(0.1, weight_decay=0.5), LOSS)
+    model.freeze_backbone = True
+    model.freeze_backbone = False
+    model.compile(keras.optimizers.AdamW(0.1, weight_decay=0.5), LOSS)
+    before = [to_numpy(weight) for weight in model.weights]
+    model.fit(make_images(), labels, epochs=2, verbose=0)
+    trained = {id(weight) for weight in model.trainable_weights}
+    assert not trained & {id(weight) for weight in encoder.blocks[2].weights}
+    for weight, value in zip(model.weights, before, strict=True):
+        # Images may lack some of the colours.
+        if weight is not encoder.color_embedding.embeddings:
+            moved = (to_numpy(weight) != value).any()
+            assert moved == (id(weight) in trained), weight.path
